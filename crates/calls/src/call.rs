@@ -1,0 +1,328 @@
+//! What is known of a call.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Cause, CostItem, Document, EndpointName, EventId, Party, PhoneNumberName, Stage, Summary, Timestamp,
+    TurnReport,
+};
+
+/// A call: the fold of its events.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// When it was created: its earliest event, or the start that a CDR names.
+    pub created_at: Timestamp,
+    /// When the destination first rang.
+    pub ringing_at: Option<Timestamp>,
+    /// Where it stands, with what is known from then on.
+    pub state: State,
+    /// From the endpoint's view.
+    pub direction: Direction,
+    /// Over the telephone network or the web.
+    pub call_type: CallType,
+    /// The calling number, as reported.
+    pub from_number: Option<String>,
+    /// The called number, as reported.
+    pub to_number: Option<String>,
+    /// The endpoint (agent) that takes or places it.
+    pub endpoint: Option<EndpointName>,
+    /// The organization's phone number that it came in on or went out from, where an event named it.
+    pub phone_number: Option<PhoneNumberName>,
+    /// Content of it must not be kept; then [`Content`] has no words and there is no recording.
+    pub opt_out: bool,
+    /// Everything bulky.
+    pub content: Content,
+}
+
+/// Where a call stands; each state carries exactly what is known from then on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Only queued so far.
+    Queued,
+    /// Being set up.
+    Initiated,
+    /// The destination rings.
+    Ringing,
+    /// The parties talk.
+    Answered {
+        /// Since when.
+        answered_at: Timestamp,
+    },
+    /// It is over.
+    Ended(Ending),
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// When it had been answered, if it was.
+    pub answered_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// Why.
+    pub cause: Cause,
+    /// Who ended it.
+    pub by: Option<Party>,
+    /// It ended because it was handed over.
+    pub transfer: bool,
+    /// It was reported as failed rather than completed.
+    pub failed: bool,
+    /// The end was concluded, not told.
+    pub inferred: bool,
+}
+
+/// From the endpoint's view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Direction {
+    /// It reached our endpoint.
+    Inbound,
+    /// It left from our endpoint.
+    Outbound,
+}
+
+/// What carries a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum CallType {
+    /// The telephone network.
+    Phone,
+    /// The web.
+    Web,
+}
+
+/// Metadata: key to JSON value.
+pub type Metadata = BTreeMap<String, Document>;
+
+/// The bulky part of a call: what only one who opens the call reads.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Content {
+    /// A number of the organization's own that the call belongs to.
+    pub task: Option<i64>,
+    /// Ids of the telephone side.
+    pub telephony: Telephony,
+    /// Metadata.
+    pub metadata: Metadata,
+    /// What the agent was told about the call; an object.
+    pub context: Option<Document>,
+    /// The recording, if there is one.
+    pub recording: Option<Recording>,
+    /// What an analysis found, if there was one.
+    pub analysis: Option<Analysis>,
+    /// The conversation, in time order.
+    pub turns: Vec<Turn>,
+    /// Calls of tools and their results, in time order.
+    pub tools: Vec<ToolEntry>,
+    /// The transcript as one text, where there are no turns.
+    pub transcript_text: Option<String>,
+    /// The latencies of each stage in milliseconds, ascending.
+    pub latencies: BTreeMap<Stage, Vec<f64>>,
+    /// Summaries that the source itself made; they go before [`Content::latencies`].
+    pub latency_summaries: BTreeMap<Stage, Summary>,
+    /// The last measure of each side's audio.
+    pub quality: BTreeMap<QualityLeg, Quality>,
+    /// The worst share of packets lost in any measure, 0 to 1.
+    pub worst_packet_loss: Option<f64>,
+    /// What the media's set-up told: the fallback where a measure lacks codec or latency.
+    pub media: Quality,
+    /// What the audio last was.
+    pub audio: AudioConfig,
+    /// What the source says was used or charged.
+    pub costs: Vec<CostItem>,
+}
+
+/// Ids of the telephone side.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Telephony {
+    /// The carrier's id of the call.
+    pub call_sid: Option<String>,
+    /// The carrier's id of the conference.
+    pub conference_sid: Option<String>,
+    /// The Call-ID of the originating leg (RFC 3261 section 20.8).
+    pub sip_call_id: Option<String>,
+}
+
+/// A recording that can be had.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recording {
+    /// The event that announced it.
+    pub announced_by: Option<EventId>,
+    /// Where a foreign recording lies.
+    pub url: Option<String>,
+    /// Where our own lies on the shelf.
+    pub object: Option<String>,
+    /// Seconds.
+    pub duration_seconds: Option<f64>,
+    /// The container (`mp3`).
+    pub format: Option<String>,
+    /// Bytes.
+    pub size_bytes: Option<u64>,
+}
+
+/// What an analysis after the call found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Analysis {
+    /// Whether the call reached its goal.
+    pub successful: Option<bool>,
+    /// What it was about.
+    pub summary: Option<String>,
+    /// How the user felt.
+    pub sentiment: Option<String>,
+    /// Whether a voicemail answered.
+    pub in_voicemail: Option<bool>,
+    /// Fields of the organization's own; an object.
+    pub custom: Option<Document>,
+}
+
+/// Who speaks. `User` is always the outside party, also in outbound calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Role {
+    /// Our endpoint.
+    Agent,
+    /// The outside party.
+    User,
+}
+
+/// One turn of the conversation, in its place in time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn {
+    /// When it began: the answer plus its start, else when it was reported.
+    pub at: Timestamp,
+    /// What was reported; its words are relative to the answer.
+    pub said: TurnReport,
+}
+
+/// One word of a turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Word {
+    /// The word.
+    pub word: String,
+    /// Milliseconds from the answer to its begin.
+    pub start_millis: i64,
+    /// Milliseconds from the answer to its end.
+    pub end_millis: i64,
+}
+
+/// A tool was called, or answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToolEntry {
+    /// The agent called it.
+    Invocation {
+        /// When.
+        at: Timestamp,
+        /// Ties it to its result.
+        tool_call: Option<String>,
+        /// The tool's name.
+        name: Option<String>,
+        /// The arguments.
+        arguments: Option<Document>,
+    },
+    /// It answered.
+    Outcome {
+        /// When.
+        at: Timestamp,
+        /// Ties it to its invocation.
+        tool_call: Option<String>,
+        /// The result.
+        result: Option<Document>,
+        /// Whether it failed.
+        is_error: bool,
+    },
+}
+
+/// Whose audio was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum QualityLeg {
+    /// Our endpoint's.
+    Agent,
+    /// The outside party's.
+    Caller,
+}
+
+/// One measure of the audio of one side.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Quality {
+    /// Milliseconds.
+    pub latency_millis: Option<f64>,
+    /// Milliseconds.
+    pub jitter_millis: Option<f64>,
+    /// The share of packets lost, 0 to 1.
+    pub packet_loss: Option<f64>,
+    /// Mean opinion score, 1 to 5.
+    pub mos: Option<f64>,
+    /// The codec's name.
+    pub codec: Option<String>,
+}
+
+/// What the audio is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AudioConfig {
+    /// The codec's name.
+    pub codec: Option<String>,
+    /// Samples a second.
+    pub sample_rate_hz: Option<u32>,
+}
+
+impl Call {
+    /// How it ended; `None` while it has not.
+    pub fn ending(&self) -> Option<&Ending> {
+        match &self.state {
+            State::Ended(ending) => Some(ending),
+            State::Queued | State::Initiated | State::Ringing | State::Answered { .. } => None,
+        }
+    }
+
+    /// When it was answered, if it was.
+    pub fn answered_at(&self) -> Option<Timestamp> {
+        match &self.state {
+            State::Answered { answered_at } => Some(*answered_at),
+            State::Ended(ending) => ending.answered_at,
+            State::Queued | State::Initiated | State::Ringing => None,
+        }
+    }
+
+    /// When it ended, however; `None` while it has not.
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        self.ending().map(|ending| ending.ended_at)
+    }
+
+    /// How long the two sides could hear each other: from the answer to the end.
+    ///
+    /// `None` while the call lives; zero when it ended unanswered. Never negative: an end before the answer counts as
+    /// zero.
+    pub fn talk_time(&self) -> Option<Duration> {
+        let ending = self.ending()?;
+        Some(ending.answered_at.map_or(Duration::ZERO, |answered_at| ending.ended_at.since(answered_at)))
+    }
+
+    /// From its creation to its end; `None` while it lives.
+    pub fn total_time(&self) -> Option<Duration> {
+        self.ended_at().map(|ended_at| ended_at.since(self.created_at))
+    }
+
+    /// The summary of a stage's latencies: the source's own, else the exact one of its samples.
+    pub fn latency(&self, stage: Stage) -> Option<Summary> {
+        match self.content.latency_summaries.get(&stage) {
+            Some(reported) => Some(reported.clone()),
+            None => Summary::of(self.content.latencies.get(&stage)?),
+        }
+    }
+
+    /// The number on the organization's side: the called one of an inbound, the calling one of an outbound call.
+    pub fn own_number(&self) -> Option<&str> {
+        match self.direction {
+            Direction::Inbound => self.to_number.as_deref(),
+            Direction::Outbound => self.from_number.as_deref(),
+        }
+    }
+}
+
+impl ToolEntry {
+    /// When it happened.
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::Invocation { at, .. } | Self::Outcome { at, .. } => *at,
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! The fold: from the set of a call's events to the call.
+//!
+//! Every field is a rule over the set (contract, events.md), and [`History`] hands the set over in one order, (time,
+//! id), however the events arrived. So one pass in that order is enough, and "last writer wins" is simply the last one.
+
+mod ends;
+mod legs;
+
+use crate::{
+    AudioConfig, Call, CallType, Content, Direction, Event, Fact, History, Quality, Recording, Setup, State,
+    Status, Timestamp, ToolEntry, Turn, TurnReport,
+    explain::{Claim, Field, Why, Witness},
+};
+use ends::Verdict;
+use legs::Legs;
+
+/// The call that these events make.
+pub fn fold(history: &History) -> Call {
+    fold_before(history, &mut ())
+}
+
+/// The fold, told step by step to a witness.
+pub(crate) fn fold_before(history: &History, witness: &mut impl Witness) -> Call {
+    let events = history.events();
+    let legs = Legs::of(events);
+    let verdict = ends::decide(events, &legs, witness);
+    let mut draft = Draft::new();
+    for (index, event) in events.iter().enumerate() {
+        draft.notice_times(index, event, &verdict, witness);
+        draft.notice_setup(index, event, &legs, witness);
+        draft.notice_content(index, event, witness);
+    }
+    draft.finish(verdict, witness)
+}
+
+/// How far a call that has not ended has come.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Progress {
+    #[default]
+    Queued,
+    Initiated,
+    Ringing,
+}
+
+/// The call while it is being made.
+#[derive(Default)]
+struct Draft {
+    created_at: Option<Timestamp>,
+    ringing_at: Option<Timestamp>,
+    answered_at: Option<Timestamp>,
+    implied_answer: Option<(Timestamp, usize)>,
+    progress: Progress,
+    direction: Option<Direction>,
+    call_type: Option<CallType>,
+    from_number: Option<String>,
+    to_number: Option<String>,
+    endpoint: Option<crate::EndpointName>,
+    phone_number: Option<crate::PhoneNumberName>,
+    opt_out: bool,
+    turns: Vec<(Timestamp, TurnReport)>,
+    content: Content,
+}
+
+/// Keeps the earlier of what is known and what is said.
+fn keep_earliest(known: &mut Option<Timestamp>, said: Timestamp) {
+    *known = Some(known.map_or(said, |known| known.min(said)));
+}
+
+impl Draft {
+    fn new() -> Self {
+        Self::default()
+    }
+
+    fn notice_times(&mut self, index: usize, event: &Event, verdict: &Verdict, witness: &mut impl Witness) {
+        let created_at = match &event.fact {
+            Fact::Ended(end) => end.started_at.map_or(event.at, |started_at| started_at.min(event.at)),
+            _ => event.at,
+        };
+        keep_earliest(&mut self.created_at, created_at);
+        witness.claims(Field::CreatedAt, index, Claim::First(created_at));
+
+        let (mut ringing_at, mut answered_at) = (None, None);
+        match &event.fact {
+            Fact::Queued(_) | Fact::Seen => {}
+            Fact::Ringing => ringing_at = Some(event.at),
+            Fact::Answered => answered_at = Some(event.at),
+            Fact::Ended(end) if !verdict.is_void(index) => {
+                (ringing_at, answered_at) = (end.ringing_at, end.answered_at);
+                if let Some(talk) = end.talk_millis.filter(|&talk| talk > 0) {
+                    let implied = (event.at.plus_millis(-talk), index);
+                    self.implied_answer =
+                        Some(self.implied_answer.map_or(implied, |known| known.min(implied)));
+                }
+            }
+            fact if fact.is_lifecycle() => self.progress = self.progress.max(Progress::Initiated),
+            _ => {}
+        }
+        if let Some(at) = ringing_at {
+            keep_earliest(&mut self.ringing_at, at);
+            self.progress = Progress::Ringing;
+            witness.claims(Field::RingingAt, index, Claim::First(at));
+        }
+        if let Some(at) = answered_at {
+            keep_earliest(&mut self.answered_at, at);
+            witness.claims(Field::AnsweredAt, index, Claim::First(at));
+        }
+    }
+
+    fn notice_setup(&mut self, index: usize, event: &Event, legs: &Legs, witness: &mut impl Witness) {
+        if let Fact::MetadataSet(patch) = &event.fact {
+            self.merge_metadata(index, patch, witness);
+        }
+        let Some(setup) = event.fact.setup() else { return };
+        self.merge_metadata(index, &setup.metadata, witness);
+        if let Some(context) = &setup.context {
+            self.content.context = Some(context.clone());
+            witness.claims(Field::Context, index, Claim::Last);
+        }
+        if let Some(task) = setup.task {
+            self.content.task = Some(task);
+            witness.claims(Field::Task, index, Claim::Last);
+        }
+        if setup.opt_out == Some(true) {
+            self.opt_out = true;
+            witness.claims(Field::OptOut, index, Claim::First(event.at));
+        }
+        if legs.is_of_origin(event) {
+            self.notice_parties(index, setup, witness);
+        } else {
+            for field in said_of_parties(setup) {
+                witness.dismisses(field, index, Why::OtherLeg);
+            }
+        }
+    }
+
+    /// Numbers, direction and endpoint: only the originating leg knows them.
+    fn notice_parties(&mut self, index: usize, setup: &Setup, witness: &mut impl Witness) {
+        fn take<T: Clone>(slot: &mut Option<T>, said: &Option<T>) {
+            if said.is_some() {
+                slot.clone_from(said);
+            }
+        }
+        take(&mut self.direction, &setup.direction);
+        take(&mut self.call_type, &setup.call_type);
+        take(&mut self.from_number, &setup.from_number);
+        take(&mut self.to_number, &setup.to_number);
+        take(&mut self.endpoint, &setup.endpoint);
+        take(&mut self.phone_number, &setup.phone_number);
+        take(&mut self.content.telephony.call_sid, &setup.call_sid);
+        take(&mut self.content.telephony.conference_sid, &setup.conference_sid);
+        take(&mut self.content.telephony.sip_call_id, &setup.sip_call_id);
+        for field in said_of_parties(setup) {
+            witness.claims(field, index, Claim::Last);
+        }
+    }
+
+    fn merge_metadata(&mut self, index: usize, patch: &crate::MetadataPatch, witness: &mut impl Witness) {
+        for (key, value) in patch {
+            match value {
+                Some(value) => self.content.metadata.insert(key.clone(), value.clone()),
+                None => self.content.metadata.remove(key),
+            };
+            witness.claims(Field::Metadata(key.clone()), index, Claim::Last);
+        }
+    }
+
+    fn notice_content(&mut self, index: usize, event: &Event, witness: &mut impl Witness) {
+        let content = &mut self.content;
+        match &event.fact {
+            Fact::Turn(said) => {
+                self.turns.push((event.at, said.as_ref().clone()));
+                witness.claims(Field::Turns, index, Claim::Adds);
+            }
+            Fact::ToolInvoked(_) | Fact::ToolReturned(_) => {
+                content.tools.extend(tool_entry(event));
+                witness.claims(Field::Tools, index, Claim::Adds);
+            }
+            Fact::StageLatency(sample) => {
+                content.latencies.entry(sample.stage).or_default().push(sample.millis);
+                witness.claims(Field::Latency(sample.stage), index, Claim::Adds);
+            }
+            Fact::LatencySummary(reported) => {
+                let (stage, summary) = reported.as_ref();
+                content.latency_summaries.insert(*stage, summary.clone());
+                witness.claims(Field::LatencySummary(*stage), index, Claim::Last);
+            }
+            Fact::Cost(item) => {
+                content.costs.push(item.as_ref().clone());
+                witness.claims(Field::Costs, index, Claim::Adds);
+            }
+            Fact::RecordingReady(recording) => {
+                content.recording =
+                    Some(Recording { announced_by: Some(event.id.clone()), ..recording.as_ref().clone() });
+                witness.claims(Field::Recording, index, Claim::Last);
+            }
+            Fact::RecordingDeleted => {
+                content.recording = None;
+                witness.claims(Field::Recording, index, Claim::Last);
+            }
+            Fact::TranscriptReady(text) => {
+                content.transcript_text = Some(text.clone());
+                witness.claims(Field::TranscriptText, index, Claim::Last);
+            }
+            Fact::AnalysisReady(found) => merge_analysis(content, index, found, witness),
+            Fact::MediaEstablished(_) | Fact::MediaQuality(_) => notice_audio(content, index, event, witness),
+            _ => {}
+        }
+    }
+
+    fn finish(mut self, verdict: Verdict, witness: &mut impl Witness) -> Call {
+        if self.answered_at.is_none()
+            && let Some((at, index)) = self.implied_answer
+        {
+            self.answered_at = Some(at);
+            witness.claims(Field::AnsweredAt, index, Claim::First(at));
+        }
+        // A History is never empty, so some event has set it.
+        let created_at = self.created_at.unwrap_or(Timestamp::from_millis(0));
+        let state = match (verdict.ending(self.answered_at), self.answered_at, self.progress) {
+            (Some(ending), ..) => State::Ended(ending),
+            (None, Some(answered_at), _) => State::Answered { answered_at },
+            (None, None, Progress::Ringing) => State::Ringing,
+            (None, None, Progress::Initiated) => State::Initiated,
+            (None, None, Progress::Queued) => State::Queued,
+        };
+        self.place_turns();
+        for samples in self.content.latencies.values_mut() {
+            samples.sort_by(f64::total_cmp);
+        }
+        if self.opt_out {
+            forget_what_was_said(&mut self.content);
+        }
+        Call {
+            created_at,
+            ringing_at: self.ringing_at,
+            state,
+            direction: self.direction.unwrap_or(Direction::Inbound),
+            call_type: self.call_type.unwrap_or(CallType::Phone),
+            from_number: self.from_number,
+            to_number: self.to_number,
+            endpoint: self.endpoint,
+            phone_number: self.phone_number,
+            opt_out: self.opt_out,
+            content: self.content,
+        }
+    }
+
+    /// Gives each turn its place in time: the answer plus its start, else when it was reported.
+    fn place_turns(&mut self) {
+        let answered_at = self.answered_at;
+        let mut turns: Vec<Turn> = std::mem::take(&mut self.turns)
+            .into_iter()
+            .map(|(reported_at, said)| {
+                let placed =
+                    answered_at.zip(said.start_millis).map(|(answer, start)| answer.plus_millis(start));
+                Turn { at: placed.unwrap_or(reported_at), said }
+            })
+            .collect();
+        // Stable: turns of one instant keep the order of their events.
+        turns.sort_by_key(|turn| turn.at);
+        self.content.turns = turns;
+    }
+}
+
+/// Which fields only the originating leg may set this setup speaks of.
+fn said_of_parties(setup: &Setup) -> impl Iterator<Item = Field> {
+    [
+        (setup.direction.is_some(), Field::Direction),
+        (setup.call_type.is_some(), Field::CallType),
+        (setup.from_number.is_some(), Field::FromNumber),
+        (setup.to_number.is_some(), Field::ToNumber),
+        (setup.endpoint.is_some(), Field::Endpoint),
+        (setup.phone_number.is_some(), Field::PhoneNumber),
+        (setup.call_sid.is_some(), Field::CallSid),
+        (setup.conference_sid.is_some(), Field::ConferenceSid),
+        (setup.sip_call_id.is_some(), Field::SipCallId),
+    ]
+    .into_iter()
+    .filter_map(|(said, field)| said.then_some(field))
+}
+
+fn tool_entry(event: &Event) -> Option<ToolEntry> {
+    let at = event.at;
+    match &event.fact {
+        Fact::ToolInvoked(tool) => Some(ToolEntry::Invocation {
+            at,
+            tool_call: tool.tool_call.clone(),
+            name: tool.name.clone(),
+            arguments: tool.arguments.clone(),
+        }),
+        Fact::ToolReturned(tool) => Some(ToolEntry::Outcome {
+            at,
+            tool_call: tool.tool_call.clone(),
+            result: tool.result.clone(),
+            is_error: tool.is_error,
+        }),
+        _ => None,
+    }
+}
+
+fn merge_analysis(content: &mut Content, index: usize, found: &crate::Analysis, witness: &mut impl Witness) {
+    let known = content.analysis.get_or_insert_default();
+    known.successful = found.successful.or(known.successful);
+    known.in_voicemail = found.in_voicemail.or(known.in_voicemail);
+    if found.summary.is_some() {
+        known.summary.clone_from(&found.summary);
+    }
+    if found.sentiment.is_some() {
+        known.sentiment.clone_from(&found.sentiment);
+    }
+    if found.custom.is_some() {
+        known.custom.clone_from(&found.custom);
+    }
+    let said = [
+        (found.successful.is_some(), Field::Successful),
+        (found.summary.is_some(), Field::Summary),
+        (found.sentiment.is_some(), Field::Sentiment),
+        (found.in_voicemail.is_some(), Field::InVoicemail),
+        (found.custom.is_some(), Field::CustomAnalysis),
+    ];
+    for (_, field) in said.into_iter().filter(|(said, _)| *said) {
+        witness.claims(field, index, Claim::Last);
+    }
+}
+
+fn notice_audio(content: &mut Content, index: usize, event: &Event, witness: &mut impl Witness) {
+    match &event.fact {
+        Fact::MediaEstablished(media) => {
+            if media.codec.is_some() {
+                content.media.codec.clone_from(&media.codec);
+                content.audio.codec.clone_from(&media.codec);
+                witness.claims(Field::AudioConfig, index, Claim::Last);
+            }
+            if media.latency_millis.is_some() {
+                content.media.latency_millis = media.latency_millis;
+            }
+            witness.claims(Field::Media, index, Claim::Last);
+        }
+        Fact::MediaQuality(report) => {
+            let worst = [content.worst_packet_loss, report.quality.packet_loss].into_iter().flatten();
+            content.worst_packet_loss = worst.reduce(f64::max);
+            content.quality.insert(report.leg, Quality::clone(&report.quality));
+            witness.claims(Field::Quality(report.leg), index, Claim::Last);
+            let AudioConfig { codec, sample_rate_hz } = &report.audio;
+            if codec.is_some() || sample_rate_hz.is_some() {
+                witness.claims(Field::AudioConfig, index, Claim::Last);
+            }
+            if codec.is_some() {
+                content.audio.codec.clone_from(codec);
+            }
+            content.audio.sample_rate_hz = sample_rate_hz.or(content.audio.sample_rate_hz);
+        }
+        _ => {}
+    }
+}
+
+/// What a call that opted out does not keep (contract, organization dialect).
+fn forget_what_was_said(content: &mut Content) {
+    content.turns.clear();
+    content.tools.clear();
+    content.transcript_text = None;
+    content.recording = None;
+}
+
+impl Call {
+    /// Whether the call counts as live.
+    pub fn is_live(&self) -> bool {
+        Status::is_live(self.status())
+    }
+}

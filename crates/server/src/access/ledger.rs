@@ -1,0 +1,262 @@
+//! Everything behind the door, and the door itself.
+
+use std::{
+    collections::BTreeMap,
+    num::NonZeroU32,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use governor::{DefaultKeyedRateLimiter, Quota, clock::Clock as _, clock::DefaultClock};
+use pegcount_store::{EndpointNumber, Organization, OrganizationNumber, Store, StoreError};
+
+use super::{Access, Answer, Refusal, Thing};
+use crate::{
+    auth::{Credentials, Keyring, Principal, Scope},
+    clock::Clock,
+    control::Control,
+    intake::Intake,
+    links::Links,
+    live::Live,
+};
+
+/// How many requests one key may make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Requests a second in the long run.
+    pub per_second: NonZeroU32,
+    /// Requests at once.
+    pub burst: NonZeroU32,
+}
+
+/// What a ledger is made of.
+pub struct LedgerParts {
+    /// Where calls are kept.
+    pub store: Arc<dyn Store>,
+    /// The way in.
+    pub intake: Intake,
+    /// The calls in progress.
+    pub live: Arc<Live>,
+    /// Hanging calls up.
+    pub control: Arc<Control>,
+    /// The keys.
+    pub keyring: Arc<Keyring>,
+    /// Signed links.
+    pub links: Links,
+    /// The time.
+    pub clock: Clock,
+    /// How many requests one key may make; `None`: as many as it likes.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// Everything a request may reach, but only through [`Ledger::admit`].
+pub struct Ledger {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) intake: Intake,
+    pub(super) live: Arc<Live>,
+    pub(super) control: Arc<Control>,
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) links: Links,
+    pub(super) clock: Clock,
+    limiter: Option<DefaultKeyedRateLimiter<Arc<str>>>,
+    organizations: RwLock<BTreeMap<OrganizationNumber, Organization>>,
+}
+
+/// What a watcher of the live counts may see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Watched {
+    /// One organization.
+    One(OrganizationNumber),
+    /// Every organization.
+    All,
+}
+
+impl Ledger {
+    /// Puts the parts together.
+    pub fn new(parts: LedgerParts) -> Self {
+        let limiter = parts.rate_limit.map(|limit| {
+            DefaultKeyedRateLimiter::keyed(Quota::per_second(limit.per_second).allow_burst(limit.burst))
+        });
+        Self {
+            store: parts.store,
+            intake: parts.intake,
+            live: parts.live,
+            control: parts.control,
+            keyring: parts.keyring,
+            links: parts.links,
+            clock: parts.clock,
+            limiter,
+            organizations: RwLock::default(),
+        }
+    }
+
+    /// From now on links begin with this (`http://host:port`).
+    pub fn links_begin_with(&self, base: &str) {
+        self.links.begin_with(base);
+    }
+
+    /// Reads keys and organizations anew, after somebody changed them.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read; then all stays as it was.
+    pub async fn reload(&self) -> Result<(), StoreError> {
+        let organizations = self.store.organizations().await?;
+        let organizations = organizations.into_iter().map(|one| (one.number, one)).collect();
+        self.keyring.reload(self.store.keys().await?);
+        *self.organizations.write().unwrap_or_else(PoisonError::into_inner) = organizations;
+        Ok(())
+    }
+
+    /// Lets in who shows these credentials, for the key's organization, or for the one named by id or number when the
+    /// key may act for every organization.
+    ///
+    /// # Errors
+    /// [`Refusal::Unauthorized`], [`Refusal::NotFound`] for an organization that is unknown or not the key's,
+    /// [`Refusal::TooManyRequests`].
+    pub fn admit(
+        self: &Arc<Self>,
+        credentials: Option<&Credentials>,
+        named_organization: Option<&str>,
+    ) -> Answer<Access> {
+        let principal = self.principal(credentials)?;
+        let organization = match named_organization {
+            None => self.organization(principal.organization),
+            Some(name) => self
+                .organization_named(name)
+                .filter(|one| one.number == principal.organization || principal.scopes.has(Scope::Server)),
+        };
+        let organization = organization.ok_or(Refusal::NotFound(Thing::Organization))?;
+        Ok(Access { ledger: Arc::clone(self), organization, principal: Some(principal) })
+    }
+
+    /// Lets anybody read one organization, where the configuration opened a dialect.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub fn admit_anybody(self: &Arc<Self>, organization: &str) -> Answer<Access> {
+        let organization =
+            self.organization_named(organization).ok_or(Refusal::NotFound(Thing::Organization))?;
+        Ok(Access { ledger: Arc::clone(self), organization, principal: None })
+    }
+
+    /// Lets in to the organization that has the endpoint of this number: its own key, a `server` key, or (with
+    /// `open`) anybody. To everybody else that number is unknown.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn admit_to_endpoint(
+        self: &Arc<Self>,
+        credentials: Option<&Credentials>,
+        open: bool,
+        number: EndpointNumber,
+    ) -> Answer<(Access, pegcount_store::Endpoint)> {
+        let principal = match credentials {
+            None if open => None,
+            _ => Some(self.principal(credentials)?),
+        };
+        let endpoint = self.read(self.store.endpoint_numbered(number).await)?;
+        let endpoint = endpoint
+            .filter(|endpoint| match &principal {
+                None => true,
+                Some(principal) => {
+                    principal.organization == endpoint.organization || principal.scopes.has(Scope::Server)
+                }
+            })
+            .ok_or(Refusal::NotFound(Thing::Endpoint))?;
+        let organization =
+            self.organization(endpoint.organization).ok_or(Refusal::NotFound(Thing::Endpoint))?;
+        Ok((Access { ledger: Arc::clone(self), organization, principal }, endpoint))
+    }
+
+    /// Lets in who shows a signed link to one call.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] when the link is not ours or has expired.
+    pub fn admit_by_link(
+        self: &Arc<Self>,
+        organization: i64,
+        call: &str,
+        expires: i64,
+        signature: &str,
+    ) -> Answer<Access> {
+        let number = OrganizationNumber(organization);
+        if !self.links.allows(number, call, expires, signature, self.clock.now()) {
+            return Err(Refusal::NotFound(Thing::Link));
+        }
+        let organization = self.organization(number).ok_or(Refusal::NotFound(Thing::Link))?;
+        Ok(Access { ledger: Arc::clone(self), organization, principal: None })
+    }
+
+    /// What a watcher of live counts may see: with a key its organization, with a `server` key or (with `open`)
+    /// without one every organization.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn admit_watcher(&self, credentials: Option<&Credentials>, open: bool) -> Answer<Watched> {
+        if credentials.is_none() && open {
+            return Ok(Watched::All);
+        }
+        let principal = self.principal(credentials)?;
+        if principal.scopes.has(Scope::Server) {
+            return Ok(Watched::All);
+        }
+        if !principal.scopes.has(Scope::CallsRead) {
+            return Err(Refusal::Forbidden(Scope::CallsRead));
+        }
+        Ok(Watched::One(principal.organization))
+    }
+
+    /// Whether credentials that let somebody in still would. Asking costs the key none of its requests.
+    pub fn still_admits(&self, credentials: &Credentials) -> bool {
+        self.keyring.principal(credentials).is_some()
+    }
+
+    /// The set of live calls, for watchers that [`Ledger::admit_watcher`] let in.
+    pub fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
+    fn principal(&self, credentials: Option<&Credentials>) -> Answer<Principal> {
+        let principal = credentials
+            .and_then(|credentials| self.keyring.principal(credentials))
+            .ok_or(Refusal::Unauthorized)?;
+        if let Some(limiter) = &self.limiter
+            && let Err(early) = limiter.check_key(&principal.key_id)
+        {
+            let retry_after = early.wait_time_from(DefaultClock::default().now());
+            return Err(Refusal::TooManyRequests { retry_after });
+        }
+        Ok(principal)
+    }
+
+    fn organization(&self, number: OrganizationNumber) -> Option<Organization> {
+        self.organizations.read().unwrap_or_else(PoisonError::into_inner).get(&number).cloned()
+    }
+
+    fn organization_named(&self, name: &str) -> Option<Organization> {
+        let organizations = self.organizations.read().unwrap_or_else(PoisonError::into_inner);
+        let by_number = name.parse().ok().and_then(|number| organizations.get(&OrganizationNumber(number)));
+        let by_id = || organizations.values().find(|one| one.id.as_str() == name);
+        by_number.or_else(by_id).cloned()
+    }
+
+    /// Turns what the store says into what the asker is told; the rest is for the log.
+    pub(super) fn read<T>(&self, result: Result<T, StoreError>) -> Answer<T> {
+        result.map_err(|error| match error {
+            StoreError::Exists { what } => Refusal::Exists { what: what.to_owned() },
+            StoreError::Full => unavailable("the disk is full"),
+            StoreError::Unavailable(cause) => {
+                tracing::error!(error = %cause, "the store cannot be used");
+                unavailable("the store cannot be used")
+            }
+            error => {
+                tracing::error!(%error, "the store is damaged");
+                unavailable("something in the store cannot be read; run `pegcount doctor`")
+            }
+        })
+    }
+}
+
+fn unavailable(reason: &str) -> Refusal {
+    Refusal::Unavailable { reason: reason.to_owned(), retry_after: Duration::from_secs(5) }
+}

@@ -1,0 +1,351 @@
+//! The one way out: what a principal may see and do. The organization and the scope are applied here, once.
+//!
+//! A handler never gets at the store, the live set or control: it gets an [`Access`], which is bound to one
+//! organization. So no handler can forget a check, and nothing of another organization can be reached: its ids are
+//! unknown here.
+
+mod directory;
+mod ledger;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use pegcount_calls::{
+    CallQuery, Disconnection, Explanation, History, SourceName, Stats, Status, Timestamp, explain,
+};
+use pegcount_store::{CallKey, Filed, Organization, Page, Report, StatsQuery};
+
+use crate::{
+    auth::{Principal, Scope},
+    control::{ControlError, Reply},
+    intake::{CallReference, Incoming, IntakeError, Outcome},
+    vocabulary::{self, Telling, kinds},
+};
+
+pub use directory::{EndpointChange, PhoneNumberChange};
+pub use ledger::{Ledger, LedgerParts, RateLimit, Watched};
+
+/// Why somebody is turned away; each dialect says it in its own words.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// No key, or one that nobody has.
+    #[error("a valid API key is needed")]
+    Unauthorized,
+    /// The key lacks this scope.
+    #[error("the key lacks the scope {}", .0.name())]
+    Forbidden(Scope),
+    /// It is not there, or not the asker's.
+    #[error("{0} not found")]
+    NotFound(Thing),
+    /// A parameter has a value it cannot have.
+    #[error("{parameter} {message}")]
+    Invalid {
+        /// Which one.
+        parameter: String,
+        /// What it takes, in the rest of a sentence that begins with its name.
+        message: String,
+    },
+    /// The id, name or number is taken.
+    #[error("{what} exists already")]
+    Exists {
+        /// What is taken.
+        what: String,
+    },
+    /// The call is over.
+    #[error("the call is not active")]
+    NotLive,
+    /// No source of the call can hang it up.
+    #[error("no source of this call can hang it up: register a control URL, or hang up at the source")]
+    NotControllable,
+    /// The source of the call cannot be reached.
+    #[error("the source of the call cannot be reached: {0}")]
+    SourceUnreachable(String),
+    /// Too many requests with this key.
+    #[error("too many requests with this key")]
+    TooManyRequests {
+        /// When the next one will be taken.
+        retry_after: Duration,
+    },
+    /// The server cannot do it at the moment.
+    #[error("the server cannot do this at the moment: {reason}")]
+    Unavailable {
+        /// Why, in words that hold no secret.
+        reason: String,
+        /// When to ask again.
+        retry_after: Duration,
+    },
+}
+
+/// What can be asked for and not be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thing {
+    /// A call.
+    Call,
+    /// An endpoint (agent).
+    Endpoint,
+    /// A phone number.
+    PhoneNumber,
+    /// An organization (tenant).
+    Organization,
+    /// A key.
+    Key,
+    /// A control URL.
+    ControlUrl,
+    /// A log behind a link.
+    Link,
+}
+
+impl std::fmt::Display for Thing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Call => "Call",
+            Self::Endpoint => "Endpoint",
+            Self::PhoneNumber => "Phone number",
+            Self::Organization => "Organization",
+            Self::Key => "Key",
+            Self::ControlUrl => "Control URL",
+            Self::Link => "Page",
+        })
+    }
+}
+
+impl Refusal {
+    /// A parameter has a value it cannot have; the message goes on after the parameter's name.
+    pub fn invalid(parameter: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Invalid { parameter: parameter.into(), message: message.into() }
+    }
+}
+
+impl From<IntakeError> for Refusal {
+    fn from(error: IntakeError) -> Self {
+        Self::Unavailable { reason: error.to_string(), retry_after: Duration::from_secs(1) }
+    }
+}
+
+/// The result of everything that can be asked for.
+pub type Answer<T> = Result<T, Refusal>;
+
+/// What one principal may see and do, within one organization.
+#[derive(Clone)]
+pub struct Access {
+    ledger: Arc<Ledger>,
+    organization: Organization,
+    /// `None` where the configuration opened the dialect to everybody.
+    principal: Option<Principal>,
+}
+
+impl Access {
+    /// The organization that this is bound to.
+    pub fn organization(&self) -> &Organization {
+        &self.organization
+    }
+
+    /// Who asks; `None` where the configuration opened the dialect to everybody.
+    pub fn principal(&self) -> Option<&Principal> {
+        self.principal.as_ref()
+    }
+
+    /// Turns away a key that lacks the scope. An opened dialect may read and do nothing else.
+    ///
+    /// # Errors
+    /// [`Refusal::Forbidden`].
+    pub fn need(&self, scope: Scope) -> Answer<()> {
+        let allowed = match &self.principal {
+            Some(principal) => principal.scopes.has(scope) || principal.scopes.has(Scope::Server),
+            None => scope == Scope::CallsRead,
+        };
+        if allowed { Ok(()) } else { Err(Refusal::Forbidden(scope)) }
+    }
+
+    /// Now.
+    pub fn now(&self) -> Timestamp {
+        self.ledger.clock.now()
+    }
+
+    /// The call with this name or UUID.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] also for a call of another organization.
+    pub async fn call(&self, id: &str) -> Answer<Filed> {
+        self.need(Scope::CallsRead)?;
+        self.find_call(id).await
+    }
+
+    async fn find_call(&self, id: &str) -> Answer<Filed> {
+        let found = self.ledger.store.call(self.organization.number, id).await;
+        self.ledger.read(found)?.ok_or(Refusal::NotFound(Thing::Call))
+    }
+
+    /// One part of the list of calls.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn calls(&self, query: &CallQuery) -> Answer<Page> {
+        self.need(Scope::CallsRead)?;
+        self.ledger.read(self.ledger.store.calls(self.organization.number, query).await)
+    }
+
+    /// The events of calls that were read through this access, oldest first.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn reports(&self, calls: &[CallKey]) -> Answer<Vec<Vec<Report>>> {
+        self.need(Scope::CallsRead)?;
+        self.ledger.read(self.ledger.store.reports(calls).await)
+    }
+
+    /// The events of one call, oldest first.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn reports_of(&self, filed: &Filed) -> Answer<Vec<Report>> {
+        Ok(self.reports(&[filed.head.key]).await?.pop().unwrap_or_default())
+    }
+
+    /// The statistics of the calls that a query means, open calls included.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn stats(&self, query: &StatsQuery) -> Answer<Stats> {
+        self.need(Scope::CallsRead)?;
+        self.ledger.read(self.ledger.store.stats(self.organization.number, query).await)
+    }
+
+    /// The same for each stretch between neighbouring bounds.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn stats_between(&self, query: &StatsQuery, bounds: &[Timestamp]) -> Answer<Vec<Stats>> {
+        self.need(Scope::CallsRead)?;
+        self.ledger.read(self.ledger.store.stats_between(self.organization.number, query, bounds).await)
+    }
+
+    /// How often each reason ended a call.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn disconnections(&self, query: &StatsQuery) -> Answer<Vec<(Disconnection, u64)>> {
+        self.need(Scope::CallsRead)?;
+        self.ledger.read(self.ledger.store.disconnections(self.organization.number, query).await)
+    }
+
+    /// How many calls are live.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn live_count(&self) -> Answer<usize> {
+        self.need(Scope::CallsRead)?;
+        Ok(self.ledger.live.count(self.organization.number))
+    }
+
+    /// How many live calls stand where.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn live_by_status(&self) -> Answer<BTreeMap<Status, usize>> {
+        self.need(Scope::CallsRead)?;
+        Ok(self.ledger.live.by_status(self.organization.number))
+    }
+
+    /// A signed link to the call's log that expires; `None` for a call that opted out.
+    pub fn log_url(&self, filed: &Filed) -> Option<String> {
+        (!filed.call.opt_out).then(|| self.ledger.links.log_url(filed, self.now()))
+    }
+
+    /// Where the recording can be had.
+    pub fn recording_url(&self, filed: &Filed) -> Option<String> {
+        filed.call.content.recording.as_ref()?.url.clone()
+    }
+
+    /// The call, and for each of its fields which event set it and which lost.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn explain(&self, id: &str) -> Answer<(Filed, Vec<Explanation>, Vec<Report>)> {
+        let filed = self.call(id).await?;
+        let reports = self.reports_of(&filed).await?;
+        let events = reports.iter().filter_map(|report| vocabulary::read_report(report).ok());
+        let explanations = History::of(events).map(|history| explain(&history).1).unwrap_or_default();
+        Ok((filed, explanations, reports))
+    }
+
+    /// Takes events in. When this returns, they are on disk and visible to the next read.
+    ///
+    /// # Errors
+    /// [`Refusal`]; an event that is turned away is an [`Outcome`], not an error.
+    pub async fn accept(&self, incoming: Vec<Incoming>) -> Answer<Vec<Vec<Outcome>>> {
+        self.need(Scope::EventsWrite)?;
+        Ok(self.ledger.intake.accept(incoming).await?)
+    }
+
+    /// Orders a call hung up. Returns when the source that owns the call has taken the order; the call ends when that
+    /// source says so.
+    ///
+    /// # Errors
+    /// [`Refusal::NotLive`] for a call that is over, also when only its source knew.
+    pub async fn hang_up(&self, id: &str) -> Answer<()> {
+        self.need(Scope::CallsControl)?;
+        let filed = self.find_call(id).await?;
+        if filed.call.status().is_ended() {
+            return Err(Refusal::NotLive);
+        }
+        let reports = self.ledger.read(self.ledger.store.reports(&[filed.head.key]).await)?;
+        let sources = sources_in_order(reports.first().map(Vec::as_slice).unwrap_or_default());
+        let ledger = Arc::clone(&self.ledger);
+        let head = filed.head.clone();
+        // On a task of its own: an order on its way is not called back because the one who asked went away.
+        let order = tokio::spawn(async move { ledger.control.hang_up(&head, &sources).await }).await;
+        match order.unwrap_or_else(|_| Err(ControlError::Unreachable("the order failed".into()))) {
+            Ok(Reply::Taken) => Ok(()),
+            Ok(Reply::Gone) => {
+                self.end_by_reconciliation(&filed).await?;
+                Err(Refusal::NotLive)
+            }
+            Err(ControlError::NotControllable) => Err(Refusal::NotControllable),
+            Err(ControlError::Unreachable(reason)) => Err(Refusal::SourceUnreachable(reason)),
+        }
+    }
+
+    /// The source says that the call is gone, though no event told its end: so it ended, at the latest now.
+    async fn end_by_reconciliation(&self, filed: &Filed) -> Answer<()> {
+        let now = self.now();
+        let telling = Telling {
+            id: vocabulary::event_id_of(&format!("gone {} {}", filed.head.uuid, now.millis())),
+            at: now,
+            at_given: true,
+            received_at: now,
+            source: reconciliation(),
+            kind: kinds::CALL_COMPLETED.to_owned(),
+            data: r#"{"inferred":true,"hangup_source":"system"}"#.to_owned(),
+        };
+        let told = vocabulary::tell(telling).map_err(|error| Refusal::Unavailable {
+            reason: error.message,
+            retry_after: Duration::from_secs(1),
+        })?;
+        let incoming = Incoming {
+            organization: self.organization.number,
+            source: reconciliation(),
+            call: CallReference::Named(filed.head.name.clone()),
+            told: vec![told],
+        };
+        self.ledger.intake.accept(vec![incoming]).await?;
+        Ok(())
+    }
+}
+
+/// The source of events that this program concludes by itself.
+fn reconciliation() -> SourceName {
+    static NAME: std::sync::LazyLock<SourceName> =
+        std::sync::LazyLock::new(|| crate::sources::source_name("reconciliation"));
+    NAME.clone()
+}
+
+/// The sources of a call, each once, in the order of their earliest events.
+fn sources_in_order(reports: &[Report]) -> Vec<SourceName> {
+    let mut sources: Vec<SourceName> = Vec::new();
+    for report in reports {
+        if !sources.contains(&report.source) {
+            sources.push(report.source.clone());
+        }
+    }
+    sources
+}

@@ -1,0 +1,218 @@
+//! The only file that knows every room: builds them, wires them, stops them.
+
+use std::{
+    collections::HashMap,
+    fs,
+    io::Write,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+    sync::Arc,
+};
+
+use pegcount_calls::{OrganizationName, SourceName};
+use pegcount_store::{Organization, OrganizationNumber, Store};
+
+use crate::{
+    access::{Ledger, LedgerParts},
+    auth::{Keyring, NewKey, Scopes},
+    clock::Clock,
+    config::Config,
+    control::{Control, Hangup},
+    intake::{Intake, IntakeParts, TariffsHandle},
+    links::Links,
+    live::Live,
+    metrics::Metrics,
+    operations::Operator,
+    sources::{native, source_name},
+};
+
+/// The program without its sockets.
+pub struct App {
+    /// Where calls are kept.
+    pub store: Arc<dyn Store>,
+    /// The way in.
+    pub intake: Intake,
+    /// The door.
+    pub ledger: Arc<Ledger>,
+    /// The calls in progress.
+    pub live: Arc<Live>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What organizations pay.
+    pub tariffs: TariffsHandle,
+    /// The time.
+    pub clock: Clock,
+    /// The key that was made, if this is the first start.
+    pub first_key: Option<String>,
+    writer: std::thread::JoinHandle<()>,
+    _lock: fs::File,
+}
+
+/// The file whose lock says that somebody writes this data folder.
+const LOCK_FILE: &str = "lock";
+/// Where the first key is written.
+const FIRST_KEY_FILE: &str = "first-key";
+/// What signs links.
+const LINK_KEY_FILE: &str = "link-key";
+/// The organization that the first start makes (contract, cli.md).
+const FIRST_ORGANIZATION: &str = "org_default";
+
+impl App {
+    /// Opens the data folder and starts what works without sockets.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong and what to do.
+    pub async fn start(config: &Config, clock: Clock) -> Result<Self, String> {
+        let lock = lock(&config.data)?;
+        let store: Arc<dyn Store> =
+            Arc::from(pegcount_store::open(&config.store_url()).map_err(|error| chain(&error))?);
+        let organizations = store.organizations().await.map_err(|error| chain(&error))?;
+        let keys = store.keys().await.map_err(|error| chain(&error))?;
+        // Made in two steps: a start that was cut off between them is taken up again.
+        let first_start = organizations.is_empty()
+            || (keys.is_empty() && organizations.iter().all(|one| one.id.as_str() == FIRST_ORGANIZATION));
+        let first_key = match first_start {
+            true => Some(first_key(store.as_ref(), &organizations, config, &clock).await?),
+            false => None,
+        };
+        let live = Arc::new(Live::of(store.open_calls().await.map_err(|error| chain(&error))?));
+        let metrics = Arc::new(Metrics::default());
+        let tariffs = TariffsHandle::of(config.tariffs()?);
+        let (intake, writer) = Intake::start(IntakeParts {
+            store: Arc::clone(&store),
+            live: Arc::clone(&live),
+            tariffs: tariffs.clone(),
+            metrics: Arc::clone(&metrics),
+        })
+        .map_err(|error| format!("the writer cannot be started: {error}"))?;
+        let ledger = Arc::new(Ledger::new(LedgerParts {
+            store: Arc::clone(&store),
+            intake: intake.clone(),
+            live: Arc::clone(&live),
+            control: Arc::new(Control::new(controllers(config, &store), clock.clone())),
+            keyring: Arc::new(Keyring::default()),
+            links: Links::new(link_key(&config.data)?),
+            clock: clock.clone(),
+            rate_limit: config.rate_limit(),
+        }));
+        ledger.reload().await.map_err(|error| chain(&error))?;
+        Ok(Self { store, intake, ledger, live, metrics, tariffs, clock, first_key, writer, _lock: lock })
+    }
+
+    /// Carries out what an operator orders.
+    pub fn operator(&self) -> Operator {
+        Operator {
+            store: Arc::clone(&self.store),
+            intake: self.intake.clone(),
+            ledger: Arc::clone(&self.ledger),
+            clock: self.clock.clone(),
+        }
+    }
+
+    /// Lets the writer finish what was handed to it, and closes the store.
+    ///
+    /// # Errors
+    /// A sentence; what was acknowledged is on disk all the same.
+    pub async fn stop(self) -> Result<(), String> {
+        let Self { store, intake, ledger, live, writer, .. } = self;
+        drop((intake, ledger, live));
+        // The thread ends when nobody holds a handle any more; a connection that is still open may.
+        let ended = tokio::task::spawn_blocking(move || writer.join());
+        let patience = std::time::Duration::from_secs(5);
+        if tokio::time::timeout(patience, ended).await.is_err() {
+            tracing::warn!("a connection is still open; the store is closed all the same");
+        }
+        store.close().await.map_err(|error| chain(&error))
+    }
+}
+
+/// Every source that can hang up.
+fn controllers(config: &Config, store: &Arc<dyn Store>) -> HashMap<SourceName, Arc<dyn Hangup>> {
+    let allow_private = config.native.allow_private_control_urls;
+    let native: Arc<dyn Hangup> =
+        Arc::new(native::hangup::NativeHangup::new(Arc::clone(store), allow_private));
+    HashMap::from([(source_name(native::NAME), native)])
+}
+
+/// Takes the lock of a data folder, which is made if it is missing.
+fn lock(data: &Path) -> Result<fs::File, String> {
+    let cannot =
+        |error: std::io::Error| format!("the data folder {} cannot be used: {error}", data.display());
+    // Calls are personal data: nobody but the owner looks into a folder that is made here.
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(cannot)?;
+    let file =
+        private().create(true).truncate(false).write(true).open(data.join(LOCK_FILE)).map_err(cannot)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(format!(
+            "another pegcount uses the data folder {}: stop it, or take another folder with --data",
+            data.display()
+        )),
+        Err(fs::TryLockError::Error(error)) => Err(cannot(error)),
+    }
+}
+
+/// How files are made that nobody else may read.
+fn private() -> fs::OpenOptions {
+    let mut options = fs::OpenOptions::new();
+    options.mode(0o600);
+    options
+}
+
+async fn first_key(
+    store: &dyn Store,
+    organizations: &[Organization],
+    config: &Config,
+    clock: &Clock,
+) -> Result<String, String> {
+    if organizations.is_empty() {
+        let id = OrganizationName::new(FIRST_ORGANIZATION).map_err(|error| error.to_string())?;
+        store
+            .create_organization(&id, Some(OrganizationNumber(1)), None)
+            .await
+            .map_err(|error| chain(&error))?;
+    }
+    let key = NewKey::generate(OrganizationNumber(1), Scopes::all(), Some("first key".into()), clock.now())
+        .map_err(|error| format!("no key can be made: {error}"))?;
+    let path = config.data.join(FIRST_KEY_FILE);
+    write_private(&path, key.whole().as_bytes())?;
+    store.create_key(&key.stored).await.map_err(|error| chain(&error))?;
+    Ok(key.whole())
+}
+
+fn write_private(path: &Path, content: &[u8]) -> Result<(), String> {
+    let written = private()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .open(path)
+        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()));
+    written.map_err(|error| format!("{} cannot be written: {error}", path.display()))
+}
+
+fn link_key(data: &Path) -> Result<[u8; 32], String> {
+    let path = data.join(LINK_KEY_FILE);
+    if let Ok(kept) = fs::read(&path)
+        && let Ok(key) = kept.try_into()
+    {
+        return Ok(key);
+    }
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(|error| format!("no key can be made: {error}"))?;
+    write_private(&path, &key)?;
+    Ok(key)
+}
+
+/// An error with what caused it, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text
+}

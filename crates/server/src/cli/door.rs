@@ -1,0 +1,98 @@
+//! The way to what an operator may order: through a running server, or, when none runs, by opening the store here.
+
+use serde_json::Value;
+
+use pegcount_store::Severity;
+
+use crate::{
+    app::App,
+    clock::Clock,
+    config::Config,
+    operations::{Operator, Order, finding_value},
+    operator_socket::Line,
+};
+
+/// A running server, or the opened store.
+pub(super) enum Door {
+    Running(Line),
+    Stopped(Box<(App, Operator)>),
+}
+
+impl Door {
+    pub(super) async fn open(config: &Config) -> Result<Self, String> {
+        if let Some(line) = Line::call(&config.data).await? {
+            return Ok(Self::Running(line));
+        }
+        let app = App::start(config, Clock::system()).await?;
+        let operator = app.operator();
+        Ok(Self::Stopped(Box::new((app, operator))))
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self, Self::Running(_))
+    }
+
+    pub(super) async fn order(&mut self, order: Order) -> Result<Value, String> {
+        match self {
+            Self::Running(line) => line.order(&order).await,
+            Self::Stopped(opened) => opened.1.carry_out(order).await,
+        }
+    }
+
+    pub(super) async fn close(self) -> Result<(), String> {
+        match self {
+            Self::Running(_) => Ok(()),
+            Self::Stopped(opened) => {
+                let (app, operator) = *opened;
+                drop(operator);
+                app.stop().await
+            }
+        }
+    }
+}
+
+/// Free space below which somebody should look, in bytes.
+const LITTLE_SPACE: u64 = 1024 * 1024 * 1024;
+/// 2025-01-01T00:00:00Z: a clock before it was never set.
+const BUILT_AFTER_MILLIS: i64 = 1_735_689_600_000;
+
+/// What is to be found outside the store: the disk, the clock, the ports.
+pub(super) fn machine_findings(config: &Config, running: bool, clock: &Clock) -> Vec<Value> {
+    let mut findings = vec![disk(config), time(clock)];
+    for (name, address) in [("listen", config.listen), ("live_listen", config.live_listen)] {
+        let subject = format!("port {}", address.port());
+        findings.push(match (running, std::net::TcpListener::bind(address)) {
+            (false, Ok(_)) => finding_value(Severity::Fine, &subject, &format!("{name} {address} is free")),
+            (false, Err(error)) => finding_value(
+                Severity::Warning,
+                &subject,
+                &format!("{name} {address} cannot be listened on: {error}"),
+            ),
+            (true, _) => finding_value(Severity::Fine, &subject, "the server runs"),
+        });
+    }
+    findings
+}
+
+fn disk(config: &Config) -> Value {
+    match rustix::fs::statvfs(&config.data) {
+        Ok(disk) => {
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            let severity = if free < LITTLE_SPACE { Severity::Warning } else { Severity::Fine };
+            let message = format!("{} MiB free for {}", free / (1024 * 1024), config.data.display());
+            finding_value(severity, "disk", &message)
+        }
+        Err(error) => {
+            let message = format!("the free space of {} is unknown: {error}", config.data.display());
+            finding_value(Severity::Warning, "disk", &message)
+        }
+    }
+}
+
+fn time(clock: &Clock) -> Value {
+    if clock.now().millis() < BUILT_AFTER_MILLIS {
+        finding_value(Severity::Damage, "clock", "the machine's clock is not set: events would be refused")
+    } else {
+        finding_value(Severity::Fine, "clock", "plausible")
+    }
+}

@@ -1,0 +1,333 @@
+//! The command line (contract, cli.md): stdout is for data, stderr for sentences; exit 0, 1 (failed), 2 (usage).
+
+mod door;
+mod import;
+mod print;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    app::App,
+    clock::Clock,
+    config::{Config, Overrides},
+    demo,
+    operations::Order,
+    server::{self, Ready},
+};
+use door::Door;
+
+/// The open ledger of calls for phone systems and voice agents.
+#[derive(Parser)]
+#[command(name = "pegcount", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Clone)]
+struct Common {
+    /// The configuration file [default: pegcount.toml, if there is one].
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The data folder [default: ./pegcount-data].
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where calls are kept [default: sqlite:DIR/pegcount.db].
+    #[arg(long, global = true, value_name = "URL")]
+    store: Option<String>,
+    /// Print exactly one JSON value.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server.
+    #[command(after_help = "Example: pegcount serve --data /var/lib/pegcount --listen 127.0.0.1:8080")]
+    Serve(ServeArgs),
+    /// Make or list organizations.
+    #[command(after_help = "Example: pegcount organizations create --id org-789 --name \"Example Ltd\"")]
+    Organizations {
+        #[command(subcommand)]
+        command: OrganizationsCommand,
+    },
+    /// Make, list or revoke keys.
+    #[command(
+        after_help = "Example: pegcount keys create --organization org-789 --scopes calls:read,events:write --json"
+    )]
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
+    /// Take in records from files: Asterisk CDR and CEL CSV, FreeSWITCH JSON CDRs (folders too), events as NDJSON.
+    #[command(after_help = "Example: pegcount import asterisk-cdr-csv /var/log/asterisk/cdr-csv/Master.csv \
+                            --organization org-789 --tz Europe/Berlin")]
+    Import(import::ImportArgs),
+    /// Fold calls again from their events, after a mapping was mended or prices changed.
+    #[command(after_help = "Example: pegcount refold --check --organization org-789")]
+    Refold(RefoldArgs),
+    /// Look for damage: the store, calls against their events, the disk, the clock, the ports.
+    #[command(after_help = "Example: pegcount doctor --json")]
+    Doctor,
+    /// Fill a running server with believable calls, live, until stopped.
+    #[command(after_help = "Example: pegcount demo --rate 0.5")]
+    Demo(DemoArgs),
+    /// Check a configuration file and name what is wrong with it.
+    #[command(after_help = "Example: pegcount check-config /etc/pegcount.toml")]
+    CheckConfig {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct ServeArgs {
+    /// Where HTTP is served [default: 127.0.0.1:8080]; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Where the live WebSocket is served [default: 127.0.0.1:8001].
+    #[arg(long, value_name = "ADDR")]
+    live_listen: Option<SocketAddr>,
+    /// Where SIP is served [default: 127.0.0.1:5060], or off.
+    #[arg(long, value_name = "ADDR|off")]
+    sip: Option<String>,
+    /// Gets the addresses as JSON once everything answers.
+    #[arg(long, value_name = "PATH")]
+    ready_file: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum OrganizationsCommand {
+    /// Make an organization.
+    Create {
+        /// Its string id.
+        #[arg(long)]
+        id: String,
+        /// Its number [default: the next free one].
+        #[arg(long)]
+        number: Option<i64>,
+        /// What people call it.
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// List the organizations.
+    List,
+}
+
+#[derive(Subcommand)]
+enum KeysCommand {
+    /// Make a key. Its secret is shown this once.
+    Create {
+        /// Whose it is, by id or number.
+        #[arg(long)]
+        organization: String,
+        /// What it may do: calls:read, calls:control, events:write, recordings:read, admin, server.
+        #[arg(long, value_delimiter = ',', default_value = "calls:read")]
+        scopes: Vec<String>,
+        /// What people call it.
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// List the keys.
+    List,
+    /// Revoke a key. A running server honours it at once.
+    Revoke {
+        /// The key's id.
+        key_id: String,
+    },
+}
+
+#[derive(Args)]
+struct RefoldArgs {
+    /// Only show what would differ; exits 1 if anything does.
+    #[arg(long)]
+    check: bool,
+    /// Calls of this organization only, by id or number.
+    #[arg(long, value_name = "ID")]
+    organization: Option<String>,
+    /// This call only, by id or UUID.
+    #[arg(long, value_name = "ID")]
+    call: Option<String>,
+}
+
+#[derive(Args)]
+struct DemoArgs {
+    /// Calls a second.
+    #[arg(long, default_value_t = 0.5, value_name = "CALLS_PER_SECOND")]
+    rate: f64,
+    /// The server [default: http:// and the configured listen address].
+    #[arg(long)]
+    url: Option<String>,
+    /// The key [default: the first key of the data folder].
+    #[arg(long)]
+    key: Option<String>,
+    /// Makes the same calls again for the same number.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Stop after so many calls.
+    #[arg(long)]
+    limit: Option<u64>,
+}
+
+/// Runs the command line that this process was given.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("the runtime cannot be started: {error}")),
+    };
+    // Whoever comes second finds it installed; that is no error.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match runtime.block_on(run(cli)) {
+        Ok(code) => code,
+        Err(sentence) => fail(&sentence),
+    }
+}
+
+fn fail(sentence: &str) -> ExitCode {
+    print::to_stderr(&format!("pegcount: {sentence}"));
+    ExitCode::FAILURE
+}
+
+async fn run(cli: Cli) -> Result<ExitCode, String> {
+    let common = cli.common;
+    let print = print::Printer { json: common.json };
+    match cli.command {
+        Command::Serve(args) => serve(&common, args).await,
+        Command::CheckConfig { file } => {
+            Config::load(Some(&file), &Overrides::default())?;
+            print.checked(&file);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Organizations { command } => {
+            let order = match command {
+                OrganizationsCommand::Create { id, number, name } => {
+                    Order::CreateOrganization { id, number, name }
+                }
+                OrganizationsCommand::List => Order::ListOrganizations,
+            };
+            print.organizations(&order_once(&common, order).await?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Keys { command } => keys(&common, command, &print).await,
+        Command::Import(args) => import::run(&common.config()?, args, &print).await,
+        Command::Refold(args) => {
+            let check = args.check;
+            let order = Order::Refold { check, organization: args.organization, call: args.call };
+            let differing = print.refolded(&order_once(&common, order).await?, check);
+            Ok(if check && differing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        }
+        Command::Doctor => doctor(&common, &print).await,
+        Command::Demo(args) => demo(&common, args).await,
+    }
+}
+
+impl Common {
+    fn overrides(&self) -> Overrides {
+        Overrides { data: self.data.clone(), store: self.store.clone(), ..Overrides::default() }
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        Config::load(self.config.as_deref(), &self.overrides())
+    }
+}
+
+async fn order_once(common: &Common, order: Order) -> Result<serde_json::Value, String> {
+    let mut door = Door::open(&common.config()?).await?;
+    let done = door.order(order).await;
+    door.close().await?;
+    done
+}
+
+async fn keys(common: &Common, command: KeysCommand, print: &print::Printer) -> Result<ExitCode, String> {
+    match command {
+        KeysCommand::Create { organization, scopes, name } => {
+            print.key(&order_once(common, Order::CreateKey { organization, scopes, name }).await?);
+        }
+        KeysCommand::List => print.keys(&order_once(common, Order::ListKeys).await?),
+        KeysCommand::Revoke { key_id } => {
+            print.revoked(&order_once(common, Order::RevokeKey { id: key_id }).await?);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn doctor(common: &Common, print: &print::Printer) -> Result<ExitCode, String> {
+    let config = common.config()?;
+    let mut door = Door::open(&config).await?;
+    let mut findings = door.order(Order::Doctor).await?;
+    if let Some(findings) = findings.as_array_mut() {
+        findings.extend(door::machine_findings(&config, door.is_running(), &Clock::system()));
+    }
+    door.close().await?;
+    let damage = print.findings(&findings);
+    Ok(if damage { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn demo(common: &Common, args: DemoArgs) -> Result<ExitCode, String> {
+    let config = common.config()?;
+    let url = args.url.unwrap_or_else(|| format!("http://{}", config.listen));
+    let key = match args.key {
+        Some(key) => key,
+        None => {
+            std::fs::read_to_string(config.data.join("first-key")).map(|key| key.trim().to_owned()).map_err(
+                |_| "no key: give one with --key, or name the server's data folder with --data".to_owned(),
+            )?
+        }
+    };
+    if !(args.rate > 0.0 && args.rate <= 1000.0) {
+        return Err("--rate must lie above 0 and be at most 1000 calls a second".into());
+    }
+    log_to_stderr("info", false)?;
+    print::to_stderr(&format!("Calls go to {url}, {} a second, until you press Ctrl-C.", args.rate));
+    let options =
+        demo::DemoOptions { url, key, calls_per_second: args.rate, seed: args.seed, limit: args.limit };
+    demo::run(options).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(common: &Common, args: ServeArgs) -> Result<ExitCode, String> {
+    let overrides =
+        Overrides { listen: args.listen, live_listen: args.live_listen, sip: args.sip, ..common.overrides() };
+    let file = common.config.clone();
+    let load = move || Config::load(file.as_deref(), &overrides);
+    let config = load()?;
+    log_to_stderr(&config.log.level, config.log.json)?;
+    if config.sip != "off" {
+        tracing::info!("there is no SIP gateway in this version yet; --sip off says so too");
+    }
+    let app = App::start(&config, Clock::system()).await?;
+    let json = common.json;
+    let data = config.data.clone();
+    let scheme = if config.has_tls() { "https" } else { "http" };
+    let announce =
+        move |ready: &Ready, app: &App| print::served(ready, scheme, app.first_key.as_deref(), &data, json);
+    server::serve(config, app, args.ready_file.as_deref(), load, announce).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn log_to_stderr(level: &str, json: bool) -> Result<(), String> {
+    use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+    let filter = EnvFilter::try_new(level).map_err(|error| format!("log.level: {error}"))?;
+    let registry = tracing_subscriber::registry().with(filter);
+    let done = if json {
+        registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init()
+    } else {
+        registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).try_init()
+    };
+    done.map_err(|error| error.to_string())
+}
+
+/// Whether a path is worth a progress bar.
+fn size_of(path: &Path) -> u64 {
+    std::fs::metadata(path).map(|metadata| metadata.len()).unwrap_or_default()
+}

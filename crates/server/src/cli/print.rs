@@ -1,0 +1,157 @@
+//! What commands print: one JSON value, or lines for people.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+};
+
+use serde_json::{Value, json};
+
+use crate::server::Ready;
+
+/// Writes a line for people.
+pub(super) fn to_stderr(line: &str) {
+    // A closed stderr leaves nobody to tell.
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+fn to_stdout(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// Prints as JSON or for people.
+#[derive(Clone, Copy)]
+pub(super) struct Printer {
+    pub(super) json: bool,
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or("-")
+}
+
+fn count(value: &Value, key: &str) -> u64 {
+    value.get(key).and_then(Value::as_u64).unwrap_or_default()
+}
+
+fn items<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    value.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+impl Printer {
+    /// Prints JSON if that was asked for; else the caller prints for people.
+    fn print_json(self, value: &Value) -> bool {
+        if self.json {
+            to_stdout(&value.to_string());
+        }
+        self.json
+    }
+
+    pub(super) fn organizations(self, value: &Value) {
+        if self.print_json(value) {
+            return;
+        }
+        let one = std::slice::from_ref(value);
+        for organization in value.as_array().map_or(one, Vec::as_slice) {
+            let number = count(organization, "number");
+            to_stdout(&format!("{number}\t{}\t{}", text(organization, "id"), text(organization, "name")));
+        }
+    }
+
+    pub(super) fn key(self, value: &Value) {
+        if self.print_json(value) {
+            return;
+        }
+        to_stdout(&format!("key     {}", text(value, "key")));
+        to_stdout(&format!("key id  {}", text(value, "key_id")));
+        to_stdout(&format!("secret  {}", text(value, "secret")));
+        to_stderr("Keep the secret: it is not shown again.");
+    }
+
+    pub(super) fn keys(self, value: &Value) {
+        if self.print_json(value) {
+            return;
+        }
+        for key in value.as_array().map(Vec::as_slice).unwrap_or_default() {
+            let scopes: Vec<&str> = items(key, "scopes").iter().filter_map(Value::as_str).collect();
+            let (id, organization) = (text(key, "key_id"), text(key, "organization"));
+            to_stdout(&format!("{id}\t{organization}\t{}\t{}", scopes.join(","), text(key, "name")));
+        }
+    }
+
+    pub(super) fn revoked(self, value: &Value) {
+        if !self.print_json(value) {
+            to_stdout(&format!("revoked {}", text(value, "revoked")));
+        }
+    }
+
+    pub(super) fn checked(self, file: &Path) {
+        if !self.print_json(&json!({ "ok": true })) {
+            to_stdout(&format!("{} is fine", file.display()));
+        }
+    }
+
+    /// Returns whether any call differs from its events or cannot be read.
+    pub(super) fn refolded(self, value: &Value, check: bool) -> bool {
+        let (differing, unreadable) = (items(value, "differing"), items(value, "unreadable"));
+        if !self.print_json(value) {
+            for one in differing {
+                let fields: Vec<&str> = items(one, "fields").iter().filter_map(Value::as_str).collect();
+                to_stdout(&format!("{}\t{}", text(one, "call"), fields.join(",")));
+            }
+            for one in unreadable {
+                to_stderr(&format!("{}: {}", text(one, "call"), text(one, "error")));
+            }
+            let done = if check { "differ" } else { "repaired" };
+            to_stderr(&format!("{} calls folded, {} {done}", count(value, "examined"), differing.len()));
+        }
+        !differing.is_empty() || !unreadable.is_empty()
+    }
+
+    /// Returns whether anything is damaged.
+    pub(super) fn findings(self, value: &Value) -> bool {
+        let findings = value.as_array().map(Vec::as_slice).unwrap_or_default();
+        if !self.print_json(value) {
+            for finding in findings {
+                let (severity, subject) = (text(finding, "severity"), text(finding, "subject"));
+                to_stdout(&format!("{severity:8}{subject}: {}", text(finding, "message")));
+            }
+        }
+        findings.iter().any(|finding| text(finding, "severity") == "damage")
+    }
+
+    pub(super) fn imported(self, value: &Value) {
+        if self.print_json(value) {
+            return;
+        }
+        to_stdout(&format!(
+            "{} records: {} events taken in, {} known already, {} bad records",
+            count(value, "records"),
+            count(value, "accepted"),
+            count(value, "duplicates"),
+            items(value, "bad").len(),
+        ));
+    }
+}
+
+/// Says where the server is, and the first time with which key.
+pub(super) fn served(ready: &Ready, scheme: &str, first_key: Option<&str>, data: &Path, json: bool) {
+    let url = format!("{scheme}://{}", ready.http);
+    if json {
+        to_stdout(
+            &json!({ "url": url, "live": ready.live.to_string(), "pid": ready.pid, "first_key": first_key })
+                .to_string(),
+        );
+        return;
+    }
+    let live_scheme = if scheme == "https" { "wss" } else { "ws" };
+    to_stdout(&format!("Pegcount   {url}"));
+    to_stdout(&format!("live       {live_scheme}://{}/", ready.live));
+    to_stdout(&format!("reference  {url}/docs/"));
+    match first_key {
+        Some(key) => to_stdout(&format!("key        {key}   (kept in {}/first-key)", data.display())),
+        None if data.join("first-key").exists() => {
+            to_stdout(&format!("key        see {}/first-key", data.display()));
+        }
+        None => to_stdout("key        make one with `pegcount keys create`"),
+    }
+}

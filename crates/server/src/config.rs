@@ -1,0 +1,315 @@
+//! The configuration: the sum of what each room can be told, and nothing else.
+//!
+//! Defaults, then the file, then the environment (`PEGCOUNT_SECTION__KEY`), then the command line: the later wins
+//! (contract, cli.md). A key that nobody knows is refused by name.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use figment::{
+    Figment,
+    providers::{Env, Format, Serialized, Toml},
+};
+use pegcount_calls::{Direction, Increments, OrganizationName, Rate, Tariff, parse_decimal};
+use serde::{Deserialize, Serialize};
+
+use crate::{access::RateLimit, dialects, intake::Tariffs, sources};
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The folder of everything that is kept.
+    pub data: PathBuf,
+    /// Where calls are kept, `sqlite:PATH`; empty: in the data folder.
+    pub store: String,
+    /// Where HTTP is served.
+    pub listen: SocketAddr,
+    /// Where the WebSocket of the tenant dialect is served.
+    pub live_listen: SocketAddr,
+    /// Where SIP is served, or `off`.
+    pub sip: String,
+    /// The URL under which clients reach this server, for links; empty: made of `listen`.
+    pub public_url: String,
+    /// An opened dialect (`tenant.access`, `agent.access`) may be served on an address that others can reach.
+    pub allow_open_access_on_public_address: bool,
+    /// HTTPS.
+    pub tls: TlsConfig,
+    /// What is logged.
+    pub log: LogConfig,
+    /// How much one key may ask.
+    pub limits: LimitsConfig,
+    /// The tenant dialect.
+    pub tenant: dialects::tenant::Config,
+    /// The agent dialect.
+    pub agent: dialects::agent::Config,
+    /// The native source.
+    pub native: sources::native::Config,
+    /// What organizations pay, by their id; `default` is for everybody else.
+    pub rates: BTreeMap<String, TariffConfig>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: "./pegcount-data".into(),
+            store: String::new(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            live_listen: SocketAddr::from(([127, 0, 0, 1], 8001)),
+            sip: "127.0.0.1:5060".into(),
+            public_url: String::new(),
+            allow_open_access_on_public_address: false,
+            tls: TlsConfig::default(),
+            log: LogConfig::default(),
+            limits: LimitsConfig::default(),
+            tenant: dialects::tenant::Config::default(),
+            agent: dialects::agent::Config::default(),
+            native: sources::native::Config::default(),
+            rates: BTreeMap::new(),
+        }
+    }
+}
+
+/// HTTPS; both or none.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The certificate chain, a PEM file.
+    pub cert: PathBuf,
+    /// Its private key, a PEM file.
+    pub key: PathBuf,
+}
+
+/// What is logged.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,pegcount::intake=debug`.
+    pub level: String,
+    /// One JSON object a line instead of text.
+    pub json: bool,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".into(), json: false }
+    }
+}
+
+/// How much one key may ask; 0: as much as it likes.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// Requests a second in the long run.
+    pub requests_per_second: u32,
+    /// Requests at once; 0: as many as a second has.
+    pub burst: u32,
+}
+
+/// What an organization pays.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TariffConfig {
+    /// Prices of calls; the longest prefix of the called number decides.
+    pub calls: Vec<RateConfig>,
+    /// Prices of products that a source counts but does not price.
+    pub products: BTreeMap<String, String>,
+}
+
+/// The price of calls to numbers with one prefix.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateConfig {
+    /// What the called number begins with; empty: every number.
+    #[serde(default)]
+    pub prefix: String,
+    /// `inbound`, `outbound`; absent: both.
+    #[serde(default)]
+    pub direction: Option<DirectionConfig>,
+    /// The price of a minute, a decimal in quotes.
+    pub per_minute: String,
+    /// The price of every answered call, a decimal in quotes.
+    #[serde(default)]
+    pub connection_fee: Option<String>,
+    /// Seconds that are billed at least.
+    #[serde(default = "one")]
+    pub initial_seconds: u32,
+    /// Seconds in which it goes on after that.
+    #[serde(default = "one")]
+    pub following_seconds: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// A direction.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DirectionConfig {
+    /// Calls that reached an endpoint.
+    Inbound,
+    /// Calls that left from one.
+    Outbound,
+}
+
+/// What the command line sets.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Overrides {
+    /// `--data`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
+    /// `--store`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
+    /// `--listen`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    /// `--live-listen`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live_listen: Option<SocketAddr>,
+    /// `--sip`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sip: Option<String>,
+}
+
+impl Config {
+    /// Reads the configuration: `file`, or `pegcount.toml` of the current folder if there is one.
+    ///
+    /// # Errors
+    /// A sentence that names the key and says what it takes.
+    pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Self, String> {
+        let usual = Path::new("pegcount.toml");
+        let figment = match file {
+            Some(file) if !file.is_file() => {
+                return Err(format!("there is no configuration file {}", file.display()));
+            }
+            Some(file) => Figment::from(Toml::file_exact(file)),
+            None if usual.is_file() => Figment::from(Toml::file_exact(usual)),
+            None => Figment::new(),
+        };
+        let figment =
+            figment.merge(Env::prefixed("PEGCOUNT_").split("__")).merge(Serialized::defaults(overrides));
+        let config: Self = figment.extract().map_err(|error| explain(&error))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What is wrong only in combination.
+    fn check(&self) -> Result<(), String> {
+        self.tariffs()?;
+        self.rate_limit();
+        if self.sip != "off" && self.sip.parse::<SocketAddr>().is_err() {
+            return Err(format!("sip: {:?} is neither an address such as 127.0.0.1:5060 nor off", self.sip));
+        }
+        if self.tls.cert.as_os_str().is_empty() != self.tls.key.as_os_str().is_empty() {
+            return Err("tls: set both cert and key, or neither".into());
+        }
+        if !self.public_url.is_empty() && url::Url::parse(&self.public_url).is_err() {
+            return Err(format!("public_url: {:?} is no URL", self.public_url));
+        }
+        for (dialect, open, listens) in [
+            (
+                "tenant",
+                self.tenant.access == dialects::tenant::AccessMode::Open,
+                vec![self.listen, self.live_listen],
+            ),
+            ("agent", self.agent.access == dialects::agent::AccessMode::Open, vec![self.listen]),
+        ] {
+            let public = listens.into_iter().find(|listen| !listen.ip().is_loopback());
+            if let Some(listen) = public.filter(|_| open && !self.allow_open_access_on_public_address) {
+                return Err(format!(
+                    "{dialect}.access is \"open\", and {listen} can be reached by others: anybody could read every \
+                     organization's calls. Set it to \"key\", listen on a loopback address, or set \
+                     allow_open_access_on_public_address = true"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether HTTPS is served.
+    pub fn has_tls(&self) -> bool {
+        !self.tls.cert.as_os_str().is_empty()
+    }
+
+    /// The URL of the store.
+    pub fn store_url(&self) -> String {
+        if self.store.is_empty() {
+            format!("sqlite:{}", self.data.join("pegcount.db").display())
+        } else {
+            self.store.clone()
+        }
+    }
+
+    /// How many requests one key may make; `None`: as many as it likes.
+    pub fn rate_limit(&self) -> Option<RateLimit> {
+        let per_second = NonZeroU32::new(self.limits.requests_per_second)?;
+        Some(RateLimit { per_second, burst: NonZeroU32::new(self.limits.burst).unwrap_or(per_second) })
+    }
+
+    /// What organizations pay.
+    ///
+    /// # Errors
+    /// A sentence that names the key and says what it takes.
+    pub fn tariffs(&self) -> Result<Tariffs, String> {
+        let mut tariffs = Tariffs::default();
+        for (organization, config) in &self.rates {
+            let tariff = Arc::new(config.tariff().map_err(|error| format!("rates.{organization}.{error}"))?);
+            if organization == "default" {
+                tariffs.default = tariff;
+                continue;
+            }
+            let name = OrganizationName::new(organization)
+                .map_err(|error| format!("rates: {organization:?} is no organization's id: it {error}"))?;
+            tariffs.by_organization.insert(name, tariff);
+        }
+        Ok(tariffs)
+    }
+}
+
+impl TariffConfig {
+    fn tariff(&self) -> Result<Tariff, String> {
+        let decimal = |key: String, text: &str| parse_decimal(text).map_err(|error| format!("{key} {error}"));
+        let rates = self.calls.iter().enumerate().map(|(place, rate)| {
+            Ok(Rate {
+                prefix: rate.prefix.clone(),
+                direction: rate.direction.map(|direction| match direction {
+                    DirectionConfig::Inbound => Direction::Inbound,
+                    DirectionConfig::Outbound => Direction::Outbound,
+                }),
+                per_minute: decimal(format!("calls[{place}].per_minute"), &rate.per_minute)?,
+                connection_fee: decimal(
+                    format!("calls[{place}].connection_fee"),
+                    rate.connection_fee.as_deref().unwrap_or("0"),
+                )?,
+                increments: Increments {
+                    initial_seconds: rate.initial_seconds,
+                    following_seconds: rate.following_seconds,
+                },
+            })
+        });
+        let products = self
+            .products
+            .iter()
+            .map(|(product, price)| Ok((product.clone(), decimal(format!("products.{product}"), price)?)));
+        Ok(Tariff {
+            rates: rates.collect::<Result<_, String>>()?,
+            products: products.collect::<Result<_, String>>()?,
+        })
+    }
+}
+
+/// One sentence of a figment error, with the key it is about.
+fn explain(error: &figment::Error) -> String {
+    let error = error.clone();
+    let key = error.path.join(".");
+    let source = error.metadata.as_ref().map(|metadata| metadata.name.to_string()).unwrap_or_default();
+    let place = if key.is_empty() { String::new() } else { format!("{key}: ") };
+    format!("{place}{} ({source})", error.kind)
+}

@@ -1,0 +1,161 @@
+//! The server as a source sees it.
+
+use std::time::Duration;
+
+use reqwest::{StatusCode, header::HeaderValue};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+/// How long a server that cannot be reached is tried again, once it was.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long one request may take.
+const LONGEST_REQUEST: Duration = Duration::from_secs(60);
+
+/// A connection to the server.
+pub(super) struct Client {
+    http: reqwest::Client,
+    base: String,
+    key: HeaderValue,
+    /// Whether the server ever answered: before that it is not waited for.
+    reached: bool,
+}
+
+/// What became of events.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(super) struct Receipt {
+    pub(super) accepted: u64,
+    pub(super) duplicates: u64,
+    pub(super) rejected: Vec<Rejected>,
+}
+
+/// An event that was turned away.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(super) struct Rejected {
+    pub(super) code: String,
+    pub(super) message: String,
+}
+
+/// What became of something that was to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Made {
+    /// It is there, now or already.
+    There,
+    /// The server does not let us, with this status.
+    Refused(StatusCode),
+}
+
+struct Answer {
+    status: StatusCode,
+    body: Vec<u8>,
+}
+
+impl Client {
+    pub(super) fn new(url: &str, key: &str) -> Result<Self, String> {
+        let url = url.trim().trim_end_matches('/');
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            return Err(format!("{url:?} is no server: give it as http://host:port"));
+        }
+        let mut key = HeaderValue::from_str(key.trim()).map_err(|_| {
+            "the key holds characters that no key has: copy it whole, without quotes".to_owned()
+        })?;
+        key.set_sensitive(true);
+        // Whoever came first has installed the same one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .timeout(LONGEST_REQUEST)
+            .build()
+            .map_err(|error| format!("no HTTP client could be made: {error}"))?;
+        Ok(Self { http, base: url.to_owned(), key, reached: false })
+    }
+
+    /// Sends events; returns when the server has taken them.
+    pub(super) async fn send(&mut self, events: &[Value]) -> Result<Receipt, String> {
+        let answer = self.post("/v1/events", &events).await?;
+        match answer.status {
+            StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY => serde_json::from_slice(&answer.body)
+                .map_err(|error| format!("{} answered in a way that no Pegcount does: {error}", self.base)),
+            StatusCode::FORBIDDEN => {
+                Err("the key may not send events: use one with the scope events:write".to_owned())
+            }
+            status => Err(self.unexpected(status, &answer.body)),
+        }
+    }
+
+    /// Makes an endpoint or a phone number.
+    pub(super) async fn make(&mut self, path: &str, thing: &Value) -> Result<Made, String> {
+        let answer = self.post(path, thing).await?;
+        match answer.status {
+            status if status.is_success() => Ok(Made::There),
+            StatusCode::CONFLICT => Ok(Made::There),
+            status => Ok(Made::Refused(status)),
+        }
+    }
+
+    /// Posts until there is an answer that is not "later". What is sent twice counts once: every event has its id.
+    async fn post(&mut self, path: &str, body: &(impl Serialize + ?Sized)) -> Result<Answer, String> {
+        let body = serde_json::to_vec(body).map_err(|error| error.to_string())?;
+        let give_up = Instant::now() + PATIENCE;
+        let mut wait = Duration::from_millis(250);
+        loop {
+            let request = self
+                .http
+                .post(format!("{}{path}", self.base))
+                .header("x-api-key", self.key.clone())
+                .header("content-type", "application/json")
+                .body(body.clone());
+            match request.send().await {
+                Ok(response) => {
+                    self.reached = true;
+                    let status = response.status();
+                    match status {
+                        StatusCode::UNAUTHORIZED => {
+                            return Err(format!("{} does not know the key: check --key", self.base));
+                        }
+                        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                            sleep(retry_after(&response)).await;
+                            continue;
+                        }
+                        _ => {}
+                    }
+                    if let Ok(body) = response.bytes().await {
+                        return Ok(Answer { status, body: body.to_vec() });
+                    }
+                }
+                Err(error) if !self.reached || Instant::now() > give_up => {
+                    return Err(format!(
+                        "{} cannot be reached: is the server running? ({})",
+                        self.base,
+                        innermost(&error)
+                    ));
+                }
+                Err(_) => {}
+            }
+            sleep(wait).await;
+            wait = (wait * 2).min(Duration::from_secs(5));
+        }
+    }
+
+    fn unexpected(&self, status: StatusCode, body: &[u8]) -> String {
+        let text: String = String::from_utf8_lossy(body).chars().take(200).collect();
+        format!("{} answered {status}: {text}", self.base)
+    }
+}
+
+fn retry_after(response: &reqwest::Response) -> Duration {
+    let seconds =
+        response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    Duration::from_secs(seconds.unwrap_or(1_u64).clamp(1, 60))
+}
+
+/// The cause at the bottom: "connection refused" rather than "error sending request".
+fn innermost(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,264 @@
+//! Lets calls happen: each event is sent when its time has come.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use pegcount_calls::Timestamp;
+use serde_json::{Value, json};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use super::{
+    DemoOptions, Progress, Tally,
+    client::{Client, Made},
+    random::Random,
+    scenarios::SCENARIOS,
+    script::{Script, script},
+};
+use crate::{clock::Clock, vocabulary::kinds};
+
+/// How many ended calls are told of the last day.
+const PAST_CALLS: u64 = 300;
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// The last day's calls end this long ago at the latest, what comes after the call included.
+const PAST_ENDS_MS: i64 = 5_000;
+/// How often events are sent.
+const TICK: Duration = Duration::from_millis(200);
+/// How many events go into one request.
+const BATCH: usize = 1000;
+/// How often progress is told.
+const REPORT_EVERY: Duration = Duration::from_secs(10);
+/// How long the calls in progress get to be ended when the run is stopped.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// A machine that slept does not make up for the calls of the night.
+const MOST_BEHIND_MS: i64 = 5_000;
+
+/// One run.
+pub(super) struct Sender<'a> {
+    client: Client,
+    clock: Clock,
+    report: &'a (dyn Fn(Progress) + Send + Sync),
+    seed: u64,
+    mean_pause_ms: f64,
+    limit: u64,
+    scripts: Random,
+    arrivals: Random,
+    ids: Random,
+    /// What is to be sent, by its time and its place in the order of making.
+    due: BTreeMap<(i64, u64), Due>,
+    made: u64,
+    open: BTreeSet<Arc<str>>,
+    tally: Tally,
+}
+
+struct Due {
+    call: Arc<str>,
+    ends_call: bool,
+    event: Value,
+}
+
+impl<'a> Sender<'a> {
+    pub(super) fn new(
+        options: &DemoOptions,
+        clock: Clock,
+        report: &'a (dyn Fn(Progress) + Send + Sync),
+    ) -> Result<Self, String> {
+        let rate = options.calls_per_second;
+        if !(rate > 0.0 && rate <= 1000.0) {
+            return Err(format!("{rate} calls a second cannot be made: give a rate above 0, up to 1000"));
+        }
+        let client = Client::new(&options.url, &options.key)?;
+        let now = clock.now().millis().unsigned_abs();
+        let seed = options.seed.unwrap_or(now);
+        Ok(Self {
+            client,
+            clock,
+            report,
+            seed,
+            mean_pause_ms: 1000.0 / rate,
+            limit: options.limit.unwrap_or(u64::MAX),
+            scripts: Random::of(seed),
+            arrivals: Random::of(seed.wrapping_add(1)),
+            // Another run with the same seed tells of other calls.
+            ids: Random::of(seed ^ now.rotate_left(32)),
+            due: BTreeMap::new(),
+            made: 0,
+            open: BTreeSet::new(),
+            tally: Tally::default(),
+        })
+    }
+
+    /// Runs until `stop` comes true, or to the limit.
+    pub(super) async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), String> {
+        (self.report)(Progress::Begun { seed: self.seed });
+        let running = async {
+            self.introduce().await?;
+            self.tell_the_past().await?;
+            self.go_live().await
+        };
+        let result = tokio::select! {
+            result = running => result,
+            () = stop => Ok(()),
+        };
+        result?;
+        // Nothing is left in progress for ever. Who stops a run does not wait for a server that is gone.
+        let ended = timeout(FAREWELL, self.end_open_calls()).await;
+        if let Ok(Err(problem)) = ended {
+            (self.report)(Progress::Note(problem));
+        }
+        (self.report)(Progress::Over(self.tally()));
+        Ok(())
+    }
+
+    fn tally(&self) -> Tally {
+        Tally { live: self.open.len() as u64, ..self.tally }
+    }
+
+    /// Makes the endpoints and their phone numbers.
+    async fn introduce(&mut self) -> Result<(), String> {
+        for agent in SCENARIOS.iter().map(|scenario| &scenario.agent) {
+            let endpoint = json!({ "id": agent.id, "name": agent.name, "provider": agent.provider });
+            let number = json!({ "id": agent.number_id(), "number": agent.number, "endpoint_id": agent.id });
+            for (path, thing) in [("/v1/endpoints", endpoint), ("/v1/phone-numbers", number)] {
+                if let Made::Refused(status) = self.client.make(path, &thing).await? {
+                    // Calls make them known by their ids alone, which is enough.
+                    let note = format!(
+                        "{path} answered {status}: endpoints stay without names (that needs the scope admin)"
+                    );
+                    (self.report)(Progress::Note(note));
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells calls of the last day, oldest first.
+    async fn tell_the_past(&mut self) -> Result<(), String> {
+        let now = self.clock.now().millis();
+        let mut starts: Vec<i64> = (0..PAST_CALLS).map(|_| now - DAY_MS + self.moment_of_day()).collect();
+        starts.sort_unstable();
+        let mut events = Vec::new();
+        for start in starts {
+            let script = script(self.scripts.next());
+            let length = script.events.last().map_or(0, |event| event.offset_ms);
+            let start = start.min(now - PAST_ENDS_MS - length);
+            events.extend(self.events_of(&script, start).into_iter().map(|(_, due)| due.event));
+        }
+        for batch in events.chunks(BATCH) {
+            self.send(batch).await?;
+        }
+        (self.report)(Progress::Told { calls: PAST_CALLS, events: self.tally.events });
+        Ok(())
+    }
+
+    /// A time of day: most calls come around the middle of it.
+    fn moment_of_day(&mut self) -> i64 {
+        let spread = self.arrivals.unit() + self.arrivals.unit();
+        let at = if self.arrivals.chance(0.5) { self.arrivals.unit() } else { spread / 2.0 };
+        (at * DAY_MS as f64) as i64
+    }
+
+    async fn go_live(&mut self) -> Result<(), String> {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut next_call = self.clock.now().millis();
+        let mut next_report = Instant::now() + REPORT_EVERY;
+        loop {
+            ticks.tick().await;
+            let now = self.clock.now().millis();
+            if now - next_call > MOST_BEHIND_MS {
+                next_call = now;
+            }
+            while next_call <= now && self.tally.calls < self.limit {
+                let script = script(self.scripts.next());
+                let due = self.events_of(&script, next_call);
+                self.due.extend(due);
+                self.tally.calls += 1;
+                next_call += self.arrivals.exponential(self.mean_pause_ms).round() as i64;
+            }
+            self.send_due(now).await?;
+            if self.tally.calls >= self.limit && self.due.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() >= next_report {
+                (self.report)(Progress::Running(self.tally()));
+                next_report = Instant::now() + REPORT_EVERY;
+            }
+        }
+    }
+
+    async fn send_due(&mut self, now: i64) -> Result<(), String> {
+        let later = self.due.split_off(&(now + 1, 0));
+        let due: Vec<Due> = std::mem::replace(&mut self.due, later).into_values().collect();
+        for batch in due.chunks(BATCH) {
+            // Before they are sent: a call that may have begun is ended when the run is stopped meanwhile.
+            self.open.extend(batch.iter().filter(|due| !due.ends_call).map(|due| Arc::clone(&due.call)));
+            let events: Vec<Value> = batch.iter().map(|due| due.event.clone()).collect();
+            self.send(&events).await?;
+            for ended in batch.iter().filter(|due| due.ends_call) {
+                self.open.remove(&ended.call);
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, events: &[Value]) -> Result<(), String> {
+        let receipt = self.client.send(events).await?;
+        self.tally.events += receipt.accepted + receipt.duplicates;
+        if let Some(first) = receipt.rejected.first() {
+            self.tally.rejected += receipt.rejected.len() as u64;
+            tracing::warn!(
+                count = receipt.rejected.len(),
+                code = first.code,
+                message = first.message,
+                "the server turned events away"
+            );
+        }
+        Ok(())
+    }
+
+    async fn end_open_calls(&mut self) -> Result<(), String> {
+        let now = self.clock.now();
+        let open = std::mem::take(&mut self.open);
+        let data =
+            json!({ "hangup_cause": "normal_clearing", "hangup_source": "system", "reason": "demo_stopped" });
+        let ends: Vec<Value> =
+            open.iter().map(|call| event(call, LAST, now, kinds::CALL_COMPLETED, &data)).collect();
+        for batch in ends.chunks(BATCH) {
+            self.send(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// The events of a call that begins at this time.
+    fn events_of(&mut self, script: &Script, start: i64) -> Vec<((i64, u64), Due)> {
+        let call: Arc<str> = format!("call_{:016x}", self.ids.next()).into();
+        let mut events = Vec::with_capacity(script.events.len());
+        for (place, scripted) in script.events.iter().enumerate() {
+            let at = start + scripted.offset_ms;
+            let event = event(&call, place, Timestamp::from_millis(at), scripted.kind, &scripted.data);
+            // After its end a call is not in progress, whatever is still said of it.
+            let due = Due { call: Arc::clone(&call), ends_call: place >= script.end, event };
+            events.push(((at, self.made), due));
+            self.made += 1;
+        }
+        events
+    }
+}
+
+/// A place after that of any event of a script.
+const LAST: usize = 9999;
+
+/// A native event. Ids sort in the order of happening, since many events share a millisecond.
+pub(super) fn event(call: &str, place: usize, at: Timestamp, kind: &str, data: &Value) -> Value {
+    json!({
+        "call_id": call,
+        "id": format!("evt_{place:04}"),
+        "event_type": kind,
+        "created_at": at.millis(),
+        "event_data": data,
+    })
+}

@@ -1,0 +1,48 @@
+//! The agent dialect: every call of one agent as one array, refusals as FastAPI words them.
+//!
+//! Source: contract, agent-dialect.txt.
+
+mod failure;
+mod handlers;
+mod query;
+mod stream;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::Extension;
+use serde::{Deserialize, Serialize};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::access::Ledger;
+
+/// How this dialect is set up.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Who may read.
+    pub access: AccessMode,
+}
+
+/// Who may read: the document of this dialect shows no key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccessMode {
+    /// Who shows a key.
+    #[default]
+    Key,
+    /// Anybody.
+    Open,
+}
+
+/// The routes of this dialect.
+pub fn routes(config: Config) -> OpenApiRouter<Arc<Ledger>> {
+    let (schemas, paths, methods) = routes!(handlers::call_stats);
+    // A fallback of the route, not of the router: the application merges routers, and each dialect refuses a method in
+    // its own words.
+    let methods = methods.fallback(handlers::wrong_method).layer(Extension(config));
+    OpenApiRouter::new().routes((schemas, paths, methods))
+}

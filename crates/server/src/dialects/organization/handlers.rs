@@ -1,0 +1,191 @@
+//! Who asks, ask, put in their words.
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{Path, RawQuery, rejection::PathRejection},
+    http::{HeaderMap, Uri},
+    response::{IntoResponse, Response},
+};
+use pegcount_calls::EndpointName;
+use pegcount_store::StatsQuery;
+
+use super::{
+    caller::Caller,
+    criteria::Criteria,
+    failure::Failure,
+    listing::Listing,
+    wire::{AgentPerformance, CallList, Envelope, FoundCall},
+};
+use crate::{
+    access::{Access, Answer, Refusal},
+    web::{body, query::Params},
+};
+
+/// Largest body of a search in bytes: many times what every filter at its longest needs.
+const LARGEST_SEARCH: usize = 1024 * 1024;
+
+/// Lists calls.
+#[utoipa::path(
+    get,
+    path = "/api/calls",
+    operation_id = "organization_list_calls",
+    tag = "organization",
+    params(
+        ("X-API-KEY" = String, Header, description = "The key's id"),
+        ("X-API-SECRET" = String, Header, description = "The key's secret"),
+        ("page" = Option<u64>, Query, description = "From 0"),
+        ("limit" = Option<u32>, Query, description = "1 to 100, default 20"),
+        ("sort_by" = Option<String>, Query, description = "start_timestamp, end_timestamp, created_at or call_duration"),
+        ("sort_order" = Option<String>, Query, description = "descending or ascending"),
+        ("call_status" = Option<String>, Query, description = "Repeatable or separated by commas, as are all lists"),
+        ("call_type" = Option<String>, Query, description = "PHONE_CALL, WEB_CALL"),
+        ("direction" = Option<String>, Query, description = "INBOUND, OUTBOUND"),
+        ("agent_id" = Option<String>, Query, description = "Agents"),
+        ("from_number" = Option<String>, Query, description = "Calling numbers"),
+        ("to_number" = Option<String>, Query, description = "Called numbers"),
+        ("disconnection_reason" = Option<String>, Query, description = "Why the call ended"),
+        ("batch_call_id" = Option<String>, Query, description = "The same as metadata.batch_call_id"),
+        ("call_successful" = Option<bool>, Query, description = "What the analysis says"),
+        ("user_sentiment" = Option<String>, Query, description = "What the analysis says"),
+        ("in_voicemail" = Option<bool>, Query, description = "What the analysis says"),
+        ("metadata.KEY" = Option<String>, Query, description = "Calls with this value of a metadata key"),
+        ("start_timestamp_from" = Option<i64>, Query, description = "Epoch milliseconds, inclusive"),
+        ("start_timestamp_to" = Option<i64>, Query, description = "Epoch milliseconds, inclusive"),
+        ("end_timestamp_from" = Option<i64>, Query, description = "Epoch milliseconds, inclusive"),
+        ("end_timestamp_to" = Option<i64>, Query, description = "Epoch milliseconds, inclusive"),
+        ("duration_ms_from" = Option<i64>, Query, description = "Milliseconds, inclusive"),
+        ("duration_ms_to" = Option<i64>, Query, description = "Milliseconds, inclusive"),
+        ("transcript_search" = Option<String>, Query, description = "Words of the transcript or the summary"),
+    ),
+    responses(
+        (status = 200, body = Envelope<CallList<'static>>),
+        (status = 400, description = "A parameter has a bad value; `error` names it"),
+        (status = 401, description = "No key, half a key, or a bad one"),
+    )
+)]
+pub(super) async fn list(caller: Caller, RawQuery(query): RawQuery) -> Result<Response, Failure> {
+    let criteria = Criteria::of_query(query.as_deref().unwrap_or_default());
+    listed(&caller.access, &Listing::of(&criteria)?).await
+}
+
+/// Lists calls, asked for in a body.
+#[utoipa::path(
+    post,
+    path = "/api/calls",
+    operation_id = "organization_search_calls",
+    tag = "organization",
+    params(
+        ("X-API-KEY" = String, Header, description = "The key's id"),
+        ("X-API-SECRET" = String, Header, description = "The key's secret"),
+    ),
+    request_body(
+        content = serde_json::Value,
+        content_type = "application/json",
+        description = "page, limit, sort_by, sort_order, and filter_criteria with the filters of the query"
+    ),
+    responses(
+        (status = 200, body = Envelope<CallList<'static>>),
+        (status = 400, description = "Bad JSON, or a field with a bad value; `error` names it"),
+        (status = 401, description = "No key, half a key, or a bad one"),
+        (status = 413, description = "The body is larger than 1 MiB"),
+        (status = 415, description = "The body is no application/json"),
+    )
+)]
+pub(super) async fn search(caller: Caller, headers: HeaderMap, body: Body) -> Result<Response, Failure> {
+    if body::media_type(&headers).is_some_and(|media_type| media_type != "application/json") {
+        return Err(Failure::media_type());
+    }
+    let criteria = Criteria::of_json(&body::read(body, LARGEST_SEARCH).await?)?;
+    listed(&caller.access, &Listing::of(&criteria)?).await
+}
+
+async fn listed(access: &Access, listing: &Listing) -> Result<Response, Failure> {
+    let page = access.calls(&listing.query).await?;
+    let list = CallList::of(access, listing, &page);
+    Ok(Json(Envelope::success("Calls retrieved successfully", list)).into_response())
+}
+
+/// One call, by its string id or its UUID.
+#[utoipa::path(
+    get,
+    path = "/api/calls/{callId}",
+    operation_id = "organization_get_call",
+    tag = "organization",
+    params(
+        ("callId" = String, Path, description = "The call's string id or its UUID"),
+        ("X-API-KEY" = String, Header, description = "The key's id"),
+        ("X-API-SECRET" = String, Header, description = "The key's secret"),
+    ),
+    responses(
+        (status = 200, body = Envelope<FoundCall<'static>>),
+        (status = 401, description = "No key, half a key, or a bad one"),
+        (status = 404, description = "There is no such call"),
+    )
+)]
+pub(super) async fn get(
+    caller: Caller,
+    uri: Uri,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Failure> {
+    // What is no text after decoding is no id either.
+    let Ok(Path(id)) = id else { return Err(Failure::call_not_found(last_segment(&uri))) };
+    let filed = caller.access.call(&id).await.map_err(|refusal| Failure::of_call(refusal, &id))?;
+    let reports = caller.access.reports_of(&filed).await?;
+    let found = FoundCall::of(&caller.access, &filed, &reports);
+    Ok(Json(Envelope::success("Call retrieved successfully", found)).into_response())
+}
+
+fn last_segment(uri: &Uri) -> &str {
+    uri.path().rsplit('/').next().unwrap_or_default()
+}
+
+/// What the calls of one agent add up to.
+#[utoipa::path(
+    get,
+    path = "/api/calls/agent-performance",
+    operation_id = "organization_agent_performance",
+    tag = "organization",
+    params(
+        ("X-API-KEY" = String, Header, description = "The key's id"),
+        ("X-API-SECRET" = String, Header, description = "The key's secret"),
+        ("agent_id" = String, Query, description = "The agent"),
+        ("from_date" = Option<String>, Query, description = "Calls created from this RFC 3339 time or date on"),
+        ("to_date" = Option<String>, Query, description = "Until this date, or before this RFC 3339 time"),
+    ),
+    responses(
+        (status = 200, body = Envelope<AgentPerformance<'static>>),
+        (status = 400, description = "No agent_id, or a bad value"),
+        (status = 401, description = "No key, half a key, or a bad one"),
+        (status = 404, description = "There is no such agent"),
+    )
+)]
+pub(super) async fn agent_performance(
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
+    let (agent, wanted) = performance_query(query.as_deref().unwrap_or_default())?;
+    let stats = caller.access.stats(&wanted).await?;
+    let reasons = caller.access.disconnections(&wanted).await?;
+    let performance = AgentPerformance::of(&agent, &stats, &reasons);
+    if performance.total_calls == 0 {
+        // An agent without calls has zeros, an unknown one has nothing; one that was deleted keeps its calls.
+        caller.access.endpoint(&agent).await?;
+    }
+    Ok(Json(Envelope::success("Agent performance retrieved successfully", performance)).into_response())
+}
+
+fn performance_query(query: &str) -> Answer<(EndpointName, StatsQuery)> {
+    let params = Params::parse(query);
+    let agent = params.get("agent_id").ok_or_else(|| Refusal::invalid("agent_id", "is required"))?;
+    let agent =
+        EndpointName::new(agent.trim()).map_err(|error| Refusal::invalid("agent_id", error.to_string()))?;
+    let wanted =
+        StatsQuery { endpoint: Some(agent.clone()), created: params.created()?, ..StatsQuery::default() };
+    Ok((agent, wanted))
+}
+
+/// A method that the path does not take.
+pub(super) async fn wrong_method() -> Failure {
+    Failure::method()
+}

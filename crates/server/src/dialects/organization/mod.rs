@@ -1,0 +1,32 @@
+//! The organization dialect: `/api/calls`, every answer in one envelope, enums in capitals, times in epoch milliseconds.
+//!
+//! Source: contract, organization-dialect-list.txt and organization-dialect-get.txt.
+
+mod caller;
+mod criteria;
+mod failure;
+mod handlers;
+mod listing;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::access::Ledger;
+
+/// The routes of this dialect.
+pub fn routes() -> OpenApiRouter<Arc<Ledger>> {
+    let (list_schemas, list_paths, list) = routes!(handlers::list, handlers::search);
+    let (performance_schemas, performance_paths, performance) = routes!(handlers::agent_performance);
+    let (get_schemas, get_paths, get) = routes!(handlers::get);
+    // A fallback of each route, not of the router: the application merges routers, and each dialect refuses a method
+    // in its own words.
+    OpenApiRouter::new()
+        .routes((list_schemas, list_paths, list.fallback(handlers::wrong_method)))
+        .routes((performance_schemas, performance_paths, performance.fallback(handlers::wrong_method)))
+        .routes((get_schemas, get_paths, get.fallback(handlers::wrong_method)))
+}

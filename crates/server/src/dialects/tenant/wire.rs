@@ -1,0 +1,86 @@
+//! The words of this dialect: exactly the documented keys, in the documented order.
+
+use axum::extract::ws::Utf8Bytes;
+use pegcount_calls::{Stats, Status};
+use pegcount_store::OrganizationNumber;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The answer of `get_cdr_stats.php`.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct CdrStats {
+    /// The tenant, as it was asked for.
+    #[schema(example = "1")]
+    tenant_id: String,
+    /// Calls that have ended.
+    #[schema(example = 18)]
+    total_calls: u64,
+    /// Those that were answered.
+    #[schema(example = 18)]
+    answered: u64,
+    /// Those that rang out.
+    #[schema(example = 0)]
+    no_answer: u64,
+    /// Those that were given up before an answer.
+    #[schema(example = 0)]
+    cancel: u64,
+}
+
+impl CdrStats {
+    /// The buckets of events.md: what is busy or failed unanswered counts in the total alone.
+    pub(super) fn of(tenant_id: String, stats: &Stats) -> Self {
+        let ended = stats.ended();
+        Self {
+            tenant_id,
+            total_calls: ended.calls,
+            answered: ended.answered,
+            no_answer: stats.with_status(Status::NoAnswer).calls,
+            cancel: stats.with_status(Status::Canceled).calls,
+        }
+    }
+}
+
+/// The answer of `get_live_calls.php`.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct LiveCalls {
+    /// The tenant, as it was asked for.
+    #[schema(example = "1")]
+    pub(super) tenant_id: String,
+    /// Calls that are live now.
+    #[schema(example = 0)]
+    pub(super) live_calls: usize,
+}
+
+/// What both take.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it only documents what body.rs reads by hand")]
+pub(super) struct Question {
+    /// The tenant's number; a string or an integer.
+    #[schema(example = "1")]
+    tenant_id: String,
+    /// Only calls created from then on: a date, or an RFC 3339 time. Statistics only.
+    from_date: Option<String>,
+    /// Only calls created until then: a date, which is covered whole, or an RFC 3339 time. Statistics only.
+    to_date: Option<String>,
+}
+
+/// Every failure.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(super) struct ErrorBody {
+    /// Always `error`.
+    #[schema(example = "error")]
+    pub(super) status: &'static str,
+    /// What is wrong, in a sentence.
+    #[schema(example = "tenant_id is required")]
+    pub(super) message: String,
+}
+
+/// The message that tells the system-wide count.
+pub(super) fn total_message(count: usize) -> Utf8Bytes {
+    format!(r#"{{"event":"call_count","count":{count}}}"#).into()
+}
+
+/// The message that tells one tenant's count.
+pub(super) fn tenant_message(tenant: OrganizationNumber, count: usize) -> Utf8Bytes {
+    format!(r#"{{"event":"call_count","count":{count},"tenant_id":"{}"}}"#, tenant.0).into()
+}

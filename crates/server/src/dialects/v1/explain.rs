@@ -1,0 +1,242 @@
+//! `GET /v1/calls/{id}/explain`: which event set a field, and which rivals lost.
+
+use axum::{Json, extract::Path};
+use pegcount_calls::{Call, Explanation, Field, QualityLeg, Stage, Why};
+use pegcount_store::{Filed, Report};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::wire::{CallDetail, CauseWord};
+use crate::{
+    vocabulary::time::format_rfc3339,
+    web::{
+        caller::Caller,
+        failure::{Failure, FailureBody},
+    },
+};
+
+/// A call, field by field.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExplainBody {
+    /// The call's string id.
+    pub id: String,
+    /// Where it stands.
+    #[schema(value_type = String)]
+    pub status: Value,
+    /// How many events it is made of.
+    pub events: usize,
+    /// The fields that events spoke of.
+    pub fields: Vec<FieldBody>,
+}
+
+/// One field.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FieldBody {
+    /// Its name.
+    pub field: String,
+    /// What it is now; a count where many events add up.
+    #[schema(value_type = Object)]
+    pub value: Value,
+    /// The events that made it so.
+    pub set_by: Vec<WitnessBody>,
+    /// The events that spoke of it in vain.
+    pub lost: Vec<WitnessBody>,
+}
+
+/// An event that spoke of a field.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WitnessBody {
+    /// Its id.
+    pub event_id: String,
+    /// Its type.
+    pub event_type: String,
+    /// When it happened.
+    pub created_at: String,
+    /// The source it came through.
+    pub source: String,
+    /// Why it lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<ReasonWord>,
+}
+
+/// Why an event lost.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReasonWord {
+    /// A later event spoke of the same field, or an end that counts more.
+    Superseded,
+    /// Another event names an earlier time.
+    NotTheEarliest,
+    /// It speaks of a leg that does not decide this field.
+    OtherLeg,
+    /// It was an inferred end, and the call proved to be alive after it.
+    Refuted,
+}
+
+impl From<Why> for ReasonWord {
+    fn from(why: Why) -> Self {
+        match why {
+            Why::Superseded => Self::Superseded,
+            Why::NotTheEarliest => Self::NotTheEarliest,
+            Why::OtherLeg => Self::OtherLeg,
+            Why::Refuted => Self::Refuted,
+        }
+    }
+}
+
+/// Explain a call: each field with the event that set it and those that lost.
+#[utoipa::path(
+    get, path = "/v1/calls/{id}/explain", tag = "calls",
+    params(("id" = String, Path, description = "The call's id, or its UUID")),
+    responses((status = 200, body = ExplainBody), (status = 404, body = FailureBody))
+)]
+pub(super) async fn explain_call(
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<ExplainBody>, Failure> {
+    let (filed, explanations, reports) = caller.access.explain(&id).await?;
+    let detail = serde_json::to_value(CallDetail::of(&caller.access, &filed)).unwrap_or_default();
+    let fields = explanations.iter().map(|explanation| field_body(explanation, &filed, &detail, &reports));
+    Ok(Json(ExplainBody {
+        id: filed.head.name.to_string(),
+        status: detail.get("status").cloned().unwrap_or_default(),
+        events: reports.len(),
+        fields: fields.collect(),
+    }))
+}
+
+fn field_body(explanation: &Explanation, filed: &Filed, detail: &Value, reports: &[Report]) -> FieldBody {
+    let witness = |id: &pegcount_calls::EventId, reason: Option<Why>| {
+        let report = reports.iter().find(|report| report.id == *id);
+        WitnessBody {
+            event_id: id.to_string(),
+            event_type: report.map(|report| report.kind.clone()).unwrap_or_default(),
+            created_at: report.map(|report| format_rfc3339(report.at)).unwrap_or_default(),
+            source: report.map(|report| report.source.to_string()).unwrap_or_default(),
+            reason: reason.map(Into::into),
+        }
+    };
+    FieldBody {
+        field: name(&explanation.field),
+        value: value(&explanation.field, &filed.call, detail),
+        set_by: explanation.set_by.iter().map(|id| witness(id, None)).collect(),
+        lost: explanation.lost.iter().map(|(id, why)| witness(id, Some(*why))).collect(),
+    }
+}
+
+fn stage(stage: Stage) -> &'static str {
+    match stage {
+        Stage::EndToEnd => "e2e",
+        Stage::Llm => "llm",
+        Stage::Stt => "stt",
+        Stage::Tts => "tts",
+        Stage::Other => "other",
+    }
+}
+
+fn leg(leg: QualityLeg) -> &'static str {
+    match leg {
+        QualityLeg::Agent => "agent",
+        QualityLeg::Caller => "caller",
+    }
+}
+
+fn name(field: &Field) -> String {
+    match field {
+        Field::CreatedAt => "created_at".into(),
+        Field::RingingAt => "ringing_at".into(),
+        Field::AnsweredAt => "answered_at".into(),
+        Field::End => "end".into(),
+        Field::Direction => "direction".into(),
+        Field::CallType => "call_type".into(),
+        Field::FromNumber => "from_number".into(),
+        Field::ToNumber => "to_number".into(),
+        Field::Endpoint => "endpoint_id".into(),
+        Field::PhoneNumber => "phone_number_id".into(),
+        Field::CallSid => "telephony.call_sid".into(),
+        Field::ConferenceSid => "telephony.conference_sid".into(),
+        Field::SipCallId => "telephony.sip_call_id".into(),
+        Field::Task => "task_id".into(),
+        Field::Context => "context".into(),
+        Field::Metadata(key) => format!("metadata.{key}"),
+        Field::OptOut => "opt_out_sensitive_data_storage".into(),
+        Field::Recording => "recording_url".into(),
+        Field::Turns => "transcript".into(),
+        Field::Tools => "tools".into(),
+        Field::TranscriptText => "transcript_text".into(),
+        Field::Latency(of) => format!("latency.{}", stage(*of)),
+        Field::LatencySummary(of) => format!("latency_summary.{}", stage(*of)),
+        Field::Quality(of) => format!("quality.{}", leg(*of)),
+        Field::Media => "media".into(),
+        Field::AudioConfig => "audio_config".into(),
+        Field::Costs => "cost".into(),
+        Field::Successful => "call_successful".into(),
+        Field::Summary => "call_summary".into(),
+        Field::Sentiment => "user_sentiment".into(),
+        Field::InVoicemail => "in_voicemail".into(),
+        Field::CustomAnalysis => "custom_analysis".into(),
+    }
+}
+
+fn value(field: &Field, call: &Call, detail: &Value) -> Value {
+    let content = &call.content;
+    let analysis = content.analysis.as_ref();
+    let shown = |key: &str| detail.get(key).cloned().unwrap_or_default();
+    match field {
+        Field::CreatedAt => shown("created_at"),
+        Field::AnsweredAt => shown("answered_at"),
+        Field::RingingAt => json!(call.ringing_at.map(format_rfc3339)),
+        Field::End => end(call),
+        Field::Direction => shown("direction"),
+        Field::CallType => json!(match call.call_type {
+            pegcount_calls::CallType::Phone => "phone_call",
+            pegcount_calls::CallType::Web => "web_call",
+        }),
+        Field::FromNumber => shown("from_number"),
+        Field::ToNumber => shown("to_number"),
+        Field::Endpoint => json!(call.endpoint.as_ref().map(ToString::to_string)),
+        Field::PhoneNumber => json!(call.phone_number.as_ref().map(ToString::to_string)),
+        Field::CallSid => json!(content.telephony.call_sid),
+        Field::ConferenceSid => json!(content.telephony.conference_sid),
+        Field::SipCallId => json!(content.telephony.sip_call_id),
+        Field::Task => json!(content.task),
+        Field::Context => document(content.context.as_ref()),
+        Field::Metadata(key) => document(content.metadata.get(key)),
+        Field::OptOut => json!(call.opt_out),
+        Field::Recording => shown("recording_url"),
+        Field::Turns => json!({ "turns": content.turns.len() }),
+        Field::Tools => json!({ "entries": content.tools.len() }),
+        Field::TranscriptText => json!({ "characters": content.transcript_text.as_ref().map(String::len) }),
+        Field::Latency(of) => json!({ "samples": content.latencies.get(of).map_or(0, Vec::len) }),
+        Field::LatencySummary(of) => {
+            json!({ "p50": content.latency_summaries.get(of).and_then(|one| one.p50) })
+        }
+        Field::Quality(of) => {
+            json!({ "packet_loss": content.quality.get(of).and_then(|one| one.packet_loss) })
+        }
+        Field::Media => json!({ "codec": content.media.codec, "latency_ms": content.media.latency_millis }),
+        Field::AudioConfig => {
+            json!({ "codec": content.audio.codec, "sample_rate_hz": content.audio.sample_rate_hz })
+        }
+        Field::Costs => json!({ "items": content.costs.len(), "cost_cents": shown("cost_cents") }),
+        Field::Successful => json!(analysis.and_then(|found| found.successful)),
+        Field::Summary => json!(analysis.and_then(|found| found.summary.clone())),
+        Field::Sentiment => json!(analysis.and_then(|found| found.sentiment.clone())),
+        Field::InVoicemail => json!(analysis.and_then(|found| found.in_voicemail)),
+        Field::CustomAnalysis => document(analysis.and_then(|found| found.custom.as_ref())),
+    }
+}
+
+fn end(call: &Call) -> Value {
+    let Some(ending) = call.ending() else { return Value::Null };
+    json!({
+        "completed_at": format_rfc3339(ending.ended_at),
+        "hangup_cause": CauseWord::from(ending.cause),
+        "inferred": ending.inferred,
+    })
+}
+
+fn document(document: Option<&pegcount_calls::Document>) -> Value {
+    document.and_then(|document| serde_json::from_str(document.as_json_text()).ok()).unwrap_or_default()
+}

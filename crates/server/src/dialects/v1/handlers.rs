@@ -1,0 +1,175 @@
+//! `/v1/calls`.
+
+use axum::{
+    Json,
+    extract::{Path, RawQuery, Request},
+    http::StatusCode,
+};
+
+use super::{
+    query::{call_query, stats_query, write_cursor},
+    wire::{CallDetail, CallList, CallRow, EventBody, EventList, HangupBody, RecordingBody, StatsBody},
+};
+use crate::{
+    auth::Scope,
+    vocabulary::kinds,
+    web::{
+        caller::Caller,
+        failure::{Failure, FailureBody},
+        number::Measure,
+        query::Params,
+    },
+};
+
+/// The parameters of a query string.
+pub(super) fn params(query: Option<&str>) -> Params {
+    Params::parse(query.unwrap_or_default())
+}
+
+/// Retrieve call history with filtering and pagination.
+#[utoipa::path(
+    get, path = "/v1/calls", tag = "calls",
+    params(
+        ("status" = Option<String>, Query, description = "initiated, ringing, in_progress, completed, failed, busy, no_answer; repeatable or comma-separated"),
+        ("direction" = Option<String>, Query, description = "inbound, outbound"),
+        ("phone_number_id" = Option<String>, Query, description = "Filter by phone number"),
+        ("endpoint_id" = Option<String>, Query, description = "Filter by endpoint"),
+        ("from_date" = Option<String>, Query, description = "Start date or time (ISO 8601), inclusive"),
+        ("to_date" = Option<String>, Query, description = "End: a date is covered whole, a time is exclusive"),
+        ("tz" = Option<String>, Query, description = "IANA time zone of dates without an offset; default UTC"),
+        ("q" = Option<String>, Query, description = "Words said in the transcript or summary"),
+        ("metadata.KEY" = Option<String>, Query, description = "Filter by a metadata value"),
+        ("sort" = Option<String>, Query, description = "created_at, -created_at (default), completed_at, -completed_at"),
+        ("limit" = Option<u32>, Query, description = "1 to 100, default 50"),
+        ("offset" = Option<u64>, Query, description = "Pagination offset"),
+        ("page" = Option<u32>, Query, description = "Another way to say offset, from 1"),
+        ("cursor" = Option<String>, Query, description = "The next_cursor of an answer: continues there at any depth"),
+    ),
+    responses((status = 200, body = CallList), (status = 400, body = FailureBody), (status = 401, body = FailureBody))
+)]
+pub(super) async fn list_calls(caller: Caller, RawQuery(query): RawQuery) -> Result<Json<CallList>, Failure> {
+    let query = call_query(&params(query.as_deref()))?;
+    let page = caller.access.calls(&query).await?;
+    Ok(Json(CallList {
+        calls: page.calls.iter().map(|filed| CallRow::of(&caller.access, filed)).collect(),
+        total: page.total,
+        limit: query.paging.limit,
+        offset: query.paging.offset,
+        next_cursor: page.next.map(write_cursor),
+    }))
+}
+
+/// Get aggregated statistics for calls.
+///
+/// Over the calls that have ended, by the time they were created.
+#[utoipa::path(
+    get, path = "/v1/calls/stats", tag = "calls",
+    params(
+        ("phone_number_id" = Option<String>, Query, description = "Filter by phone number"),
+        ("endpoint_id" = Option<String>, Query, description = "Filter by endpoint"),
+        ("from_date" = Option<String>, Query, description = "Start date or time (ISO 8601), inclusive"),
+        ("to_date" = Option<String>, Query, description = "End: a date is covered whole, a time is exclusive"),
+        ("tz" = Option<String>, Query, description = "IANA time zone of dates without an offset; default UTC"),
+    ),
+    responses((status = 200, body = StatsBody), (status = 400, body = FailureBody))
+)]
+pub(super) async fn call_stats(
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Json<StatsBody>, Failure> {
+    let query = stats_query(&params(query.as_deref()))?;
+    Ok(Json(StatsBody::from(&caller.access.stats(&query).await?)))
+}
+
+/// Retrieve detailed information about a specific call.
+#[utoipa::path(
+    get, path = "/v1/calls/{id}", tag = "calls",
+    params(("id" = String, Path, description = "The call's id, or its UUID")),
+    responses((status = 200, body = CallDetail), (status = 404, body = FailureBody))
+)]
+pub(super) async fn get_call(caller: Caller, Path(id): Path<String>) -> Result<Json<CallDetail>, Failure> {
+    let filed = caller.access.call(&id).await?;
+    Ok(Json(CallDetail::of(&caller.access, &filed)))
+}
+
+/// Retrieve the event timeline for a specific call.
+#[utoipa::path(
+    get, path = "/v1/calls/{id}/events", tag = "calls",
+    params(
+        ("id" = String, Path, description = "The call's id, or its UUID"),
+        ("types" = Option<String>, Query, description = "Only these types; repeatable or comma-separated"),
+    ),
+    responses((status = 200, body = EventList), (status = 404, body = FailureBody))
+)]
+pub(super) async fn call_events(
+    caller: Caller,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<EventList>, Failure> {
+    let params = params(query.as_deref());
+    let types = params.each("types", |kind| {
+        kinds::is_known(kind)
+            .then(|| kind.to_owned())
+            .ok_or_else(|| "must name documented event types".into())
+    })?;
+    let filed = caller.access.call(&id).await?;
+    let reports = caller.access.reports_of(&filed).await?;
+    let wanted = reports.iter().filter(|report| types.is_empty() || types.contains(&report.kind));
+    Ok(Json(EventList { events: wanted.map(EventBody::from).collect() }))
+}
+
+/// Terminate an active call.
+///
+/// Answers once the source that owns the call has taken the order; the call ends when that source says so. Asked again
+/// while the order stands, nothing is sent twice.
+#[utoipa::path(
+    post, path = "/v1/calls/{id}/hangup", tag = "calls",
+    params(("id" = String, Path, description = "The call's id, or its UUID")),
+    responses(
+        (status = 200, body = HangupBody),
+        (status = 404, body = FailureBody),
+        (status = 409, description = "CALL_NOT_ACTIVE or NOT_CONTROLLABLE", body = FailureBody),
+        (status = 503, description = "SOURCE_UNREACHABLE", body = FailureBody),
+    )
+)]
+pub(super) async fn hang_up(caller: Caller, Path(id): Path<String>) -> Result<Json<HangupBody>, Failure> {
+    caller.access.hang_up(&id).await?;
+    Ok(Json(HangupBody { success: true, message: "Call hangup initiated" }))
+}
+
+/// Tell where the recording of a call can be had.
+#[utoipa::path(
+    get, path = "/v1/calls/{id}/recording", tag = "calls",
+    params(("id" = String, Path, description = "The call's id, or its UUID")),
+    responses((status = 200, body = RecordingBody), (status = 404, body = FailureBody))
+)]
+pub(super) async fn recording(
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<RecordingBody>, Failure> {
+    caller.access.need(Scope::RecordingsRead)?;
+    let filed = caller.access.call(&id).await?;
+    let recording = filed.call.content.recording.as_ref();
+    let found =
+        recording.zip(caller.access.recording_url(&filed)).map(|(recording, recording_url)| RecordingBody {
+            recording_url,
+            expires_at: None,
+            duration_seconds: recording.duration_seconds.map(Measure),
+            format: recording.format.clone(),
+            size_bytes: recording.size_bytes,
+        });
+    found.map(Json).ok_or_else(|| {
+        Failure::new(StatusCode::NOT_FOUND, "RECORDING_NOT_FOUND", "This call has no recording")
+    })
+}
+
+/// Place a call. Needs the SIP gateway, which this version does not have.
+#[utoipa::path(
+    post, path = "/v1/outbound-calls", tag = "calls",
+    responses((status = 503, description = "There is no gateway", body = FailureBody))
+)]
+pub(super) async fn outbound_call(caller: Caller, _request: Request) -> Result<Json<CallDetail>, Failure> {
+    caller.access.need(Scope::CallsControl)?;
+    let sentence = "This version has no SIP gateway, so it cannot place calls";
+    Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "SOURCE_UNREACHABLE", sentence))
+}

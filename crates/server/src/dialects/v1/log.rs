@@ -1,0 +1,47 @@
+//! The log of a call behind a signed link: what `public_log_url` leads to.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, RawQuery, State},
+};
+
+use super::{
+    handlers::params,
+    wire::{EventBody, EventList},
+};
+use crate::{
+    access::{Ledger, Refusal, Thing},
+    web::failure::{Failure, FailureBody},
+};
+
+/// Read the log of a call by a signed link that expires; no key is needed.
+#[utoipa::path(
+    get, path = "/logs/{organization}/{call}", tag = "calls",
+    params(
+        ("organization" = i64, Path, description = "The organization's number"),
+        ("call" = String, Path, description = "The call's UUID"),
+        ("expires" = i64, Query, description = "Until when the link is good, in epoch seconds"),
+        ("signature" = String, Query, description = "The signature of the link"),
+    ),
+    responses((status = 200, body = EventList), (status = 404, description = "No such link, or it has expired", body = FailureBody))
+)]
+pub(super) async fn call_log(
+    State(ledger): State<Arc<Ledger>>,
+    Path((organization, call)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<EventList>, Failure> {
+    let params = params(query.as_deref());
+    let expires = params.get("expires").and_then(|expires| expires.parse().ok());
+    let signature = params.get("signature").unwrap_or_default();
+    let organization = organization.parse().map_err(|_| Refusal::NotFound(Thing::Link))?;
+    let expires = expires.ok_or(Refusal::NotFound(Thing::Link))?;
+    let access = ledger.admit_by_link(organization, &call, expires, signature)?;
+    let filed = access.call(&call).await?;
+    if filed.call.opt_out {
+        return Err(Refusal::NotFound(Thing::Link).into());
+    }
+    let reports = access.reports_of(&filed).await?;
+    Ok(Json(EventList { events: reports.iter().map(EventBody::from).collect() }))
+}

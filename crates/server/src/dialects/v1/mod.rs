@@ -1,0 +1,46 @@
+//! The v1 dialect: `/v1/calls` to the letter of its document, and in its style the native resources of cli.md.
+
+mod directory;
+mod explain;
+mod handlers;
+mod keys;
+mod live;
+mod log;
+mod query;
+mod trends;
+mod wire;
+
+use std::sync::Arc;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::access::Ledger;
+
+/// Its routes.
+pub fn routes() -> OpenApiRouter<Arc<Ledger>> {
+    OpenApiRouter::new()
+        .routes(routes!(handlers::list_calls))
+        .routes(routes!(handlers::call_stats))
+        .routes(routes!(trends::trends))
+        .routes(routes!(handlers::get_call))
+        .routes(routes!(handlers::call_events))
+        .routes(routes!(handlers::hang_up))
+        .routes(routes!(handlers::recording))
+        .routes(routes!(explain::explain_call))
+        .routes(routes!(live::live_calls))
+        .routes(routes!(directory::list_endpoints, directory::create_endpoint))
+        .routes(routes!(directory::get_endpoint, directory::change_endpoint, directory::delete_endpoint))
+        .routes(routes!(directory::list_phone_numbers, directory::create_phone_number))
+        .routes(routes!(
+            directory::get_phone_number,
+            directory::change_phone_number,
+            directory::delete_phone_number
+        ))
+        .routes(routes!(keys::list_keys, keys::create_key))
+        .routes(routes!(keys::revoke_key))
+        .routes(routes!(handlers::outbound_call))
+        .routes(routes!(log::call_log))
+}
+
+#[cfg(test)]
+mod tests;

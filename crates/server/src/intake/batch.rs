@@ -1,0 +1,247 @@
+//! One transaction's worth of events.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use pegcount_calls::{Call, OrganizationName, PhoneNumberName, Status, Tariff, fold};
+use pegcount_store::{CallHead, CallKey, OrganizationNumber, Report, Store, StoreError, Transaction};
+use uuid::Uuid;
+
+use super::{
+    CallReference, Incoming, Outcome,
+    history::{Cache, Kept, Verdict},
+};
+
+/// What organizations pay.
+#[derive(Clone, Debug, Default)]
+pub struct Tariffs {
+    /// By organization.
+    pub by_organization: HashMap<OrganizationName, Arc<Tariff>>,
+    /// Of everybody else.
+    pub default: Arc<Tariff>,
+}
+
+/// The tariffs that hold now; they may be replaced while the program runs.
+#[derive(Clone, Default)]
+pub struct TariffsHandle(Arc<RwLock<Arc<Tariffs>>>);
+
+impl TariffsHandle {
+    /// The handle of these.
+    pub fn of(tariffs: Tariffs) -> Self {
+        let handle = Self::default();
+        handle.replace(tariffs);
+        handle
+    }
+
+    /// From now on these hold. Calls keep their bills until they are folded again.
+    pub fn replace(&self, tariffs: Tariffs) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tariffs);
+    }
+
+    fn now(&self) -> Arc<Tariffs> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A call that a batch touches.
+struct Touched {
+    head: CallHead,
+    kept: Kept,
+    new: Vec<Report>,
+}
+
+/// Where calls stand after a batch: what the live set is told.
+pub(super) type Standing = Vec<(OrganizationNumber, CallKey, Option<Status>)>;
+
+/// Folds calls and finds what belongs to them: the same for new events and for a refold.
+pub(super) struct Folder {
+    tariffs: TariffsHandle,
+    organization_names: HashMap<OrganizationNumber, OrganizationName>,
+}
+
+impl Folder {
+    pub(super) fn new(tariffs: TariffsHandle) -> Self {
+        Self { tariffs, organization_names: HashMap::new() }
+    }
+
+    /// The tariff of an organization.
+    pub(super) async fn tariff(
+        &mut self,
+        store: &dyn Store,
+        organization: OrganizationNumber,
+    ) -> Result<Arc<Tariff>, StoreError> {
+        let tariffs = self.tariffs.now();
+        if tariffs.by_organization.is_empty() {
+            return Ok(Arc::clone(&tariffs.default));
+        }
+        if !self.organization_names.contains_key(&organization) {
+            let all = store.organizations().await?;
+            self.organization_names = all.into_iter().map(|one| (one.number, one.id)).collect();
+        }
+        let name = self.organization_names.get(&organization);
+        let tariff = name.and_then(|name| tariffs.by_organization.get(name)).unwrap_or(&tariffs.default);
+        Ok(Arc::clone(tariff))
+    }
+
+    /// Makes the endpoint and the phone number that a call names known, and finds the phone number it belongs to.
+    pub(super) async fn note_directory(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        organization: OrganizationNumber,
+        call: &Call,
+    ) -> Result<Option<PhoneNumberName>, StoreError> {
+        if let Some(endpoint) = &call.endpoint {
+            transaction.note_endpoint(organization, endpoint).await?;
+        }
+        match (&call.phone_number, call.own_number()) {
+            (Some(named), _) => {
+                transaction.note_phone_number(organization, named).await?;
+                Ok(Some(named.clone()))
+            }
+            (None, Some(number)) => transaction.phone_number_with(organization, number).await,
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// The events of one transaction while they are sorted to their calls.
+pub(super) struct Batch<'a> {
+    store: &'a dyn Store,
+    transaction: Box<dyn Transaction>,
+    cache: &'a mut Cache,
+    folder: &'a mut Folder,
+    touched: BTreeMap<CallKey, Touched>,
+    standing: Standing,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) async fn begin(
+        store: &'a dyn Store,
+        cache: &'a mut Cache,
+        folder: &'a mut Folder,
+    ) -> Result<Self, StoreError> {
+        let transaction = store.begin().await?;
+        Ok(Self { store, transaction, cache, folder, touched: BTreeMap::new(), standing: Vec::new() })
+    }
+
+    /// Sorts events to their call.
+    pub(super) async fn take(&mut self, incoming: &Incoming) -> Result<Vec<Outcome>, StoreError> {
+        let key = self.find(incoming).await?;
+        let Some(touched) = self.touched.get_mut(&key) else { return Ok(Vec::new()) };
+        let outcomes = incoming.told.iter().map(|told| match touched.kept.take(told) {
+            Verdict::New => {
+                touched.new.push(told.report.clone());
+                Outcome::Accepted
+            }
+            Verdict::Known => Outcome::Duplicate,
+            Verdict::TurnedAway(rejection) => Outcome::Rejected(rejection),
+        });
+        Ok(outcomes.collect())
+    }
+
+    /// The call that these events belong to; it is opened if nobody knows it.
+    async fn find(&mut self, incoming: &Incoming) -> Result<CallKey, StoreError> {
+        let organization = incoming.organization;
+        let (name, legs) = match &incoming.call {
+            CallReference::Named(name) => (name, &[][..]),
+            CallReference::Legs { legs, name } => (name, legs.as_slice()),
+        };
+        let mut heads: BTreeMap<CallKey, CallHead> = BTreeMap::new();
+        for leg in legs {
+            let found = self.transaction.find_leg(organization, &incoming.source, leg).await?;
+            heads.extend(found.into_iter().map(|head| (head.key, head)));
+        }
+        if heads.is_empty() {
+            heads.extend(self.transaction.find_call(organization, name).await?.map(|head| (head.key, head)));
+        }
+        let mut heads = heads.into_values();
+        let oldest = match heads.next() {
+            Some(head) => head,
+            None => self.transaction.open_call(organization, name, Uuid::now_v7()).await?,
+        };
+        let key = oldest.key;
+        self.load(oldest).await?;
+        for younger in heads {
+            self.merge(younger, key).await?;
+        }
+        for leg in legs {
+            self.transaction.link_leg(key, &incoming.source, leg).await?;
+        }
+        Ok(key)
+    }
+
+    async fn load(&mut self, head: CallHead) -> Result<(), StoreError> {
+        if self.touched.contains_key(&head.key) {
+            return Ok(());
+        }
+        let kept = match self.cache.take(head.key) {
+            Some(kept) => kept,
+            None => read_kept(&head, &self.transaction.reports(head.key).await?)?,
+        };
+        self.touched.insert(head.key, Touched { head, kept, new: Vec::new() });
+        Ok(())
+    }
+
+    /// Two calls turned out to be one: the younger becomes part of the older.
+    async fn merge(&mut self, younger: CallHead, older: CallKey) -> Result<(), StoreError> {
+        let (younger_key, organization) = (younger.key, younger.organization);
+        self.load(younger).await?;
+        self.transaction.merge(younger_key, older).await?;
+        if let Some(gone) = self.touched.remove(&younger_key)
+            && let Some(touched) = self.touched.get_mut(&older)
+        {
+            touched.kept.absorb(gone.kept);
+            let known: HashSet<_> = touched.new.iter().map(|report| report.id.clone()).collect();
+            touched.new.extend(gone.new.into_iter().filter(|report| !known.contains(&report.id)));
+        }
+        self.standing.push((organization, younger_key, None));
+        Ok(())
+    }
+
+    /// Folds every touched call, writes it, and commits. When this returns, all of it is on disk.
+    pub(super) async fn finish(mut self) -> Result<Standing, StoreError> {
+        let mut done = Vec::with_capacity(self.touched.len());
+        for (key, mut touched) in std::mem::take(&mut self.touched) {
+            if let Some(call) = touched.kept.history().map(fold) {
+                self.write(key, &mut touched, &call).await?;
+                self.standing.push((touched.head.organization, key, Some(call.status())));
+            }
+            done.push((key, touched.kept));
+        }
+        self.transaction.commit().await?;
+        for (key, kept) in done {
+            self.cache.put(key, kept);
+        }
+        Ok(self.standing)
+    }
+
+    async fn write(&mut self, key: CallKey, touched: &mut Touched, call: &Call) -> Result<(), StoreError> {
+        if call.opt_out {
+            let blanked = touched.kept.blank();
+            let (new, stored): (Vec<_>, Vec<_>) =
+                blanked.into_iter().partition(|id| touched.new.iter().any(|report| report.id == *id));
+            for report in touched.new.iter_mut().filter(|report| new.contains(&report.id)) {
+                report.data = pegcount_calls::Document::from_json_text("{}");
+                report.blanked = true;
+            }
+            if !stored.is_empty() {
+                self.transaction.blank(key, &stored).await?;
+            }
+        }
+        self.transaction.append(key, &touched.new).await?;
+        let organization = touched.head.organization;
+        let bill = self.folder.tariff(self.store, organization).await?.bill(call);
+        let phone_number = self.folder.note_directory(self.transaction.as_mut(), organization, call).await?;
+        self.transaction.save(key, call, &bill, phone_number.as_ref()).await
+    }
+}
+
+/// A call's history from what is kept of it.
+pub(super) fn read_kept(head: &CallHead, reports: &[Report]) -> Result<Kept, StoreError> {
+    Kept::of(reports).map_err(|(event, cause)| StoreError::Unreadable {
+        what: format!("event {event} of call {}", head.name),
+        cause: Box::new(cause),
+    })
+}

@@ -1,0 +1,196 @@
+//! The histories of the calls that are being written, kept in memory so that an event costs no read.
+
+use std::collections::HashMap;
+
+use lru::LruCache;
+use pegcount_calls::{Event, EventId, Fact, History};
+use pegcount_store::{CallKey, Report};
+use sha2::{Digest, Sha256};
+
+use crate::vocabulary::{self, Rejection, Told};
+
+/// Most events that one call may have.
+const MOST_EVENTS: usize = 20_000;
+/// Most bytes that the data of one call's events may have.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
+/// How many events the cache keeps over all calls.
+const CACHED_EVENTS: usize = 400_000;
+
+/// What is remembered of the words of an event, to tell a repetition from another event under its id.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Words {
+    digest: [u8; 16],
+    /// `None` when it was not said but taken from the clock: then a repetition has another.
+    at: Option<i64>,
+    blanked: bool,
+}
+
+impl Words {
+    fn of(report: &Report) -> Self {
+        let digest = Sha256::new()
+            .chain_update(report.kind.as_bytes())
+            .chain_update([0])
+            .chain_update(report.data.as_json_text().as_bytes())
+            .finalize();
+        let mut short = [0; 16];
+        short.copy_from_slice(&digest[..16]);
+        Self { digest: short, at: report.at_given.then(|| report.at.millis()), blanked: report.blanked }
+    }
+
+    /// Whether these are the same words. What was blanked cannot be compared any more and is believed.
+    fn same_as(&self, other: &Self) -> bool {
+        self.blanked || (self.digest == other.digest && self.at == other.at)
+    }
+}
+
+/// The history of one call, with what is needed to take more events in.
+pub(super) struct Kept {
+    history: Option<History>,
+    words: HashMap<EventId, Words>,
+    bytes: usize,
+}
+
+/// Whether an event is new.
+pub(super) enum Verdict {
+    New,
+    Known,
+    TurnedAway(Rejection),
+}
+
+impl Kept {
+    /// The history of a call that has none yet.
+    pub(super) fn empty() -> Self {
+        Self { history: None, words: HashMap::new(), bytes: 0 }
+    }
+
+    /// The history that these reports make.
+    ///
+    /// # Errors
+    /// The first report that cannot be read: it was kept, so it is damaged.
+    pub(super) fn of(reports: &[Report]) -> Result<Self, (EventId, Rejection)> {
+        let mut kept = Self::empty();
+        let mut events = Vec::with_capacity(reports.len());
+        for report in reports {
+            let event = vocabulary::read_report(report).map_err(|error| (report.id.clone(), error))?;
+            kept.note(report);
+            events.push(event);
+        }
+        kept.history = History::of(events);
+        Ok(kept)
+    }
+
+    fn note(&mut self, report: &Report) {
+        self.bytes += report.data.as_json_text().len();
+        self.words.insert(report.id.clone(), Words::of(report));
+    }
+
+    /// Takes an event in, unless it is known or there is no room.
+    pub(super) fn take(&mut self, told: &Told) -> Verdict {
+        let words = Words::of(&told.report);
+        if let Some(known) = self.words.get(&told.report.id) {
+            return if known.same_as(&words) {
+                Verdict::Known
+            } else {
+                Verdict::TurnedAway(reused(&told.report.id))
+            };
+        }
+        if self.words.len() >= MOST_EVENTS || self.bytes + told.report.data.as_json_text().len() > MOST_BYTES
+        {
+            let message = format!("the call has {} events; no more are taken", self.words.len());
+            return Verdict::TurnedAway(Rejection::new(Rejection::CALL_FULL, message));
+        }
+        self.note(&told.report);
+        self.insert(told.event.clone());
+        Verdict::New
+    }
+
+    fn insert(&mut self, event: Event) {
+        match &mut self.history {
+            Some(history) => history.insert(event),
+            None => self.history = Some(History::opened_by(event)),
+        }
+    }
+
+    /// Takes in what another call knew, which turned out to be this one. Of events that share an id ours stays.
+    pub(super) fn absorb(&mut self, other: Self) {
+        for (id, words) in other.words {
+            self.words.entry(id).or_insert(words);
+        }
+        self.bytes += other.bytes;
+        let ours = self.history.take().map(|history| history.events().to_vec()).unwrap_or_default();
+        let theirs = other.history.map(|history| history.events().to_vec()).unwrap_or_default();
+        let known: std::collections::HashSet<EventId> = ours.iter().map(|event| event.id.clone()).collect();
+        let theirs = theirs.into_iter().filter(|event| !known.contains(&event.id));
+        self.history = History::of(ours.iter().cloned().chain(theirs));
+    }
+
+    /// The history; `None` while no event has passed.
+    pub(super) fn history(&self) -> Option<&History> {
+        self.history.as_ref()
+    }
+
+    /// Forgets what a call that opted out must not keep, and names the events that held it.
+    pub(super) fn blank(&mut self) -> Vec<EventId> {
+        let Some(history) = &mut self.history else { return Vec::new() };
+        let mut blanked = Vec::new();
+        let events = history.events().to_vec();
+        let events = events.into_iter().map(|mut event| {
+            let known = self.words.get_mut(&event.id);
+            if event.fact.is_sensitive()
+                && let Some(words) = known.filter(|words| !words.blanked)
+            {
+                words.blanked = true;
+                // The leg went with the data.
+                event.leg = None;
+                blanked.push(event.id.clone());
+                if event.fact != Fact::DtmfReceived {
+                    event.fact = Fact::Other;
+                }
+            }
+            event
+        });
+        if let Some(emptied) = History::of(events) {
+            *history = emptied;
+        }
+        blanked
+    }
+
+    fn len(&self) -> usize {
+        self.words.len()
+    }
+}
+
+fn reused(id: &EventId) -> Rejection {
+    let message = format!("the event id {id} is known with other content; send a correction under a new id");
+    Rejection::new(Rejection::EVENT_ID_REUSED, message)
+}
+
+/// The histories that were written last, as many as fit.
+pub(super) struct Cache {
+    calls: LruCache<CallKey, Kept>,
+    events: usize,
+}
+
+impl Cache {
+    pub(super) fn new() -> Self {
+        Self { calls: LruCache::unbounded(), events: 0 }
+    }
+
+    pub(super) fn take(&mut self, key: CallKey) -> Option<Kept> {
+        let kept = self.calls.pop(&key)?;
+        self.events -= kept.len();
+        Some(kept)
+    }
+
+    pub(super) fn put(&mut self, key: CallKey, kept: Kept) {
+        self.events += kept.len();
+        if let Some(before) = self.calls.put(key, kept) {
+            self.events -= before.len();
+        }
+        while self.events > CACHED_EVENTS
+            && let Some((_, oldest)) = self.calls.pop_lru()
+        {
+            self.events -= oldest.len();
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The one way in: append, fold, save, commit, publish.
+//!
+//! Every source hands its events to [`Intake::accept`]. One thread takes what has queued, writes it in one transaction,
+//! and only when that is on disk does it update the live set and answer. So whoever got an answer finds its events in
+//! the next read, and after a power cut. Nothing else writes calls.
+
+mod batch;
+mod history;
+mod refold;
+mod writer;
+
+use pegcount_calls::{CallName, SourceName};
+use pegcount_store::{LegSpan, OrganizationNumber};
+
+use crate::vocabulary::{Rejection, Told};
+
+pub use batch::{Tariffs, TariffsHandle};
+pub use refold::{Differing, Refolded};
+pub use writer::{Intake, IntakeError, IntakeParts};
+
+/// Events of one call from one source. Each stands by itself: one that is turned away does not take the others along.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    /// Whose call it is.
+    pub organization: OrganizationNumber,
+    /// The source they came through.
+    pub source: SourceName,
+    /// Which call it is.
+    pub call: CallReference,
+    /// The events.
+    pub told: Vec<Told>,
+}
+
+/// How a source says which call it speaks of.
+#[derive(Clone, Debug)]
+pub enum CallReference {
+    /// By the call's own name.
+    Named(CallName),
+    /// By legs that are known to belong to one call. Where two calls turn out to be one, they are merged.
+    Legs {
+        /// The legs; never empty.
+        legs: Vec<LegSpan>,
+        /// What the call is called if none of the legs is known yet.
+        name: CallName,
+    },
+}
+
+/// What became of one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is new, and on disk.
+    Accepted,
+    /// It was known already, word for word.
+    Duplicate,
+    /// It was turned away.
+    Rejected(Rejection),
+}

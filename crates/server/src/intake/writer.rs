@@ -1,0 +1,268 @@
+//! The one thread that writes calls.
+//!
+//! It takes one request, drains what has queued behind it, and writes all of that in one transaction: batching comes
+//! from load, no timer holds anybody up. The queue is bounded; when it is full a request waits a little and is then
+//! turned away, so that memory stays bounded and a source knows to come again.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use pegcount_store::{CallHead, Store, StoreError};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    Incoming, Outcome, Refolded,
+    batch::{Batch, Folder, Standing, TariffsHandle},
+    history::Cache,
+    refold::refold,
+};
+use crate::{
+    live::Live,
+    metrics::{EventLabels, Metrics},
+};
+
+/// How many requests may wait.
+const QUEUE: usize = 1024;
+/// How long a request waits for its place in the queue.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How many events go into one transaction, once there are so many.
+const MOST_EVENTS_A_BATCH: usize = 1000;
+
+/// Why events were not taken in. None of them is kept, unless the answer was lost on its way; sending them again is
+/// always safe.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IntakeError {
+    /// More comes in than can be written.
+    #[error("more events come in than can be written; send them again")]
+    Busy,
+    /// The disk is full.
+    #[error("the disk is full; send them again when there is room")]
+    Full,
+    /// The store does not take writes.
+    #[error("the store does not take writes at the moment; send them again")]
+    StoreFailed,
+    /// The program is ending.
+    #[error("the server is shutting down; send them again")]
+    ShuttingDown,
+}
+
+impl From<&StoreError> for IntakeError {
+    fn from(error: &StoreError) -> Self {
+        match error {
+            StoreError::Full => Self::Full,
+            _ => Self::StoreFailed,
+        }
+    }
+}
+
+/// What the way in is made of.
+pub struct IntakeParts {
+    /// Where calls are kept.
+    pub store: Arc<dyn Store>,
+    /// The calls in progress.
+    pub live: Arc<Live>,
+    /// What organizations pay.
+    pub tariffs: TariffsHandle,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+enum Request {
+    Accept { incoming: Vec<Incoming>, reply: oneshot::Sender<Result<Vec<Vec<Outcome>>, IntakeError>> },
+    Refold { heads: Vec<CallHead>, check_only: bool, reply: oneshot::Sender<Result<Refolded, IntakeError>> },
+}
+
+/// The way in. Cloning gives another handle to the same writer; it ends when the last handle is gone.
+#[derive(Clone)]
+pub struct Intake {
+    requests: mpsc::Sender<Request>,
+    metrics: Arc<Metrics>,
+}
+
+impl Intake {
+    /// Starts the writer on a thread of its own. The handle that comes with it joins the thread.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub fn start(parts: IntakeParts) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
+        let (requests, queue) = mpsc::channel(QUEUE);
+        let metrics = Arc::clone(&parts.metrics);
+        let runtime = tokio::runtime::Handle::current();
+        let writer = Writer {
+            folder: Folder::new(parts.tariffs),
+            store: parts.store,
+            live: parts.live,
+            metrics: parts.metrics,
+            cache: Cache::new(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("pegcount-writer".into())
+            .spawn(move || runtime.block_on(writer.run(queue)))?;
+        Ok((Self { requests, metrics }, thread))
+    }
+
+    /// Takes events in. When this returns, they are on disk, in the live set and visible to the next read.
+    ///
+    /// # Errors
+    /// [`IntakeError`]; what is wrong with single events is in their [`Outcome`].
+    pub async fn accept(&self, incoming: Vec<Incoming>) -> Result<Vec<Vec<Outcome>>, IntakeError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Request::Accept { incoming, reply }).await?;
+        answer.await.map_err(|_| IntakeError::ShuttingDown)?
+    }
+
+    /// Folds these calls again from their events.
+    ///
+    /// # Errors
+    /// [`IntakeError`].
+    pub async fn refold(&self, heads: Vec<CallHead>, check_only: bool) -> Result<Refolded, IntakeError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Request::Refold { heads, check_only, reply }).await?;
+        answer.await.map_err(|_| IntakeError::ShuttingDown)?
+    }
+
+    async fn send(&self, request: Request) -> Result<(), IntakeError> {
+        match self.requests.send_timeout(request, PATIENCE).await {
+            Ok(()) => {
+                self.metrics.queued_requests.inc();
+                Ok(())
+            }
+            Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(IntakeError::Busy),
+            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(IntakeError::ShuttingDown),
+        }
+    }
+}
+
+type Accept = (Vec<Incoming>, oneshot::Sender<Result<Vec<Vec<Outcome>>, IntakeError>>);
+
+struct Writer {
+    store: Arc<dyn Store>,
+    live: Arc<Live>,
+    metrics: Arc<Metrics>,
+    cache: Cache,
+    folder: Folder,
+}
+
+impl Writer {
+    async fn run(mut self, mut queue: mpsc::Receiver<Request>) {
+        while let Some(first) = queue.recv().await {
+            let mut accepts: Vec<Accept> = Vec::new();
+            let mut events = 0;
+            let mut next = Some(first);
+            while let Some(request) = next.take() {
+                self.metrics.queued_requests.dec();
+                match request {
+                    Request::Accept { incoming, reply } => {
+                        events += incoming.iter().map(|one| one.told.len()).sum::<usize>();
+                        accepts.push((incoming, reply));
+                    }
+                    Request::Refold { heads, check_only, reply } => {
+                        let answer = self.refold(&heads, check_only).await;
+                        let _ = reply.send(answer);
+                    }
+                }
+                if events < MOST_EVENTS_A_BATCH {
+                    next = queue.try_recv().ok();
+                }
+            }
+            self.accept(accepts).await;
+        }
+    }
+
+    /// Writes what came in and answers. Whoever has gone away in the meantime gets no answer; that is no error.
+    async fn accept(&mut self, accepts: Vec<Accept>) {
+        if accepts.is_empty() {
+            return;
+        }
+        let all: Vec<&Vec<Incoming>> = accepts.iter().map(|(incoming, _)| incoming).collect();
+        match self.write(&all).await {
+            Ok(outcomes) => {
+                for ((_, reply), outcomes) in accepts.into_iter().zip(outcomes) {
+                    let _ = reply.send(Ok(outcomes));
+                }
+            }
+            // One of them may be to blame (a damaged call, say): the others are not made to suffer.
+            Err(_) if accepts.len() > 1 => {
+                for (incoming, reply) in accepts {
+                    let answer = self.write(&[&incoming]).await;
+                    let _ = reply.send(answer.map(|mut outcomes| outcomes.pop().unwrap_or_default()));
+                }
+            }
+            Err(error) => {
+                for (_, reply) in accepts {
+                    let _ = reply.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    async fn write(&mut self, requests: &[&Vec<Incoming>]) -> Result<Vec<Vec<Vec<Outcome>>>, IntakeError> {
+        #[expect(clippy::disallowed_methods, reason = "a duration for the metrics, not a time of day")]
+        let begun = Instant::now();
+        match self.commit(requests).await {
+            Ok((outcomes, standing)) => {
+                self.live.apply(&standing);
+                self.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
+                self.count(requests, &outcomes);
+                Ok(outcomes)
+            }
+            Err(error) => {
+                self.metrics.failed_commits.inc();
+                tracing::error!(%error, cause = std::error::Error::source(&error), "events were not taken in");
+                Err(IntakeError::from(&error))
+            }
+        }
+    }
+
+    async fn commit(
+        &mut self,
+        requests: &[&Vec<Incoming>],
+    ) -> Result<(Vec<Vec<Vec<Outcome>>>, Standing), StoreError> {
+        let mut batch = Batch::begin(self.store.as_ref(), &mut self.cache, &mut self.folder).await?;
+        let mut outcomes = Vec::with_capacity(requests.len());
+        for request in requests {
+            let mut of_request = Vec::with_capacity(request.len());
+            for incoming in request.iter() {
+                of_request.push(batch.take(incoming).await?);
+            }
+            outcomes.push(of_request);
+        }
+        Ok((outcomes, batch.finish().await?))
+    }
+
+    fn count(&self, requests: &[&Vec<Incoming>], outcomes: &[Vec<Vec<Outcome>>]) {
+        let mut accepted = 0_u32;
+        let pairs =
+            requests.iter().zip(outcomes).flat_map(|(request, outcomes)| request.iter().zip(outcomes));
+        for (incoming, outcomes) in pairs {
+            for outcome in outcomes {
+                let outcome = match outcome {
+                    Outcome::Accepted => {
+                        accepted += 1;
+                        "accepted"
+                    }
+                    Outcome::Duplicate => "duplicate",
+                    Outcome::Rejected(_) => "rejected",
+                };
+                let labels = EventLabels { source: incoming.source.to_string(), outcome };
+                self.metrics.events.get_or_create(&labels).inc();
+            }
+        }
+        self.metrics.commit_events.observe(f64::from(accepted));
+    }
+
+    async fn refold(&mut self, heads: &[CallHead], check_only: bool) -> Result<Refolded, IntakeError> {
+        match refold(self.store.as_ref(), &mut self.folder, heads, check_only).await {
+            Ok((refolded, standing)) => {
+                self.live.apply(&standing);
+                Ok(refolded)
+            }
+            Err(error) => {
+                tracing::error!(%error, "calls were not folded again");
+                Err(IntakeError::from(&error))
+            }
+        }
+    }
+}

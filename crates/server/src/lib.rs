@@ -1,0 +1,28 @@
+//! Pegcount: the open ledger of calls for phone systems and voice agents.
+//!
+//! Events come in through [`sources`], pass the one way in ([`intake`]), and become calls; answers go out through
+//! [`dialects`], each by way of [`access`]. ARCHITECTURE.md draws the picture.
+
+pub mod access;
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod demo;
+pub mod dialects;
+pub mod intake;
+pub mod links;
+pub mod live;
+pub mod metrics;
+pub mod operations;
+pub mod operator_socket;
+pub mod reference;
+#[cfg(test)]
+mod samples;
+pub mod server;
+pub mod sources;
+pub mod status;
+pub mod vocabulary;
+pub mod web;

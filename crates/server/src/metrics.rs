@@ -1,0 +1,110 @@
+//! What the program counts of itself, for `GET /metrics`.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+
+/// What became of events.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct EventLabels {
+    /// The source they came through.
+    pub source: String,
+    /// `accepted`, `duplicate` or `rejected`.
+    pub outcome: &'static str,
+}
+
+/// Which requests.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// The route, with its placeholders.
+    pub route: String,
+    /// The method.
+    pub method: String,
+    /// The status.
+    pub status: u16,
+}
+
+/// Everything that is counted.
+pub struct Metrics {
+    registry: Registry,
+    /// Events by source and outcome.
+    pub events: Family<EventLabels, Counter>,
+    /// Events in one commit.
+    pub commit_events: Histogram,
+    /// How long one commit took, begin to durable.
+    pub commit_seconds: Histogram,
+    /// Requests that wait for the writer.
+    pub queued_requests: Gauge,
+    /// Batches that the store refused.
+    pub failed_commits: Counter,
+    /// Requests by route, method and status.
+    pub requests: Family<RequestLabels, Counter>,
+    /// How long requests took.
+    pub request_seconds: Histogram,
+    /// Calls that are live.
+    pub live_calls: Gauge<u64, AtomicU64>,
+    /// Watchers of the live counts.
+    pub watchers: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("pegcount");
+        let seconds = || Histogram::new(exponential_buckets(0.000_1, 2.0, 18));
+        let this = Self {
+            events: Family::default(),
+            commit_events: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
+            commit_seconds: seconds(),
+            queued_requests: Gauge::default(),
+            failed_commits: Counter::default(),
+            requests: Family::default(),
+            request_seconds: seconds(),
+            live_calls: Gauge::default(),
+            watchers: Gauge::default(),
+            registry: Registry::default(),
+        };
+        registry.register("events", "Events by source and outcome", this.events.clone());
+        registry.register("commit_events", "Events in one commit", this.commit_events.clone());
+        registry.register_with_unit(
+            "commit",
+            "Duration of a commit",
+            Unit::Seconds,
+            this.commit_seconds.clone(),
+        );
+        registry.register(
+            "queued_requests",
+            "Requests that wait for the writer",
+            this.queued_requests.clone(),
+        );
+        registry.register("failed_commits", "Batches that the store refused", this.failed_commits.clone());
+        registry.register("requests", "HTTP requests", this.requests.clone());
+        registry.register_with_unit(
+            "request",
+            "Duration of a request",
+            Unit::Seconds,
+            this.request_seconds.clone(),
+        );
+        registry.register("live_calls", "Calls that are live", this.live_calls.clone());
+        registry.register("watchers", "Watchers of the live counts", this.watchers.clone());
+        Self { registry, ..this }
+    }
+}
+
+impl Metrics {
+    /// In the Prometheus text format.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}

@@ -1,0 +1,386 @@
+//! What an operator can order: the same whether the server runs or not.
+//!
+//! On a stopped server a command opens the store itself; on a running one it goes through the server, over
+//! `DIR/control.sock`, because there is one writer. Either way it is an [`Order`] that [`Operator::carry_out`] carries
+//! out, so the two cannot differ.
+
+use std::sync::Arc;
+
+use pegcount_calls::{CallName, LegId, OrganizationName, SourceName, Timestamp};
+use pegcount_store::{CallKey, LegSpan, Organization, OrganizationNumber, Severity, Store, StoreError};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{
+    access::Ledger,
+    auth::{NewKey, Scopes},
+    clock::Clock,
+    intake::{CallReference, Incoming, Intake, Outcome, Refolded},
+    vocabulary::{self, Telling, time::format_rfc3339},
+};
+
+/// Something an operator wants done.
+#[derive(Debug, Deserialize, Serialize)]
+pub enum Order {
+    /// Make an organization.
+    CreateOrganization {
+        /// Its string id.
+        id: String,
+        /// Its number; the next free one when absent.
+        number: Option<i64>,
+        /// What people call it.
+        name: Option<String>,
+    },
+    /// List the organizations.
+    ListOrganizations,
+    /// Make a key.
+    CreateKey {
+        /// Whose it is, by id or number.
+        organization: String,
+        /// What it may do.
+        scopes: Vec<String>,
+        /// What people call it.
+        name: Option<String>,
+    },
+    /// List the keys.
+    ListKeys,
+    /// Revoke a key.
+    RevokeKey {
+        /// Its id.
+        id: String,
+    },
+    /// Take in what was read from files.
+    Import {
+        /// Whose calls they are, by id or number.
+        organization: String,
+        /// The records.
+        records: Vec<Record>,
+    },
+    /// Fold calls again from their events.
+    Refold {
+        /// Only show what would differ.
+        check: bool,
+        /// Of this organization only.
+        organization: Option<String>,
+        /// This call only.
+        call: Option<String>,
+    },
+    /// Look for damage.
+    Doctor,
+}
+
+/// One record of a file: the events of one call that it tells.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Record {
+    /// The source.
+    pub source: SourceName,
+    /// The name of the call, or of the call that these legs open.
+    pub call: CallName,
+    /// The legs, for sources that have them: id and span.
+    pub legs: Vec<(LegId, Timestamp, Timestamp)>,
+    /// The events.
+    pub events: Vec<RecordedEvent>,
+}
+
+/// One event of a record.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct RecordedEvent {
+    id: pegcount_calls::EventId,
+    at: Timestamp,
+    at_given: bool,
+    received_at: Timestamp,
+    kind: String,
+    data: String,
+}
+
+impl Record {
+    /// A record of what a source told.
+    pub fn of(call: CallReference, tellings: Vec<Telling>) -> Option<Self> {
+        let source = tellings.first()?.source.clone();
+        let (call, legs) = match call {
+            CallReference::Named(name) => (name, Vec::new()),
+            CallReference::Legs { legs, name } => (name, legs),
+        };
+        let legs = legs.into_iter().map(|leg| (leg.id, leg.from, leg.to)).collect();
+        let events = tellings.into_iter().map(|telling| RecordedEvent {
+            id: telling.id,
+            at: telling.at,
+            at_given: telling.at_given,
+            received_at: telling.received_at,
+            kind: telling.kind,
+            data: telling.data,
+        });
+        Some(Self { source, call, legs, events: events.collect() })
+    }
+}
+
+/// Carries orders out.
+pub struct Operator {
+    /// Where calls are kept.
+    pub store: Arc<dyn Store>,
+    /// The way in.
+    pub intake: Intake,
+    /// The door, which must learn of new keys and organizations.
+    pub ledger: Arc<Ledger>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// How many calls are folded again in one transaction, so that new events need not wait long.
+const REFOLD_CHUNK: u32 = 200;
+
+/// A sentence that says what went wrong and what to do.
+type Done = Result<Value, String>;
+
+fn sentence(error: &StoreError) -> String {
+    error.to_string()
+}
+
+impl Operator {
+    /// Carries an order out; the answer is what `--json` prints.
+    ///
+    /// # Errors
+    /// A sentence that says what went wrong and what to do.
+    pub async fn carry_out(&self, order: Order) -> Done {
+        match order {
+            Order::CreateOrganization { id, number, name } => {
+                self.create_organization(&id, number, name).await
+            }
+            Order::ListOrganizations => self.list_organizations().await,
+            Order::CreateKey { organization, scopes, name } => {
+                self.create_key(&organization, &scopes, name).await
+            }
+            Order::ListKeys => self.list_keys().await,
+            Order::RevokeKey { id } => self.revoke_key(&id).await,
+            Order::Import { organization, records } => self.import(&organization, records).await,
+            Order::Refold { check, organization, call } => {
+                self.refold(check, organization.as_deref(), call.as_deref()).await
+            }
+            Order::Doctor => self.doctor().await,
+        }
+    }
+
+    async fn create_organization(&self, id: &str, number: Option<i64>, name: Option<String>) -> Done {
+        let id = OrganizationName::new(id).map_err(|error| format!("the id {id:?} {error}"))?;
+        if number.is_some_and(|number| !(1..=9_007_199_254_740_991).contains(&number)) {
+            return Err("the number must be a positive integer below 2^53".into());
+        }
+        let number = number.map(OrganizationNumber);
+        let made = self.store.create_organization(&id, number, name.as_deref()).await;
+        let made = made.map_err(|error| sentence(&error))?;
+        self.ledger.reload().await.map_err(|error| sentence(&error))?;
+        Ok(organization_value(&made))
+    }
+
+    async fn list_organizations(&self) -> Done {
+        let all = self.store.organizations().await.map_err(|error| sentence(&error))?;
+        Ok(all.iter().map(organization_value).collect())
+    }
+
+    async fn organization(&self, name: &str) -> Result<Organization, String> {
+        let all = self.store.organizations().await.map_err(|error| sentence(&error))?;
+        let by_id = all.iter().find(|one| one.id.as_str() == name);
+        let by_number = || all.iter().find(|one| one.number.0.to_string() == name);
+        by_id.or_else(by_number).cloned().ok_or_else(|| {
+            format!(
+                "there is no organization {name:?}: make it with `pegcount organizations create --id {name}`"
+            )
+        })
+    }
+
+    async fn create_key(&self, organization: &str, scopes: &[String], name: Option<String>) -> Done {
+        let organization = self.organization(organization).await?;
+        let scopes = Scopes::parse(scopes.iter().map(String::as_str))?;
+        if scopes == Scopes::default() {
+            return Err("a key needs at least one scope, such as calls:read".into());
+        }
+        let key = NewKey::generate(organization.number, scopes, name, self.clock.now())
+            .map_err(|error| error.to_string())?;
+        self.store.create_key(&key.stored).await.map_err(|error| sentence(&error))?;
+        self.ledger.reload().await.map_err(|error| sentence(&error))?;
+        Ok(json!({
+            "key_id": key.stored.id,
+            "secret": key.secret,
+            "key": key.whole(),
+            "organization": organization.id.as_str(),
+            "scopes": scopes.names(),
+        }))
+    }
+
+    async fn list_keys(&self) -> Done {
+        let organizations = self.store.organizations().await.map_err(|error| sentence(&error))?;
+        let keys = self.store.keys().await.map_err(|error| sentence(&error))?;
+        let name_of =
+            |number| organizations.iter().find(|one| one.number == number).map(|one| one.id.to_string());
+        Ok(keys
+            .into_iter()
+            .map(|key| {
+                json!({
+                    "key_id": key.id,
+                    "organization": name_of(key.organization),
+                    "name": key.name,
+                    "scopes": Scopes::from_bits(key.scopes).names(),
+                    "created_at": format_rfc3339(key.created_at),
+                })
+            })
+            .collect())
+    }
+
+    async fn revoke_key(&self, id: &str) -> Done {
+        let revoked = self.store.revoke_key(id).await.map_err(|error| sentence(&error))?;
+        self.ledger.reload().await.map_err(|error| sentence(&error))?;
+        if revoked { Ok(json!({ "revoked": id })) } else { Err(format!("there is no key {id}")) }
+    }
+
+    async fn import(&self, organization: &str, records: Vec<Record>) -> Done {
+        let organization = self.organization(organization).await?.number;
+        let mut rejected: Vec<Value> = Vec::new();
+        let mut places = Vec::new();
+        let mut incoming = Vec::with_capacity(records.len());
+        for (place, record) in records.into_iter().enumerate() {
+            let mut told = Vec::with_capacity(record.events.len());
+            for event in record.events {
+                let telling = Telling {
+                    id: event.id,
+                    at: event.at,
+                    at_given: event.at_given,
+                    received_at: event.received_at,
+                    source: record.source.clone(),
+                    kind: event.kind,
+                    data: event.data,
+                };
+                match vocabulary::tell(telling) {
+                    Ok(event) => told.push(event),
+                    Err(error) => rejected
+                        .push(json!({ "record": place, "code": error.code, "message": error.message })),
+                }
+            }
+            let call = if record.legs.is_empty() {
+                CallReference::Named(record.call)
+            } else {
+                let legs = record.legs.into_iter().map(|(id, from, to)| LegSpan { id, from, to }).collect();
+                CallReference::Legs { legs, name: record.call }
+            };
+            if !told.is_empty() {
+                places.push(place);
+                incoming.push(Incoming { organization, source: record.source, call, told });
+            }
+        }
+        let outcomes = self.intake.accept(incoming).await.map_err(|error| error.to_string())?;
+        let (mut accepted, mut duplicates) = (0_u64, 0_u64);
+        for (place, outcomes) in places.into_iter().zip(outcomes) {
+            for outcome in outcomes {
+                match outcome {
+                    Outcome::Accepted => accepted += 1,
+                    Outcome::Duplicate => duplicates += 1,
+                    Outcome::Rejected(error) => {
+                        rejected
+                            .push(json!({ "record": place, "code": error.code, "message": error.message }));
+                    }
+                }
+            }
+        }
+        Ok(json!({ "accepted": accepted, "duplicates": duplicates, "rejected": rejected }))
+    }
+
+    async fn refold(&self, check: bool, organization: Option<&str>, call: Option<&str>) -> Done {
+        let organization = match organization {
+            Some(name) => Some(self.organization(name).await?.number),
+            None => None,
+        };
+        let refolded = match call {
+            Some(call) => self.refold_one(check, organization, call).await?,
+            None => self.refold_all(check, organization).await?,
+        };
+        let differing =
+            refolded.differing.iter().map(|one| json!({ "call": one.call, "fields": one.fields }));
+        let unreadable = refolded.unreadable.iter().map(|(call, why)| json!({ "call": call, "error": why }));
+        Ok(json!({
+            "examined": refolded.examined,
+            "differing": differing.collect::<Vec<_>>(),
+            "repaired": if check { 0 } else { refolded.differing.len() },
+            "unreadable": unreadable.collect::<Vec<_>>(),
+        }))
+    }
+
+    async fn refold_one(
+        &self,
+        check: bool,
+        organization: Option<OrganizationNumber>,
+        call: &str,
+    ) -> Result<Refolded, String> {
+        let organizations = match organization {
+            Some(number) => vec![number],
+            None => {
+                let all = self.store.organizations().await.map_err(|error| sentence(&error))?;
+                all.into_iter().map(|one| one.number).collect()
+            }
+        };
+        let mut heads = Vec::new();
+        for number in organizations {
+            let found = self.store.call(number, call).await.map_err(|error| sentence(&error))?;
+            heads.extend(found.map(|filed| filed.head));
+        }
+        if heads.is_empty() {
+            return Err(format!("there is no call {call:?}"));
+        }
+        self.intake.refold(heads, check).await.map_err(|error| error.to_string())
+    }
+
+    async fn refold_all(
+        &self,
+        check: bool,
+        organization: Option<OrganizationNumber>,
+    ) -> Result<Refolded, String> {
+        let mut refolded = Refolded::default();
+        let mut after = CallKey(0);
+        loop {
+            let heads = self.store.calls_after(organization, after, REFOLD_CHUNK).await;
+            let heads = heads.map_err(|error| sentence(&error))?;
+            let Some(last) = heads.last() else { return Ok(refolded) };
+            after = last.key;
+            refolded.add(self.intake.refold(heads, check).await.map_err(|error| error.to_string())?);
+        }
+    }
+
+    /// Findings of the store, and how its calls compare with their events.
+    async fn doctor(&self) -> Done {
+        let findings = self.store.check().await.map_err(|error| sentence(&error))?;
+        let mut findings: Vec<Value> = findings
+            .into_iter()
+            .map(|finding| finding_value(finding.severity, &finding.subject, &finding.message))
+            .collect();
+        let refolded = self.refold_all(true, None).await?;
+        findings.push(match (refolded.differing.len(), refolded.unreadable.len()) {
+            (0, 0) => {
+                finding_value(Severity::Fine, "calls", &format!("{} calls equal their events", refolded.examined))
+            }
+            (differing, unreadable) => {
+                let message = format!(
+                    "{differing} calls differ from their events (`pegcount refold` repairs them), {unreadable} have \
+                     events that cannot be read"
+                );
+                finding_value(Severity::Damage, "calls", &message)
+            }
+        });
+        findings.push(match self.store.writable().await {
+            Ok(()) => finding_value(Severity::Fine, "store", "takes writes"),
+            Err(error) => finding_value(Severity::Damage, "store", &format!("takes no writes: {error}")),
+        });
+        Ok(Value::Array(findings))
+    }
+}
+
+/// A finding as `--json` prints it.
+pub fn finding_value(severity: Severity, subject: &str, message: &str) -> Value {
+    let severity = match severity {
+        Severity::Fine => "ok",
+        Severity::Warning => "warning",
+        Severity::Damage => "damage",
+    };
+    json!({ "severity": severity, "subject": subject, "message": message })
+}
+
+fn organization_value(one: &Organization) -> Value {
+    json!({ "number": one.number.0, "id": one.id.as_str(), "name": one.name })
+}

@@ -1,0 +1,171 @@
+//! The operator's socket, `DIR/control.sock`: orders as JSON lines, one answer a line. Who may open the file may order.
+
+use std::{
+    io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{UnixListener, UnixStream},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::operations::{Operator, Order};
+
+/// The socket's name in the data folder.
+const NAME: &str = "control.sock";
+/// Longest line in bytes: an import sends its records in batches well below it.
+const LONGEST_LINE: u64 = 64 * 1024 * 1024;
+
+#[derive(Deserialize, Serialize)]
+enum Answer {
+    Done(Value),
+    Failed(String),
+}
+
+/// The socket of a running server.
+pub struct Socket {
+    path: PathBuf,
+    task: JoinHandle<()>,
+}
+
+impl Socket {
+    /// Opens it. The data folder's lock is held, so a socket that is there is left over from a server that died.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong.
+    pub fn open(data: &Path, operator: Operator, stop: CancellationToken) -> Result<Self, String> {
+        let path = data.join(NAME);
+        let cannot = |error: io::Error| format!("the socket {} cannot be made: {error}", path.display());
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(error)),
+            _ => {}
+        }
+        // Bound in a folder that only its owner may enter, and moved here with its mode set: there is no moment in
+        // which somebody else could open it.
+        let nursery = tempfile_folder(data).map_err(cannot)?;
+        let cradle = nursery.join(NAME);
+        let listener = UnixListener::bind(&cradle).map_err(cannot)?;
+        std::fs::set_permissions(&cradle, std::fs::Permissions::from_mode(0o600)).map_err(cannot)?;
+        std::fs::rename(&cradle, &path).map_err(cannot)?;
+        let _ = std::fs::remove_dir(&nursery);
+        let task = tokio::spawn(listen(listener, Arc::new(operator), stop));
+        Ok(Self { path, task })
+    }
+
+    /// Closes it; orders under way are finished first.
+    pub async fn close(self) {
+        let _ = self.task.await;
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+fn tempfile_folder(data: &Path) -> io::Result<PathBuf> {
+    use std::os::unix::fs::DirBuilderExt;
+    let path = data.join(format!(".control-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&path);
+    std::fs::DirBuilder::new().mode(0o700).create(&path)?;
+    Ok(path)
+}
+
+async fn listen(listener: UnixListener, operator: Arc<Operator>, stop: CancellationToken) {
+    let mut conversations = tokio::task::JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    conversations.spawn(converse(stream, Arc::clone(&operator), stop.clone()));
+                }
+                Err(error) => tracing::warn!(%error, "an operator could not be let in"),
+            },
+            Some(_) = conversations.join_next() => {}
+        }
+    }
+    while conversations.join_next().await.is_some() {}
+}
+
+async fn converse(stream: UnixStream, operator: Arc<Operator>, stop: CancellationToken) {
+    let (reading, mut writing) = stream.into_split();
+    let mut reading = BufReader::new(reading);
+    loop {
+        let line = tokio::select! {
+            () = stop.cancelled() => return,
+            line = read_line(&mut reading) => line,
+        };
+        let Ok(Some(line)) = line else { return };
+        let answer = match serde_json::from_str::<Order>(&line) {
+            Ok(order) => match operator.carry_out(order).await {
+                Ok(value) => Answer::Done(value),
+                Err(sentence) => Answer::Failed(sentence),
+            },
+            Err(error) => Answer::Failed(format!("the server does not know this order: {error}")),
+        };
+        if write_line(&mut writing, &answer).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn read_line(reading: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result<Option<String>> {
+    let mut line = String::new();
+    let read = reading.take(LONGEST_LINE).read_line(&mut line).await?;
+    Ok((read > 0).then_some(line))
+}
+
+async fn write_line(writing: &mut (impl AsyncWriteExt + Unpin), line: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_string(line)?;
+    text.push('\n');
+    writing.write_all(text.as_bytes()).await?;
+    writing.flush().await
+}
+
+/// A line to a running server.
+pub struct Line {
+    reading: BufReader<tokio::net::unix::OwnedReadHalf>,
+    writing: tokio::net::unix::OwnedWriteHalf,
+}
+
+impl Line {
+    /// Calls the server of a data folder; `None` when none runs.
+    ///
+    /// # Errors
+    /// A sentence, when one may be running but cannot be called.
+    pub async fn call(data: &Path) -> Result<Option<Self>, String> {
+        let path = data.join(NAME);
+        match UnixStream::connect(&path).await {
+            Ok(stream) => {
+                let (reading, writing) = stream.into_split();
+                Ok(Some(Self { reading: BufReader::new(reading), writing }))
+            }
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(format!("{} cannot be opened: {error}", path.display())),
+        }
+    }
+
+    /// Gives an order and waits for the answer.
+    ///
+    /// # Errors
+    /// The server's sentence, or that it went away.
+    pub async fn order(&mut self, order: &Order) -> Result<Value, String> {
+        let gone = |error: io::Error| format!("the server went away: {error}");
+        write_line(&mut self.writing, order).await.map_err(gone)?;
+        let line = read_line(&mut self.reading).await.map_err(gone)?;
+        let line = line.ok_or("the server went away before it answered")?;
+        match serde_json::from_str(&line) {
+            Ok(Answer::Done(value)) => Ok(value),
+            Ok(Answer::Failed(sentence)) => Err(sentence),
+            Err(error) => Err(format!("the server's answer cannot be read: {error}")),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The sockets: HTTP, the live WebSocket, the operator's socket; and their end.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::Router;
+use axum_server::{Handle, tls_rustls::RustlsConfig};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::{
+    access::Ledger,
+    app::App,
+    config::Config,
+    dialects, operator_socket, reference, sources,
+    status::{self, Status},
+    web::{failure::Failure, layers},
+};
+
+/// How long requests may go on after the order to stop (contract, cli.md).
+const GRACE: Duration = Duration::from_secs(10);
+/// How long a client may take to send the head of a request.
+const HEAD_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Where the program listens, for the ready file.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Ready {
+    /// HTTP.
+    pub http: SocketAddr,
+    /// The live WebSocket.
+    pub live: SocketAddr,
+    /// SIP; null without a gateway.
+    pub sip: Option<SocketAddr>,
+    /// The process.
+    pub pid: u32,
+}
+
+/// The documented routes of everything, and what documents them.
+pub fn routes(config: &Config, feed: &Arc<dialects::tenant::Feed>) -> (Router<Arc<Ledger>>, OpenApi) {
+    OpenApiRouter::with_openapi(reference::frame())
+        .merge(sources::native::routes(&config.native))
+        .merge(sources::freeswitch::routes())
+        .merge(dialects::v1::routes())
+        .merge(dialects::organization::routes())
+        .merge(dialects::agent::routes(config.agent.clone()))
+        .merge(dialects::tenant::routes(config.tenant.clone(), Arc::clone(feed)))
+        .split_for_parts()
+}
+
+/// Everything that the main port serves.
+fn main_router(app: &App, config: &Config, feed: &Arc<dialects::tenant::Feed>) -> Router {
+    let (router, mut api) = routes(config, feed);
+    let status = Arc::new(Status::new(
+        Arc::clone(&app.store),
+        Arc::clone(&app.live),
+        Arc::clone(&app.metrics),
+        app.clock.clone(),
+    ));
+    let (status_router, status_api) = status::routes(status).split_for_parts();
+    api.merge(status_api);
+    let router = router
+        .merge(status_router)
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", api))
+        .fallback(|| async { Failure::no_route() })
+        .method_not_allowed_fallback(|| async { Failure::wrong_method() })
+        .with_state(Arc::clone(&app.ledger));
+    layers::around(router, Arc::clone(&app.metrics))
+}
+
+/// Serves until a signal says stop.
+///
+/// # Errors
+/// A sentence that says what is wrong and what to do.
+pub async fn serve(
+    config: Config,
+    app: App,
+    ready_file: Option<&Path>,
+    reload: impl Fn() -> Result<Config, String>,
+    announce: impl FnOnce(&Ready, &App),
+) -> Result<(), String> {
+    let http = bind("listen", config.listen)?;
+    let live = bind("live_listen", config.live_listen)?;
+    let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
+    let ready = Ready { http: address(&http)?, live: address(&live)?, sip: None, pid: std::process::id() };
+    app.ledger.links_begin_with(&public_url(&config, ready.http));
+
+    let stop = CancellationToken::new();
+    let feed = dialects::tenant::Feed::start(&config.tenant, &app.ledger, stop.clone());
+    let main = main_router(&app, &config, &feed);
+    let live_router = dialects::tenant::live_routes::<()>(Arc::clone(&feed));
+    let live_router = layers::around(live_router, Arc::clone(&app.metrics));
+    let tls = tls(&config).await?;
+    let handle = Handle::new();
+    let mut servers = tokio::task::JoinSet::new();
+    servers.spawn(run(http, tls.clone(), handle.clone(), main));
+    servers.spawn(run(live, tls, handle.clone(), live_router));
+    let socket = operator_socket::Socket::open(&config.data, app.operator(), stop.clone())?;
+
+    if let Some(path) = ready_file {
+        write_ready_file(path, &ready)?;
+    }
+    announce(&ready, &app);
+    let ended = wait(&app, &mut servers, reload).await;
+    tracing::info!("stopping: no new connections; requests may go on for {} s", GRACE.as_secs());
+    stop.cancel();
+    handle.graceful_shutdown(Some(GRACE));
+    while servers.join_next().await.is_some() {}
+    socket.close().await;
+    drop(feed);
+    app.stop().await?;
+    tracing::info!("stopped");
+    ended
+}
+
+/// Waits for the order to stop; reads the configuration anew when told.
+async fn wait(
+    app: &App,
+    servers: &mut tokio::task::JoinSet<std::io::Result<()>>,
+    reload: impl Fn() -> Result<Config, String>,
+) -> Result<(), String> {
+    let listen_for = |kind| signal(kind).map_err(|error| format!("signals cannot be heard: {error}"));
+    let mut terminate = listen_for(SignalKind::terminate())?;
+    let mut interrupt = listen_for(SignalKind::interrupt())?;
+    let mut hang_up = listen_for(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hang_up.recv() => match reload().and_then(|config| config.tariffs()) {
+                Ok(tariffs) => {
+                    app.tariffs.replace(tariffs);
+                    tracing::info!("the configuration was read again: rates hold from now on, the rest at the next start");
+                }
+                Err(error) => tracing::error!(error, "the configuration was not taken over"),
+            },
+            ended = servers.join_next() => {
+                return match ended {
+                    Some(Ok(Err(error))) => Err(format!("a server stopped: {error}")),
+                    Some(Err(error)) => Err(format!("a server stopped: {error}")),
+                    Some(Ok(Ok(()))) | None => Err("a server stopped".into()),
+                };
+            }
+        }
+    }
+}
+
+fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, String> {
+    let listener = TcpListener::bind(address).map_err(|error| {
+        format!(
+            "{key}: {address} cannot be listened on: {error}; choose another with --{}",
+            key.replace('_', "-")
+        )
+    })?;
+    listener.set_nonblocking(true).map_err(|error| error.to_string())?;
+    Ok(listener)
+}
+
+async fn tls(config: &Config) -> Result<Option<RustlsConfig>, String> {
+    if !config.has_tls() {
+        return Ok(None);
+    }
+    RustlsConfig::from_pem_file(&config.tls.cert, &config.tls.key)
+        .await
+        .map(Some)
+        .map_err(|error| format!("tls: the certificate or its key cannot be used: {error}"))
+}
+
+async fn run(
+    listener: TcpListener,
+    tls: Option<RustlsConfig>,
+    handle: Handle<SocketAddr>,
+    router: Router,
+) -> std::io::Result<()> {
+    let service = router.into_make_service();
+    match tls {
+        Some(tls) => {
+            let mut server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle);
+            bound_heads(server.http_builder());
+            server.serve(service).await
+        }
+        None => {
+            let mut server = axum_server::from_tcp(listener)?.handle(handle);
+            bound_heads(server.http_builder());
+            server.serve(service).await
+        }
+    }
+}
+
+fn bound_heads(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::TokioExecutor>) {
+    builder
+        .http1()
+        .timer(hyper_util::rt::TokioTimer::new())
+        .header_read_timeout(HEAD_PATIENCE)
+        .max_buf_size(64 * 1024);
+}
+
+fn public_url(config: &Config, http: SocketAddr) -> String {
+    if !config.public_url.is_empty() {
+        return config.public_url.clone();
+    }
+    let scheme = if config.has_tls() { "https" } else { "http" };
+    format!("{scheme}://{http}")
+}
+
+/// Written whole: who waits for the file never sees half of it.
+fn write_ready_file(path: &Path, ready: &Ready) -> Result<(), String> {
+    let cannot =
+        |error: std::io::Error| format!("the ready file {} cannot be written: {error}", path.display());
+    let text = serde_json::to_string(ready).map_err(|error| error.to_string())?;
+    let mut beside: PathBuf = path.to_owned();
+    beside.set_extension(format!("{}.tmp", ready.pid));
+    std::fs::write(&beside, text).map_err(cannot)?;
+    std::fs::rename(&beside, path).map_err(cannot)
+}

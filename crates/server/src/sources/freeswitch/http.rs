@@ -1,0 +1,68 @@
+//! `POST /sources/freeswitch/cdr`: what mod_json_cdr posts to.
+
+use axum::{Json, extract::Request, http::StatusCode};
+use serde_json::{Map, Value};
+
+use super::read;
+use crate::{
+    access::Refusal,
+    auth::Scope,
+    intake::{Incoming, Outcome},
+    sources::source_name,
+    vocabulary::{self, Rejection},
+    web::{
+        body,
+        caller::Reporter,
+        credentials::header_text,
+        failure::{Failure, FailureBody},
+    },
+};
+
+/// Largest record in bytes: they hold SDPs and a call flow, but no media.
+const LARGEST: usize = 4 * 1024 * 1024;
+
+/// Takes the record of one channel as mod_json_cdr posts it.
+///
+/// Any of its encodings; the body is sniffed. The key comes in a header, or as HTTP Basic `key_id:secret`. Answers
+/// once the record is durable, again for a repeat; both legs of a call make one call.
+#[utoipa::path(
+    post, path = "/sources/freeswitch/cdr", tag = "events",
+    request_body(content = Object, description = "A mod_json_cdr record: JSON, or a form with cdr=, plain or base64"),
+    responses(
+        (status = 200, description = "It is durable"),
+        (status = 400, description = "It is no record of a channel", body = FailureBody),
+        (status = 503, description = "It was not taken in; send it again", body = FailureBody),
+    )
+)]
+pub(super) async fn post_cdr(
+    reporter: Reporter,
+    request: Request,
+) -> Result<Json<Map<String, Value>>, Failure> {
+    let access = reporter.access;
+    access.need(Scope::EventsWrite)?;
+    let (parts, body) = request.into_parts();
+    let content_type = header_text(&parts.headers, "content-type").map(str::to_owned);
+    let bytes = body::read(body, LARGEST).await?;
+    let invalid = |message: String| Failure::new(StatusCode::BAD_REQUEST, "INVALID_CDR", message);
+    let mapped = read(content_type.as_deref(), &bytes, access.now()).map_err(invalid)?;
+    let told = mapped.tellings.into_iter().map(vocabulary::tell).collect::<Result<Vec<_>, _>>();
+    let told = told.map_err(|rejection| invalid(rejection.message))?;
+    let organization = access.organization().number;
+    let incoming = Incoming { organization, source: source_name(super::SOURCE), call: mapped.call, told };
+    for outcome in access.accept(vec![incoming]).await?.into_iter().flatten() {
+        match outcome {
+            Outcome::Accepted | Outcome::Duplicate => {}
+            // The same moment of the same channel, told in other words (an event socket, a later version): known.
+            Outcome::Rejected(rejection) if rejection.code == Rejection::EVENT_ID_REUSED => {
+                tracing::debug!(
+                    message = rejection.message,
+                    "a channel's moment was told again in other words"
+                );
+            }
+            Outcome::Rejected(rejection) => {
+                return Err(Refusal::invalid("cdr", rejection.message).into());
+            }
+        }
+    }
+    Ok(Json(Map::new()))
+}

@@ -1,0 +1,20 @@
+//! IN: where events come from. Each source has a folder; its words stay in it.
+//!
+//! A source turns what it hears into native events ([`crate::vocabulary`]) and hands them to [`crate::intake`]. It
+//! never reads a call.
+
+pub mod asterisk;
+pub mod freeswitch;
+mod mapped;
+pub mod native;
+#[cfg(test)]
+mod replay;
+
+pub use mapped::Mapped;
+
+use pegcount_calls::SourceName;
+
+/// The name of a source, which the program itself chooses and therefore fits the alphabet.
+pub(crate) fn source_name(name: &'static str) -> SourceName {
+    SourceName::new(name).unwrap_or_else(|_| source_name("unnamed"))
+}

@@ -1,0 +1,170 @@
+//! `POST /v1/events` and `/v1/control-url`.
+
+use std::collections::HashMap;
+
+use axum::{
+    Extension, Json,
+    body::Body,
+    extract::Request,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use data_encoding::BASE64;
+use pegcount_calls::CallName;
+use pegcount_store::ControlUrl;
+
+use super::{
+    Config, NAME, hangup,
+    wire::{self, ControlUrlBody, ControlUrlRequest, Form, Receipt, RejectedEvent, Unreadable},
+};
+use crate::{
+    access::{Access, Refusal},
+    auth::Scope,
+    intake::{CallReference, Incoming, Outcome},
+    sources::source_name,
+    vocabulary::{Rejection, Told},
+    web::{body, caller::Caller, failure::Failure},
+};
+
+/// Largest body in bytes (contract, events.md).
+const LARGEST_BODY: usize = 16 * 1024 * 1024;
+/// Largest body of everything else here.
+const LARGEST_SETTING: usize = 16 * 1024;
+
+/// Takes events in.
+///
+/// Answers after the events are durable and visible to the next read. One bad event never loses its neighbours.
+#[utoipa::path(
+    post, path = "/v1/events", tag = "events",
+    request_body(
+        content = Object,
+        description = "One event, an array, NDJSON or CloudEvents 1.0; at most 16 MiB and 10,000 events",
+        example = json!({"call_id": "call_abc123", "event_type": "call_answered", "created_at": "2025-01-10T10:00:05Z", "event_data": {}})
+    ),
+    responses(
+        (status = 200, description = "Something was accepted or known already", body = Receipt),
+        (status = 422, description = "Every event was rejected", body = Receipt),
+        (status = 400, description = "The body is no JSON", body = crate::web::failure::FailureBody),
+        (status = 413, description = "The body is too large", body = crate::web::failure::FailureBody),
+        (status = 503, description = "Nothing was taken in; send it again", body = crate::web::failure::FailureBody),
+    )
+)]
+pub(super) async fn post_events(caller: Caller, request: Request) -> Result<Response, Failure> {
+    caller.access.need(Scope::EventsWrite)?;
+    let (parts, body) = request.into_parts();
+    let form = Form::of(body::media_type(&parts.headers).as_deref())
+        .ok_or_else(|| Failure::unsupported_media_type(Form::TAKEN))?;
+    let bytes = body::read(body, LARGEST_BODY).await?;
+    let read = wire::read(form, &bytes, &source_name(NAME), caller.access.now()).map_err(unreadable)?;
+    let receipt = accept(&caller.access, read).await?;
+    let taken = receipt.accepted + receipt.duplicates > 0 || receipt.rejected.is_empty();
+    let status = if taken { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    Ok((status, Json(receipt)).into_response())
+}
+
+fn unreadable(error: Unreadable) -> Failure {
+    match error {
+        Unreadable::NotJson(sentence) => Failure::new(StatusCode::BAD_REQUEST, "INVALID_JSON", sentence),
+        Unreadable::TooMany(count) => Failure::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "PAYLOAD_TOO_LARGE",
+            format!("{count} events are too many for one request: send at most {}", wire::MOST_EVENTS),
+        ),
+    }
+}
+
+/// Hands the events to the way in, those of one call together, and counts what became of them.
+async fn accept(access: &Access, read: Vec<wire::Read>) -> Result<Receipt, Refusal> {
+    let mut receipt = Receipt::default();
+    let mut by_call: HashMap<CallName, Vec<(usize, Told)>> = HashMap::new();
+    for (index, event) in read.into_iter().enumerate() {
+        match event {
+            Ok((call, told)) => by_call.entry(call).or_default().push((index, told)),
+            Err(rejection) => receipt.turn_away(index, rejection),
+        }
+    }
+    let (indexes, incoming): (Vec<Vec<usize>>, Vec<Incoming>) = by_call
+        .into_iter()
+        .map(|(call, events)| {
+            let (indexes, told) = events.into_iter().unzip();
+            let organization = access.organization().number;
+            (
+                indexes,
+                Incoming { organization, source: source_name(NAME), call: CallReference::Named(call), told },
+            )
+        })
+        .unzip();
+    let outcomes = access.accept(incoming).await?;
+    for (index, outcome) in indexes.into_iter().flatten().zip(outcomes.into_iter().flatten()) {
+        match outcome {
+            Outcome::Accepted => receipt.accepted += 1,
+            Outcome::Duplicate => receipt.duplicates += 1,
+            Outcome::Rejected(rejection) => receipt.turn_away(index, rejection),
+        }
+    }
+    receipt.rejected.sort_by_key(|rejected| rejected.index);
+    Ok(receipt)
+}
+
+impl Receipt {
+    fn turn_away(&mut self, index: usize, rejection: Rejection) {
+        self.rejected.push(RejectedEvent { index, code: rejection.code, message: rejection.message });
+    }
+}
+
+/// Tells where the organization takes hang-up orders.
+#[utoipa::path(
+    get, path = "/v1/control-url", tag = "settings",
+    responses((status = 200, body = ControlUrlBody), (status = 404, body = crate::web::failure::FailureBody))
+)]
+pub(super) async fn get_control_url(caller: Caller) -> Result<Json<ControlUrlBody>, Failure> {
+    let control = caller.access.control_url().await?;
+    Ok(Json(ControlUrlBody { url: control.url, secret: None }))
+}
+
+/// Sets where the organization takes hang-up orders.
+///
+/// A hang-up of a call whose events come through `POST /v1/events` posts a signed order there (Standard Webhooks) and
+/// succeeds when that answers 2xx.
+#[utoipa::path(
+    put, path = "/v1/control-url", tag = "settings", request_body = ControlUrlRequest,
+    responses((status = 200, body = ControlUrlBody), (status = 400, body = crate::web::failure::FailureBody))
+)]
+pub(super) async fn put_control_url(
+    caller: Caller,
+    Extension(config): Extension<Config>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<ControlUrlBody>, Failure> {
+    caller.access.need(Scope::Admin)?;
+    if body::media_type(&headers).is_some_and(|media_type| media_type != "application/json") {
+        return Err(Failure::unsupported_media_type("application/json"));
+    }
+    let bytes = body::read(body, LARGEST_SETTING).await?;
+    let request: ControlUrlRequest = serde_json::from_slice(&bytes)
+        .map_err(|error| Failure::new(StatusCode::BAD_REQUEST, "INVALID_JSON", error.to_string()))?;
+    hangup::check_url(&request.url, config.allow_private_control_urls)
+        .map_err(|message| Refusal::invalid("url", message))?;
+    let secret = match request.secret {
+        Some(secret) => secret,
+        None => new_secret()?,
+    };
+    hangup::check_secret(&secret).map_err(|message| Refusal::invalid("secret", message))?;
+    let control = ControlUrl { url: request.url, secret };
+    caller.access.set_control_url(Some(&control)).await?;
+    Ok(Json(ControlUrlBody { url: control.url, secret: Some(control.secret) }))
+}
+
+fn new_secret() -> Result<String, Failure> {
+    let mut random = [0_u8; 32];
+    getrandom::fill(&mut random)
+        .map_err(|error| Failure::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", error.to_string()))?;
+    Ok(format!("whsec_{}", BASE64.encode(&random)))
+}
+
+/// Forgets where the organization takes hang-up orders.
+#[utoipa::path(delete, path = "/v1/control-url", tag = "settings", responses((status = 204)))]
+pub(super) async fn delete_control_url(caller: Caller) -> Result<StatusCode, Failure> {
+    caller.access.set_control_url(None).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

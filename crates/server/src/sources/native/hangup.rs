@@ -1,0 +1,166 @@
+//! Hanging up a call of the native source: a signed order to the organization's control URL.
+//!
+//! The URL is somebody else's word, so where it leads is checked at every order, after its name was resolved, and the
+//! connection goes to the very address that was checked.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use pegcount_store::{ControlUrl, OrganizationNumber, Store};
+use serde_json::json;
+use standardwebhooks::Webhook;
+use url::{Host, Url};
+
+use super::address::is_public;
+use crate::{
+    control::{ControlError, Hangup, Order, Reply},
+    vocabulary::time,
+};
+
+/// How long the one who takes orders may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest URL in bytes.
+const LONGEST_URL: usize = 2048;
+
+/// Checks a control URL as far as it can be checked before its name is resolved.
+///
+/// # Errors
+/// The rest of a sentence that begins with what is wrong.
+pub fn check_url(text: &str, allow_private: bool) -> Result<Url, String> {
+    if text.len() > LONGEST_URL {
+        return Err(format!("must not be longer than {LONGEST_URL} bytes"));
+    }
+    let url = Url::parse(text).map_err(|error| format!("must be a URL: {error}"))?;
+    match url.scheme() {
+        "https" => {}
+        "http" if allow_private => {}
+        _ => return Err("must begin with https://".into()),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not hold a user name or password".into());
+    }
+    let literal = match url.host() {
+        None => return Err("must name a host".into()),
+        Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
+        Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
+        Some(Host::Domain(_)) => None,
+    };
+    if !allow_private && literal.is_some_and(|address| !is_public(address)) {
+        return Err("must not lead to a private address; the configuration can allow it \
+                    (native.allow_private_control_urls)"
+            .into());
+    }
+    Ok(url)
+}
+
+/// Checks a secret: `whsec_` and the base64 of 24 to 64 bytes (Standard Webhooks).
+///
+/// # Errors
+/// The rest of a sentence that begins with what is wrong.
+pub fn check_secret(secret: &str) -> Result<(), String> {
+    let encoded = secret.strip_prefix("whsec_").ok_or("must begin with whsec_")?;
+    let bytes = data_encoding::BASE64.decode(encoded.as_bytes()).map_err(|_| "must be whsec_ and base64")?;
+    if (24..=64).contains(&bytes.len()) { Ok(()) } else { Err("must hold 24 to 64 bytes".into()) }
+}
+
+/// Gives orders to control URLs.
+pub struct NativeHangup {
+    store: Arc<dyn Store>,
+    allow_private: bool,
+}
+
+impl NativeHangup {
+    /// With the URLs that the store keeps.
+    pub fn new(store: Arc<dyn Store>, allow_private: bool) -> Self {
+        Self { store, allow_private }
+    }
+
+    async fn control_url(
+        &self,
+        organization: OrganizationNumber,
+    ) -> Result<Option<ControlUrl>, ControlError> {
+        self.store.control_url(organization).await.map_err(|error| {
+            tracing::error!(%error, "the control URL cannot be read");
+            ControlError::Unreachable("its control URL cannot be read".into())
+        })
+    }
+
+    /// A client that connects to the address that was checked and to no other.
+    async fn client(&self, url: &Url) -> Result<reqwest::Client, ControlError> {
+        let unreachable = |reason: &str| ControlError::Unreachable(reason.to_owned());
+        let host = url.host_str().ok_or_else(|| unreachable("the control URL names no host"))?;
+        let port = url.port_or_known_default().unwrap_or(443);
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let addresses: Vec<SocketAddr> =
+            tokio::time::timeout(PATIENCE, tokio::net::lookup_host((bare, port)))
+                .await
+                .map_err(|_| unreachable("the host of the control URL was not resolved in time"))?
+                .map_err(|_| unreachable("the host of the control URL cannot be resolved"))?
+                .collect();
+        if addresses.is_empty() {
+            return Err(unreachable("the host of the control URL has no address"));
+        }
+        if !self.allow_private && addresses.iter().any(|address| !is_public(address.ip())) {
+            return Err(unreachable("the control URL leads to a private address"));
+        }
+        reqwest::Client::builder()
+            .resolve_to_addrs(host, &addresses)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .timeout(PATIENCE)
+            .user_agent(concat!("pegcount/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| ControlError::Unreachable(error.to_string()))
+    }
+}
+
+#[async_trait]
+impl Hangup for NativeHangup {
+    async fn controls(&self, organization: OrganizationNumber) -> Result<bool, ControlError> {
+        Ok(self.control_url(organization).await?.is_some())
+    }
+
+    async fn hang_up(&self, order: &Order) -> Result<Reply, ControlError> {
+        let control = self.control_url(order.organization).await?.ok_or(ControlError::NotControllable)?;
+        let url = check_url(&control.url, self.allow_private)
+            .map_err(|message| ControlError::Unreachable(format!("the control URL {message}")))?;
+        let client = self.client(&url).await?;
+        let payload = json!({
+            "type": "call.hangup",
+            "timestamp": time::format_rfc3339(order.asked_at),
+            "data": { "call_id": order.call.as_str() },
+        })
+        .to_string();
+        let id = format!("msg_{}", uuid::Uuid::now_v7().simple());
+        let seconds = order.asked_at.millis().div_euclid(1000);
+        let signature = Webhook::new(&control.secret)
+            .and_then(|webhook| webhook.sign(&id, seconds, payload.as_bytes()))
+            .map_err(|_| ControlError::Unreachable("the secret of the control URL cannot be used".into()))?;
+        let response = client
+            .post(url)
+            .header("content-type", "application/json")
+            .header("webhook-id", id)
+            .header("webhook-timestamp", seconds.to_string())
+            .header("webhook-signature", signature)
+            .body(payload)
+            .send()
+            .await
+            .map_err(|error| ControlError::Unreachable(reason(&error)))?;
+        match response.status() {
+            status if status.is_success() => Ok(Reply::Taken),
+            // Not 404: that is what a control URL with a slip in its path answers, for every call.
+            reqwest::StatusCode::GONE => Ok(Reply::Gone),
+            status => Err(ControlError::Unreachable(format!("its control URL answered {}", status.as_u16()))),
+        }
+    }
+}
+
+/// Why a request failed, without the URL, which may hold a secret in its query.
+fn reason(error: &reqwest::Error) -> String {
+    let what = if error.is_timeout() { "did not answer in time" } else { "does not answer" };
+    format!("its control URL {what}")
+}

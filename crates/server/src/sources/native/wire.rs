@@ -1,0 +1,281 @@
+//! The bodies that `POST /v1/events` takes, and what it answers.
+
+use pegcount_calls::{CallName, EventId, SourceName, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use crate::vocabulary::{self, Rejection, Telling, Told, json, time};
+
+/// Most events in one request (contract, events.md).
+pub(super) const MOST_EVENTS: usize = 10_000;
+
+/// How the events lie in a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One object or an array.
+    Json,
+    /// One object a line.
+    Lines,
+    /// CloudEvents 1.0, one or a batch.
+    CloudEvents,
+}
+
+impl Form {
+    /// The media types that are taken, for messages.
+    pub(super) const TAKEN: &'static str = "application/json, application/x-ndjson, application/cloudevents+json or application/cloudevents-batch+json";
+
+    /// The form that a media type means; without one JSON is expected.
+    pub(super) fn of(media_type: Option<&str>) -> Option<Self> {
+        match media_type {
+            None | Some("application/json") => Some(Self::Json),
+            Some(
+                "application/x-ndjson"
+                | "application/ndjson"
+                | "application/jsonl"
+                | "application/x-jsonlines",
+            ) => Some(Self::Lines),
+            Some("application/cloudevents+json" | "application/cloudevents-batch+json") => {
+                Some(Self::CloudEvents)
+            }
+            Some(_) => None,
+        }
+    }
+}
+
+/// Why a body as a whole is turned away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// Not JSON.
+    NotJson(String),
+    /// Too many events.
+    TooMany(usize),
+}
+
+/// One event of a body: the call it belongs to and what was told, or why not.
+pub(super) type Read = Result<(CallName, Told), Rejection>;
+
+/// Reads every event of a body. One that is wrong does not take its neighbours along.
+///
+/// # Errors
+/// [`Unreadable`] when there is nothing to read one by one.
+pub(super) fn read(
+    form: Form,
+    body: &[u8],
+    source: &SourceName,
+    received_at: Timestamp,
+) -> Result<Vec<Read>, Unreadable> {
+    let text = std::str::from_utf8(body).map_err(|_| Unreadable::NotJson("the body is not UTF-8".into()))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let events = split(form, text)?;
+    if events.len() > MOST_EVENTS {
+        return Err(Unreadable::TooMany(events.len()));
+    }
+    // Events without a time get consecutive milliseconds, so that they keep their order.
+    let mut next_default = received_at;
+    let read_one = |event: &str| {
+        let mut event = match form {
+            Form::Json | Form::Lines => read_event(event),
+            Form::CloudEvents => read_cloud_event(event),
+        }?;
+        if event.at.is_none() {
+            event.default_at = next_default;
+            next_default = next_default.plus_millis(1);
+        }
+        event.told(source, received_at)
+    };
+    Ok(events.into_iter().map(read_one).collect())
+}
+
+fn split(form: Form, text: &str) -> Result<Vec<&str>, Unreadable> {
+    let not_json = |error: serde_json::Error| Unreadable::NotJson(format!("the body is not JSON: {error}"));
+    if form == Form::Lines {
+        return Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).collect());
+    }
+    match text.trim_start().bytes().next() {
+        Some(b'[') => {
+            let events: Vec<&RawValue> = serde_json::from_str(text).map_err(not_json)?;
+            Ok(events.into_iter().map(RawValue::get).collect())
+        }
+        Some(b'{') => {
+            let event: &RawValue = serde_json::from_str(text).map_err(not_json)?;
+            Ok(vec![event.get()])
+        }
+        _ => Err(Unreadable::NotJson("the body must be a JSON object or an array of them".into())),
+    }
+}
+
+/// RFC 3339, or integer epoch milliseconds.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum TimeWord {
+    Millis(i64),
+    Text(String),
+}
+
+#[derive(Deserialize)]
+struct EventWire<'a> {
+    call_id: String,
+    id: Option<String>,
+    event_type: String,
+    #[serde(borrow)]
+    created_at: Option<&'a RawValue>,
+    #[serde(borrow)]
+    event_data: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct CloudEventWire<'a> {
+    specversion: String,
+    id: String,
+    source: Option<String>,
+    subject: Option<String>,
+    #[serde(rename = "type")]
+    kind: String,
+    time: Option<String>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    data_base64: Option<String>,
+}
+
+/// An event whose frame was read.
+struct Framed {
+    call: CallName,
+    id: EventId,
+    at: Option<Timestamp>,
+    default_at: Timestamp,
+    kind: String,
+    data: String,
+}
+
+impl Framed {
+    fn told(self, source: &SourceName, received_at: Timestamp) -> Read {
+        let told = vocabulary::tell(Telling {
+            id: self.id,
+            at: self.at.unwrap_or(self.default_at),
+            at_given: self.at.is_some(),
+            received_at,
+            source: source.clone(),
+            kind: self.kind,
+            data: self.data,
+        })?;
+        Ok((self.call, told))
+    }
+}
+
+fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Rejection> {
+    json::check(text).map_err(|error| Rejection::new(Rejection::INVALID_JSON, error))?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let message = error.into_inner().to_string();
+        let message = message.split_once(" at line ").map_or(message.as_str(), |(sentence, _)| sentence);
+        Rejection::invalid(if path == "." { message.to_owned() } else { format!("{path}: {message}") })
+    })
+}
+
+fn read_event(text: &str) -> Result<Framed, Rejection> {
+    let event: EventWire<'_> = parse(text)?;
+    let call =
+        CallName::new(&event.call_id).map_err(|error| Rejection::invalid(format!("call_id {error}")))?;
+    let id = match &event.id {
+        Some(id) => EventId::new(id).map_err(|error| Rejection::invalid(format!("id {error}")))?,
+        // Of the event as it was sent, so that sending it again is no second event.
+        None => vocabulary::event_id_of(&json::compact(text)),
+    };
+    Ok(Framed {
+        call,
+        id,
+        at: event.created_at.map(|at| read_time(at.get())).transpose()?,
+        default_at: Timestamp::from_millis(0),
+        kind: event.event_type,
+        data: read_data(event.event_data, "event_data")?,
+    })
+}
+
+fn read_cloud_event(text: &str) -> Result<Framed, Rejection> {
+    let event: CloudEventWire<'_> = parse(text)?;
+    if event.specversion != "1.0" {
+        return Err(Rejection::invalid("specversion must be 1.0"));
+    }
+    if event.data_base64.is_some() {
+        return Err(Rejection::invalid("data_base64 is not taken: send data as a JSON object"));
+    }
+    let subject = event.subject.ok_or_else(|| Rejection::invalid("subject is missing: it names the call"))?;
+    // A CloudEvent is unique by source and id, and its id may be any text.
+    let id = EventId::new(&event.id).unwrap_or_else(|_| {
+        vocabulary::event_id_of(&format!("{} {}", event.source.unwrap_or_default(), event.id))
+    });
+    let at = event.time.map(|time| {
+        time::parse_rfc3339(&time).ok_or_else(|| Rejection::invalid("time must be an RFC 3339 time"))
+    });
+    Ok(Framed {
+        call: vocabulary::call_name(&subject),
+        id,
+        at: at.transpose()?,
+        default_at: Timestamp::from_millis(0),
+        kind: event.kind,
+        data: read_data(event.data, "data")?,
+    })
+}
+
+fn read_time(text: &str) -> Result<Timestamp, Rejection> {
+    let at = match serde_json::from_str(text) {
+        Ok(TimeWord::Millis(millis)) => Some(Timestamp::from_millis(millis)),
+        Ok(TimeWord::Text(text)) => time::parse_rfc3339(&text),
+        Err(_) => None,
+    };
+    at.ok_or_else(|| Rejection::invalid("created_at must be an RFC 3339 time or integer epoch milliseconds"))
+}
+
+fn read_data(data: Option<&RawValue>, field: &str) -> Result<String, Rejection> {
+    match data.map(RawValue::get) {
+        None | Some("null") => Ok("{}".to_owned()),
+        Some(text) if text.starts_with('{') => Ok(json::compact(text)),
+        Some(_) => Err(Rejection::invalid(format!("{field} must be an object"))),
+    }
+}
+
+/// What became of the events of a request.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Receipt {
+    /// How many were new. They are on disk.
+    pub accepted: usize,
+    /// How many were known already, word for word.
+    pub duplicates: usize,
+    /// Those that were turned away.
+    pub rejected: Vec<RejectedEvent>,
+}
+
+/// An event that was turned away.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct RejectedEvent {
+    /// Its place in the request, from 0.
+    pub index: usize,
+    /// A word for programs.
+    #[schema(example = "INVALID_EVENT")]
+    pub code: &'static str,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// Where hang-up orders are posted.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ControlUrlRequest {
+    /// An https URL.
+    #[schema(example = "https://calls.example.com/hangup")]
+    pub url: String,
+    /// `whsec_` and base64; made when absent.
+    pub secret: Option<String>,
+}
+
+/// Where hang-up orders are posted, and what they are signed with.
+#[derive(Serialize, ToSchema)]
+pub struct ControlUrlBody {
+    /// The URL.
+    pub url: String,
+    /// The secret of the signature (Standard Webhooks); only shown when it is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+}

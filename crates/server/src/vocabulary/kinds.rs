@@ -1,0 +1,87 @@
+//! The types of events (contract, events.md).
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        $($(#[$doc])* pub const $name: &str = $text;)*
+
+        /// Every documented type.
+        pub const ALL: &[&str] = &[$($name),*];
+    };
+}
+
+kinds! {
+    /// The call waits to be placed.
+    CALL_QUEUED = "call_queued";
+    /// The call is being set up.
+    CALL_INITIATED = "call_initiated";
+    /// The invitation left for the destination.
+    SIP_INVITE_SENT = "sip_invite_sent";
+    /// The destination rings.
+    CALL_RINGING = "call_ringing";
+    /// The destination answered.
+    CALL_ANSWERED = "call_answered";
+    /// Audio flows.
+    SIP_MEDIA_ESTABLISHED = "sip_media_established";
+    /// Put on hold.
+    CALL_HELD = "call_held";
+    /// Taken back from hold.
+    CALL_RESUMED = "call_resumed";
+    /// Handed over.
+    CALL_TRANSFERRED = "call_transferred";
+    /// A key was pressed.
+    DTMF_RECEIVED = "dtmf_received";
+    /// Proof of life from a snapshot.
+    CALL_SEEN = "call_seen";
+    /// It ended.
+    CALL_COMPLETED = "call_completed";
+    /// It failed.
+    CALL_FAILED = "call_failed";
+    /// Somebody said something.
+    TRANSCRIPT_TURN = "transcript_turn";
+    /// The agent called a tool.
+    TOOL_INVOKED = "tool_invoked";
+    /// A tool answered.
+    TOOL_RESULT = "tool_result";
+    /// How long one stage took, once.
+    STAGE_LATENCY = "stage_latency";
+    /// A source's own summary of a stage.
+    LATENCY_SUMMARY = "latency_summary";
+    /// How the audio of one leg was.
+    MEDIA_QUALITY = "media_quality";
+    /// Something that costs money.
+    COST_ITEM = "cost_item";
+    /// The recording can be had.
+    RECORDING_READY = "recording_ready";
+    /// The recording is gone.
+    RECORDING_DELETED = "recording_deleted";
+    /// The whole transcript as text.
+    TRANSCRIPT_READY = "transcript_ready";
+    /// What an analysis found.
+    ANALYSIS_READY = "analysis_ready";
+    /// Metadata set or taken away.
+    METADATA_SET = "metadata_set";
+}
+
+/// Longest name of an `x_` type.
+const LONGEST_OWN: usize = 64;
+
+/// Whether it is a documented type or one of the sender's own.
+pub fn is_known(kind: &str) -> bool {
+    ALL.contains(&kind) || is_own(kind)
+}
+
+/// Whether it is a type of the sender's own: kept on the timeline, without effect on the call.
+pub fn is_own(kind: &str) -> bool {
+    kind.len() > 2
+        && kind.len() <= LONGEST_OWN
+        && kind.starts_with("x_")
+        && kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+}
+
+/// Whether it belongs to the lifecycle table of events.md.
+pub fn is_lifecycle(kind: &str) -> bool {
+    ALL.iter().position(|known| *known == kind).is_some_and(|place| place <= LAST_OF_LIFECYCLE)
+}
+
+/// The place of `call_failed`, the last of the lifecycle, in [`ALL`].
+const LAST_OF_LIFECYCLE: usize = 12;

@@ -1,0 +1,42 @@
+//! JSON bodies of requests, within bounds and with errors in the native form.
+
+use axum::{
+    extract::{FromRequest, Request},
+    http::StatusCode,
+};
+use serde::de::DeserializeOwned;
+
+use super::{body, failure::Failure};
+use crate::vocabulary;
+
+/// Largest body of a setting, in bytes.
+const LARGEST: usize = 256 * 1024;
+
+/// A JSON body.
+pub struct JsonBody<T>(pub T);
+
+impl<S, T> FromRequest<S> for JsonBody<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned,
+{
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
+        let (parts, body) = request.into_parts();
+        if body::media_type(&parts.headers).is_some_and(|media_type| media_type != "application/json") {
+            return Err(Failure::unsupported_media_type("application/json"));
+        }
+        let bytes = body::read(body, LARGEST).await?;
+        let invalid = |message: String| Failure::new(StatusCode::BAD_REQUEST, "INVALID_JSON", message);
+        let text = std::str::from_utf8(&bytes).map_err(|_| invalid("the body is not UTF-8".into()))?;
+        vocabulary::json::check(text).map_err(invalid)?;
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+            let path = error.path().to_string();
+            let message = format!("{path}: {}", error.into_inner());
+            Failure::from(crate::access::Refusal::invalid(path, message))
+        })?;
+        Ok(Self(value))
+    }
+}

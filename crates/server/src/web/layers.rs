@@ -1,0 +1,85 @@
+//! What happens to every request: an id, a line in the log, a count, and no panic that reaches a client.
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{MatchedPath, Request},
+    http::{HeaderName, HeaderValue, Response},
+    middleware::{self, Next},
+    response::IntoResponse,
+};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer},
+};
+use tracing::Instrument;
+
+use super::failure::Failure;
+use crate::metrics::{Metrics, RequestLabels};
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest request id that is taken over from a client.
+const LONGEST_REQUEST_ID: usize = 128;
+
+#[derive(Clone)]
+struct NewRequestId;
+
+impl MakeRequestId for NewRequestId {
+    fn make_request_id<B>(&mut self, _: &axum::http::Request<B>) -> Option<RequestId> {
+        let id = format!("req_{}", uuid::Uuid::now_v7().simple());
+        HeaderValue::from_str(&id).ok().map(RequestId::new)
+    }
+}
+
+/// Puts the layers around a router. The outermost comes last.
+pub fn around(router: Router, metrics: Arc<Metrics>) -> Router {
+    router
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| -> Response<Body> {
+            let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
+            let sentence = "Something went wrong in the server; its log knows more under this request's id";
+            Failure::new(status, "INTERNAL", sentence).into_response()
+        }))
+        .layer(middleware::from_fn(move |request: Request, next: Next| {
+            let metrics = Arc::clone(&metrics);
+            async move { observe(&metrics, request, next).await }
+        }))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID.clone()))
+        .layer(SetRequestIdLayer::new(REQUEST_ID.clone(), NewRequestId))
+        .layer(middleware::from_fn(drop_odd_request_id))
+}
+
+/// A client's request id is taken over, but not one that would make a mess of the log.
+async fn drop_odd_request_id(mut request: Request, next: Next) -> axum::response::Response {
+    let odd = request.headers().get(&REQUEST_ID).is_some_and(|id| {
+        id.len() > LONGEST_REQUEST_ID || id.is_empty() || !id.as_bytes().iter().all(u8::is_ascii_graphic)
+    });
+    if odd {
+        request.headers_mut().remove(&REQUEST_ID);
+    }
+    next.run(request).await
+}
+
+async fn observe(metrics: &Metrics, request: Request, next: Next) -> axum::response::Response {
+    #[expect(clippy::disallowed_methods, reason = "a duration for the metrics, not a time of day")]
+    let begun = Instant::now();
+    let method = request.method().to_string();
+    // The route with its placeholders: the path itself would hold ids, and numbers without end.
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let request_id = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let span = tracing::info_span!("request", request_id, method, route);
+    let response = next.run(request).instrument(span.clone()).await;
+    let (status, duration) = (response.status(), begun.elapsed());
+    metrics.request_seconds.observe(duration.as_secs_f64());
+    metrics.requests.get_or_create(&RequestLabels { route, method, status: status.as_u16() }).inc();
+    span.in_scope(|| {
+        let duration_ms = duration.as_secs_f64() * 1000.0;
+        if status.is_server_error() {
+            tracing::warn!(status = status.as_u16(), duration_ms, "answered");
+        } else {
+            tracing::debug!(status = status.as_u16(), duration_ms, "answered");
+        }
+    });
+    response
+}

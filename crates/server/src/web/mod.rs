@@ -1,0 +1,11 @@
+//! What every HTTP surface shares: reading queries, bodies and credentials within bounds. It knows no dialect and no
+//! call; each dialect puts a failure in its own words.
+
+pub mod body;
+pub mod caller;
+pub mod credentials;
+pub mod failure;
+pub mod json;
+pub mod layers;
+pub mod number;
+pub mod query;

@@ -1,0 +1,222 @@
+//! Starts the real program in a folder of its own, talks to it, and stops it by pid.
+
+use std::{
+    io::Read,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use reqwest::{Method, StatusCode, header::HeaderMap};
+use serde_json::Value;
+
+/// How long anything may take before a test gives up.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A data folder, and the configuration of the servers that run on it one after the other.
+pub struct Home {
+    folder: tempfile::TempDir,
+    config: String,
+}
+
+impl Home {
+    /// A folder with nothing in it and this configuration (TOML).
+    pub fn new(config: &str) -> Self {
+        Self { folder: tempfile::tempdir().expect("a temporary folder"), config: config.to_owned() }
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A path beside the data folder, for files of a test.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The program, told to use this folder; the environment of the test does not reach it.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let config = self.path("config.toml");
+        std::fs::write(&config, &self.config).expect("the configuration is written");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pegcount"));
+        command.args(arguments).arg("--config").arg(config).arg("--data").arg(self.data());
+        command.current_dir(self.folder.path()).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).stdin(Stdio::null()).output().expect("the program runs")
+    }
+
+    /// Runs a command that must succeed, with `--json`, and reads what it printed.
+    pub fn run_json(&self, arguments: &[&str]) -> Value {
+        let output = self.run(&[arguments, &["--json"]].concat());
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {errors}");
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {errors}"))
+    }
+
+    /// Starts a server and waits until everything answers.
+    pub fn start(&self) -> Server<'_> {
+        let ready = self.path("ready.json");
+        let _ = std::fs::remove_file(&ready);
+        let log = std::fs::File::create(self.path("log")).expect("the log is made");
+        let child = self
+            .command(&["serve", "--listen", "127.0.0.1:0", "--live-listen", "127.0.0.1:0", "--sip", "off"])
+            .arg("--ready-file")
+            .arg(&ready)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("the log"))
+            .stderr(log)
+            .spawn()
+            .expect("the program starts");
+        let mut server = Server { home: self, child, http: unset(), live: unset(), key: String::new() };
+        let ready: Value = wait_for("the ready file", || {
+            if let Ok(Some(status)) = server.child.try_wait() {
+                panic!("the server ended with {status}: {}", server.log());
+            }
+            serde_json::from_str(&std::fs::read_to_string(&ready).ok()?).ok()
+        });
+        let address = |name: &str| ready[name].as_str().expect(name).parse().expect("an address");
+        (server.http, server.live) = (address("http"), address("live"));
+        server.key = std::fs::read_to_string(self.data().join("first-key")).expect("the first key");
+        server
+    }
+}
+
+fn unset() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+/// Asks again until there is an answer; a test that waits for nothing fails after [`PATIENCE`].
+pub fn wait_for<T>(what: &str, mut answer: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(answer) = answer() {
+            return answer;
+        }
+        assert!(begun.elapsed() < PATIENCE, "waited too long for {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// A running server. Dropped, it is killed.
+pub struct Server<'a> {
+    home: &'a Home,
+    child: Child,
+    /// Where HTTP is served.
+    pub http: SocketAddr,
+    /// Where the live WebSocket is served.
+    pub live: SocketAddr,
+    /// The whole first key: every scope.
+    pub key: String,
+}
+
+/// An answer over HTTP, read whole.
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// The body as JSON, of an answer with this status.
+    pub fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        self.json()
+    }
+}
+
+impl Server<'_> {
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it wrote to its log and to stdout.
+    pub fn log(&self) -> String {
+        let mut text = String::new();
+        if let Ok(mut file) = std::fs::File::open(self.home.path("log")) {
+            let _ = file.read_to_string(&mut text);
+        }
+        text
+    }
+
+    /// The URL of a path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.http)
+    }
+
+    /// A request without a key.
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        // Installed by whichever test is first; the others find it there.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client");
+        client.request(method, self.url(path))
+    }
+
+    /// `GET` with the first key.
+    pub async fn get(&self, path: &str) -> Answer {
+        send(self.request(Method::GET, path).header("x-api-key", &self.key)).await
+    }
+
+    /// `POST` of JSON with the first key.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        send(self.request(Method::POST, path).header("x-api-key", &self.key).json(body)).await
+    }
+
+    /// `POST /v1/events`; every event must be accepted.
+    pub async fn tell(&self, events: &Value) -> Value {
+        let receipt = self.post("/v1/events", events).await.expect(200);
+        assert_eq!(receipt["rejected"], serde_json::json!([]), "{receipt}");
+        receipt
+    }
+
+    /// `kill -9`: no handler runs, nothing is flushed.
+    pub fn kill(mut self) {
+        self.child.kill().expect("the server is killed");
+        self.child.wait().expect("the server is gone");
+    }
+
+    /// SIGTERM, and how it ended.
+    pub fn terminate(mut self) -> std::process::ExitStatus {
+        signal(self.child.id(), "TERM");
+        wait_for("the end of the server", || self.child.try_wait().ok().flatten())
+    }
+}
+
+impl Drop for Server<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal by name (`HUP`, `STOP`).
+pub fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status();
+    assert!(status.expect("kill runs").success());
+}
+
+/// Sends a request and reads the answer whole.
+pub async fn send(request: reqwest::RequestBuilder) -> Answer {
+    let response = request.send().await.expect("an answer");
+    let (status, headers) = (response.status(), response.headers().clone());
+    Answer { status, headers, text: response.text().await.expect("a body") }
+}
+
+/// The folder of the recorded data.
+pub fn fixtures() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures"))
+}

@@ -1,0 +1,46 @@
+//! What can go wrong with a store.
+
+/// Anything that went wrong below.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why the store did not do as asked. Each variant is handled in its own way.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be reached, written or read at the moment; asking again later may help.
+    #[error("the store cannot be used: {0}")]
+    Unavailable(#[source] BoxError),
+    /// There is no room left to write.
+    #[error("the disk is full: free some room, writing resumes by itself")]
+    Full,
+    /// The id, name or number is taken.
+    #[error("{what} exists already")]
+    Exists {
+        /// What is taken, in a word or two.
+        what: &'static str,
+    },
+    /// Something kept cannot be read by this version: damage, or a later version's work.
+    #[error("{what} cannot be read")]
+    Unreadable {
+        /// What cannot be read.
+        what: String,
+        /// Why not.
+        #[source]
+        cause: BoxError,
+    },
+    /// A later version wrote this store.
+    #[error(
+        "the store has schema {found}, this version knows {known}: use the version that wrote it, or a later one"
+    )]
+    NewerSchema {
+        /// The schema of the store.
+        found: i64,
+        /// The newest schema this version knows.
+        known: i64,
+    },
+    /// There is no engine of this name.
+    #[error("there is no store engine {scheme:?}: use sqlite:PATH")]
+    UnknownEngine {
+        /// What was asked for.
+        scheme: String,
+    },
+}

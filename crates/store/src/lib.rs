@@ -1,0 +1,230 @@
+//! Where calls are kept.
+//!
+//! One trait for reading and one for writing ([`Store`], [`Transaction`]), and the engines behind them. A transaction
+//! holds a call's events, the call folded of them and everything derived from it together: they become visible, and
+//! durable, at once or not at all.
+//!
+//! You will not find here: HTTP, SIP, the words of any wire format, or the fold. No SQL is outside this crate, and no
+//! SQL type crosses its door.
+#![deny(missing_docs)]
+
+mod error;
+mod model;
+mod sqlite;
+
+use async_trait::async_trait;
+use pegcount_calls::{
+    Bill, Call, CallName, CallQuery, Disconnection, EndpointName, EventId, OrganizationName, PhoneNumberName,
+    SourceName, Stats, Timestamp,
+};
+
+pub use error::{BoxError, StoreError};
+pub use model::{
+    AccessKey, CallHead, CallKey, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, LegSpan, NewEndpoint,
+    OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Severity, StatsQuery,
+};
+
+/// The result of every call to the store.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// Opens the store that a URL names: `sqlite:PATH` (the file is made if it is missing), or just a path.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] when it cannot be opened, [`StoreError::NewerSchema`] when a later version wrote it.
+pub fn open(url: &str) -> Result<Box<dyn Store>> {
+    let path = url.strip_prefix("sqlite:").unwrap_or(url);
+    if let Some((scheme, _)) = path.split_once("://") {
+        return Err(StoreError::UnknownEngine { scheme: scheme.to_owned() });
+    }
+    Ok(Box::new(sqlite::Sqlite::open(std::path::Path::new(path))?))
+}
+
+/// A place where calls are kept. Readers never wait for the writer.
+///
+/// A lookup of something that is not there gives `None`; that is no error.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Begins the one write transaction that there is at a time; waits for the one before it.
+    async fn begin(&self) -> Result<Box<dyn Transaction>>;
+
+    /// The call with this name (or a name it had before a merge), else with this UUID.
+    async fn call(&self, organization: OrganizationNumber, id: &str) -> Result<Option<Filed>>;
+    /// One part of the list of calls; its total is exact.
+    async fn calls(&self, organization: OrganizationNumber, query: &CallQuery) -> Result<Page>;
+    /// The events of each of these calls, oldest first, ties by id.
+    async fn reports(&self, calls: &[CallKey]) -> Result<Vec<Vec<Report>>>;
+    /// The statistics of the calls that a query means, open calls included.
+    async fn stats(&self, organization: OrganizationNumber, query: &StatsQuery) -> Result<Stats>;
+    /// The same, once for each stretch between neighbouring `bounds` (each from its lower bound, which belongs to it).
+    async fn stats_between(
+        &self,
+        organization: OrganizationNumber,
+        query: &StatsQuery,
+        bounds: &[Timestamp],
+    ) -> Result<Vec<Stats>>;
+    /// How often each reason ended a call.
+    async fn disconnections(
+        &self,
+        organization: OrganizationNumber,
+        query: &StatsQuery,
+    ) -> Result<Vec<(Disconnection, u64)>>;
+    /// Every live call of every organization: what the live set is rebuilt from.
+    async fn open_calls(&self) -> Result<Vec<OpenCall>>;
+    /// Calls in the order of their arrival, after this one: what walks over the whole store.
+    async fn calls_after(
+        &self,
+        organization: Option<OrganizationNumber>,
+        after: CallKey,
+        limit: u32,
+    ) -> Result<Vec<CallHead>>;
+
+    /// Every organization, by number.
+    async fn organizations(&self) -> Result<Vec<Organization>>;
+    /// Makes an organization; without a number it gets the next free one.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when its id or number is taken.
+    async fn create_organization(
+        &self,
+        id: &OrganizationName,
+        number: Option<OrganizationNumber>,
+        name: Option<&str>,
+    ) -> Result<Organization>;
+
+    /// Every key that has not been revoked.
+    async fn keys(&self) -> Result<Vec<AccessKey>>;
+    /// Keeps a key.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when its id is taken.
+    async fn create_key(&self, key: &AccessKey) -> Result<()>;
+    /// Revokes a key; `false` when there is none of this id.
+    async fn revoke_key(&self, id: &str) -> Result<bool>;
+
+    /// The endpoints of an organization, by number, and how many there are.
+    async fn endpoints(
+        &self,
+        organization: OrganizationNumber,
+        limit: u32,
+        offset: u64,
+    ) -> Result<(Vec<Endpoint>, u64)>;
+    /// The endpoint with this id.
+    async fn endpoint(&self, organization: OrganizationNumber, id: &EndpointName)
+    -> Result<Option<Endpoint>>;
+    /// The endpoint with this number, of any organization.
+    async fn endpoint_numbered(&self, number: EndpointNumber) -> Result<Option<Endpoint>>;
+    /// Makes an endpoint; without a number it gets the next free one of the server.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when its id or number is taken.
+    async fn create_endpoint(&self, organization: OrganizationNumber, new: &NewEndpoint) -> Result<Endpoint>;
+    /// Replaces what is known of an endpoint; its id and number stay. `false` when there is none.
+    async fn update_endpoint(&self, endpoint: &Endpoint) -> Result<bool>;
+    /// Forgets an endpoint; calls keep its id. `false` when there is none.
+    async fn delete_endpoint(&self, organization: OrganizationNumber, id: &EndpointName) -> Result<bool>;
+
+    /// The phone numbers of an organization, by id, and how many there are.
+    async fn phone_numbers(
+        &self,
+        organization: OrganizationNumber,
+        limit: u32,
+        offset: u64,
+    ) -> Result<(Vec<PhoneNumber>, u64)>;
+    /// The phone number with this id.
+    async fn phone_number(
+        &self,
+        organization: OrganizationNumber,
+        id: &PhoneNumberName,
+    ) -> Result<Option<PhoneNumber>>;
+    /// Keeps a phone number.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when its id, or its number within the organization, is taken.
+    async fn create_phone_number(&self, number: &PhoneNumber) -> Result<()>;
+    /// Replaces what is known of a phone number; its id stays. `false` when there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when the number is taken.
+    async fn update_phone_number(&self, number: &PhoneNumber) -> Result<bool>;
+    /// Forgets a phone number; calls keep its id. `false` when there is none.
+    async fn delete_phone_number(
+        &self,
+        organization: OrganizationNumber,
+        id: &PhoneNumberName,
+    ) -> Result<bool>;
+
+    /// Where an organization wants its hang-up orders, if it said so.
+    async fn control_url(&self, organization: OrganizationNumber) -> Result<Option<ControlUrl>>;
+    /// Sets or (with `None`) forgets it.
+    async fn set_control_url(&self, organization: OrganizationNumber, url: Option<&ControlUrl>)
+    -> Result<()>;
+
+    /// Whether the store takes writes right now.
+    async fn writable(&self) -> Result<()>;
+    /// Looks for damage.
+    async fn check(&self) -> Result<Vec<Finding>>;
+    /// Brings everything to its resting place before the program ends.
+    async fn close(&self) -> Result<()>;
+}
+
+/// One write transaction. Dropped without [`Transaction::commit`] it leaves no trace.
+#[async_trait]
+pub trait Transaction: Send {
+    /// The call that has, or once had, this name.
+    async fn find_call(
+        &mut self,
+        organization: OrganizationNumber,
+        name: &CallName,
+    ) -> Result<Option<CallHead>>;
+    /// The calls that have this leg, oldest arrival first: the same id of the same source in overlapping spans.
+    async fn find_leg(
+        &mut self,
+        organization: OrganizationNumber,
+        source: &SourceName,
+        leg: &LegSpan,
+    ) -> Result<Vec<CallHead>>;
+    /// Opens a call; the caller knows that the name is free.
+    async fn open_call(
+        &mut self,
+        organization: OrganizationNumber,
+        name: &CallName,
+        uuid: uuid::Uuid,
+    ) -> Result<CallHead>;
+    /// Notes that a leg belongs to a call. Noted already: the spans are joined.
+    async fn link_leg(&mut self, call: CallKey, source: &SourceName, leg: &LegSpan) -> Result<()>;
+    /// The events of a call, oldest first, ties by id.
+    async fn reports(&mut self, call: CallKey) -> Result<Vec<Report>>;
+    /// Keeps events of a call; the caller knows that their ids are new to it.
+    async fn append(&mut self, call: CallKey, reports: &[Report]) -> Result<()>;
+    /// Empties the data of these events in place.
+    async fn blank(&mut self, call: CallKey, events: &[EventId]) -> Result<()>;
+    /// Moves the events, legs and names of the younger call to the older one and removes the younger. Of events that
+    /// share an id the older call's stays.
+    async fn merge(&mut self, younger: CallKey, older: CallKey) -> Result<()>;
+    /// Makes an endpoint known by its id alone, unless it is.
+    async fn note_endpoint(&mut self, organization: OrganizationNumber, id: &EndpointName) -> Result<()>;
+    /// Makes a phone number known by its id alone, unless it is.
+    async fn note_phone_number(
+        &mut self,
+        organization: OrganizationNumber,
+        id: &PhoneNumberName,
+    ) -> Result<()>;
+    /// The organization's phone number that has this number.
+    async fn phone_number_with(
+        &mut self,
+        organization: OrganizationNumber,
+        number: &str,
+    ) -> Result<Option<PhoneNumberName>>;
+    /// Keeps the call as folded now. `phone_number` is the one it belongs to, named by an event or found by number.
+    async fn save(
+        &mut self,
+        key: CallKey,
+        call: &Call,
+        bill: &Bill,
+        phone_number: Option<&PhoneNumberName>,
+    ) -> Result<()>;
+    /// The call as it is kept within this transaction.
+    async fn saved(&mut self, key: CallKey) -> Result<Option<Filed>>;
+    /// Makes it all durable. When this returns, it is on disk.
+    async fn commit(self: Box<Self>) -> Result<()>;
+}

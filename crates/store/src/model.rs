@@ -1,0 +1,242 @@
+//! The shapes in which the store takes and gives what it keeps.
+
+use pegcount_calls::{
+    Bill, Call, CallName, Cursor, Document, EndpointName, EventId, LegId, OrganizationName, PhoneNumberName,
+    Range, SourceName, Status, Timestamp,
+};
+use uuid::Uuid;
+
+/// An organization's number (1, 2, ...).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OrganizationNumber(pub i64);
+
+/// An endpoint's number: unique on the whole server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EndpointNumber(pub i64);
+
+/// A call's place in the order of arrival; never leaves the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallKey(pub i64);
+
+/// An organization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Organization {
+    /// Its number.
+    pub number: OrganizationNumber,
+    /// Its string id.
+    pub id: OrganizationName,
+    /// What people call it.
+    pub name: Option<String>,
+}
+
+/// A key to the interfaces.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccessKey {
+    /// The public half.
+    pub id: String,
+    /// Whose it is.
+    pub organization: OrganizationNumber,
+    /// What people call it.
+    pub name: Option<String>,
+    /// SHA-256 of the secret half.
+    pub secret_hash: [u8; 32],
+    /// What it may do: a set of bits that the server gives their meaning.
+    pub scopes: u32,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl std::fmt::Debug for AccessKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AccessKey({})", self.id)
+    }
+}
+
+/// An endpoint: an agent that takes or places calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its number.
+    pub number: EndpointNumber,
+    /// Whose it is.
+    pub organization: OrganizationNumber,
+    /// Its string id.
+    pub id: EndpointName,
+    /// What people call it.
+    pub name: Option<String>,
+    /// The platform it runs on.
+    pub provider: Option<String>,
+    /// Where it is reached.
+    pub sip_uri: Option<String>,
+    /// A JSON object.
+    pub metadata: Document,
+}
+
+/// An endpoint to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEndpoint {
+    /// Its string id.
+    pub id: EndpointName,
+    /// Its number; `None`: the next free one.
+    pub number: Option<EndpointNumber>,
+    /// What people call it.
+    pub name: Option<String>,
+    /// The platform it runs on.
+    pub provider: Option<String>,
+    /// Where it is reached.
+    pub sip_uri: Option<String>,
+    /// A JSON object.
+    pub metadata: Document,
+}
+
+/// A phone number of an organization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PhoneNumber {
+    /// Whose it is.
+    pub organization: OrganizationNumber,
+    /// Its string id.
+    pub id: PhoneNumberName,
+    /// E.164; `None` while only the id is known.
+    pub number: Option<String>,
+    /// The endpoint that answers it.
+    pub endpoint: Option<EndpointName>,
+}
+
+/// Where an organization takes hang-up orders.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ControlUrl {
+    /// The URL that orders are posted to.
+    pub url: String,
+    /// What they are signed with, as Standard Webhooks write it (`whsec_...`).
+    pub secret: String,
+}
+
+impl std::fmt::Debug for ControlUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ControlUrl({})", self.url)
+    }
+}
+
+/// One event as it was reported: the words, not yet read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The idempotency key within the call.
+    pub id: EventId,
+    /// When it happened.
+    pub at: Timestamp,
+    /// Whether the source said so, or it was taken from the clock on receipt.
+    pub at_given: bool,
+    /// When it was received.
+    pub received_at: Timestamp,
+    /// The source it came through.
+    pub source: SourceName,
+    /// Its type, in the native words.
+    pub kind: String,
+    /// Its data: a JSON object in the native words.
+    pub data: Document,
+    /// Its data was emptied, since the call opted out.
+    pub blanked: bool,
+}
+
+/// A leg as its source names it, and the span in which the name means this leg (Asterisk uses channel names again
+/// after a restart).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LegSpan {
+    /// The source's name of the leg.
+    pub id: LegId,
+    /// From when, inclusive.
+    pub from: Timestamp,
+    /// Until when, inclusive.
+    pub to: Timestamp,
+}
+
+impl LegSpan {
+    /// A leg whose name is never used again.
+    pub fn unique(id: LegId) -> Self {
+        Self { id, from: Timestamp::from_millis(i64::MIN), to: Timestamp::from_millis(i64::MAX) }
+    }
+}
+
+/// Which call it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallHead {
+    /// Its place in the order of arrival.
+    pub key: CallKey,
+    /// Its UUID: version 7, minted when its first event arrived.
+    pub uuid: Uuid,
+    /// Its string id.
+    pub name: CallName,
+    /// Whose it is.
+    pub organization: OrganizationNumber,
+}
+
+/// A call on file: the fold of its events, with what the directory knows of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Filed {
+    /// Which call it is.
+    pub head: CallHead,
+    /// What is known of it.
+    pub call: Call,
+    /// What it costs.
+    pub bill: Bill,
+    /// Its endpoint, as the directory knows it now.
+    pub endpoint: Option<Endpoint>,
+    /// The id of the phone number it belongs to, named by an event or found by number.
+    pub phone_number_id: Option<PhoneNumberName>,
+    /// That phone number, as the directory knows it now.
+    pub phone_number: Option<PhoneNumber>,
+}
+
+/// One part of a list of calls.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    /// The calls.
+    pub calls: Vec<Filed>,
+    /// How many there are in all; `None` when continued from a cursor, which does not count again.
+    pub total: Option<u64>,
+    /// Where the next part begins; `None` at the end, and for lists not ordered by creation.
+    pub next: Option<Cursor>,
+}
+
+/// A live call, as the live set keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenCall {
+    /// Its place in the order of arrival.
+    pub key: CallKey,
+    /// Whose it is.
+    pub organization: OrganizationNumber,
+    /// Where it stands.
+    pub status: Status,
+}
+
+/// Which calls statistics are about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StatsQuery {
+    /// Calls of this endpoint only.
+    pub endpoint: Option<EndpointName>,
+    /// Calls of this phone number only.
+    pub phone_number: Option<PhoneNumberName>,
+    /// Created within, in milliseconds since the epoch.
+    pub created: Range,
+}
+
+/// Something a look at the store found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What was looked at.
+    pub subject: String,
+    /// What was found, in a sentence.
+    pub message: String,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// As it should be.
+    Fine,
+    /// Works, but somebody should look.
+    Warning,
+    /// Damage.
+    Damage,
+}

@@ -1,0 +1,208 @@
+//! Looking for damage.
+
+use rusqlite::Connection;
+
+use super::{
+    calls, events,
+    fault::Result,
+    rows::{count, many},
+    save,
+};
+use crate::{CallKey, Filed, Finding, Severity, StoreError};
+
+/// How many damaged things are named before the rest is only counted.
+const MOST_NAMED: usize = 20;
+/// How many calls are looked at between two questions for more.
+const CALLS_AT_A_TIME: u32 = 1_000;
+
+/// What must not be there, each with what it means when it is.
+const ORPHANS: [(&str, &str); 6] = [
+    ("events", "are of no call"),
+    ("call_documents", "are of no call"),
+    ("call_meta", "are of no call"),
+    ("legs", "are of no call"),
+    ("call_names", "lead to no call"),
+    ("call_uuids", "lead to no call"),
+];
+
+/// Looks at the whole store.
+pub(super) fn check(connection: &Connection) -> Result<Vec<Finding>> {
+    let mut findings = vec![file(connection)?];
+    for (table, meaning) in ORPHANS {
+        let sql = format!("SELECT count(*) FROM {table} WHERE pk NOT IN (SELECT pk FROM calls)");
+        let found = count(connection, &sql, [])?;
+        let message =
+            if found == 0 { "no row is lost".to_owned() } else { format!("{found} rows {meaning}") };
+        findings.push(finding(found == 0, table, message));
+    }
+    findings.push(unsaved(connection)?);
+    findings.extend(calls(connection)?);
+    Ok(findings)
+}
+
+fn finding(fine: bool, subject: &str, message: impl Into<String>) -> Finding {
+    let severity = if fine { Severity::Fine } else { Severity::Damage };
+    Finding { severity, subject: subject.to_owned(), message: message.into() }
+}
+
+/// SQLite's own look at its pages, and at every index against its table.
+fn file(connection: &Connection) -> Result<Finding> {
+    let said: Vec<String> =
+        many(connection, &format!("PRAGMA integrity_check({MOST_NAMED})"), [], |row| Ok(row.get(0)?))?;
+    let fine = said == ["ok"];
+    let message = if fine { "pages and indexes agree".to_owned() } else { said.join("; ") };
+    Ok(finding(fine, "file", message))
+}
+
+fn unsaved(connection: &Connection) -> Result<Finding> {
+    let found = count(connection, "SELECT count(*) FROM calls WHERE start_ms IS NULL", [])?;
+    let message = format!("{found} calls were opened and never folded");
+    let severity = if found == 0 { Severity::Fine } else { Severity::Warning };
+    Ok(Finding { severity, subject: "unfolded calls".to_owned(), message })
+}
+
+/// Every call: it can be read, its columns are those of the call they make, and it has events.
+fn calls(connection: &Connection) -> Result<Vec<Finding>> {
+    let mut damaged = Vec::new();
+    let (mut looked_at, mut found) = (0_u64, 0_u64);
+    let mut last = CallKey(0);
+    loop {
+        let heads = calls::after(connection, None, last, CALLS_AT_A_TIME)?;
+        let Some(newest) = heads.last() else { break };
+        last = newest.key;
+        for head in heads {
+            looked_at += 1;
+            if let Some(message) = damage_of(connection, head.key)? {
+                found += 1;
+                if damaged.len() < MOST_NAMED {
+                    damaged.push(finding(false, &format!("call {}", head.name), message));
+                }
+            }
+        }
+    }
+    damaged.push(finding(found == 0, "calls", format!("{looked_at} calls looked at, {found} damaged")));
+    Ok(damaged)
+}
+
+fn damage_of(connection: &Connection, key: CallKey) -> Result<Option<String>> {
+    let filed = match calls::filed(connection, key).map_err(StoreError::from) {
+        Ok(Some(filed)) => filed,
+        Ok(None) => return Ok(Some("is in an index only".to_owned())),
+        Err(StoreError::Unreadable { what, cause }) => {
+            return Ok(Some(format!("{what} cannot be read: {cause}")));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(column) = differing_column(connection, key, &filed)? {
+        return Ok(Some(format!("its {column} is not what its state makes it")));
+    }
+    match events::of_call(connection, key).map_err(StoreError::from) {
+        Ok(reports) if reports.is_empty() => Ok(Some("has no events".to_owned())),
+        Ok(_) => Ok(None),
+        Err(error) => unreadable(error).map(Some),
+    }
+}
+
+/// What is damaged, if that is the error.
+fn unreadable(error: StoreError) -> Result<String> {
+    match error {
+        StoreError::Unreadable { what, cause } => Ok(format!("{what} cannot be read: {cause}")),
+        error => Err(error.into()),
+    }
+}
+
+fn differing_column(connection: &Connection, key: CallKey, filed: &Filed) -> Result<Option<&'static str>> {
+    let row = save::row_of(&filed.call, &filed.bill, filed.phone_number_id.as_ref());
+    let kept = save::kept_row(connection, key, &row)?.unwrap_or_default();
+    Ok(row.iter().zip(&kept).find(|((_, value), kept)| value != *kept).map(|((column, _), _)| *column))
+}
+
+#[cfg(test)]
+mod tests {
+    use pegcount_calls::{
+        Bill, Call, CallName, CallType, Content, Direction, EventId, SourceName, State, Timestamp,
+    };
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{OrganizationNumber, Report, Store};
+
+    fn call() -> Call {
+        Call {
+            created_at: Timestamp::from_millis(1),
+            ringing_at: None,
+            state: State::Initiated,
+            direction: Direction::Inbound,
+            call_type: CallType::Phone,
+            from_number: None,
+            to_number: None,
+            endpoint: None,
+            phone_number: None,
+            opt_out: false,
+            content: Content::default(),
+        }
+    }
+
+    /// Keeps a call, does this to the file, and gives what a look at the store then finds.
+    async fn findings_after(damage: &str) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("calls.db");
+        let store = super::super::Sqlite::open(&path).unwrap();
+        let mut transaction = store.begin().await.unwrap();
+        let name = CallName::new("c").unwrap();
+        let head = transaction.open_call(OrganizationNumber(1), &name, Uuid::now_v7()).await.unwrap();
+        let report = Report {
+            id: EventId::new("e").unwrap(),
+            at: Timestamp::from_millis(1),
+            at_given: true,
+            received_at: Timestamp::from_millis(1),
+            source: SourceName::new("native").unwrap(),
+            kind: "call_initiated".to_owned(),
+            data: pegcount_calls::Document::from_json_text("{}"),
+            blanked: false,
+        };
+        transaction.append(head.key, &[report]).await.unwrap();
+        transaction.save(head.key, &call(), &Bill::default(), None).await.unwrap();
+        transaction.commit().await.unwrap();
+
+        Connection::open(&path).unwrap().execute_batch(damage).unwrap();
+        let findings = store.check().await.unwrap();
+        let bad = findings.into_iter().filter(|finding| finding.severity != Severity::Fine);
+        bad.map(|finding| format!("{}: {}", finding.subject, finding.message)).collect()
+    }
+
+    #[tokio::test]
+    async fn damage_is_named() {
+        let one_call = "calls: 1 calls looked at, 1 damaged";
+        for (damage, found) in [
+            ("SELECT 1", vec![]),
+            (
+                "UPDATE calls SET status = 4",
+                vec!["call c: the state cannot be read: a part of it is missing", one_call],
+            ),
+            (
+                "UPDATE calls SET status = 99",
+                vec!["call c: the status cannot be read: there is no code 99", one_call],
+            ),
+            (
+                "UPDATE calls SET talk_ms = 5",
+                vec!["call c: its talk_ms is not what its state makes it", one_call],
+            ),
+            (
+                "DELETE FROM call_documents",
+                vec!["call c: the document cannot be read: it is missing", one_call],
+            ),
+            ("DELETE FROM events", vec!["call c: has no events", one_call]),
+            (
+                "DELETE FROM calls",
+                vec!["events: 1 rows are of no call", "call_documents: 1 rows are of no call"],
+            ),
+        ] {
+            let named = findings_after(damage).await;
+            assert_eq!(named.len(), found.len(), "{damage}: {named:?}");
+            for (named, found) in named.iter().zip(found) {
+                assert_eq!(named.replace("call c: call c: ", "call c: "), found, "{damage}");
+            }
+        }
+    }
+}

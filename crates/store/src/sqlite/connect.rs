@@ -1,0 +1,189 @@
+//! Connections: the one that writes, and the few that read.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{
+    fault::{Result, unavailable},
+    schema,
+};
+
+/// Counts only while the file is made; 4 KiB measured best for ingest.
+const PAGE_BYTES: i64 = 4096;
+/// Negative: in KiB.
+const WRITER_CACHE: i64 = -131_072;
+const READER_CACHE: i64 = -8_192;
+const READER_MMAP_BYTES: i64 = 1 << 34;
+/// A late checkpoint moves each page once however often it was written; it is made in the writer's way for now.
+const CHECKPOINT_AFTER_PAGES: i64 = 4_000;
+/// How long to wait for another process (a command line beside the server) to finish writing.
+const BUSY: Duration = Duration::from_secs(5);
+const STATEMENTS_KEPT: usize = 128;
+
+/// How many reads of a few rows run at a time, and how many that may take long.
+const QUICK_READS: usize = 8;
+const SLOW_READS: usize = 4;
+/// After this long a read is cut: a reader that goes on keeps the write-ahead log from shrinking.
+pub(super) const READ_LIMIT: Duration = Duration::from_secs(20);
+/// Steps of SQLite's machine between two looks at the clock, well under a millisecond.
+const STEPS_BETWEEN_LOOKS: i32 = 20_000;
+
+/// Opens the connection that writes; makes the file, or brings it to the newest schema.
+pub(super) fn open_writer(path: &Path) -> Result<Connection> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    // Before anything is changed: the file may be somebody else's.
+    schema::version(&connection)?;
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(unavailable(format!("the file system does not take a write-ahead log (mode {mode})")));
+    }
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", WRITER_CACHE)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_AFTER_PAGES)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    schema::migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// Opens a connection that reads.
+pub(super) fn open_reader(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "cache_size", READER_CACHE)?;
+    connection.pragma_update(None, "mmap_size", READER_MMAP_BYTES)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    Ok(connection)
+}
+
+/// The connections that read. Those that may take long have places of their own, so that they never keep the quick
+/// ones waiting.
+pub(super) struct Readers {
+    path: PathBuf,
+    limit: Duration,
+    idle: Mutex<Vec<Limited>>,
+    quick: Arc<Semaphore>,
+    slow: Arc<Semaphore>,
+}
+
+/// A connection whose reads are cut at a deadline.
+struct Limited {
+    connection: Connection,
+    opened_at: Instant,
+    /// Milliseconds after `opened_at`.
+    deadline: Arc<AtomicU64>,
+}
+
+/// A connection lent to one read.
+pub(super) struct Reader {
+    limited: Option<Limited>,
+    readers: Arc<Readers>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Readers {
+    pub(super) fn new(path: PathBuf, limit: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            path,
+            limit,
+            idle: Mutex::default(),
+            quick: Arc::new(Semaphore::new(QUICK_READS)),
+            slow: Arc::new(Semaphore::new(SLOW_READS)),
+        })
+    }
+
+    /// A connection for a read of a few rows.
+    pub(super) async fn quick(self: &Arc<Self>) -> Result<Reader> {
+        self.lend(&self.quick).await
+    }
+
+    /// A connection for a read that may take long.
+    pub(super) async fn slow(self: &Arc<Self>) -> Result<Reader> {
+        self.lend(&self.slow).await
+    }
+
+    async fn lend(self: &Arc<Self>, places: &Arc<Semaphore>) -> Result<Reader> {
+        let place = Arc::clone(places).acquire_owned().await.map_err(unavailable)?;
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let limited = match idle {
+            Some(limited) => limited,
+            None => Limited::new(open_reader(&self.path)?)?,
+        };
+        Ok(Reader { limited: Some(limited), readers: Arc::clone(self), _place: place })
+    }
+}
+
+impl Limited {
+    fn new(mut connection: Connection) -> Result<Self> {
+        let opened_at = Instant::now();
+        let deadline = Arc::new(AtomicU64::new(u64::MAX));
+        let limit = Arc::clone(&deadline);
+        let is_over = move || millis(opened_at.elapsed()) > limit.load(Ordering::Relaxed);
+        connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(is_over))?;
+        Ok(Self { connection, opened_at, deadline })
+    }
+}
+
+impl Reader {
+    /// Does one read: everything in it sees the same state of the store.
+    pub(super) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let Some(limited) = &self.limited else {
+            return Err(unavailable("the connection is gone"));
+        };
+        let deadline = limited.opened_at.elapsed() + self.readers.limit;
+        limited.deadline.store(millis(deadline), Ordering::Relaxed);
+        let transaction = limited.connection.unchecked_transaction()?;
+        work(&transaction)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut idle = self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.extend(self.limited.take());
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::StoreError;
+
+    #[tokio::test]
+    async fn a_read_that_takes_too_long_is_cut_and_the_next_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("calls.db");
+        open_writer(&path).unwrap();
+        let readers = Readers::new(path, Duration::from_millis(1));
+        let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+
+        let reader = readers.slow().await.unwrap();
+        let cut =
+            reader.read(|connection| Ok(connection.query_row(endless, [], |row| row.get::<_, i64>(0))?));
+
+        let Err(StoreError::Unavailable(why)) = cut.map_err(StoreError::from) else { panic!("was not cut") };
+        assert!(why.to_string().contains("took too long"), "{why}");
+        drop(reader);
+        let reader = readers.quick().await.unwrap();
+        let one =
+            reader.read(|connection| Ok(connection.query_row("SELECT 1", [], |row| row.get::<_, i64>(0))?));
+        assert_eq!(one.unwrap(), 1);
+    }
+}

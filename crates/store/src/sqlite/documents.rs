@@ -1,0 +1,148 @@
+//! The bulky part of a call, and what is looked for in it.
+
+use std::collections::BTreeSet;
+
+use pegcount_calls::{Bill, Content, Document, Metadata};
+use serde::{Deserialize, Serialize};
+use zstd::bulk::Compressor;
+
+use super::fault::{Result, unavailable, unreadable};
+
+/// JSON as it is.
+const PLAIN: u8 = 0;
+/// Four bytes of length (little-endian), then JSON through zstd.
+const ZSTD: u8 = 1;
+/// Below this compression gains less than it costs.
+const SMALLEST_TO_COMPRESS: usize = 512;
+/// The fastest: higher levels gain a tenth at several times the time.
+pub(super) const LEVEL: i32 = 1;
+/// No call is this large; a length beyond it is damage, not a reason to ask for memory.
+const LARGEST: usize = 1 << 30;
+
+/// Longest metadata key and value, in bytes, that can be looked for.
+const LONGEST_INDEXED: usize = 256;
+
+#[derive(Serialize)]
+struct Packed<'a> {
+    content: &'a Content,
+    bill: &'a Bill,
+}
+
+/// What a body holds.
+#[derive(Default, Deserialize)]
+pub(super) struct Body {
+    pub(super) content: Content,
+    pub(super) bill: Bill,
+}
+
+/// The body of a call: the same for the same content.
+pub(super) fn pack(compressor: &mut Compressor<'_>, content: &Content, bill: &Bill) -> Result<Vec<u8>> {
+    let json = serde_json::to_vec(&Packed { content, bill }).map_err(unavailable)?;
+    let mut body = Vec::with_capacity(json.len() + 1);
+    if json.len() < SMALLEST_TO_COMPRESS {
+        body.push(PLAIN);
+        body.extend(json);
+        return Ok(body);
+    }
+    let length = u32::try_from(json.len()).map_err(unavailable)?;
+    body.push(ZSTD);
+    body.extend(length.to_le_bytes());
+    body.extend(compressor.compress(&json).map_err(unavailable)?);
+    Ok(body)
+}
+
+/// What a body holds.
+pub(super) fn unpack(body: &[u8]) -> Result<Body> {
+    let damaged = |cause| unreadable("the document", cause);
+    match body.split_first() {
+        Some((&PLAIN, json)) => read(json),
+        Some((&ZSTD, rest)) => {
+            let (length, packed) = rest.split_first_chunk().ok_or_else(|| damaged("it is cut short"))?;
+            let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
+            if length > LARGEST {
+                return Err(damaged("it claims an impossible length"));
+            }
+            let json =
+                zstd::bulk::decompress(packed, length).map_err(|cause| unreadable("the document", cause))?;
+            read(&json)
+        }
+        Some(_) => Err(damaged("its encoding is unknown")),
+        None => Err(damaged("it is empty")),
+    }
+}
+
+fn read(json: &[u8]) -> Result<Body> {
+    serde_json::from_slice(json).map_err(|cause| unreadable("the document", cause))
+}
+
+/// The words that a search looks in: the transcript and the summary.
+pub(super) fn words(content: &Content) -> [String; 2] {
+    let transcript = if content.turns.is_empty() {
+        content.transcript_text.clone().unwrap_or_default()
+    } else {
+        let turns: Vec<&str> = content.turns.iter().map(|turn| turn.said.content.as_str()).collect();
+        turns.join("\n")
+    };
+    let summary = content.analysis.as_ref().and_then(|analysis| analysis.summary.clone());
+    [transcript, summary.unwrap_or_default()]
+}
+
+/// The keys and values that a filter finds; too long ones are left out.
+pub(super) fn pairs(metadata: &Metadata) -> BTreeSet<(&str, String)> {
+    let found = metadata.iter().map(|(key, value)| (key.as_str(), text_of(value)));
+    found.filter(|(key, value)| key.len() <= LONGEST_INDEXED && value.len() <= LONGEST_INDEXED).collect()
+}
+
+/// The text of a JSON string, else the JSON text.
+fn text_of(value: &Document) -> String {
+    let json = value.as_json_text();
+    serde_json::from_str(json).unwrap_or_else(|_| json.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::StoreError;
+
+    fn content(text: &str) -> Content {
+        Content {
+            transcript_text: Some(text.to_owned()),
+            worst_packet_loss: Some(0.1 + 0.2),
+            ..Content::default()
+        }
+    }
+
+    #[test]
+    fn a_body_is_read_back_as_it_was_packed_short_or_long() {
+        let mut compressor = Compressor::new(LEVEL).unwrap();
+        for (content, encoding) in [(content("short"), PLAIN), (content(&"long ".repeat(500)), ZSTD)] {
+            let body = pack(&mut compressor, &content, &Bill::default()).unwrap();
+            assert_eq!(body[0], encoding);
+            assert_eq!(unpack(&body).unwrap().content, content);
+        }
+    }
+
+    #[test]
+    fn a_damaged_body_is_told_as_such() {
+        for body in [
+            &[][..],
+            &[9, 1],
+            &[PLAIN, b'{'],
+            &[ZSTD, 1],
+            &[ZSTD, 255, 255, 255, 255, 0],
+            &[ZSTD, 4, 0, 0, 0, 7],
+        ] {
+            let error = unpack(body).map(|_| ()).map_err(StoreError::from);
+            assert!(matches!(error, Err(StoreError::Unreadable { .. })), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn metadata_is_found_by_the_text_of_a_string_else_by_the_json() {
+        let metadata: Metadata = [("a", r#""x\ty""#), ("b", "1.50"), ("c", r#"{"d":1}"#), ("e", "null")]
+            .map(|(key, json)| (key.to_owned(), Document::from_json_text(json)))
+            .into();
+        let expected = [("a", "x\ty"), ("b", "1.50"), ("c", r#"{"d":1}"#), ("e", "null")];
+        assert_eq!(pairs(&metadata), expected.map(|(key, value)| (key, value.to_owned())).into());
+    }
+}

@@ -1,0 +1,278 @@
+//! The embedded engine: SQLite in one file.
+//!
+//! One connection writes, behind a lock; a few read, and never wait for it (write-ahead log). What may read many rows
+//! runs off the workers of the runtime. Everything that SQLite says becomes a [`StoreError`] here.
+
+mod calls;
+mod check;
+mod codes;
+mod conditions;
+mod connect;
+mod directory;
+mod documents;
+mod events;
+mod fault;
+mod keys;
+mod legs;
+mod query;
+mod rows;
+mod save;
+mod schema;
+mod stats;
+mod transaction;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use pegcount_calls::{
+    CallQuery, Disconnection, EndpointName, OrganizationName, PhoneNumberName, Stats, Timestamp,
+};
+use rusqlite::Connection;
+use tokio::sync::Mutex;
+use zstd::bulk::Compressor;
+
+use crate::{
+    AccessKey, CallHead, CallKey, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, NewEndpoint,
+    OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Result, StatsQuery, Store,
+    Transaction,
+};
+use connect::Readers;
+use fault::unavailable;
+use transaction::{Writer, Writing};
+
+/// A store in one SQLite file.
+pub(crate) struct Sqlite {
+    path: PathBuf,
+    writer: Arc<Mutex<Writer>>,
+    readers: Arc<Readers>,
+}
+
+impl Sqlite {
+    /// Opens the file, or makes it.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        // Absolute, because SQLite reads `:memory:`, `file:...` and the empty path as something else than a file.
+        let path = std::path::absolute(path).map_err(unavailable)?;
+        let connection = connect::open_writer(&path)?;
+        let compressor = Compressor::new(documents::LEVEL).map_err(unavailable)?;
+        let writer = Arc::new(Mutex::new(Writer { connection, compressor }));
+        let readers = Readers::new(path.clone(), connect::READ_LIMIT);
+        Ok(Self { path, writer, readers })
+    }
+
+    /// Reads a few rows, right here: handing it to another thread costs more than reading.
+    async fn quick<T>(&self, work: impl FnOnce(&Connection) -> fault::Result<T> + Send) -> Result<T> {
+        Ok(self.readers.quick().await?.read(work)?)
+    }
+
+    /// Reads what may be many rows, on a thread that may block.
+    async fn slow<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> fault::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let reader = self.readers.slow().await?;
+        Ok(tokio::task::spawn_blocking(move || reader.read(work)).await.map_err(unavailable)??)
+    }
+
+    /// Writes in a transaction of its own.
+    async fn write<T>(&self, work: impl FnOnce(&Connection) -> fault::Result<T> + Send) -> Result<T> {
+        let mut writing = Writing::begin(Arc::clone(&self.writer).lock_owned().await)?;
+        let done = writing.work(|writer| work(&writer.connection))?;
+        writing.finish()?;
+        Ok(done)
+    }
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn begin(&self) -> Result<Box<dyn Transaction>> {
+        Ok(Box::new(Writing::begin(Arc::clone(&self.writer).lock_owned().await)?))
+    }
+
+    async fn call(&self, organization: OrganizationNumber, id: &str) -> Result<Option<Filed>> {
+        self.quick(|connection| calls::call(connection, organization, id)).await
+    }
+
+    async fn calls(&self, organization: OrganizationNumber, query: &CallQuery) -> Result<Page> {
+        let query = query.clone();
+        self.slow(move |connection| query::page(connection, organization, &query)).await
+    }
+
+    async fn reports(&self, calls: &[CallKey]) -> Result<Vec<Vec<Report>>> {
+        let calls = calls.to_vec();
+        self.slow(move |connection| calls.into_iter().map(|call| events::of_call(connection, call)).collect())
+            .await
+    }
+
+    async fn stats(&self, organization: OrganizationNumber, query: &StatsQuery) -> Result<Stats> {
+        let query = query.clone();
+        self.slow(move |connection| stats::stats(connection, organization, &query)).await
+    }
+
+    async fn stats_between(
+        &self,
+        organization: OrganizationNumber,
+        query: &StatsQuery,
+        bounds: &[Timestamp],
+    ) -> Result<Vec<Stats>> {
+        let (query, bounds) = (query.clone(), bounds.to_vec());
+        self.slow(move |connection| stats::stats_between(connection, organization, &query, &bounds)).await
+    }
+
+    async fn disconnections(
+        &self,
+        organization: OrganizationNumber,
+        query: &StatsQuery,
+    ) -> Result<Vec<(Disconnection, u64)>> {
+        let query = query.clone();
+        self.slow(move |connection| stats::disconnections(connection, organization, &query)).await
+    }
+
+    async fn open_calls(&self) -> Result<Vec<OpenCall>> {
+        self.slow(calls::open_calls).await
+    }
+
+    async fn calls_after(
+        &self,
+        organization: Option<OrganizationNumber>,
+        after: CallKey,
+        limit: u32,
+    ) -> Result<Vec<CallHead>> {
+        self.slow(move |connection| calls::after(connection, organization, after, limit)).await
+    }
+
+    async fn organizations(&self) -> Result<Vec<Organization>> {
+        self.quick(directory::organizations).await
+    }
+
+    async fn create_organization(
+        &self,
+        id: &OrganizationName,
+        number: Option<OrganizationNumber>,
+        name: Option<&str>,
+    ) -> Result<Organization> {
+        self.write(|connection| directory::create_organization(connection, id, number, name)).await
+    }
+
+    async fn keys(&self) -> Result<Vec<AccessKey>> {
+        self.quick(keys::keys).await
+    }
+
+    async fn create_key(&self, key: &AccessKey) -> Result<()> {
+        self.write(|connection| keys::create(connection, key)).await
+    }
+
+    async fn revoke_key(&self, id: &str) -> Result<bool> {
+        self.write(|connection| keys::revoke(connection, id)).await
+    }
+
+    async fn endpoints(
+        &self,
+        organization: OrganizationNumber,
+        limit: u32,
+        offset: u64,
+    ) -> Result<(Vec<Endpoint>, u64)> {
+        self.slow(move |connection| directory::endpoints(connection, organization, limit, offset)).await
+    }
+
+    async fn endpoint(
+        &self,
+        organization: OrganizationNumber,
+        id: &EndpointName,
+    ) -> Result<Option<Endpoint>> {
+        self.quick(|connection| directory::endpoint(connection, organization, id)).await
+    }
+
+    async fn endpoint_numbered(&self, number: EndpointNumber) -> Result<Option<Endpoint>> {
+        self.quick(|connection| directory::endpoint_numbered(connection, number)).await
+    }
+
+    async fn create_endpoint(&self, organization: OrganizationNumber, new: &NewEndpoint) -> Result<Endpoint> {
+        self.write(|connection| directory::create_endpoint(connection, organization, new)).await
+    }
+
+    async fn update_endpoint(&self, endpoint: &Endpoint) -> Result<bool> {
+        self.write(|connection| directory::update_endpoint(connection, endpoint)).await
+    }
+
+    async fn delete_endpoint(&self, organization: OrganizationNumber, id: &EndpointName) -> Result<bool> {
+        self.write(|connection| directory::delete_endpoint(connection, organization, id)).await
+    }
+
+    async fn phone_numbers(
+        &self,
+        organization: OrganizationNumber,
+        limit: u32,
+        offset: u64,
+    ) -> Result<(Vec<PhoneNumber>, u64)> {
+        self.slow(move |connection| directory::phone_numbers(connection, organization, limit, offset)).await
+    }
+
+    async fn phone_number(
+        &self,
+        organization: OrganizationNumber,
+        id: &PhoneNumberName,
+    ) -> Result<Option<PhoneNumber>> {
+        self.quick(|connection| directory::phone_number(connection, organization, id)).await
+    }
+
+    async fn create_phone_number(&self, number: &PhoneNumber) -> Result<()> {
+        self.write(|connection| directory::create_phone_number(connection, number)).await
+    }
+
+    async fn update_phone_number(&self, number: &PhoneNumber) -> Result<bool> {
+        self.write(|connection| directory::update_phone_number(connection, number)).await
+    }
+
+    async fn delete_phone_number(
+        &self,
+        organization: OrganizationNumber,
+        id: &PhoneNumberName,
+    ) -> Result<bool> {
+        self.write(|connection| directory::delete_phone_number(connection, organization, id)).await
+    }
+
+    async fn control_url(&self, organization: OrganizationNumber) -> Result<Option<ControlUrl>> {
+        self.quick(|connection| directory::control_url(connection, organization)).await
+    }
+
+    async fn set_control_url(
+        &self,
+        organization: OrganizationNumber,
+        url: Option<&ControlUrl>,
+    ) -> Result<()> {
+        self.write(|connection| directory::set_control_url(connection, organization, url)).await
+    }
+
+    async fn writable(&self) -> Result<()> {
+        // Somebody is writing: then it can be written.
+        let Ok(writer) = Arc::clone(&self.writer).try_lock_owned() else { return Ok(()) };
+        let mut writing = Writing::begin(writer)?;
+        // Committed, since a full disk shows at the commit.
+        let sql =
+            "INSERT INTO probe (id, count) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET count = count + 1";
+        writing.work(|writer| rows::run(&writer.connection, sql, []))?;
+        writing.finish()
+    }
+
+    async fn check(&self) -> Result<Vec<Finding>> {
+        let path = self.path.clone();
+        // On a connection of its own, since a look at everything may take longer than any other read.
+        let look = move || {
+            let connection = connect::open_reader(&path)?;
+            let snapshot = connection.unchecked_transaction()?;
+            check::check(&snapshot)
+        };
+        Ok(tokio::task::spawn_blocking(look).await.map_err(unavailable)??)
+    }
+
+    async fn close(&self) -> Result<()> {
+        let writer = self.writer.lock().await;
+        let moved: rusqlite::Result<i64> =
+            writer.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+        moved.map_err(fault::Fault::from)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! Lists of calls.
+
+use pegcount_calls::{CallQuery, Cursor, Sort, SortKey, Timestamp};
+use rusqlite::{Connection, params_from_iter, types::Value};
+
+use super::{
+    calls,
+    conditions::Conditions,
+    fault::{Result, unreadable},
+    rows::{count, many},
+};
+use crate::{CallKey, OrganizationNumber, Page};
+
+/// One part of the list that a query asks for.
+pub(super) fn page(
+    connection: &Connection,
+    organization: OrganizationNumber,
+    query: &CallQuery,
+) -> Result<Page> {
+    let by_creation = query.sort.key == SortKey::CreatedAt;
+    let after = query.paging.after.filter(|_| by_creation);
+    let meant = Conditions::of_calls(organization, query);
+    let total = match after {
+        Some(_) => None,
+        None => {
+            let sql = format!("SELECT count(*) FROM calls WHERE {}", meant.sql());
+            Some(count(connection, &sql, params_from_iter(meant.values()))?)
+        }
+    };
+    let (meant, offset) = match after {
+        Some(place) => (meant.after(place, query.sort.ascending), 0),
+        None => (meant, query.paging.offset),
+    };
+    let mut places = places(connection, &meant, query, offset)?;
+    let more = places.len() > usize::try_from(query.paging.limit).unwrap_or(usize::MAX);
+    if more {
+        places.pop();
+    }
+    let next = places.last().copied().filter(|_| more && by_creation);
+    let calls =
+        places.iter().map(|place| filed(connection, CallKey(place.arrival))).collect::<Result<_>>()?;
+    Ok(Page { calls, total, next })
+}
+
+/// The places of the calls of a part of the list, and of one more to tell whether it goes on.
+fn places(
+    connection: &Connection,
+    meant: &Conditions,
+    query: &CallQuery,
+    offset: u64,
+) -> Result<Vec<Cursor>> {
+    let sql = format!(
+        "SELECT start_ms, pk FROM calls WHERE {} ORDER BY {} LIMIT ? OFFSET ?",
+        meant.sql(),
+        order(query.sort)
+    );
+    let part = [
+        Value::from(i64::from(query.paging.limit) + 1),
+        Value::from(i64::try_from(offset).unwrap_or(i64::MAX)),
+    ];
+    let values = params_from_iter(meant.values().iter().chain(&part));
+    many(connection, &sql, values, |row| {
+        Ok(Cursor { created_at: Timestamp::from_millis(row.get(0)?), arrival: row.get(1)? })
+    })
+}
+
+fn filed(connection: &Connection, key: CallKey) -> Result<crate::Filed> {
+    calls::filed(connection, key)?
+        .ok_or_else(|| unreadable(format!("call {}", key.0), "it is in an index only"))
+}
+
+fn order(sort: Sort) -> &'static str {
+    match (sort.key, sort.ascending) {
+        (SortKey::CreatedAt, false) => "start_ms DESC, pk DESC",
+        (SortKey::CreatedAt, true) => "start_ms ASC, pk DESC",
+        (SortKey::EndedAt, false) => "ended_ms DESC NULLS LAST, pk DESC",
+        (SortKey::EndedAt, true) => "ended_ms ASC NULLS LAST, pk DESC",
+        (SortKey::TotalTime, false) => "total_ms DESC NULLS LAST, pk DESC",
+        (SortKey::TotalTime, true) => "total_ms ASC NULLS LAST, pk DESC",
+    }
+}

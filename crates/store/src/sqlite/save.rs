@@ -1,0 +1,183 @@
+//! Keeping a call as folded: its row, its document and everything by which it is found.
+//!
+//! Here alone both the old state of a call and the new one are known, so what is derived from calls is kept right here.
+
+use std::collections::BTreeSet;
+
+use pegcount_calls::{Amount, Bill, Call, Content, PhoneNumberName, Timestamp};
+use rusqlite::{Connection, params, params_from_iter, types::Value};
+use zstd::bulk::Compressor;
+
+use super::{
+    calls,
+    codes::Code,
+    documents,
+    fault::Result,
+    rows::{one, run},
+};
+use crate::{CallKey, OrganizationNumber};
+
+const COLUMNS: usize = 26;
+
+/// A call as a row: the name of each column, and what it holds.
+type CallRow = [(&'static str, Value); COLUMNS];
+
+/// Keeps the call as folded now.
+pub(super) fn save(
+    connection: &Connection,
+    compressor: &mut Compressor<'_>,
+    key: CallKey,
+    (call, bill): (&Call, &Bill),
+    phone_number: Option<&PhoneNumberName>,
+) -> Result<()> {
+    let organization = calls::organization_of(connection, key)?;
+    let new_row = row_of(call, bill, phone_number);
+    let old_start = update_row(connection, key, &new_row)?;
+    let old_body = calls::body(connection, key)?;
+    let new_body = documents::pack(compressor, &call.content, bill)?;
+    let rewritten = old_body.as_ref() != Some(&new_body);
+    if rewritten {
+        let sql = "INSERT INTO call_documents (pk, body) VALUES (?1, ?2)
+                   ON CONFLICT (pk) DO UPDATE SET body = excluded.body";
+        run(connection, sql, params![key.0, new_body])?;
+    }
+    if !rewritten && old_start == Some(call.created_at) {
+        return Ok(());
+    }
+    let old_content = calls::content_of(old_body.as_deref())?;
+    let old_pairs = old_start.map(|start| Pairs::of(&old_content, start)).unwrap_or_default();
+    Pairs::of(&call.content, call.created_at).replace(&old_pairs, connection, organization, key)?;
+    index_words(connection, key, &documents::words(&old_content), &documents::words(&call.content))
+}
+
+/// Takes back by what a call is found, and its document; its row stays.
+pub(super) fn forget(connection: &Connection, key: CallKey) -> Result<()> {
+    let organization = calls::organization_of(connection, key)?;
+    let start = "SELECT start_ms FROM calls WHERE pk = ?1 AND start_ms IS NOT NULL";
+    let start = one(connection, start, [key.0], |row| Ok(Timestamp::from_millis(row.get(0)?)))?;
+    let content = calls::content_of(calls::body(connection, key)?.as_deref())?;
+    if let Some(start) = start {
+        Pairs::default().replace(&Pairs::of(&content, start), connection, organization, key)?;
+    }
+    index_words(connection, key, &documents::words(&content), &Default::default())?;
+    run(connection, "DELETE FROM call_documents WHERE pk = ?1", [key.0])?;
+    Ok(())
+}
+
+/// The row of a call.
+pub(super) fn row_of(call: &Call, bill: &Bill, phone_number: Option<&PhoneNumberName>) -> CallRow {
+    let ending = call.ending();
+    let analysis = call.content.analysis.as_ref();
+    let sentiment = analysis.and_then(|analysis| analysis.sentiment.as_ref());
+    [
+        ("start_ms", call.created_at.millis().into()),
+        ("ringing_ms", call.ringing_at.map(Timestamp::millis).into()),
+        ("answered_ms", call.answered_at().map(Timestamp::millis).into()),
+        ("ended_ms", call.ended_at().map(Timestamp::millis).into()),
+        ("status", call.status().code().into()),
+        ("direction", call.direction.code().into()),
+        ("call_type", call.call_type.code().into()),
+        ("from_number", call.from_number.clone().into()),
+        ("to_number", call.to_number.clone().into()),
+        ("endpoint", call.endpoint.as_ref().map(|id| id.as_str().to_owned()).into()),
+        ("phone_number", phone_number.map(|id| id.as_str().to_owned()).into()),
+        ("named_phone_number", call.phone_number.as_ref().map(|id| id.as_str().to_owned()).into()),
+        ("cause", ending.map(|ending| ending.cause.code()).into()),
+        ("ended_by", ending.and_then(|ending| ending.by).map(Code::code).into()),
+        ("transfer", ending.map(|ending| ending.transfer).into()),
+        ("failed", ending.map(|ending| ending.failed).into()),
+        ("inferred", ending.map(|ending| ending.inferred).into()),
+        ("opt_out", call.opt_out.into()),
+        ("disconnection", call.disconnection().map(Code::code).into()),
+        ("talk_ms", call.talk_time().map(|time| whole(time.as_millis())).into()),
+        ("total_ms", call.total_time().map(|time| whole(time.as_millis())).into()),
+        ("billed_seconds", bill.billed_seconds.map(|seconds| whole(seconds.into())).into()),
+        ("cost_nanos", bill.total.map(Amount::nanos).into()),
+        ("successful", analysis.and_then(|analysis| analysis.successful).into()),
+        ("sentiment", sentiment.map(|sentiment| sentiment.to_lowercase()).into()),
+        ("in_voicemail", analysis.and_then(|analysis| analysis.in_voicemail).into()),
+    ]
+}
+
+fn whole(number: u128) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The row as it is kept, in the order of [`row_of`].
+pub(super) fn kept_row(connection: &Connection, key: CallKey, like: &CallRow) -> Result<Option<Vec<Value>>> {
+    let names: Vec<&str> = like.iter().map(|(name, _)| *name).collect();
+    let sql = format!("SELECT {} FROM calls WHERE pk = ?1", names.join(", "));
+    one(connection, &sql, [key.0], |row| {
+        (0..COLUMNS).map(|column| row.get(column).map_err(Into::into)).collect()
+    })
+}
+
+/// Writes the columns that have changed, since each one named costs its indexes; gives the start as it was.
+fn update_row(connection: &Connection, key: CallKey, new: &CallRow) -> Result<Option<Timestamp>> {
+    let old = kept_row(connection, key, new)?.unwrap_or_default();
+    let changed: Vec<_> =
+        new.iter().zip(&old).filter(|((_, new), old)| new != *old).map(|(new, _)| new).collect();
+    if !changed.is_empty() {
+        let names: Vec<String> = changed.iter().map(|(name, _)| format!("{name} = ?")).collect();
+        let sql = format!("UPDATE calls SET {} WHERE pk = ?", names.join(", "));
+        let key = Value::from(key.0);
+        let values = changed.iter().map(|(_, value)| value).chain([&key]);
+        run(connection, &sql, params_from_iter(values))?;
+    }
+    Ok(match old.first() {
+        Some(Value::Integer(start)) => Some(Timestamp::from_millis(*start)),
+        _ => None,
+    })
+}
+
+/// The metadata by which a call is found, and when the call began.
+#[derive(Default)]
+struct Pairs<'a> {
+    start: i64,
+    pairs: BTreeSet<(&'a str, String)>,
+}
+
+impl<'a> Pairs<'a> {
+    fn of(content: &'a Content, start: Timestamp) -> Self {
+        Self { start: start.millis(), pairs: documents::pairs(&content.metadata) }
+    }
+
+    fn has(&self, start: i64, pair: &(&str, String)) -> bool {
+        self.start == start && self.pairs.contains(pair)
+    }
+
+    fn replace(
+        &self,
+        old: &Pairs<'_>,
+        connection: &Connection,
+        organization: OrganizationNumber,
+        key: CallKey,
+    ) -> Result<()> {
+        let gone =
+            "DELETE FROM call_meta WHERE org = ?1 AND key = ?2 AND value = ?3 AND start_ms = ?4 AND pk = ?5";
+        for pair in old.pairs.iter().filter(|pair| !self.has(old.start, pair)) {
+            run(connection, gone, params![organization.0, pair.0, pair.1, old.start, key.0])?;
+        }
+        let added = "INSERT INTO call_meta (org, key, value, start_ms, pk) VALUES (?1, ?2, ?3, ?4, ?5)";
+        for pair in self.pairs.iter().filter(|pair| !old.has(self.start, pair)) {
+            run(connection, added, params![organization.0, pair.0, pair.1, self.start, key.0])?;
+        }
+        Ok(())
+    }
+}
+
+fn index_words(connection: &Connection, key: CallKey, old: &[String; 2], new: &[String; 2]) -> Result<()> {
+    if old == new {
+        return Ok(());
+    }
+    let any = |words: &[String; 2]| words.iter().any(|words| !words.is_empty());
+    if any(old) {
+        run(connection, "DELETE FROM transcripts WHERE rowid = ?1", [key.0])?;
+    }
+    if any(new) {
+        let [transcript, summary] = new;
+        let sql = "INSERT INTO transcripts (rowid, transcript, summary) VALUES (?1, ?2, ?3)";
+        run(connection, sql, params![key.0, transcript, summary])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! The schema, and how an older one becomes it.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::fault::{Result, unreadable};
+use crate::StoreError;
+
+/// Each step leads from the version that is its place in the list to the next. Steps are only ever added.
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_start.sql")];
+
+/// Marks the file as ours ("Pegc"), so that nobody's other database is ever written to.
+const APPLICATION: i32 = 0x5065_6763;
+
+/// Brings the file to the newest schema.
+pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
+    if version(connection)? == MIGRATIONS.len() {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Again, now that no other process can be about to do the same.
+    let found = version(&transaction)?;
+    for (number, step) in MIGRATIONS.iter().enumerate().skip(found) {
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", known(number + 1))?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// The schema version of the file, 0 when it is empty.
+///
+/// # Errors
+/// [`StoreError::NewerSchema`] when this version does not know it, [`StoreError::Unreadable`] when the file is no store.
+pub(super) fn version(connection: &Connection) -> Result<usize> {
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if application != APPLICATION && (tables > 0 || found != 0) {
+        return Err(unreadable("the file", "it is a database of another program"));
+    }
+    match usize::try_from(found) {
+        Ok(version) if version <= MIGRATIONS.len() => Ok(version),
+        _ => Err(StoreError::NewerSchema { found, known: known(MIGRATIONS.len()) }.into()),
+    }
+}
+
+fn known(version: usize) -> i64 {
+    i64::try_from(version).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::sqlite::Sqlite;
+
+    fn refused(prepare: impl FnOnce(&PathBuf)) -> StoreError {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("other.db");
+        prepare(&path);
+        let before = std::fs::read(&path).unwrap();
+        let error = Sqlite::open(&path).map(|_| ()).unwrap_err();
+        assert_eq!(std::fs::read(&path).unwrap(), before, "the file was changed");
+        error
+    }
+
+    #[test]
+    fn a_file_of_another_program_is_refused_and_left_as_it_is() {
+        let database = |path: &PathBuf| {
+            Connection::open(path)
+                .unwrap()
+                .execute_batch("CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)")
+                .unwrap();
+        };
+        assert_eq!(refused(database).to_string(), "the file cannot be read");
+        let text =
+            |path: &PathBuf| std::fs::write(path, "not a database at all, just words. ".repeat(100)).unwrap();
+        assert!(matches!(refused(text), StoreError::Unreadable { .. }));
+    }
+
+    #[test]
+    fn a_place_that_is_none_is_told_as_such() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Sqlite::open(&folder.path().join("missing/calls.db")).map(|_| ()).unwrap_err();
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+    }
+}

@@ -1,0 +1,201 @@
+//! The one write transaction that there is at a time.
+
+use async_trait::async_trait;
+use pegcount_calls::{Bill, Call, CallName, EndpointName, EventId, PhoneNumberName, SourceName};
+use rusqlite::Connection;
+use tokio::sync::OwnedMutexGuard;
+use uuid::Uuid;
+use zstd::bulk::Compressor;
+
+use super::{
+    calls, directory, events,
+    fault::{Result, unavailable},
+    legs, save,
+};
+use crate::{CallHead, CallKey, Filed, LegSpan, OrganizationNumber, Report, Transaction};
+
+/// What is needed to write.
+pub(super) struct Writer {
+    pub(super) connection: Connection,
+    /// Kept, since making one costs more than a small document.
+    pub(super) compressor: Compressor<'static>,
+}
+
+/// A write transaction that has begun.
+pub(super) struct Writing {
+    writer: OwnedMutexGuard<Writer>,
+    failed: bool,
+}
+
+impl Writing {
+    pub(super) fn begin(writer: OwnedMutexGuard<Writer>) -> Result<Self> {
+        writer.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        Ok(Self { writer, failed: false })
+    }
+
+    /// Does one part of the work. After a part has failed nothing more is done: half a transaction is never committed,
+    /// and SQLite may have rolled back by itself, so that the next statement would stand alone.
+    pub(super) fn work<T>(&mut self, work: impl FnOnce(&mut Writer) -> Result<T>) -> crate::Result<T> {
+        if self.failed {
+            return Err(unavailable("an earlier part of the transaction failed").into());
+        }
+        work(&mut self.writer).map_err(|fault| {
+            let error = crate::StoreError::from(fault);
+            // What cannot be read leaves the transaction as it was: a repair may go on and write it anew.
+            self.failed |= !matches!(error, crate::StoreError::Unreadable { .. });
+            error
+        })
+    }
+
+    pub(super) fn finish(mut self) -> crate::Result<()> {
+        self.work(|writer| {
+            writer.connection.prepare_cached("COMMIT")?.execute([])?;
+            Ok(())
+        })
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        if self.writer.connection.is_autocommit() {
+            return;
+        }
+        if let Err(error) = self.writer.connection.execute_batch("ROLLBACK") {
+            tracing::error!(%error, "a transaction could not be rolled back");
+        }
+    }
+}
+
+#[async_trait]
+impl Transaction for Writing {
+    async fn find_call(
+        &mut self,
+        organization: OrganizationNumber,
+        name: &CallName,
+    ) -> crate::Result<Option<CallHead>> {
+        self.work(|writer| calls::find(&writer.connection, organization, name))
+    }
+
+    async fn find_leg(
+        &mut self,
+        organization: OrganizationNumber,
+        source: &SourceName,
+        leg: &LegSpan,
+    ) -> crate::Result<Vec<CallHead>> {
+        self.work(|writer| legs::find(&writer.connection, organization, source, leg))
+    }
+
+    async fn open_call(
+        &mut self,
+        organization: OrganizationNumber,
+        name: &CallName,
+        uuid: Uuid,
+    ) -> crate::Result<CallHead> {
+        self.work(|writer| calls::open(&writer.connection, organization, name, uuid))
+    }
+
+    async fn link_leg(&mut self, call: CallKey, source: &SourceName, leg: &LegSpan) -> crate::Result<()> {
+        self.work(|writer| legs::link(&writer.connection, call, source, leg))
+    }
+
+    async fn reports(&mut self, call: CallKey) -> crate::Result<Vec<Report>> {
+        self.work(|writer| events::of_call(&writer.connection, call))
+    }
+
+    async fn append(&mut self, call: CallKey, reports: &[Report]) -> crate::Result<()> {
+        self.work(|writer| events::append(&writer.connection, call, reports))
+    }
+
+    async fn blank(&mut self, call: CallKey, events: &[EventId]) -> crate::Result<()> {
+        self.work(|writer| events::blank(&writer.connection, call, events))
+    }
+
+    async fn merge(&mut self, younger: CallKey, older: CallKey) -> crate::Result<()> {
+        if younger == older {
+            return Ok(());
+        }
+        self.work(|Writer { connection, .. }| {
+            calls::organization_of(connection, older)?;
+            save::forget(connection, younger)?;
+            events::merge(connection, younger, older)?;
+            legs::merge(connection, younger, older)?;
+            calls::rename(connection, younger, older)
+        })
+    }
+
+    async fn note_endpoint(
+        &mut self,
+        organization: OrganizationNumber,
+        id: &EndpointName,
+    ) -> crate::Result<()> {
+        self.work(|writer| directory::note_endpoint(&writer.connection, organization, id))
+    }
+
+    async fn note_phone_number(
+        &mut self,
+        organization: OrganizationNumber,
+        id: &PhoneNumberName,
+    ) -> crate::Result<()> {
+        self.work(|writer| directory::note_phone_number(&writer.connection, organization, id))
+    }
+
+    async fn phone_number_with(
+        &mut self,
+        organization: OrganizationNumber,
+        number: &str,
+    ) -> crate::Result<Option<PhoneNumberName>> {
+        self.work(|writer| directory::phone_number_with(&writer.connection, organization, number))
+    }
+
+    async fn save(
+        &mut self,
+        key: CallKey,
+        call: &Call,
+        bill: &Bill,
+        phone_number: Option<&PhoneNumberName>,
+    ) -> crate::Result<()> {
+        self.work(|Writer { connection, compressor }| {
+            save::save(connection, compressor, key, (call, bill), phone_number)
+        })
+    }
+
+    async fn saved(&mut self, key: CallKey) -> crate::Result<Option<Filed>> {
+        self.work(|writer| calls::filed(&writer.connection, key))
+    }
+
+    async fn commit(self: Box<Self>) -> crate::Result<()> {
+        self.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Store, StoreError, sqlite::Sqlite};
+
+    async fn fill(store: &Sqlite) -> crate::Result<()> {
+        let mut transaction = store.begin().await?;
+        for number in 0..20_000 {
+            let id = EndpointName::new(format!("ep_{number}")).unwrap();
+            transaction.note_endpoint(OrganizationNumber(1), &id).await?;
+        }
+        transaction.commit().await
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_told_as_such_loses_nothing_and_is_over_when_there_is_room_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(&folder.path().join("calls.db")).unwrap();
+        let limit = async |pages: i64| {
+            let writer = store.writer.lock().await;
+            writer.connection.pragma_update(None, "max_page_count", pages).unwrap();
+        };
+        limit(80).await;
+        assert!(matches!(fill(&store).await, Err(StoreError::Full)));
+        assert_eq!(store.endpoints(OrganizationNumber(1), 1, 0).await.unwrap().1, 0);
+
+        limit(1 << 30).await;
+        fill(&store).await.unwrap();
+        assert_eq!(store.endpoints(OrganizationNumber(1), 1, 0).await.unwrap().1, 20_000);
+    }
+}

@@ -1,0 +1,54 @@
+//! The contract of a store: one suite over every method, run on every engine.
+#![expect(clippy::unwrap_used, reason = "what a test is made with may fail loudly too")]
+
+#[path = "contract/bench.rs"]
+mod bench;
+#[path = "contract/calls.rs"]
+mod calls;
+#[path = "contract/directory.rs"]
+mod directory;
+#[path = "contract/events.rs"]
+mod events;
+#[path = "contract/lists.rs"]
+mod lists;
+#[path = "contract/merges.rs"]
+mod merges;
+#[path = "contract/stats.rs"]
+mod stats;
+#[path = "contract/upkeep.rs"]
+mod upkeep;
+
+use pegcount_store::{Result, Store};
+
+/// A place that holds one empty store of some engine.
+trait Home {
+    /// Opens the store that lies here, once more if it is open.
+    fn open(&self) -> Result<Box<dyn Store>>;
+    /// Makes the store look like a later version's work; gives the schema it then has.
+    fn pretend_to_be_newer(&self) -> i64;
+}
+
+/// A home of each engine. A new engine is one line here.
+fn engines() -> Vec<Box<dyn Home>> {
+    vec![Box::new(SqliteHome(tempfile::tempdir().unwrap()))]
+}
+
+struct SqliteHome(tempfile::TempDir);
+
+impl SqliteHome {
+    fn path(&self) -> String {
+        self.0.path().join("pegcount.db").to_str().unwrap().to_owned()
+    }
+}
+
+impl Home for SqliteHome {
+    fn open(&self) -> Result<Box<dyn Store>> {
+        pegcount_store::open(&format!("sqlite:{}", self.path()))
+    }
+
+    fn pretend_to_be_newer(&self) -> i64 {
+        let connection = rusqlite::Connection::open(self.path()).unwrap();
+        connection.pragma_update(None, "user_version", 9_999).unwrap();
+        9_999
+    }
+}
