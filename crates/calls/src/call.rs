@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -91,8 +92,8 @@ pub enum CallType {
     Web,
 }
 
-/// Metadata: key to JSON value.
-pub type Metadata = BTreeMap<String, Document>;
+/// Metadata: key to JSON value, in the order the keys were first set.
+pub type Metadata = IndexMap<String, Document>;
 
 /// The bulky part of a call: what only one who opens the call reads.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -1,7 +1,6 @@
 //! What was reported of a call.
 
-use std::collections::BTreeMap;
-
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -92,7 +91,7 @@ pub enum Fact {
 }
 
 /// Metadata to merge: a value sets the key, `None` deletes it.
-pub type MetadataPatch = BTreeMap<String, Option<Document>>;
+pub type MetadataPatch = IndexMap<String, Option<Document>>;
 
 /// How the call was set up, as far as one event tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -24,13 +24,14 @@ pub(crate) fn fold_before(history: &History, witness: &mut impl Witness) -> Call
     let events = history.events();
     let legs = Legs::of(events);
     let verdict = ends::decide(events, &legs, witness);
-    let mut draft = Draft::new();
+    let has_turns = events.iter().any(|event| matches!(event.fact, Fact::Turn(_)));
+    let mut draft = Draft { has_turns, ..Draft::default() };
     for (index, event) in events.iter().enumerate() {
         draft.notice_times(index, event, &verdict, witness);
         draft.notice_setup(index, event, &legs, witness);
         draft.notice_content(index, event, witness);
     }
-    draft.finish(verdict, witness)
+    draft.finish(&verdict, witness)
 }
 
 /// How far a call that has not ended has come.
@@ -57,6 +58,7 @@ struct Draft {
     endpoint: Option<crate::EndpointName>,
     phone_number: Option<crate::PhoneNumberName>,
     opt_out: bool,
+    has_turns: bool,
     turns: Vec<(Timestamp, TurnReport)>,
     content: Content,
 }
@@ -67,10 +69,6 @@ fn keep_earliest(known: &mut Option<Timestamp>, said: Timestamp) {
 }
 
 impl Draft {
-    fn new() -> Self {
-        Self::default()
-    }
-
     fn notice_times(&mut self, index: usize, event: &Event, verdict: &Verdict, witness: &mut impl Witness) {
         let created_at = match &event.fact {
             Fact::Ended(end) => end.started_at.map_or(event.at, |started_at| started_at.min(event.at)),
@@ -84,7 +82,9 @@ impl Draft {
             Fact::Queued(_) | Fact::Seen => {}
             Fact::Ringing => ringing_at = Some(event.at),
             Fact::Answered => answered_at = Some(event.at),
-            Fact::Ended(end) if !verdict.is_void(index) => {
+            Fact::Ended(_) if verdict.is_void(index) => {}
+            Fact::Ended(end) => {
+                self.progress = self.progress.max(Progress::Initiated);
                 (ringing_at, answered_at) = (end.ringing_at, end.answered_at);
                 if let Some(talk) = end.talk_millis.filter(|&talk| talk > 0) {
                     let implied = (event.at.plus_millis(-talk), index);
@@ -158,7 +158,7 @@ impl Draft {
         for (key, value) in patch {
             match value {
                 Some(value) => self.content.metadata.insert(key.clone(), value.clone()),
-                None => self.content.metadata.remove(key),
+                None => self.content.metadata.shift_remove(key),
             };
             witness.claims(Field::Metadata(key.clone()), index, Claim::Last);
         }
@@ -197,6 +197,9 @@ impl Draft {
                 content.recording = None;
                 witness.claims(Field::Recording, index, Claim::Last);
             }
+            Fact::TranscriptReady(_) if self.has_turns => {
+                witness.dismisses(Field::TranscriptText, index, Why::Superseded);
+            }
             Fact::TranscriptReady(text) => {
                 content.transcript_text = Some(text.clone());
                 witness.claims(Field::TranscriptText, index, Claim::Last);
@@ -207,7 +210,7 @@ impl Draft {
         }
     }
 
-    fn finish(mut self, verdict: Verdict, witness: &mut impl Witness) -> Call {
+    fn finish(mut self, verdict: &Verdict<'_>, witness: &mut impl Witness) -> Call {
         if self.answered_at.is_none()
             && let Some((at, index)) = self.implied_answer
         {
@@ -334,7 +337,9 @@ fn notice_audio(content: &mut Content, index: usize, event: &Event, witness: &mu
             if media.latency_millis.is_some() {
                 content.media.latency_millis = media.latency_millis;
             }
-            witness.claims(Field::Media, index, Claim::Last);
+            if media.codec.is_some() || media.latency_millis.is_some() {
+                witness.claims(Field::Media, index, Claim::Last);
+            }
         }
         Fact::MediaQuality(report) => {
             let worst = [content.worst_packet_loss, report.quality.packet_loss].into_iter().flatten();

@@ -203,7 +203,7 @@ impl Bill {
     /// Minutes billed by the minute items, in whole seconds (contract, organization dialect: quantity x 60).
     pub fn minute_item_seconds(&self) -> Option<u64> {
         let item = self.items.iter().find(|item| item.unit == BillUnit::Minute)?;
-        (item.quantity? * Decimal::from(60)).round().to_u64()
+        item.quantity?.checked_mul(Decimal::from(60))?.round().to_u64()
     }
 }
 

@@ -23,7 +23,8 @@ use crate::{
     live::Live,
     metrics::Metrics,
     operations::Operator,
-    sources::{native, source_name},
+    sources::native,
+    vocabulary::source_name,
 };
 
 /// The program without its sockets.
@@ -150,6 +151,12 @@ fn lock(data: &Path) -> Result<fs::File, String> {
         )),
         Err(fs::TryLockError::Error(error)) => Err(cannot(error)),
     }
+}
+
+/// Whether somebody writes this data folder right now.
+pub fn is_in_use(data: &Path) -> bool {
+    let locked = fs::File::open(data.join(LOCK_FILE)).map(|file| file.try_lock());
+    matches!(locked, Ok(Err(fs::TryLockError::WouldBlock)))
 }
 
 /// How files are made that nobody else may read.

@@ -53,7 +53,7 @@ pub struct Metrics {
     /// Calls that are live.
     pub live_calls: Gauge<u64, AtomicU64>,
     /// Watchers of the live counts.
-    pub watchers: Gauge,
+    pub watchers: Gauge<u64, AtomicU64>,
 }
 
 impl Default for Metrics {

@@ -1,8 +1,9 @@
 //! The operator's socket, `DIR/control.sock`: orders as JSON lines, one answer a line. Who may open the file may order.
 
 use std::{
+    fs::File,
     io,
-    os::unix::fs::PermissionsExt,
+    os::{fd::AsRawFd, unix::fs::PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -51,7 +52,9 @@ impl Socket {
         // which somebody else could open it.
         let nursery = tempfile_folder(data).map_err(cannot)?;
         let cradle = nursery.join(NAME);
-        let listener = UnixListener::bind(&cradle).map_err(cannot)?;
+        let short = ShortPath::to(&nursery).map_err(cannot)?;
+        let listener = UnixListener::bind(short.join(NAME)).map_err(cannot)?;
+        drop(short);
         std::fs::set_permissions(&cradle, std::fs::Permissions::from_mode(0o600)).map_err(cannot)?;
         std::fs::rename(&cradle, &path).map_err(cannot)?;
         let _ = std::fs::remove_dir(&nursery);
@@ -63,6 +66,31 @@ impl Socket {
     pub async fn close(self) {
         let _ = self.task.await;
         let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// A folder by a name that is short enough for the address of a socket, which has some hundred bytes.
+struct ShortPath {
+    path: PathBuf,
+    /// Open as long as the short name is used.
+    _folder: Option<File>,
+}
+
+/// Longest path that is taken as it is: `sun_path` has 104 bytes on some systems, and the socket's name comes on top.
+const LONGEST_PATH: usize = 80;
+
+impl ShortPath {
+    fn to(folder: &Path) -> io::Result<Self> {
+        if folder.as_os_str().len() <= LONGEST_PATH {
+            return Ok(Self { path: folder.to_owned(), _folder: None });
+        }
+        let opened = File::open(folder)?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}", opened.as_raw_fd()));
+        Ok(Self { path, _folder: Some(opened) })
+    }
+
+    fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
     }
 }
 
@@ -139,7 +167,12 @@ impl Line {
     /// A sentence, when one may be running but cannot be called.
     pub async fn call(data: &Path) -> Result<Option<Self>, String> {
         let path = data.join(NAME);
-        match UnixStream::connect(&path).await {
+        let short = match ShortPath::to(data) {
+            Ok(short) => short,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(format!("{} cannot be opened: {error}", data.display())),
+        };
+        match UnixStream::connect(short.join(NAME)).await {
             Ok(stream) => {
                 let (reading, writing) = stream.into_split();
                 Ok(Some(Self { reading: BufReader::new(reading), writing }))

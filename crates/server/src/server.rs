@@ -62,6 +62,10 @@ fn main_router(app: &App, config: &Config, feed: &Arc<dialects::tenant::Feed>) -
         Arc::clone(&app.live),
         Arc::clone(&app.metrics),
         app.clock.clone(),
+        {
+            let feed = Arc::clone(feed);
+            move || feed.connections()
+        },
     ));
     let (status_router, status_api) = status::routes(status).split_for_parts();
     api.merge(status_api);

@@ -24,13 +24,20 @@ pub struct Status {
     live: Arc<Live>,
     metrics: Arc<Metrics>,
     clock: Clock,
+    watchers: Box<dyn Fn() -> usize + Send + Sync>,
     store_problem: Mutex<Option<(Timestamp, Option<String>)>>,
 }
 
 impl Status {
-    /// Of these.
-    pub fn new(store: Arc<dyn Store>, live: Arc<Live>, metrics: Arc<Metrics>, clock: Clock) -> Self {
-        Self { store, live, metrics, clock, store_problem: Mutex::default() }
+    /// Of these; `watchers` counts the connections that watch the live counts.
+    pub fn new(
+        store: Arc<dyn Store>,
+        live: Arc<Live>,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+        watchers: impl Fn() -> usize + Send + Sync + 'static,
+    ) -> Self {
+        Self { store, live, metrics, clock, watchers: Box::new(watchers), store_problem: Mutex::default() }
     }
 
     async fn store_problem(&self) -> Option<String> {
@@ -105,6 +112,7 @@ async fn readyz(Extension(status): Extension<Arc<Status>>) -> Response {
 #[utoipa::path(get, path = "/metrics", tag = "status", responses((status = 200, content_type = "text/plain")))]
 async fn metrics(Extension(status): Extension<Arc<Status>>) -> Response {
     status.metrics.live_calls.set(status.live.total() as u64);
+    status.metrics.watchers.set((status.watchers)() as u64);
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, content_type)], status.metrics.render()).into_response()
 }

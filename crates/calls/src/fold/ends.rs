@@ -1,8 +1,8 @@
 //! Whether, when and why the call ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::legs::Legs;
+use super::legs::{Legs, leg_in_play};
 use crate::{
     Cause, End, Ending, Event, Fact, LegId, Timestamp,
     explain::{Claim, Field, Why, Witness},
@@ -63,21 +63,25 @@ pub(super) fn decide<'a>(events: &'a [Event], legs: &Legs<'_>, witness: &mut imp
     if terminals.is_empty() {
         return Verdict { void, decision: None };
     }
+    let life = SignsOfLife::of(events);
     for terminal in &terminals {
-        if terminal.end.inferred && is_refuted(terminal, events) {
+        if terminal.end.inferred && life.refute(terminal) {
             void[terminal.index] = true;
             witness.dismisses(Field::End, terminal.index, Why::Refuted);
         }
     }
     let counted = || terminals.iter().copied().filter(|terminal| !void[terminal.index]);
-    let told = counted().find(|terminal| terminal.event.leg.is_none() && !terminal.end.inferred);
-    let chosen = told
-        .map(|terminal| (terminal.event.at, terminal))
-        .or_else(|| end_of_legs(events, &counted().collect::<Vec<_>>(), legs))
-        .or_else(|| {
-            let concluded = counted().find(|terminal| terminal.event.leg.is_none())?;
-            Some((concluded.event.at, concluded))
-        });
+    let legless = |inferred: bool| {
+        counted()
+            .find(|terminal| terminal.event.leg.is_none() && terminal.end.inferred == inferred)
+            .map(|terminal| (terminal.event.at, terminal))
+    };
+    let chosen = legless(false).or_else(|| {
+        let of_legs = end_of_legs(events, &counted().collect::<Vec<_>>(), legs);
+        let told = |of_legs: &&EndOfLegs<'_>| of_legs.told;
+        let chosen = |of_legs: &EndOfLegs<'a>| (of_legs.ended_at, of_legs.speaker);
+        of_legs.as_ref().filter(told).map(chosen).or_else(|| legless(true)).or(of_legs.as_ref().map(chosen))
+    });
     if let Some((_, chosen)) = chosen {
         for other in terminals.iter().filter(|other| other.index != chosen.index && !void[other.index]) {
             let why = if other.event.leg.is_some() { Why::OtherLeg } else { Why::Superseded };
@@ -92,14 +96,48 @@ pub(super) fn decide<'a>(events: &'a [Event], legs: &Legs<'_>, witness: &mut imp
     Verdict { void, decision: chosen.map(|(ended_at, terminal)| Decision { ended_at, end: terminal.end }) }
 }
 
-/// Whether the call, or the leg that this end speaks of, went on after this concluded end.
-fn is_refuted(concluded: &Terminal<'_>, events: &[Event]) -> bool {
-    let leg = concluded.event.leg.as_ref().map(|leg| &leg.id);
-    events.iter().rev().take_while(|event| event.at > concluded.event.at).any(|event| {
-        let told_end = matches!(&event.fact, Fact::Ended(end) if !end.inferred);
-        let concerns = leg.is_none() || event.leg.as_ref().is_none_or(|other| Some(&other.id) == leg);
-        concerns && (told_end || event.fact.shows_life())
-    })
+/// When the call, and each of its legs, last showed that it went on.
+struct SignsOfLife<'a> {
+    of_call: Option<Timestamp>,
+    without_leg: Option<Timestamp>,
+    of_legs: HashMap<&'a LegId, Timestamp>,
+}
+
+impl<'a> SignsOfLife<'a> {
+    fn of(events: &'a [Event]) -> Self {
+        let mut signs = Self { of_call: None, without_leg: None, of_legs: HashMap::new() };
+        for event in events {
+            let told_end = matches!(&event.fact, Fact::Ended(end) if !end.inferred);
+            if !told_end && !event.fact.shows_life() {
+                continue;
+            }
+            // The events come in the order of time, so the last one is the latest.
+            signs.of_call = Some(event.at);
+            match &event.leg {
+                None => signs.without_leg = Some(event.at),
+                Some(leg) => _ = signs.of_legs.insert(&leg.id, event.at),
+            }
+        }
+        signs
+    }
+
+    /// Whether the call, or the leg that this end speaks of, went on after this concluded end.
+    fn refute(&self, concluded: &Terminal<'_>) -> bool {
+        let latest = match &concluded.event.leg {
+            None => self.of_call,
+            Some(leg) => self.without_leg.max(self.of_legs.get(&leg.id).copied()),
+        };
+        latest.is_some_and(|latest| latest > concluded.event.at)
+    }
+}
+
+/// What the legs add up to, once all are over.
+struct EndOfLegs<'a> {
+    ended_at: Timestamp,
+    /// The end that gives cause and source.
+    speaker: Terminal<'a>,
+    /// Whether any of the ends was told.
+    told: bool,
 }
 
 /// The end that the legs add up to: the originating leg and every other leg that has events must have ended, and the
@@ -108,9 +146,9 @@ fn end_of_legs<'a>(
     events: &'a [Event],
     terminals: &[Terminal<'a>],
     legs: &Legs<'_>,
-) -> Option<(Timestamp, Terminal<'a>)> {
+) -> Option<EndOfLegs<'a>> {
     let mut ends: BTreeMap<&LegId, Option<Terminal<'a>>> = BTreeMap::new();
-    for leg in events.iter().filter_map(|event| event.leg.as_ref()) {
+    for leg in events.iter().filter_map(leg_in_play) {
         ends.entry(&leg.id).or_default();
     }
     for terminal in terminals {
@@ -130,7 +168,8 @@ fn end_of_legs<'a>(
     let handed_over =
         legs.handed_over() || events.iter().any(|event| matches!(event.fact, Fact::Transferred));
     let speaker = if handed_over { ended.iter().max_by_key(|terminal| telling(terminal))? } else { origin };
-    Some((ended_at, *speaker))
+    let told = ended.iter().any(|terminal| !terminal.end.inferred);
+    Some(EndOfLegs { ended_at, speaker: *speaker, told })
 }
 
 /// Orders ends: the later, and of ends in the same instant the one that knows more of who hung up.

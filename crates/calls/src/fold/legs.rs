@@ -2,7 +2,12 @@
 
 use std::collections::HashSet;
 
-use crate::{CallLeg, Event, LegId};
+use crate::{CallLeg, Event, Fact, LegId};
+
+/// The leg that an event brings into play: `call_seen` and `x_` events say nothing of the call, so nothing of its legs.
+pub(super) fn leg_in_play(event: &Event) -> Option<&CallLeg> {
+    event.leg.as_ref().filter(|_| !matches!(event.fact, Fact::Seen | Fact::Other))
+}
 
 /// The legs that the events of a call speak of.
 pub(super) struct Legs<'a> {
@@ -13,7 +18,7 @@ pub(super) struct Legs<'a> {
 
 impl<'a> Legs<'a> {
     pub(super) fn of(events: &'a [Event]) -> Self {
-        let legs = || events.iter().filter_map(|event| event.leg.as_ref());
+        let legs = || events.iter().filter_map(leg_in_play);
         let dialled: HashSet<&LegId> = legs().filter_map(|leg| leg.dialled.as_ref()).collect();
         let named = legs().map(|leg| &leg.id).find(|id| id.is_origin());
         let undialled = || legs().find(|leg| leg.origin_unless_dialled && !dialled.contains(&leg.id));

@@ -335,7 +335,7 @@ impl Access {
 /// The source of events that this program concludes by itself.
 fn reconciliation() -> SourceName {
     static NAME: std::sync::LazyLock<SourceName> =
-        std::sync::LazyLock::new(|| crate::sources::source_name("reconciliation"));
+        std::sync::LazyLock::new(|| vocabulary::source_name("reconciliation"));
     NAME.clone()
 }
 

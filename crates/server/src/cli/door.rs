@@ -1,11 +1,12 @@
 //! The way to what an operator may order: through a running server, or, when none runs, by opening the store here.
 
-use serde_json::Value;
+use std::time::Duration;
 
 use pegcount_store::Severity;
+use serde_json::Value;
 
 use crate::{
-    app::App,
+    app::{self, App},
     clock::Clock,
     config::Config,
     operations::{Operator, Order, finding_value},
@@ -18,10 +19,22 @@ pub(super) enum Door {
     Stopped(Box<(App, Operator)>),
 }
 
+/// How long to wait for who uses the folder and does not answer: a server that starts or stops, another command. A
+/// little longer than a server takes to stop.
+const PATIENCE: Duration = Duration::from_secs(15);
+const LOOKS_EVERY: Duration = Duration::from_millis(20);
+
 impl Door {
     pub(super) async fn open(config: &Config) -> Result<Self, String> {
-        if let Some(line) = Line::call(&config.data).await? {
-            return Ok(Self::Running(line));
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            if let Some(line) = Line::call(&config.data).await? {
+                return Ok(Self::Running(line));
+            }
+            if !app::is_in_use(&config.data) || tokio::time::Instant::now() > deadline {
+                break;
+            }
+            tokio::time::sleep(LOOKS_EVERY).await;
         }
         let app = App::start(config, Clock::system()).await?;
         let operator = app.operator();

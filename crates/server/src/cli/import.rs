@@ -41,11 +41,15 @@ pub(super) struct ImportArgs {
     #[arg(long)]
     organization: String,
     /// The time zone of times without one; Asterisk writes none.
-    #[arg(long, default_value = "UTC", value_name = "ZONE")]
-    tz: String,
+    #[arg(long, default_value = "UTC", value_name = "ZONE", value_parser = zone)]
+    tz: TimeZone,
     /// The columns of a custom CEL file, separated by commas.
-    #[arg(long)]
-    columns: Option<String>,
+    #[arg(long, value_parser = CelColumns::named)]
+    columns: Option<CelColumns>,
+}
+
+fn zone(name: &str) -> Result<TimeZone, String> {
+    TimeZone::get(name).map_err(|_| "it is no IANA time zone such as Europe/Berlin".to_owned())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -75,14 +79,9 @@ type Item = (u64, Result<Mapped, String>);
 /// # Errors
 /// A sentence, when it cannot go on. Bad records are reported and stop nothing.
 pub(super) async fn run(config: &Config, args: ImportArgs, print: &Printer) -> Result<ExitCode, String> {
-    let zone = TimeZone::get(&args.tz)
-        .map_err(|_| format!("--tz: {:?} is no IANA time zone such as Europe/Berlin", args.tz))?;
-    let columns = args.columns.as_deref().map(CelColumns::named).transpose();
-    let columns = columns.map_err(|error| format!("--columns: {error}"))?;
-    if columns.is_some() && args.format != FileFormat::AsteriskCelCsv {
-        return Err("--columns goes with asterisk-cel-csv only".into());
+    if args.columns.is_some() && args.format != FileFormat::AsteriskCelCsv {
+        return Ok(super::misused("--columns goes with asterisk-cel-csv only"));
     }
-    let columns = columns.unwrap_or_else(CelColumns::usual);
     let files = files(&args)?;
     let bar = progress(&files, print.json);
     let received_at = Clock::system().now();
@@ -95,7 +94,7 @@ pub(super) async fn run(config: &Config, args: ImportArgs, print: &Printer) -> R
     };
     let mut outcome = Ok(());
     for file in &files {
-        outcome = read_file(file, &args, &columns, &zone, received_at, &bar, &mut sink).await;
+        outcome = read_file(file, &args, received_at, &bar, &mut sink).await;
         if outcome.is_err() {
             break;
         }
@@ -139,8 +138,6 @@ fn progress(files: &[PathBuf], json: bool) -> ProgressBar {
 async fn read_file(
     file: &Path,
     args: &ImportArgs,
-    columns: &CelColumns,
-    zone: &TimeZone,
     received_at: Timestamp,
     bar: &ProgressBar,
     sink: &mut Sink,
@@ -149,15 +146,18 @@ async fn read_file(
     let input = bar.wrap_read(opened);
     let items: Box<dyn Iterator<Item = Item> + Send> = match args.format {
         FileFormat::AsteriskCdrCsv => {
-            Box::new(CdrReader::new(input, zone.clone(), received_at).map(|row| match row {
-                Ok(mapped) => (0, Ok(mapped)),
-                Err(error) => (error.line, Err(error.message)),
+            let mut rows = CdrReader::new(input, args.tz.clone(), received_at);
+            Box::new(std::iter::from_fn(move || {
+                let row = rows.next()?;
+                Some((rows.line(), row.map_err(|error| error.message)))
             }))
         }
         FileFormat::AsteriskCelCsv => {
-            Box::new(CelReader::new(input, columns.clone(), zone.clone(), received_at).map(|row| match row {
-                Ok(mapped) => (0, Ok(mapped)),
-                Err(error) => (error.line, Err(error.message)),
+            let columns = args.columns.clone().unwrap_or_else(CelColumns::usual);
+            let mut rows = CelReader::new(input, columns, args.tz.clone(), received_at);
+            Box::new(std::iter::from_fn(move || {
+                let row = rows.next()?;
+                Some((rows.line(), row.map_err(|error| error.message)))
             }))
         }
         FileFormat::FreeswitchJsonCdr => Box::new(std::iter::once((1, read_record(input, received_at)))),
@@ -181,6 +181,8 @@ fn read_record(input: impl Read, received_at: Timestamp) -> Result<Mapped, Strin
 fn lines(input: impl Read, received_at: Timestamp) -> impl Iterator<Item = Item> {
     let mut input = BufReader::new(input);
     let mut number = 0;
+    // Events without a time get consecutive milliseconds, so that they keep their order.
+    let mut next_default = received_at;
     std::iter::from_fn(move || {
         loop {
             number += 1;
@@ -199,7 +201,11 @@ fn lines(input: impl Read, received_at: Timestamp) -> impl Iterator<Item = Item>
                 continue;
             }
             let text = String::from_utf8(line).map_err(|_| "the line is not UTF-8".to_owned());
-            return Some((number, text.and_then(|text| native::read_line(&text, received_at))));
+            let read = text.and_then(|text| native::read_line(&text, next_default));
+            if read.as_ref().is_ok_and(|mapped| mapped.tellings.iter().any(|telling| !telling.at_given)) {
+                next_default = next_default.plus_millis(1);
+            }
+            return Some((number, read));
         }
     })
 }

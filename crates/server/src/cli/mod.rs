@@ -5,6 +5,7 @@ mod import;
 mod print;
 
 use std::{
+    io::IsTerminal,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -24,7 +25,12 @@ use door::Door;
 
 /// The open ledger of calls for phone systems and voice agents.
 #[derive(Parser)]
-#[command(name = "pegcount", version, arg_required_else_help = true)]
+#[command(
+    name = "pegcount",
+    version,
+    arg_required_else_help = true,
+    after_help = "Example: pegcount serve, and then pegcount demo in another terminal"
+)]
 pub struct Cli {
     #[command(flatten)]
     common: Common,
@@ -108,6 +114,7 @@ struct ServeArgs {
 #[derive(Subcommand)]
 enum OrganizationsCommand {
     /// Make an organization.
+    #[command(after_help = "Example: pegcount organizations create --id org-789 --name \"Example Ltd\"")]
     Create {
         /// Its string id.
         #[arg(long)]
@@ -120,12 +127,16 @@ enum OrganizationsCommand {
         name: Option<String>,
     },
     /// List the organizations.
+    #[command(after_help = "Example: pegcount organizations list --json")]
     List,
 }
 
 #[derive(Subcommand)]
 enum KeysCommand {
     /// Make a key. Its secret is shown this once.
+    #[command(
+        after_help = "Example: pegcount keys create --organization org-789 --scopes calls:read,events:write --json"
+    )]
     Create {
         /// Whose it is, by id or number.
         #[arg(long)]
@@ -138,8 +149,10 @@ enum KeysCommand {
         name: Option<String>,
     },
     /// List the keys.
+    #[command(after_help = "Example: pegcount keys list --json")]
     List,
     /// Revoke a key. A running server honours it at once.
+    #[command(after_help = "Example: pegcount keys revoke key_abcdefghijklmnop")]
     Revoke {
         /// The key's id.
         key_id: String,
@@ -191,6 +204,12 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(sentence) => fail(&sentence),
     }
+}
+
+/// What was asked for makes no sense, which clap could not know.
+fn misused(sentence: &str) -> ExitCode {
+    print::to_stderr(&format!("pegcount: {sentence}"));
+    ExitCode::from(2)
 }
 
 fn fail(sentence: &str) -> ExitCode {
@@ -285,7 +304,7 @@ async fn demo(common: &Common, args: DemoArgs) -> Result<ExitCode, String> {
         }
     };
     if !(args.rate > 0.0 && args.rate <= 1000.0) {
-        return Err("--rate must lie above 0 and be at most 1000 calls a second".into());
+        return Ok(misused("--rate must lie above 0 and be at most 1000 calls a second"));
     }
     log_to_stderr("info", false)?;
     print::to_stderr(&format!("Calls go to {url}, {} a second, until you press Ctrl-C.", args.rate));
@@ -322,7 +341,10 @@ fn log_to_stderr(level: &str, json: bool) -> Result<(), String> {
     let done = if json {
         registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init()
     } else {
-        registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).try_init()
+        let colours = std::io::stderr().is_terminal();
+        registry
+            .with(fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(colours))
+            .try_init()
     };
     done.map_err(|error| error.to_string())
 }

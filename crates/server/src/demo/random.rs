@@ -104,5 +104,7 @@ mod tests {
         let mut latencies: Vec<f64> = (0..1001).map(|_| random.log_normal(400.0, 0.4)).collect();
         latencies.sort_by(f64::total_cmp);
         assert!((350.0..450.0).contains(&latencies[500]));
+        let pauses: f64 = (0..1000).map(|_| random.exponential(100.0)).sum();
+        assert!((90_000.0..110_000.0).contains(&pauses));
     }
 }

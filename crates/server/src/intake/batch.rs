@@ -1,7 +1,7 @@
 //! One transaction's worth of events.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -188,13 +188,17 @@ impl<'a> Batch<'a> {
     async fn merge(&mut self, younger: CallHead, older: CallKey) -> Result<(), StoreError> {
         let (younger_key, organization) = (younger.key, younger.organization);
         self.load(younger).await?;
+        // What is new to either goes to its place first: the store then decides over all that share an id.
+        for key in [older, younger_key] {
+            if let Some(touched) = self.touched.get_mut(&key) {
+                self.transaction.append(key, &std::mem::take(&mut touched.new)).await?;
+            }
+        }
         self.transaction.merge(younger_key, older).await?;
         if let Some(gone) = self.touched.remove(&younger_key)
             && let Some(touched) = self.touched.get_mut(&older)
         {
             touched.kept.absorb(gone.kept);
-            let known: HashSet<_> = touched.new.iter().map(|report| report.id.clone()).collect();
-            touched.new.extend(gone.new.into_iter().filter(|report| !known.contains(&report.id)));
         }
         self.standing.push((organization, younger_key, None));
         Ok(())
@@ -204,9 +208,8 @@ impl<'a> Batch<'a> {
     pub(super) async fn finish(mut self) -> Result<Standing, StoreError> {
         let mut done = Vec::with_capacity(self.touched.len());
         for (key, mut touched) in std::mem::take(&mut self.touched) {
-            if let Some(call) = touched.kept.history().map(fold) {
-                self.write(key, &mut touched, &call).await?;
-                self.standing.push((touched.head.organization, key, Some(call.status())));
+            if let Some(status) = self.write(key, &mut touched).await? {
+                self.standing.push((touched.head.organization, key, Some(status)));
             }
             done.push((key, touched.kept));
         }
@@ -217,7 +220,9 @@ impl<'a> Batch<'a> {
         Ok(self.standing)
     }
 
-    async fn write(&mut self, key: CallKey, touched: &mut Touched, call: &Call) -> Result<(), StoreError> {
+    /// Writes one call, and says where it stands; `None` while it has no events.
+    async fn write(&mut self, key: CallKey, touched: &mut Touched) -> Result<Option<Status>, StoreError> {
+        let Some(mut call) = touched.kept.history().map(fold) else { return Ok(None) };
         if call.opt_out {
             let blanked = touched.kept.blank();
             let (new, stored): (Vec<_>, Vec<_>) =
@@ -229,12 +234,15 @@ impl<'a> Batch<'a> {
             if !stored.is_empty() {
                 self.transaction.blank(key, &stored).await?;
             }
+            // Of what is left, as a refold will find it.
+            call = touched.kept.history().map_or(call, fold);
         }
         self.transaction.append(key, &touched.new).await?;
         let organization = touched.head.organization;
-        let bill = self.folder.tariff(self.store, organization).await?.bill(call);
-        let phone_number = self.folder.note_directory(self.transaction.as_mut(), organization, call).await?;
-        self.transaction.save(key, call, &bill, phone_number.as_ref()).await
+        let bill = self.folder.tariff(self.store, organization).await?.bill(&call);
+        let phone_number = self.folder.note_directory(self.transaction.as_mut(), organization, &call).await?;
+        self.transaction.save(key, &call, &bill, phone_number.as_ref()).await?;
+        Ok(Some(call.status()))
     }
 }
 

@@ -13,8 +13,9 @@ use crate::vocabulary::{self, Rejection, Told};
 const MOST_EVENTS: usize = 20_000;
 /// Most bytes that the data of one call's events may have.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
-/// How many events the cache keeps over all calls.
+/// How many events the cache keeps over all calls, and how many bytes of their data.
 const CACHED_EVENTS: usize = 400_000;
+const CACHED_BYTES: usize = 256 * 1024 * 1024;
 
 /// What is remembered of the words of an event, to tell a repetition from another event under its id.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -169,28 +170,35 @@ fn reused(id: &EventId) -> Rejection {
 pub(super) struct Cache {
     calls: LruCache<CallKey, Kept>,
     events: usize,
+    bytes: usize,
 }
 
 impl Cache {
     pub(super) fn new() -> Self {
-        Self { calls: LruCache::unbounded(), events: 0 }
+        Self { calls: LruCache::unbounded(), events: 0, bytes: 0 }
     }
 
     pub(super) fn take(&mut self, key: CallKey) -> Option<Kept> {
         let kept = self.calls.pop(&key)?;
-        self.events -= kept.len();
+        self.discount(&kept);
         Some(kept)
     }
 
     pub(super) fn put(&mut self, key: CallKey, kept: Kept) {
         self.events += kept.len();
+        self.bytes += kept.bytes;
         if let Some(before) = self.calls.put(key, kept) {
-            self.events -= before.len();
+            self.discount(&before);
         }
-        while self.events > CACHED_EVENTS
+        while (self.events > CACHED_EVENTS || self.bytes > CACHED_BYTES)
             && let Some((_, oldest)) = self.calls.pop_lru()
         {
-            self.events -= oldest.len();
+            self.discount(&oldest);
         }
+    }
+
+    fn discount(&mut self, kept: &Kept) {
+        self.events -= kept.len();
+        self.bytes -= kept.bytes;
     }
 }

@@ -7,6 +7,8 @@
 mod batch;
 mod history;
 mod refold;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use pegcount_calls::{CallName, SourceName};

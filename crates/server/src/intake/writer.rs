@@ -199,7 +199,6 @@ impl Writer {
     }
 
     async fn write(&mut self, requests: &[&Vec<Incoming>]) -> Result<Vec<Vec<Vec<Outcome>>>, IntakeError> {
-        #[expect(clippy::disallowed_methods, reason = "a duration for the metrics, not a time of day")]
         let begun = Instant::now();
         match self.commit(requests).await {
             Ok((outcomes, standing)) => {

@@ -3,10 +3,9 @@
 use pegcount_calls::{Cause, EventId, LegId, Party, Timestamp};
 use serde_json::{Map, Value};
 
-use super::source_name;
 use crate::{
     intake::CallReference,
-    vocabulary::{Telling, event_id_of},
+    vocabulary::{Telling, event_id_of, source_name},
 };
 
 /// One record of a source: the call that it speaks of, and what it tells of it.

@@ -11,10 +11,3 @@ pub mod native;
 mod replay;
 
 pub use mapped::Mapped;
-
-use pegcount_calls::SourceName;
-
-/// The name of a source, which the program itself chooses and therefore fits the alphabet.
-pub(crate) fn source_name(name: &'static str) -> SourceName {
-    SourceName::new(name).unwrap_or_else(|_| source_name("unnamed"))
-}

@@ -1,8 +1,7 @@
 //! The fields of `event_data`, as JSON has them (contract, events.md). Unknown fields are kept elsewhere and ignored
 //! here; `null` says nothing.
 
-use std::collections::BTreeMap;
-
+use indexmap::IndexMap;
 use pegcount_calls::{CallType, Cause, Direction, Party, QualityLeg, Role, Stage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -73,9 +72,9 @@ pub(super) struct SetupData<'a> {
     pub(super) endpoint_id: Option<String>,
     pub(super) phone_number_id: Option<String>,
     #[serde(borrow)]
-    pub(super) metadata: Option<BTreeMap<String, &'a RawValue>>,
+    pub(super) metadata: Option<IndexMap<String, &'a RawValue>>,
     #[serde(borrow)]
-    pub(super) context: Option<BTreeMap<String, &'a RawValue>>,
+    pub(super) context: Option<&'a RawValue>,
     pub(super) task_id: Option<i64>,
     pub(super) telephony: Option<TelephonyData>,
     pub(super) opt_out_sensitive_data_storage: Option<bool>,
@@ -241,12 +240,12 @@ pub(super) struct AnalysisData<'a> {
     pub(super) user_sentiment: Option<String>,
     pub(super) in_voicemail: Option<bool>,
     #[serde(borrow)]
-    pub(super) custom: Option<BTreeMap<String, &'a RawValue>>,
+    pub(super) custom: Option<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct MetadataData<'a> {
     #[serde(borrow)]
-    pub(super) metadata: Option<BTreeMap<String, &'a RawValue>>,
+    pub(super) metadata: Option<IndexMap<String, &'a RawValue>>,
 }

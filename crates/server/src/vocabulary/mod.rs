@@ -128,6 +128,11 @@ fn unnamed_call() -> CallName {
     CallName::new("call_unnamed").unwrap_or_else(|_| call_name("call"))
 }
 
+/// The name of a source, which the program itself chooses and which therefore fits the alphabet.
+pub fn source_name(name: &'static str) -> SourceName {
+    SourceName::new(name).unwrap_or_else(|_| source_name("unnamed"))
+}
+
 /// An event's id made of its content: the same words give the same id.
 pub fn event_id_of(content: &str) -> EventId {
     let text = format!("evt_{}", digest_text(content.as_bytes()));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
 use pegcount_calls::{
     Amount, Analysis, AudioConfig, CallLeg, CostItem, Decimal, Document, EndpointName, Event, Fact,
     LatencySample, LegId, Media, MetadataPatch, PhoneNumberName, Price, Quality, QualityLeg, QualityReport,
@@ -156,11 +157,15 @@ fn document(value: &RawValue) -> Document {
     Document::from_json_text(super::json::compact(value.get()))
 }
 
-fn object(fields: &BTreeMap<String, &RawValue>) -> Option<Document> {
-    serde_json::to_string(fields).ok().map(|text| Document::from_json_text(super::json::compact(&text)))
+fn object(field: &str, value: Option<&RawValue>) -> Read<Option<Document>> {
+    match value {
+        Some(value) if value.get().starts_with('{') => Ok(Some(document(value))),
+        Some(_) => Err(Rejection::invalid(format!("event_data.{field} must be an object"))),
+        None => Ok(None),
+    }
 }
 
-fn read_metadata(fields: Option<BTreeMap<String, &RawValue>>) -> Read<MetadataPatch> {
+fn read_metadata(fields: Option<IndexMap<String, &RawValue>>) -> Read<MetadataPatch> {
     let fields = fields.unwrap_or_default();
     if fields.len() > 256 {
         return Err(Rejection::invalid("event_data.metadata has more than 256 keys"));
@@ -209,7 +214,7 @@ fn read_setup(data: &str) -> Read<Setup> {
         endpoint: endpoint.transpose()?,
         phone_number: phone_number.transpose()?,
         metadata: read_metadata(said.metadata)?,
-        context: said.context.as_ref().and_then(object),
+        context: object("context", said.context)?,
         task: said.task_id,
         call_sid: short("telephony.call_sid", telephony.call_sid)?,
         conference_sid: short("telephony.conference_sid", telephony.conference_sid)?,
@@ -385,6 +390,6 @@ fn read_analysis(data: &str) -> Read<Analysis> {
         summary: said.call_summary,
         sentiment: short("user_sentiment", said.user_sentiment)?,
         in_voicemail: said.in_voicemail,
-        custom: said.custom.as_ref().and_then(object),
+        custom: object("custom", said.custom)?,
     })
 }

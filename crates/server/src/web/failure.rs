@@ -38,13 +38,14 @@ pub struct Failure {
     /// The status.
     pub status: StatusCode,
     /// The body.
-    pub body: FailureBody,
+    pub body: Box<FailureBody>,
 }
 
 impl Failure {
     /// A failure without details.
     pub fn new(status: StatusCode, code: &'static str, error: impl Into<String>) -> Self {
-        Self { status, body: FailureBody { error: error.into(), code, retry_after: None, details: None } }
+        let body = FailureBody { error: error.into(), code, retry_after: None, details: None };
+        Self { status, body: Box::new(body) }
     }
 
     /// The same with details.

@@ -42,7 +42,10 @@ impl Home {
         std::fs::write(&config, &self.config).expect("the configuration is written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_pegcount"));
         command.args(arguments).arg("--config").arg(config).arg("--data").arg(self.data());
-        command.current_dir(self.folder.path()).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command
     }
 
@@ -56,7 +59,8 @@ impl Home {
         let output = self.run(&[arguments, &["--json"]].concat());
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{arguments:?}: {errors}");
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {errors}"))
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {errors}"))
     }
 
     /// Starts a server and waits until everything answers.
@@ -219,4 +223,29 @@ pub async fn send(request: reqwest::RequestBuilder) -> Answer {
 /// The folder of the recorded data.
 pub fn fixtures() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures"))
+}
+
+/// One client for the many requests of a test: it keeps its connections.
+pub struct Client {
+    client: reqwest::Client,
+    base: String,
+}
+
+impl Server<'_> {
+    /// A client of its own.
+    pub fn client(&self) -> Client {
+        // Installed by whichever test is first; the others find it there.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let builder = reqwest::Client::builder().no_proxy().timeout(PATIENCE);
+        let client = builder.redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+        Client { client, base: format!("http://{}", self.http) }
+    }
+}
+
+impl Client {
+    /// A request without a key.
+    pub fn to(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        self.client.request(method, format!("{}{path}", self.base))
+    }
 }

@@ -96,7 +96,8 @@ pub(super) async fn explain_call(
     Path(id): Path<String>,
 ) -> Result<Json<ExplainBody>, Failure> {
     let (filed, explanations, reports) = caller.access.explain(&id).await?;
-    let detail = serde_json::to_value(CallDetail::of(&caller.access, &filed)).unwrap_or_default();
+    let detail =
+        serde_json::to_value(CallDetail::of(&filed, caller.access.recording_url(&filed))).unwrap_or_default();
     let fields = explanations.iter().map(|explanation| field_body(explanation, &filed, &detail, &reports));
     Ok(Json(ExplainBody {
         id: filed.head.name.to_string(),

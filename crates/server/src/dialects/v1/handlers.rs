@@ -51,7 +51,11 @@ pub(super) async fn list_calls(caller: Caller, RawQuery(query): RawQuery) -> Res
     let query = call_query(&params(query.as_deref()))?;
     let page = caller.access.calls(&query).await?;
     Ok(Json(CallList {
-        calls: page.calls.iter().map(|filed| CallRow::of(&caller.access, filed)).collect(),
+        calls: page
+            .calls
+            .iter()
+            .map(|filed| CallRow::of(filed, caller.access.recording_url(filed)))
+            .collect(),
         total: page.total,
         limit: query.paging.limit,
         offset: query.paging.offset,
@@ -89,7 +93,7 @@ pub(super) async fn call_stats(
 )]
 pub(super) async fn get_call(caller: Caller, Path(id): Path<String>) -> Result<Json<CallDetail>, Failure> {
     let filed = caller.access.call(&id).await?;
-    Ok(Json(CallDetail::of(&caller.access, &filed)))
+    Ok(Json(CallDetail::of(&filed, caller.access.recording_url(&filed))))
 }
 
 /// Retrieve the event timeline for a specific call.

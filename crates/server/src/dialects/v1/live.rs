@@ -59,6 +59,10 @@ pub(super) async fn live_calls(caller: Caller, RawQuery(query): RawQuery) -> Res
             ringing: count(Status::Ringing),
             in_progress: count(Status::InProgress),
         },
-        calls: page.calls.iter().map(|filed| CallRow::of(&caller.access, filed)).collect(),
+        calls: page
+            .calls
+            .iter()
+            .map(|filed| CallRow::of(filed, caller.access.recording_url(filed)))
+            .collect(),
     }))
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::{access::Access, vocabulary::time::format_rfc3339, web::number::Measure};
+use crate::{vocabulary::time::format_rfc3339, web::number::Measure};
 
 /// Where a call stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -146,7 +146,7 @@ pub struct CallRow {
 
 impl CallRow {
     /// A call in these words.
-    pub(super) fn of(access: &Access, filed: &Filed) -> Self {
+    pub(super) fn of(filed: &Filed, recording_url: Option<String>) -> Self {
         let call = &filed.call;
         Self {
             id: filed.head.name.to_string(),
@@ -158,7 +158,7 @@ impl CallRow {
             cost_cents: filed.bill.total.map(Amount::cents),
             endpoint_id: call.endpoint.as_ref().map(ToString::to_string),
             phone_number_id: filed.phone_number_id.as_ref().map(ToString::to_string),
-            recording_url: access.recording_url(filed),
+            recording_url,
             transcript: transcript(call),
             created_at: format_rfc3339(call.created_at),
             answered_at: call.answered_at().map(format_rfc3339),
@@ -256,8 +256,8 @@ pub struct QualityMetrics {
 
 impl CallDetail {
     /// A call in these words.
-    pub(super) fn of(access: &Access, filed: &Filed) -> Self {
-        let row = CallRow::of(access, filed);
+    pub(super) fn of(filed: &Filed, recording_url: Option<String>) -> Self {
+        let row = CallRow::of(filed, recording_url);
         let call = &filed.call;
         Self {
             endpoint: row.endpoint_id.map(|id| {

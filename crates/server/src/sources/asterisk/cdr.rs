@@ -63,6 +63,11 @@ impl<R: Read> CdrReader<R> {
         Self { rows: Rows::new(input), zone, teller, header: None, at_first: true }
     }
 
+    /// The line that was read last, counted from 1.
+    pub fn line(&self) -> u64 {
+        self.rows.line()
+    }
+
     fn read(&self, row: &Row) -> Result<Mapped, RowError> {
         let columns = Columns { row, header: self.header.as_deref() };
         let count = row.fields.len();

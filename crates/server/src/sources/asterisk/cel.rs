@@ -119,6 +119,11 @@ impl<R: Read> CelReader<R> {
         Self { rows, columns, at_first: true, zone, teller, open: OpenCalls::default(), ended: false }
     }
 
+    /// The line that was read last, counted from 1.
+    pub fn line(&self) -> u64 {
+        self.rows.line()
+    }
+
     fn read(&mut self, row: &Row) -> Result<Option<Mapped>, RowError> {
         let count = row.fields.len();
         if !self.columns.fits(count) {

@@ -48,6 +48,11 @@ impl<R: Read> Rows<R> {
         Self { input: BufReader::new(input), splitter: Splitter::new(), line: 0, ended: false }
     }
 
+    /// The line that was read last, counted from 1.
+    pub(super) fn line(&self) -> u64 {
+        self.line
+    }
+
     /// The next line without its end; `None` at the end of the file.
     fn next_line(&mut self) -> Option<Result<Vec<u8>, RowError>> {
         let mut line = Vec::new();

@@ -8,8 +8,7 @@ use crate::{
     access::Refusal,
     auth::Scope,
     intake::{Incoming, Outcome},
-    sources::source_name,
-    vocabulary::{self, Rejection},
+    vocabulary::{self, Rejection, source_name},
     web::{
         body,
         caller::Reporter,

@@ -21,8 +21,7 @@ use crate::{
     access::{Access, Refusal},
     auth::Scope,
     intake::{CallReference, Incoming, Outcome},
-    sources::source_name,
-    vocabulary::{Rejection, Told},
+    vocabulary::{Rejection, Told, source_name},
     web::{body, caller::Caller, failure::Failure},
 };
 

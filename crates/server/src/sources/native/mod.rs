@@ -12,11 +12,11 @@ use pegcount_calls::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Mapped, source_name};
+use super::Mapped;
 use crate::{
     access::Ledger,
     intake::CallReference,
-    vocabulary::{Telling, Told},
+    vocabulary::{Telling, Told, source_name},
 };
 
 /// What can be set.

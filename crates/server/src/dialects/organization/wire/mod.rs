@@ -5,8 +5,7 @@ mod cost;
 mod performance;
 mod words;
 
-use std::collections::BTreeMap;
-
+use indexmap::IndexMap;
 use pegcount_calls::{Call, EndpointName, Stage, Summary, Timestamp};
 use pegcount_store::{Filed, Page, Report};
 use serde::{Serialize, Serializer};
@@ -209,7 +208,7 @@ struct CallBody<'a> {
     public_log_url: Option<String>,
     opt_out_sensitive_data_storage: bool,
     #[schema(value_type = Object)]
-    metadata: BTreeMap<&'a str, Verbatim<'a>>,
+    metadata: IndexMap<&'a str, Verbatim<'a>>,
     events: Vec<CallEvent<'a>>,
     transcript: String,
     transcript_object: Vec<Utterance<'a>>,

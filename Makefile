@@ -1,0 +1,53 @@
+# Two commands do everything: `make run` and `make test`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+TOOLS := $(CURDIR)/target/tools
+DENY_VERSION := 0.20.2
+
+.PHONY: help run test check fmt lint deny unit reference clients tools
+
+help: ## Say what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: tools ## Build and start; prints the URL and a key
+	$(CARGO) build --release --bin pegcount
+	exec target/release/pegcount serve
+
+test: tools fmt lint unit clients deny ## Everything that CI runs, in its order
+
+check: ## The quick part of test, for every save
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) test --workspace --lib
+
+fmt:
+	$(CARGO) fmt --all --check
+
+lint:
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --quiet
+
+unit:
+	$(CARGO) test --workspace
+
+reference: ## Write docs/api.md anew from the code
+	PEGCOUNT_WRITE_REFERENCE=1 $(CARGO) test -p pegcount --test e2e reference
+
+clients: ## The documents' own client programs against the program
+	$(CARGO) build --bin pegcount
+	tests/clients/run
+
+deny: $(TOOLS)/bin/cargo-deny
+	PATH="$(TOOLS)/bin:$$PATH" $(CARGO) deny --offline --log-level error check bans licenses sources
+
+# Built without optimization: it runs once for a second, and is built on every new machine.
+$(TOOLS)/bin/cargo-deny:
+	$(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --debug --root $(TOOLS) --target-dir $(TOOLS)/build --quiet
+	rm -rf $(TOOLS)/build
+
+tools: ## Install what is missing, or say what is
+	@scripts/tools
