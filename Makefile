@@ -13,7 +13,8 @@ DENY_VERSION := 0.20.2
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-run: tools ## Build and start; prints the URL and a key
+run: ## Build and start; prints the URL and a key
+	@scripts/tools build
 	$(CARGO) build --release --bin pegcount
 	exec target/release/pegcount serve
 
@@ -42,7 +43,7 @@ clients: ## The documents' own client programs against the program
 	tests/clients/run
 
 deny: $(TOOLS)/bin/cargo-deny
-	PATH="$(TOOLS)/bin:$$PATH" $(CARGO) deny --offline --log-level error check bans licenses sources
+	PATH="$(TOOLS)/bin:$$PATH" $(CARGO) deny --log-level error check bans licenses sources
 
 # Built without optimization: it runs once for a second, and is built on every new machine.
 $(TOOLS)/bin/cargo-deny:

@@ -315,6 +315,16 @@ impl Fact {
         )
     }
 
+    /// What is left of it once its words are gone: that it happened, and so that the call lived then.
+    #[must_use]
+    pub fn blanked(&self) -> Self {
+        match self {
+            Self::DtmfReceived => Self::DtmfReceived,
+            spoken if spoken.shows_life() => Self::Seen,
+            _ => Self::Other,
+        }
+    }
+
     /// The opening facts, of an opening or of a terminal event.
     pub fn setup(&self) -> Option<&Setup> {
         match self {

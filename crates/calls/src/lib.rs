@@ -1,7 +1,7 @@
 //! What a call is.
 //!
-//! Sources report [`Event`]s. A [`History`] is the set of the events of one call; [`fold`] makes the [`Call`] of it:
-//! a pure, total function of that set, blind to the order and the number of times the events arrived. [`explain`]
+//! Sources report [`Event`]s. A [`History`] is the set of the events of one call; [`fold()`] makes the [`Call`] of it:
+//! a pure, total function of that set, blind to the order and the number of times the events arrived. [`explain()`]
 //! tells for each field which event set it and which rivals lost. Everything else here is read off a `Call`:
 //! its [`Status`], its [`Disconnection`], its [`Bill`] under a [`Tariff`], the [`Stats`] of many.
 //!

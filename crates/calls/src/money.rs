@@ -28,7 +28,7 @@ impl Amount {
     pub const ZERO: Self = Self(0);
     /// How many of these units make one major unit of the currency.
     pub const PER_MAJOR_UNIT: i64 = 1_000_000_000;
-    /// The largest amount one item may have, either way: so small that no sum of a bounded number of items overflows.
+    /// The largest amount one item may have, either way. A sum stops at nine billion, which no call costs.
     const LARGEST_MAJOR: i64 = 1_000_000;
 
     /// So many units of 10^-9.

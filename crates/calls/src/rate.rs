@@ -111,15 +111,18 @@ impl Increments {
 impl Tariff {
     /// The bill of a call: what its source charged, else what the tariff says.
     ///
-    /// A source that prices its own items knows its costs, so then no rate is applied to the minutes.
+    /// A source that prices its own items knows its costs, so then no rate is applied to the minutes. One that only
+    /// corrects, with negative amounts, corrects what the tariff says.
     pub fn bill(&self, call: &Call) -> Bill {
         let rate = self.rate_of(call);
         let increments = rate.map(|rate| rate.increments).unwrap_or_default();
         let billed_seconds = call.talk_time().map(|talk| increments.billed_seconds(talk));
         let mut items: Vec<BillItem> =
             call.content.costs.iter().filter_map(|item| self.bill_reported(item)).collect();
-        let source_prices =
-            call.content.costs.iter().any(|item| !matches!(item.price, Price::Counted { .. }));
+        let source_prices = call.content.costs.iter().any(|item| {
+            let priced = !matches!(item.price, Price::Counted { .. });
+            priced && self.bill_reported(item).is_none_or(|item| item.cost >= Amount::ZERO)
+        });
         if !source_prices && let (Some(rate), Some(seconds)) = (rate, billed_seconds) {
             items.extend(rate.items(call.direction, seconds));
         }

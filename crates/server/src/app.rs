@@ -10,7 +10,7 @@ use std::{
 };
 
 use pegcount_calls::{OrganizationName, SourceName};
-use pegcount_store::{Organization, OrganizationNumber, Store};
+use pegcount_store::{AccessKey, OrganizationNumber, Store};
 
 use crate::{
     access::{Ledger, LedgerParts},
@@ -65,15 +65,15 @@ impl App {
     /// A sentence that says what is wrong and what to do.
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, String> {
         let lock = lock(&config.data)?;
+        if config.store.is_empty() {
+            make_private(&config.store_path())?;
+        }
         let store: Arc<dyn Store> =
             Arc::from(pegcount_store::open(&config.store_url()).map_err(|error| chain(&error))?);
         let organizations = store.organizations().await.map_err(|error| chain(&error))?;
         let keys = store.keys().await.map_err(|error| chain(&error))?;
-        // Made in two steps: a start that was cut off between them is taken up again.
-        let first_start = organizations.is_empty()
-            || (keys.is_empty() && organizations.iter().all(|one| one.id.as_str() == FIRST_ORGANIZATION));
-        let first_key = match first_start {
-            true => Some(first_key(store.as_ref(), &organizations, config, &clock).await?),
+        let first_key = match organizations.is_empty() {
+            true => Some(first_key(store.as_ref(), &keys, config, &clock).await?),
             false => None,
         };
         let live = Arc::new(Live::of(store.open_calls().await.map_err(|error| chain(&error))?));
@@ -166,25 +166,32 @@ fn private() -> fs::OpenOptions {
     options
 }
 
+/// Makes the first organization and its key. The organization comes last: once it is there nothing of this is ever done
+/// again, even if every key is revoked; a start that was cut off before is taken up by the next.
 async fn first_key(
     store: &dyn Store,
-    organizations: &[Organization],
+    left_over: &[AccessKey],
     config: &Config,
     clock: &Clock,
 ) -> Result<String, String> {
-    if organizations.is_empty() {
-        let id = OrganizationName::new(FIRST_ORGANIZATION).map_err(|error| error.to_string())?;
-        store
-            .create_organization(&id, Some(OrganizationNumber(1)), None)
-            .await
-            .map_err(|error| chain(&error))?;
+    for key in left_over {
+        store.revoke_key(&key.id).await.map_err(|error| chain(&error))?;
     }
-    let key = NewKey::generate(OrganizationNumber(1), Scopes::all(), Some("first key".into()), clock.now())
+    let number = OrganizationNumber(1);
+    let key = NewKey::generate(number, Scopes::all(), Some("first key".into()), clock.now())
         .map_err(|error| format!("no key can be made: {error}"))?;
     let path = config.data.join(FIRST_KEY_FILE);
     write_private(&path, key.whole().as_bytes())?;
     store.create_key(&key.stored).await.map_err(|error| chain(&error))?;
+    let id = OrganizationName::new(FIRST_ORGANIZATION).map_err(|error| error.to_string())?;
+    store.create_organization(&id, Some(number), None).await.map_err(|error| chain(&error))?;
     Ok(key.whole())
+}
+
+/// Makes the file of the store, so that nobody else may read it even in a folder that others may enter.
+fn make_private(path: &Path) -> Result<(), String> {
+    let made = private().create(true).truncate(false).write(true).open(path);
+    made.map(drop).map_err(|error| format!("{} cannot be written: {error}", path.display()))
 }
 
 fn write_private(path: &Path, content: &[u8]) -> Result<(), String> {

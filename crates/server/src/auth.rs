@@ -29,7 +29,7 @@ pub enum Scope {
     RecordingsRead,
     /// Change the organization's settings and keys.
     Admin,
-    /// Act for every organization.
+    /// Act for every organization, and do everything there.
     Server,
 }
 
@@ -91,11 +91,6 @@ impl Scopes {
     /// Whether it holds this one.
     pub fn has(self, scope: Scope) -> bool {
         self.0 & scope.bit() != 0
-    }
-
-    /// Whether it holds every scope that `other` holds.
-    pub fn covers(self, other: Self) -> bool {
-        other.0 & !self.0 == 0
     }
 
     /// The names of those it holds.

@@ -238,10 +238,15 @@ impl Config {
         !self.tls.cert.as_os_str().is_empty()
     }
 
+    /// The file of the store, unless [`Config::store`] names another place.
+    pub fn store_path(&self) -> PathBuf {
+        self.data.join("pegcount.db")
+    }
+
     /// The URL of the store.
     pub fn store_url(&self) -> String {
         if self.store.is_empty() {
-            format!("sqlite:{}", self.data.join("pegcount.db").display())
+            format!("sqlite:{}", self.store_path().display())
         } else {
             self.store.clone()
         }
@@ -309,7 +314,15 @@ impl TariffConfig {
 fn explain(error: &figment::Error) -> String {
     let error = error.clone();
     let key = error.path.join(".");
-    let source = error.metadata.as_ref().map(|metadata| metadata.name.to_string()).unwrap_or_default();
+    let source = error.metadata.as_ref().map(|metadata| match &metadata.source {
+        Some(figment::Source::File(file)) => file.display().to_string(),
+        _ => metadata.name.to_string(),
+    });
+    let source = source.map(|source| format!(" ({source})")).unwrap_or_default();
     let place = if key.is_empty() { String::new() } else { format!("{key}: ") };
-    format!("{place}{} ({source})", error.kind)
+    // The parser draws a picture of the line under its sentence.
+    let text = error.kind.to_string();
+    let drawn = |line: &&str| line.contains(" |") || line.trim().is_empty();
+    let sentence: Vec<&str> = text.lines().filter(|line| !drawn(line)).map(str::trim).collect();
+    format!("{place}{}{source}", sentence.join(": "))
 }

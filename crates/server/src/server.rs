@@ -9,7 +9,7 @@ use std::{
 
 use axum::Router;
 use axum_server::{Handle, tls_rustls::RustlsConfig};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -71,11 +71,16 @@ fn main_router(app: &App, config: &Config, feed: &Arc<dialects::tenant::Feed>) -
     api.merge(status_api);
     let router = router
         .merge(status_router)
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", api))
-        .fallback(|| async { Failure::no_route() })
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", api).config(offline()))
+        .fallback(dialects::no_route)
         .method_not_allowed_fallback(|| async { Failure::wrong_method() })
         .with_state(Arc::clone(&app.ledger));
     layers::around(router, Arc::clone(&app.metrics))
+}
+
+/// The reference asks nobody: its own setting would send the URL of the document to a validator on the internet.
+fn offline() -> utoipa_swagger_ui::Config<'static> {
+    utoipa_swagger_ui::Config::default().validator_url("none")
 }
 
 /// Serves until a signal says stop.
@@ -89,6 +94,12 @@ pub async fn serve(
     reload: impl Fn() -> Result<Config, String>,
     announce: impl FnOnce(&Ready, &App),
 ) -> Result<(), String> {
+    // Heard from before anybody can know that this runs.
+    let signals = Signals::listen()?;
+    if let Some(path) = ready_file {
+        // One of an earlier run would say that this one is ready.
+        let _ = std::fs::remove_file(path);
+    }
     let http = bind("listen", config.listen)?;
     let live = bind("live_listen", config.live_listen)?;
     let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
@@ -111,7 +122,7 @@ pub async fn serve(
         write_ready_file(path, &ready)?;
     }
     announce(&ready, &app);
-    let ended = wait(&app, &mut servers, reload).await;
+    let ended = wait(&app, &mut servers, signals, reload).await;
     tracing::info!("stopping: no new connections; requests may go on for {} s", GRACE.as_secs());
     stop.cancel();
     handle.graceful_shutdown(Some(GRACE));
@@ -123,21 +134,36 @@ pub async fn serve(
     ended
 }
 
+/// What an operator says by signals.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, String> {
+        let listen_for = |kind| signal(kind).map_err(|error| format!("signals cannot be heard: {error}"));
+        Ok(Self {
+            terminate: listen_for(SignalKind::terminate())?,
+            interrupt: listen_for(SignalKind::interrupt())?,
+            hang_up: listen_for(SignalKind::hangup())?,
+        })
+    }
+}
+
 /// Waits for the order to stop; reads the configuration anew when told.
 async fn wait(
     app: &App,
     servers: &mut tokio::task::JoinSet<std::io::Result<()>>,
+    mut signals: Signals,
     reload: impl Fn() -> Result<Config, String>,
 ) -> Result<(), String> {
-    let listen_for = |kind| signal(kind).map_err(|error| format!("signals cannot be heard: {error}"));
-    let mut terminate = listen_for(SignalKind::terminate())?;
-    let mut interrupt = listen_for(SignalKind::interrupt())?;
-    let mut hang_up = listen_for(SignalKind::hangup())?;
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hang_up.recv() => match reload().and_then(|config| config.tariffs()) {
+            _ = signals.terminate.recv() => return Ok(()),
+            _ = signals.interrupt.recv() => return Ok(()),
+            _ = signals.hang_up.recv() => match reload().and_then(|config| config.tariffs()) {
                 Ok(tariffs) => {
                     app.tariffs.replace(tariffs);
                     tracing::info!("the configuration was read again: rates hold from now on, the rest at the next start");

@@ -65,7 +65,7 @@ pub fn routes<S: Clone + Send + Sync + 'static>(status: Arc<Status>) -> OpenApiR
 }
 
 /// Tell that the program is alive.
-#[utoipa::path(get, path = "/healthz", tag = "status", responses((status = 200, description = "It is alive")))]
+#[utoipa::path(get, path = "/healthz", tag = "status", security(()), responses((status = 200, description = "It is alive")))]
 async fn healthz() -> &'static str {
     "ok\n"
 }
@@ -93,7 +93,7 @@ pub struct Part {
 
 /// Tell whether the program can do its work, and what does not work.
 #[utoipa::path(
-    get, path = "/readyz", tag = "status",
+    get, path = "/readyz", tag = "status", security(()),
     responses((status = 200, body = Readiness), (status = 503, body = Readiness))
 )]
 async fn readyz(Extension(status): Extension<Arc<Status>>) -> Response {
@@ -109,7 +109,7 @@ async fn readyz(Extension(status): Extension<Arc<Status>>) -> Response {
 }
 
 /// Show what is counted, in the Prometheus text format.
-#[utoipa::path(get, path = "/metrics", tag = "status", responses((status = 200, content_type = "text/plain")))]
+#[utoipa::path(get, path = "/metrics", tag = "status", security(()), responses((status = 200, content_type = "text/plain")))]
 async fn metrics(Extension(status): Extension<Arc<Status>>) -> Response {
     status.metrics.live_calls.set(status.live.total() as u64);
     status.metrics.watchers.set((status.watchers)() as u64);

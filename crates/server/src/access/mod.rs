@@ -150,6 +150,7 @@ impl Access {
     /// [`Refusal::Forbidden`].
     pub fn need(&self, scope: Scope) -> Answer<()> {
         let allowed = match &self.principal {
+            // Whoever acts for every organization may do everything in each.
             Some(principal) => principal.scopes.has(scope) || principal.scopes.has(Scope::Server),
             None => scope == Scope::CallsRead,
         };
@@ -297,7 +298,8 @@ impl Access {
         match order.unwrap_or_else(|_| Err(ControlError::Unreachable("the order failed".into()))) {
             Ok(Reply::Taken) => Ok(()),
             Ok(Reply::Gone) => {
-                self.end_by_reconciliation(&filed).await?;
+                let last = reports.iter().flatten().map(|report| report.at).max();
+                self.end_by_reconciliation(&filed, last).await?;
                 Err(Refusal::NotLive)
             }
             Err(ControlError::NotControllable) => Err(Refusal::NotControllable),
@@ -305,12 +307,14 @@ impl Access {
         }
     }
 
-    /// The source says that the call is gone, though no event told its end: so it ended, at the latest now.
-    async fn end_by_reconciliation(&self, filed: &Filed) -> Answer<()> {
+    /// The source says that the call is gone, though no event told its end: so it ended, at the latest now. A source's
+    /// clock may run ahead of ours, and an end before the `last` event would prove the call alive.
+    async fn end_by_reconciliation(&self, filed: &Filed, last: Option<Timestamp>) -> Answer<()> {
         let now = self.now();
+        let at = last.map_or(now, |last| last.max(now));
         let telling = Telling {
             id: vocabulary::event_id_of(&format!("gone {} {}", filed.head.uuid, now.millis())),
-            at: now,
+            at,
             at_given: true,
             received_at: now,
             source: reconciliation(),

@@ -31,14 +31,17 @@ impl Door {
             if let Some(line) = Line::call(&config.data).await? {
                 return Ok(Self::Running(line));
             }
-            if !app::is_in_use(&config.data) || tokio::time::Instant::now() > deadline {
-                break;
+            match App::start(config, Clock::system()).await {
+                Ok(app) => {
+                    let operator = app.operator();
+                    return Ok(Self::Stopped(Box::new((app, operator))));
+                }
+                Err(error) if !app::is_in_use(&config.data) || tokio::time::Instant::now() > deadline => {
+                    return Err(error);
+                }
+                Err(_) => tokio::time::sleep(LOOKS_EVERY).await,
             }
-            tokio::time::sleep(LOOKS_EVERY).await;
         }
-        let app = App::start(config, Clock::system()).await?;
-        let operator = app.operator();
-        Ok(Self::Stopped(Box::new((app, operator))))
     }
 
     pub(super) fn is_running(&self) -> bool {

@@ -242,8 +242,8 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Refold(args) => {
             let check = args.check;
             let order = Order::Refold { check, organization: args.organization, call: args.call };
-            let differing = print.refolded(&order_once(&common, order).await?, check);
-            Ok(if check && differing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+            let all_well = print.refolded(&order_once(&common, order).await?, check);
+            Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Doctor => doctor(&common, &print).await,
         Command::Demo(args) => demo(&common, args).await,
@@ -293,6 +293,9 @@ async fn doctor(common: &Common, print: &print::Printer) -> Result<ExitCode, Str
 }
 
 async fn demo(common: &Common, args: DemoArgs) -> Result<ExitCode, String> {
+    if !(args.rate > 0.0 && args.rate <= 1000.0) {
+        return Ok(misused("--rate must lie above 0 and be at most 1000 calls a second"));
+    }
     let config = common.config()?;
     let url = args.url.unwrap_or_else(|| format!("http://{}", config.listen));
     let key = match args.key {
@@ -303,9 +306,6 @@ async fn demo(common: &Common, args: DemoArgs) -> Result<ExitCode, String> {
             )?
         }
     };
-    if !(args.rate > 0.0 && args.rate <= 1000.0) {
-        return Ok(misused("--rate must lie above 0 and be at most 1000 calls a second"));
-    }
     log_to_stderr("info", false)?;
     print::to_stderr(&format!("Calls go to {url}, {} a second, until you press Ctrl-C.", args.rate));
     let options =

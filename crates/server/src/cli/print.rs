@@ -90,7 +90,7 @@ impl Printer {
         }
     }
 
-    /// Returns whether any call differs from its events or cannot be read.
+    /// Returns whether every call could be read, and equals its events now.
     pub(super) fn refolded(self, value: &Value, check: bool) -> bool {
         let (differing, unreadable) = (items(value, "differing"), items(value, "unreadable"));
         if !self.print_json(value) {
@@ -104,7 +104,7 @@ impl Printer {
             let done = if check { "differ" } else { "repaired" };
             to_stderr(&format!("{} calls folded, {} {done}", count(value, "examined"), differing.len()));
         }
-        !differing.is_empty() || !unreadable.is_empty()
+        unreadable.is_empty() && (!check || differing.is_empty())
     }
 
     /// Returns whether anything is damaged.

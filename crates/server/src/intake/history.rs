@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use lru::LruCache;
-use pegcount_calls::{Event, EventId, Fact, History};
+use pegcount_calls::{Event, EventId, History};
 use pegcount_store::{CallKey, Report};
 use sha2::{Digest, Sha256};
 
 use crate::vocabulary::{self, Rejection, Told};
 
 /// Most events that one call may have.
-const MOST_EVENTS: usize = 20_000;
+pub(super) const MOST_EVENTS: usize = 20_000;
 /// Most bytes that the data of one call's events may have.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// How many events the cache keeps over all calls, and how many bytes of their data.
@@ -21,8 +21,9 @@ const CACHED_BYTES: usize = 256 * 1024 * 1024;
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Words {
     digest: [u8; 16],
-    /// `None` when it was not said but taken from the clock: then a repetition has another.
-    at: Option<i64>,
+    at: i64,
+    /// Whether the time was said, or taken from the clock: then a repetition has another.
+    at_given: bool,
     blanked: bool,
 }
 
@@ -35,12 +36,14 @@ impl Words {
             .finalize();
         let mut short = [0; 16];
         short.copy_from_slice(&digest[..16]);
-        Self { digest: short, at: report.at_given.then(|| report.at.millis()), blanked: report.blanked }
+        Self { digest: short, at: report.at.millis(), at_given: report.at_given, blanked: report.blanked }
     }
 
-    /// Whether these are the same words. What was blanked cannot be compared any more and is believed.
+    /// Whether these are the same words. What was blanked cannot be compared any more and is believed. A time that was
+    /// taken from the clock may be said the next time: so it is when events are read back and sent again.
     fn same_as(&self, other: &Self) -> bool {
-        self.blanked || (self.digest == other.digest && self.at == other.at)
+        let same_time = if other.at_given { self.at == other.at } else { !self.at_given };
+        self.blanked || (self.digest == other.digest && same_time)
     }
 }
 
@@ -144,9 +147,7 @@ impl Kept {
                 // The leg went with the data.
                 event.leg = None;
                 blanked.push(event.id.clone());
-                if event.fact != Fact::DtmfReceived {
-                    event.fact = Fact::Other;
-                }
+                event.fact = event.fact.blanked();
             }
             event
         });

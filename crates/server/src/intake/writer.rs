@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How many requests may wait.
-const QUEUE: usize = 1024;
+pub(super) const QUEUE: usize = 1024;
 /// How long a request waits for its place in the queue.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How many events go into one transaction, once there are so many.

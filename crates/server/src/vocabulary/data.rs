@@ -1,9 +1,14 @@
 //! The fields of `event_data`, as JSON has them (contract, events.md). Unknown fields are kept elsewhere and ignored
 //! here; `null` says nothing.
 
+use std::{fmt, marker::PhantomData};
+
 use indexmap::IndexMap;
 use pegcount_calls::{CallType, Cause, Direction, Party, QualityLeg, Role, Stage};
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use serde_json::value::RawValue;
 
 /// Gives an enum of the domain its words.
@@ -52,6 +57,29 @@ pub(super) enum TimeWord {
     Text(String),
 }
 
+/// The fields of an object, and of an object only: serde would take an array of their values as well.
+pub(super) struct Fields<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Fields<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectOnly(PhantomData))
+    }
+}
+
+struct ObjectOnly<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectOnly<T> {
+    type Value = Fields<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Fields<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(fields)).map(Fields)
+    }
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct LegData {
@@ -76,7 +104,7 @@ pub(super) struct SetupData<'a> {
     #[serde(borrow)]
     pub(super) context: Option<&'a RawValue>,
     pub(super) task_id: Option<i64>,
-    pub(super) telephony: Option<TelephonyData>,
+    pub(super) telephony: Option<Fields<TelephonyData>>,
     pub(super) opt_out_sensitive_data_storage: Option<bool>,
 }
 
@@ -134,7 +162,7 @@ pub(super) struct TurnData {
     pub(super) content: String,
     pub(super) start_ms: Option<f64>,
     pub(super) end_ms: Option<f64>,
-    pub(super) words: Option<Vec<WordData>>,
+    pub(super) words: Option<Vec<Fields<WordData>>>,
     pub(super) language: Option<String>,
 }
 

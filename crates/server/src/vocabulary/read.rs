@@ -16,8 +16,8 @@ use serde_json::value::RawValue;
 use super::{
     Rejection,
     data::{
-        AnalysisData, CostItemData, DtmfData, EndData, InviteData, LatencySummaryData, LegData, MediaData,
-        MediaQualityData, MetadataData, RecordingData, SetupData, StageLatencyData, TimeWord,
+        AnalysisData, CostItemData, DtmfData, EndData, Fields, InviteData, LatencySummaryData, LegData,
+        MediaData, MediaQualityData, MetadataData, RecordingData, SetupData, StageLatencyData, TimeWord,
         ToolInvokedData, ToolResultData, TranscriptData, TransferData, TurnData, UnitWord,
     },
     kinds, time,
@@ -43,9 +43,13 @@ pub fn read_report(report: &Report) -> Read<Event> {
     Ok(Event { id: report.id.clone(), at: report.at, source: report.source.clone(), leg, fact })
 }
 
-/// What is left of an event whose data was emptied: that it happened, where that says something of the call.
+/// What is left of an event whose data was emptied: that it happened, and so that the call lived then.
 fn blank_fact(kind: &str) -> Fact {
-    if kind == kinds::DTMF_RECEIVED { Fact::DtmfReceived } else { Fact::Other }
+    match kind {
+        kinds::DTMF_RECEIVED => Fact::DtmfReceived,
+        kinds::TRANSCRIPT_TURN | kinds::TOOL_INVOKED | kinds::TOOL_RESULT => Fact::Seen,
+        _ => Fact::Other,
+    }
 }
 
 fn read_fact(report: &Report, data: &str) -> Read<Fact> {
@@ -198,7 +202,7 @@ fn read_leg(data: &str) -> Read<Option<CallLeg>> {
 
 fn read_setup(data: &str) -> Read<Setup> {
     let said: SetupData<'_> = parse(data)?;
-    let telephony = said.telephony.unwrap_or_default();
+    let telephony = said.telephony.map(|Fields(telephony)| telephony).unwrap_or_default();
     let endpoint = said.endpoint_id.map(|id| {
         EndpointName::new(&id).map_err(|error| Rejection::invalid(format!("event_data.endpoint_id {error}")))
     });
@@ -249,7 +253,7 @@ fn read_media(data: &str) -> Read<Media> {
 
 fn read_turn(data: &str) -> Read<TurnReport> {
     let said: TurnData = parse(data)?;
-    let words = said.words.unwrap_or_default().into_iter().map(|word| {
+    let words = said.words.unwrap_or_default().into_iter().map(|Fields(word)| {
         Ok(Word {
             start_millis: whole_millis("words.start_ms", Some(word.start_ms))?.unwrap_or_default(),
             end_millis: whole_millis("words.end_ms", Some(word.end_ms))?.unwrap_or_default(),

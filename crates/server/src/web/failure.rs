@@ -139,7 +139,9 @@ impl From<BodyError> for Failure {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", sentence)
                     .with_details(json!({ "limit_bytes": limit }))
             }
-            BodyError::Broken => Self::new(StatusCode::BAD_REQUEST, "INVALID_BODY", sentence),
+            BodyError::Broken | BodyError::TooSlow => {
+                Self::new(StatusCode::BAD_REQUEST, "INVALID_BODY", sentence)
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::vocabulary;
 /// Largest body of a setting, in bytes.
 const LARGEST: usize = 256 * 1024;
 
-/// A JSON body.
+/// A JSON body: an object.
 pub struct JsonBody<T>(pub T);
 
 impl<S, T> FromRequest<S> for JsonBody<T>
@@ -31,6 +31,10 @@ where
         let invalid = |message: String| Failure::new(StatusCode::BAD_REQUEST, "INVALID_JSON", message);
         let text = std::str::from_utf8(&bytes).map_err(|_| invalid("the body is not UTF-8".into()))?;
         vocabulary::json::check(text).map_err(invalid)?;
+        // Serde would take an array of its values for an object.
+        if !text.trim_start().starts_with('{') {
+            return Err(invalid("the body must be a JSON object".into()));
+        }
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
             let path = error.path().to_string();

@@ -8,4 +8,5 @@ pub mod failure;
 pub mod json;
 pub mod layers;
 pub mod number;
+pub mod path;
 pub mod query;

@@ -5,8 +5,8 @@ use pegcount_calls::{Range, Timestamp};
 
 use crate::{access::Refusal, vocabulary::time};
 
-/// Most parameters that are looked at.
-const MOST_PARAMETERS: usize = 256;
+/// Most values of one parameter: so many that nobody needs more, so few that every store takes them in one statement.
+pub const MOST_VALUES: usize = 200;
 
 /// The parameters of a query string or of a form, in the order they came; a name may occur more than once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Params {
 impl Params {
     /// Reads `application/x-www-form-urlencoded` text.
     pub fn parse(text: &str) -> Self {
-        let pairs = form_urlencoded::parse(text.as_bytes()).into_owned().take(MOST_PARAMETERS).collect();
+        let pairs = form_urlencoded::parse(text.as_bytes()).into_owned().collect();
         Self { pairs }
     }
 
@@ -51,7 +51,11 @@ impl Params {
 
     /// Every value of a list, each read by `read`, which says in the rest of a sentence what would be right.
     pub fn each<T>(&self, name: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, Refusal> {
-        self.list(name)
+        let values = self.list(name);
+        if values.len() > MOST_VALUES {
+            return Err(Refusal::invalid(name, format!("takes at most {MOST_VALUES} values")));
+        }
+        values
             .into_iter()
             .map(|value| read(value).map_err(|message| Refusal::invalid(name, message)))
             .collect()

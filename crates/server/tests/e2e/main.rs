@@ -1,8 +1,19 @@
 //! The real program on port 0, over real sockets: one module a concern.
+#![expect(clippy::panic, reason = "a test that fails says why, in its helpers too")]
 
 mod forms;
 mod server;
 
+mod bad_input;
+mod commands;
+mod control;
+mod dialects;
+mod durability;
+mod freeswitch;
+mod http;
+mod imports;
 mod isolation;
+mod live;
 mod reference;
+mod shutdown;
 mod smoke;

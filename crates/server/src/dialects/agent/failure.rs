@@ -31,6 +31,11 @@ impl Failure {
         Self { retry_after: Some(retry_after), ..self }
     }
 
+    /// There is nothing at this path.
+    pub(super) fn path() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Not Found")
+    }
+
     /// The path is known, the method is not.
     pub(super) fn method() -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")

@@ -38,6 +38,11 @@ pub enum AccessMode {
     Open,
 }
 
+/// What this dialect says of a path of its own that leads nowhere.
+pub fn no_route() -> axum::response::Response {
+    axum::response::IntoResponse::into_response(failure::Failure::path())
+}
+
 /// The routes of this dialect.
 pub fn routes(config: Config) -> OpenApiRouter<Arc<Ledger>> {
     let (schemas, paths, methods) = routes!(handlers::call_stats);

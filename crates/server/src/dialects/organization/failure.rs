@@ -62,6 +62,15 @@ impl Failure {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type", error)
     }
 
+    /// There is nothing at this path.
+    pub(super) fn path() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "Not found",
+            "There is nothing at this path; /docs lists what there is",
+        )
+    }
+
     /// The path is known, the method is not.
     pub(super) fn method() -> Self {
         let error = "This path does not take this method; the Allow header names those it takes";
@@ -110,7 +119,9 @@ impl From<BodyError> for Failure {
             BodyError::TooLarge { .. } => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Request too large", sentence)
             }
-            BodyError::Broken => Self::new(StatusCode::BAD_REQUEST, "Invalid request", sentence),
+            BodyError::Broken | BodyError::TooSlow => {
+                Self::new(StatusCode::BAD_REQUEST, "Invalid request", sentence)
+            }
         }
     }
 }

@@ -18,6 +18,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::access::Ledger;
 
+/// What this dialect says of a path of its own that leads nowhere.
+pub fn no_route() -> axum::response::Response {
+    axum::response::IntoResponse::into_response(failure::Failure::path())
+}
+
 /// The routes of this dialect.
 pub fn routes() -> OpenApiRouter<Arc<Ledger>> {
     let (list_schemas, list_paths, list) = routes!(handlers::list, handlers::search);

@@ -29,7 +29,7 @@ pub(super) async fn params(query: &str, headers: &HeaderMap, body: Body) -> Resu
                 owned(&Params::parse(&String::from_utf8_lossy(&body)))
             }
             Some("application/json" | "text/json") => json_pairs(&body)?,
-            Some("multipart/form-data") => multipart_pairs(headers, body).await?,
+            Some("multipart/form-data") => multipart_pairs(headers, Bytes::copy_from_slice(&body)).await?,
             Some(_) => return Err(Failure::unsupported_media_type()),
         };
         pairs.extend(said);

@@ -106,7 +106,7 @@ impl From<BodyError> for Failure {
     fn from(error: BodyError) -> Self {
         let status = match error {
             BodyError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            BodyError::Broken => StatusCode::BAD_REQUEST,
+            BodyError::Broken | BodyError::TooSlow => StatusCode::BAD_REQUEST,
         };
         Self::new(status, error.to_string())
     }

@@ -50,6 +50,11 @@ pub enum AccessMode {
     Open,
 }
 
+/// What this dialect says of a path of its own that leads nowhere.
+pub fn no_route() -> axum::response::Response {
+    axum::response::IntoResponse::into_response(failure::Failure::no_page())
+}
+
 /// The routes of the main port.
 pub fn routes(config: Config, feed: Arc<Feed>) -> OpenApiRouter<Arc<Ledger>> {
     let (documented, api) = OpenApiRouter::new()

@@ -1,10 +1,6 @@
 //! `/v1/endpoints` and `/v1/phone-numbers`.
 
-use axum::{
-    Json,
-    extract::{Path, RawQuery},
-    http::StatusCode,
-};
+use axum::{Json, extract::RawQuery, http::StatusCode};
 use pegcount_calls::{Document, EndpointName, PhoneNumberName};
 use pegcount_store::{Endpoint, EndpointNumber, NewEndpoint, PhoneNumber};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -19,6 +15,7 @@ use crate::{
         caller::Caller,
         failure::{Failure, FailureBody},
         json::JsonBody,
+        path::Path,
     },
 };
 

@@ -1,6 +1,6 @@
 //! `GET /v1/calls/{id}/explain`: which event set a field, and which rivals lost.
 
-use axum::{Json, extract::Path};
+use axum::Json;
 use pegcount_calls::{Call, Explanation, Field, QualityLeg, Stage, Why};
 use pegcount_store::{Filed, Report};
 use serde::Serialize;
@@ -13,6 +13,7 @@ use crate::{
     web::{
         caller::Caller,
         failure::{Failure, FailureBody},
+        path::Path,
     },
 };
 

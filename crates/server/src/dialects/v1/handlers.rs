@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, RawQuery, Request},
+    extract::{RawQuery, Request},
     http::StatusCode,
 };
 
@@ -17,6 +17,7 @@ use crate::{
         caller::Caller,
         failure::{Failure, FailureBody},
         number::Measure,
+        path::Path,
         query::Params,
     },
 };

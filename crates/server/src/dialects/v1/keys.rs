@@ -1,6 +1,6 @@
 //! `/v1/keys`: the keys of the organization.
 
-use axum::{Json, extract::Path, http::StatusCode};
+use axum::{Json, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -12,6 +12,7 @@ use crate::{
         caller::Caller,
         failure::{Failure, FailureBody},
         json::JsonBody,
+        path::Path,
     },
 };
 
@@ -96,6 +97,9 @@ pub(super) async fn create_key(
     let names = body.scopes.unwrap_or_else(|| vec!["calls:read".to_owned()]);
     let scopes = Scopes::parse(names.iter().map(String::as_str))
         .map_err(|message| Refusal::invalid("scopes", message))?;
+    if scopes == Scopes::default() {
+        return Err(Refusal::invalid("scopes", "must hold at least one scope").into());
+    }
     let key = caller.access.create_key(scopes, body.name).await?;
     Ok((
         StatusCode::CREATED,

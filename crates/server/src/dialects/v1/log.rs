@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, RawQuery, State},
+    extract::{RawQuery, State},
 };
 
 use super::{
@@ -13,12 +13,15 @@ use super::{
 };
 use crate::{
     access::{Ledger, Refusal, Thing},
-    web::failure::{Failure, FailureBody},
+    web::{
+        failure::{Failure, FailureBody},
+        path::Path,
+    },
 };
 
 /// Read the log of a call by a signed link that expires; no key is needed.
 #[utoipa::path(
-    get, path = "/logs/{organization}/{call}", tag = "calls",
+    get, path = "/logs/{organization}/{call}", tag = "calls", security(()),
     params(
         ("organization" = i64, Path, description = "The organization's number"),
         ("call" = String, Path, description = "The call's UUID"),

@@ -8,11 +8,16 @@ use pegcount_calls::{
 use pegcount_store::StatsQuery;
 
 use super::wire::StatusWord;
-use crate::{access::Refusal, web::query::Params};
+use crate::{
+    access::Refusal,
+    web::query::{MOST_VALUES, Params},
+};
 
 /// Calls in a list unless asked otherwise, and at most (contract, v1).
 const DEFAULT_LIMIT: u32 = 50;
 const LARGEST_LIMIT: u32 = 100;
+/// Most metadata keys one request may ask about: each is a search of its own.
+const MOST_METADATA_KEYS: usize = 20;
 
 /// The query of `GET /v1/calls`.
 pub(super) fn call_query(params: &Params) -> Result<CallQuery, Refusal> {
@@ -21,7 +26,7 @@ pub(super) fn call_query(params: &Params) -> Result<CallQuery, Refusal> {
         directions: params.each("direction", direction)?,
         endpoints: endpoints(params)?,
         phone_numbers: phone_numbers(params)?,
-        metadata: metadata(params),
+        metadata: metadata(params)?,
         created: params.created()?,
         transcript: params.get("q").map(str::to_owned),
         sort: sort(params)?,
@@ -33,10 +38,19 @@ pub(super) fn call_query(params: &Params) -> Result<CallQuery, Refusal> {
 /// The query of the statistics.
 pub(super) fn stats_query(params: &Params) -> Result<StatsQuery, Refusal> {
     Ok(StatsQuery {
-        endpoint: endpoints(params)?.pop(),
-        phone_number: phone_numbers(params)?.pop(),
+        endpoint: at_most_one("endpoint_id", endpoints(params)?)?,
+        phone_number: at_most_one("phone_number_id", phone_numbers(params)?)?,
         created: params.created()?,
     })
+}
+
+/// Statistics are kept by one endpoint and one phone number, not by sets of them.
+fn at_most_one<T: PartialEq>(name: &str, mut values: Vec<T>) -> Result<Option<T>, Refusal> {
+    values.dedup();
+    match values.len() {
+        0 | 1 => Ok(values.pop()),
+        _ => Err(Refusal::invalid(name, "takes one value here")),
+    }
 }
 
 fn statuses(params: &Params) -> Result<Vec<Status>, Refusal> {
@@ -66,16 +80,23 @@ fn phone_numbers(params: &Params) -> Result<Vec<PhoneNumberName>, Refusal> {
     params.each("phone_number_id", |id| PhoneNumberName::new(id).map_err(|error| error.to_string()))
 }
 
-fn metadata(params: &Params) -> Vec<MetadataFilter> {
+fn metadata(params: &Params) -> Result<Vec<MetadataFilter>, Refusal> {
     let mut filters: Vec<MetadataFilter> = Vec::new();
     for (name, value) in params.iter() {
         let Some(key) = name.strip_prefix("metadata.") else { continue };
-        match filters.iter_mut().find(|filter| filter.key == key) {
-            Some(filter) => filter.values.push(value.to_owned()),
-            None => filters.push(MetadataFilter { key: key.to_owned(), values: vec![value.to_owned()] }),
+        let place = filters.iter().position(|filter| filter.key == key).unwrap_or_else(|| {
+            filters.push(MetadataFilter { key: key.to_owned(), values: Vec::new() });
+            filters.len() - 1
+        });
+        filters[place].values.push(value.to_owned());
+        if filters[place].values.len() > MOST_VALUES {
+            return Err(Refusal::invalid(name, format!("takes at most {MOST_VALUES} values")));
+        }
+        if filters.len() > MOST_METADATA_KEYS {
+            return Err(Refusal::invalid("metadata", format!("takes at most {MOST_METADATA_KEYS} keys")));
         }
     }
-    filters
+    Ok(filters)
 }
 
 fn sort(params: &Params) -> Result<Sort, Refusal> {
@@ -93,27 +114,27 @@ fn sort(params: &Params) -> Result<Sort, Refusal> {
 }
 
 fn paging(params: &Params) -> Result<Paging, Refusal> {
-    let limit = params.count("limit", 1, LARGEST_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
-    let offset = params.integer("offset", 0, i64::MAX)?.and_then(|offset| u64::try_from(offset).ok());
-    let page = params.count("page", 1, u32::MAX)?;
+    let (limit, offset) = plain_paging(params)?;
     let after = params.get("cursor").map(|text| {
         read_cursor(text).ok_or_else(|| Refusal::invalid("cursor", "must be the next_cursor of an answer"))
     });
     let after = after.transpose()?;
-    if after.is_some() && (offset.is_some() || page.is_some()) {
+    if after.is_some() && (params.get("offset").is_some() || params.get("page").is_some()) {
         return Err(Refusal::invalid("cursor", "cannot be combined with offset or page"));
     }
     if after.is_some() && sort(params)?.key != SortKey::CreatedAt {
         return Err(Refusal::invalid("cursor", "needs a list sorted by created_at"));
     }
-    let of_page = page.map(|page| u64::from(page - 1) * u64::from(limit));
-    Ok(Paging { limit, offset: offset.or(of_page).unwrap_or(0), after })
+    Ok(Paging { limit, offset, after })
 }
 
-/// The limit and offset of the other lists.
+/// The limit and offset of every list; a page is an offset in other words.
 pub(super) fn plain_paging(params: &Params) -> Result<(u32, u64), Refusal> {
-    let paging = paging(params)?;
-    Ok((paging.limit, paging.offset))
+    let limit = params.count("limit", 1, LARGEST_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
+    let offset = params.integer("offset", 0, i64::MAX)?.and_then(|offset| u64::try_from(offset).ok());
+    let page = params.count("page", 1, u32::MAX)?;
+    let of_page = page.map(|page| u64::from(page - 1) * u64::from(limit));
+    Ok((limit, offset.or(of_page).unwrap_or(0)))
 }
 
 /// A cursor in words that mean nothing to a client.

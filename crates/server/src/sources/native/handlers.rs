@@ -1,15 +1,13 @@
 //! `POST /v1/events` and `/v1/control-url`.
 
-use std::collections::HashMap;
-
 use axum::{
     Extension, Json,
-    body::Body,
     extract::Request,
-    http::{HeaderMap, StatusCode},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use data_encoding::BASE64;
+use indexmap::IndexMap;
 use pegcount_calls::CallName;
 use pegcount_store::ControlUrl;
 
@@ -22,13 +20,11 @@ use crate::{
     auth::Scope,
     intake::{CallReference, Incoming, Outcome},
     vocabulary::{Rejection, Told, source_name},
-    web::{body, caller::Caller, failure::Failure},
+    web::{body, caller::Caller, failure::Failure, json::JsonBody},
 };
 
 /// Largest body in bytes (contract, events.md).
 const LARGEST_BODY: usize = 16 * 1024 * 1024;
-/// Largest body of everything else here.
-const LARGEST_SETTING: usize = 16 * 1024;
 
 /// Takes events in.
 ///
@@ -75,7 +71,8 @@ fn unreadable(error: Unreadable) -> Failure {
 /// Hands the events to the way in, those of one call together, and counts what became of them.
 async fn accept(access: &Access, read: Vec<wire::Read>) -> Result<Receipt, Refusal> {
     let mut receipt = Receipt::default();
-    let mut by_call: HashMap<CallName, Vec<(usize, Told)>> = HashMap::new();
+    // In the order of the request: new calls arrive in it, and lists break ties by arrival.
+    let mut by_call: IndexMap<CallName, Vec<(usize, Told)>> = IndexMap::new();
     for (index, event) in read.into_iter().enumerate() {
         match event {
             Ok((call, told)) => by_call.entry(call).or_default().push((index, told)),
@@ -132,16 +129,9 @@ pub(super) async fn get_control_url(caller: Caller) -> Result<Json<ControlUrlBod
 pub(super) async fn put_control_url(
     caller: Caller,
     Extension(config): Extension<Config>,
-    headers: HeaderMap,
-    body: Body,
+    JsonBody(request): JsonBody<ControlUrlRequest>,
 ) -> Result<Json<ControlUrlBody>, Failure> {
     caller.access.need(Scope::Admin)?;
-    if body::media_type(&headers).is_some_and(|media_type| media_type != "application/json") {
-        return Err(Failure::unsupported_media_type("application/json"));
-    }
-    let bytes = body::read(body, LARGEST_SETTING).await?;
-    let request: ControlUrlRequest = serde_json::from_slice(&bytes)
-        .map_err(|error| Failure::new(StatusCode::BAD_REQUEST, "INVALID_JSON", error.to_string()))?;
     hangup::check_url(&request.url, config.allow_private_control_urls)
         .map_err(|message| Refusal::invalid("url", message))?;
     let secret = match request.secret {

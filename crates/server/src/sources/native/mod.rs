@@ -44,7 +44,11 @@ pub fn routes(config: &Config) -> OpenApiRouter<Arc<Ledger>> {
 /// A sentence that says what is wrong with it.
 pub fn read_line(line: &str, received_at: Timestamp) -> Result<Mapped, String> {
     let read = wire::read(wire::Form::Lines, line.as_bytes(), &source_name(NAME), received_at);
-    let event = read.map_err(|error| format!("{error:?}"))?.pop().ok_or("the line is empty")?;
+    let read = read.map_err(|error| match error {
+        wire::Unreadable::NotJson(sentence) => sentence,
+        wire::Unreadable::TooMany(_) => "there is more than one event in the line".to_owned(),
+    });
+    let event = read?.pop().ok_or("the line is empty")?;
     let (call, Told { report, .. }) = event.map_err(|rejection| rejection.message)?;
     let telling = Telling {
         id: report.id,

@@ -165,6 +165,10 @@ impl Framed {
 
 fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Rejection> {
     json::check(text).map_err(|error| Rejection::new(Rejection::INVALID_JSON, error))?;
+    // Serde would take an array of its values for an object.
+    if !text.starts_with('{') {
+        return Err(Rejection::invalid("an event must be a JSON object"));
+    }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();

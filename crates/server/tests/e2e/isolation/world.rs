@@ -17,8 +17,6 @@ const SCOPES: [&str; 5] = ["calls:read", "calls:control", "events:write", "recor
 
 /// One of the two.
 pub struct Organization {
-    /// Its string id.
-    pub id: &'static str,
     /// Its number.
     pub number: i64,
     /// What all its data says.
@@ -117,7 +115,6 @@ impl Organization {
         let call = send(call.header("X-API-KEY", key_id).header("X-API-SECRET", secret)).await.expect(200);
         let log = call["data"]["public_log_url"].as_str().expect("a link");
         Self {
-            id,
             number: made["number"].as_i64().expect("a number"),
             word,
             agent: endpoint["number"].as_i64().expect("a number"),

@@ -1,0 +1,252 @@
+//! What becomes of calls: told twice, told of by legs, opted out, priced anew, known by number.
+
+use pegcount_calls::{EndpointName, PhoneNumberName, Status};
+use pegcount_store::PhoneNumber;
+use serde_json::json;
+
+use super::{Desk, ORG, TEN, minute, named, record, tariffs};
+use crate::{intake::Outcome, vocabulary::Rejection};
+
+fn rejected(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Rejected(rejection) => rejection.code,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_event_without_a_time_is_known_again_though_the_clock_went_on() {
+    let desk = Desk::new().await;
+    let event = json!([["1", "call_answered", null, { "x": 1 }]]);
+    assert_eq!(desk.tell("c", &event).await, [Outcome::Accepted]);
+    assert_eq!(desk.tell("c", &event).await, [Outcome::Duplicate]);
+    let at = desk.reports("c").await[0].at.millis() - TEN;
+    let desk = desk.restarted().await;
+    assert_eq!(desk.tell("c", &event).await, [Outcome::Duplicate]);
+    // Read back and sent again it names the time that it got.
+    let read_back = |at: i64| json!([["1", "call_answered", at, { "x": 1 }]]);
+    assert_eq!(desk.tell("c", &read_back(at)).await, [Outcome::Duplicate]);
+    assert_eq!(rejected(&desk.tell("c", &read_back(at + 1)).await[0]), Rejection::EVENT_ID_REUSED);
+    assert_eq!(desk.reports("c").await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_same_id_with_other_words_is_refused_and_the_first_stays() {
+    let desk = Desk::new().await;
+    desk.tell("c", &json!([["1", "call_answered", 5, { "x": 1 }], ["2", "call_held", null]])).await;
+    for last in [Outcome::Accepted, Outcome::Duplicate] {
+        let others = json!([
+            ["1", "call_ringing", 5, { "x": 1 }],
+            ["1", "call_answered", 6, { "x": 1 }],
+            ["1", "call_answered", null, { "x": 1 }],
+            ["1", "call_answered", 5, { "x": 2 }],
+            ["2", "call_held", 9],
+            ["3", "call_resumed", 10],
+        ]);
+        let outcomes = desk.tell("c", &others).await;
+        for outcome in &outcomes[..5] {
+            assert_eq!(rejected(outcome), Rejection::EVENT_ID_REUSED);
+        }
+        assert_eq!(outcomes[5], last);
+        let kinds: Vec<_> = desk.reports("c").await.into_iter().map(|report| report.kind).collect();
+        assert_eq!(kinds, ["call_answered", "call_resumed", "call_held"]);
+    }
+    // Another call is another world.
+    assert_eq!(desk.tell("d", &json!([["1", "call_ringing", 5]])).await, [Outcome::Accepted]);
+}
+
+#[tokio::test]
+async fn an_event_that_comes_twice_in_one_request_is_one_event() {
+    let desk = Desk::new().await;
+    let outcomes = desk
+        .accept(vec![
+            named("c", &json!([["1", "call_answered", 0], ["1", "call_answered", 0]])),
+            named("c", &json!([["1", "call_answered", 0], ["1", "call_held", 0]])),
+        ])
+        .await;
+    assert_eq!(outcomes[0], [Outcome::Accepted, Outcome::Duplicate]);
+    assert_eq!(outcomes[1][0], Outcome::Duplicate);
+    assert_eq!(rejected(&outcomes[1][1]), Rejection::EVENT_ID_REUSED);
+}
+
+#[tokio::test]
+async fn legs_that_turn_out_to_be_one_call_make_one_call_with_both_names() {
+    let desk = Desk::new().await;
+    desk.accept(vec![record("first", &["a1"], &json!([["1", "call_initiated", 0, { "leg_id": "a" }]]))])
+        .await;
+    desk.accept(vec![record("second", &["b1"], &json!([["2", "call_ringing", 9, { "leg_id": "b1" }]]))])
+        .await;
+    assert_eq!(desk.live.count(ORG), 2);
+
+    desk.accept(vec![record(
+        "third",
+        &["b1", "a1"],
+        &json!([["3", "call_answered", 20, { "leg_id": "b1" }]]),
+    )])
+    .await;
+    assert_eq!(desk.live.count(ORG), 1);
+    let (first, second) = (desk.call("first").await, desk.call("second").await);
+    assert_eq!((first.head.name.as_str(), &first.head.uuid), ("first", &second.head.uuid));
+    assert_eq!(desk.reports("second").await.len(), 3);
+
+    // Told by the name that it had, from memory and from disk.
+    let ends = json!([["4", "call_completed", 30]]);
+    assert_eq!(desk.tell("second", &ends).await, [Outcome::Accepted]);
+    assert_eq!(desk.status("first").await, Status::Completed);
+    let desk = desk.restarted().await;
+    assert_eq!(desk.tell("second", &ends).await, [Outcome::Duplicate]);
+    assert_eq!(
+        desk.tell("first", &json!([["1", "call_initiated", 0, { "leg_id": "a" }]])).await,
+        [Outcome::Duplicate]
+    );
+    assert_eq!(desk.live.count(ORG), 0);
+    assert!(desk.differences().await.is_empty());
+}
+
+#[tokio::test]
+async fn calls_that_are_merged_in_the_batch_that_opened_them_keep_each_event_once() {
+    let shared = |data: u32| json!(["shared", "x_seen", 5, { "by": data }]);
+    let opening = [
+        record("first", &["a1"], &json!([["1", "call_initiated", 0], shared(1)])),
+        record("second", &["b1"], &json!([["2", "call_ringing", 9], shared(2)])),
+    ];
+    let joining = record("third", &["b1", "a1"], &json!([["3", "call_answered", 20], shared(1)]));
+    // Each way of having them on disk, in memory, or in the same batch.
+    for on_disk in 0..4 {
+        let desk = Desk::new().await;
+        let (known, new): (Vec<_>, Vec<_>) =
+            opening.iter().cloned().enumerate().partition(|(place, _)| on_disk & (1 << place) != 0);
+        for (_, record) in known {
+            desk.accept(vec![record]).await;
+        }
+        let desk = if on_disk == 3 { desk.restarted().await } else { desk };
+        let batch: Vec<_> = new.into_iter().map(|(_, record)| record).chain([joining.clone()]).collect();
+        let outcomes = desk.accept(batch).await;
+        let last = outcomes.last().unwrap();
+        assert_eq!(last[0], Outcome::Accepted);
+        let reports = desk.reports("first").await;
+        let ids: Vec<_> = reports.iter().map(|report| report.id.as_str()).collect();
+        assert_eq!(ids, ["1", "shared", "2", "3"], "{on_disk:b}");
+        // The older call's stays: when the second came first, it is the older.
+        let stays = if on_disk == 2 { 2 } else { 1 };
+        assert!(reports[1].data.as_json_text().contains(&stays.to_string()), "{on_disk:b}");
+        assert_eq!((desk.status("second").await, desk.live.count(ORG)), (Status::InProgress, 1));
+        // What is remembered is what is on disk.
+        let again = record("third", &["a1"], &json!([["shared", "x_seen", 5, { "by": stays }]]));
+        assert_eq!(desk.accept(vec![again]).await[0], [Outcome::Duplicate], "{on_disk:b}");
+        assert!(desk.differences().await.is_empty(), "{on_disk:b}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_opts_out_keeps_nothing_that_was_said_whenever_it_says_so() {
+    let said = json!(["turn", "transcript_turn", 10, { "role": "caller", "content": "my secret" }]);
+    let pressed = json!(["digit", "dtmf_received", 11, { "digit": "7" }]);
+    let opts_out = json!(["out", "call_initiated", 0, { "opt_out_sensitive_data_storage": true }]);
+    let orders = [
+        vec![json!([said, pressed, opts_out])],
+        vec![json!([said]), json!([pressed, opts_out])],
+        vec![json!([opts_out]), json!([said]), json!([pressed])],
+        vec![json!([said]), json!([pressed]), json!([opts_out])],
+    ];
+    for (number, requests) in orders.iter().enumerate() {
+        let mut desk = Desk::new().await;
+        for request in requests {
+            desk.tell("c", request).await;
+            if number == 3 {
+                desk = desk.restarted().await;
+            }
+        }
+        let reports = desk.reports("c").await;
+        let data: Vec<_> = reports.iter().map(|report| report.data.as_json_text()).collect();
+        assert_eq!(data, [opts_out[3].to_string().as_str(), "{}", "{}"], "order {number}");
+        assert!(reports[1..].iter().all(|report| report.blanked));
+        assert!(desk.call("c").await.call.content.turns.is_empty());
+        // A repetition is known, and brings nothing back.
+        let again = desk.tell("c", &json!([said, pressed, opts_out])).await;
+        assert_eq!(again, [Outcome::Duplicate, Outcome::Duplicate, Outcome::Duplicate]);
+        let desk = desk.restarted().await;
+        assert_eq!(desk.tell("c", &json!([said])).await, [Outcome::Duplicate]);
+        assert_eq!(desk.reports("c").await[1].data.as_json_text(), "{}");
+        assert!(desk.differences().await.is_empty(), "order {number}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_opted_out_is_kept_as_a_refold_finds_it() {
+    let desk = Desk::new().await;
+    let events = json!([
+        ["1", "call_initiated", 0, { "opt_out_sensitive_data_storage": true }],
+        ["2", "call_answered", 1],
+        ["3", "call_completed", 10, { "inferred": true }],
+        ["4", "transcript_turn", 20, { "role": "agent", "content": "still here" }],
+    ]);
+    desk.tell("c", &events).await;
+    assert!(desk.differences().await.is_empty());
+    let before = desk.status("c").await;
+    desk.tell("c", &json!([["5", "cost_item", 30, { "product": "sms", "cost": "0.1" }]])).await;
+    assert_eq!(desk.status("c").await, before);
+}
+
+#[tokio::test]
+async fn another_tariff_holds_for_new_calls_at_once_and_for_old_ones_after_a_refold() {
+    let desk = Desk::new().await;
+    desk.tariffs.replace(tariffs("0.10"));
+    desk.tell("old", &minute()).await;
+    desk.tariffs.replace(tariffs("0.25"));
+    desk.tell("new", &minute()).await;
+    let cents = async |desk: &Desk, id: &str| desk.call(id).await.bill.total.unwrap().cents();
+    assert_eq!((cents(&desk, "old").await, cents(&desk, "new").await), (10, 25));
+
+    assert_eq!(desk.differences().await, [("old".to_owned(), vec!["bill"])].into());
+    assert_eq!(cents(&desk, "old").await, 10);
+    assert_eq!(desk.refold(false).await.differing.len(), 1);
+    assert_eq!(cents(&desk, "old").await, 25);
+    assert!(desk.differences().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_call_belongs_to_the_phone_number_on_its_own_side_and_none_is_made_for_it() {
+    let desk = Desk::new().await;
+    let number = PhoneNumber {
+        organization: ORG,
+        id: PhoneNumberName::new("pn_1").unwrap(),
+        number: Some("+15550002".into()),
+        endpoint: None,
+    };
+    desk.tell("before", &minute()).await;
+    desk.store.create_phone_number(&number).await.unwrap();
+    let opening = |direction: &str, from: &str, to: &str| {
+        let data = json!({ "direction": direction, "from_number": from, "to_number": to });
+        json!([["1", "call_initiated", 0, data]])
+    };
+    desk.tell("in", &opening("inbound", "+1777", "+15550002")).await;
+    desk.tell("out", &opening("outbound", "+15550002", "+1777")).await;
+    desk.tell("other", &opening("outbound", "+1777", "+15550002")).await;
+    let phone_number =
+        async |desk: &Desk, id: &str| desk.call(id).await.phone_number_id.map(|id| id.to_string());
+    for (call, expected) in [("before", None), ("in", Some("pn_1")), ("out", Some("pn_1")), ("other", None)] {
+        assert_eq!(phone_number(&desk, call).await.as_deref(), expected, "{call}");
+    }
+    assert_eq!(desk.store.phone_numbers(ORG, 10, 0).await.unwrap().1, 1);
+    // A refold finds what was registered since.
+    assert_eq!(desk.differences().await, [("before".to_owned(), vec!["phone_number"])].into());
+    desk.refold(false).await;
+    assert_eq!(phone_number(&desk, "before").await.as_deref(), Some("pn_1"));
+}
+
+#[tokio::test]
+async fn an_endpoint_or_phone_number_that_an_event_names_is_made_by_its_id_alone() {
+    let desk = Desk::new().await;
+    let opening = |endpoint: &str, number: &str| json!([["1", "call_initiated", 0, { "endpoint_id": endpoint, "phone_number_id": number }]]);
+    desk.tell("c", &opening("ep_a", "pn_a")).await;
+    desk.tell("d", &opening("ep_b", "pn_a")).await;
+    desk.tell("e", &opening("ep_a", "pn_a")).await;
+    let (endpoints, count) = desk.store.endpoints(ORG, 10, 0).await.unwrap();
+    let known: Vec<_> = endpoints.iter().map(|one| (one.number.0, one.id.as_str())).collect();
+    assert_eq!((known, count), (vec![(1, "ep_a"), (2, "ep_b")], 2));
+    let filed = desk.call("c").await;
+    assert_eq!(filed.endpoint.unwrap().id, EndpointName::new("ep_a").unwrap());
+    assert_eq!(filed.phone_number.unwrap().number, None);
+    assert_eq!(desk.store.phone_numbers(ORG, 10, 0).await.unwrap().1, 1);
+}

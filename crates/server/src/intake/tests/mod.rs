@@ -1,0 +1,165 @@
+//! The way in, over a real store in a folder of its own.
+
+mod batches;
+mod calls;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use pegcount_calls::{CallName, EventId, LegId, OrganizationName, Rate, Status, Tariff, Timestamp};
+use pegcount_store::{Filed, LegSpan, OrganizationNumber, Report, Store};
+use serde_json::{Value, json};
+
+use super::{CallReference, Incoming, Intake, IntakeParts, Outcome, Tariffs, TariffsHandle};
+use crate::{
+    live::Live,
+    metrics::Metrics,
+    vocabulary::{self, Telling, Told, source_name},
+};
+
+const ORG: OrganizationNumber = OrganizationNumber(1);
+/// 2026-01-01T10:00:00Z.
+const TEN: i64 = 1_767_261_600_000;
+
+/// A way in that runs, and what it writes to.
+struct Desk {
+    _folder: tempfile::TempDir,
+    store: Arc<dyn Store>,
+    live: Arc<Live>,
+    tariffs: TariffsHandle,
+    metrics: Arc<Metrics>,
+    intake: Intake,
+}
+
+impl Desk {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder);
+        store.create_organization(&OrganizationName::new("org_1").unwrap(), Some(ORG), None).await.unwrap();
+        Self::over(folder, store).await
+    }
+
+    async fn over(folder: tempfile::TempDir, store: Arc<dyn Store>) -> Self {
+        let live = Arc::new(Live::of(store.open_calls().await.unwrap()));
+        let tariffs = TariffsHandle::default();
+        let metrics = Arc::new(Metrics::default());
+        let parts = IntakeParts {
+            store: Arc::clone(&store),
+            live: Arc::clone(&live),
+            tariffs: tariffs.clone(),
+            metrics: Arc::clone(&metrics),
+        };
+        let (intake, _) = Intake::start(parts).unwrap();
+        Self { _folder: folder, store, live, tariffs, metrics, intake }
+    }
+
+    /// The same folder under a program that has just started: nothing is remembered that is not on disk.
+    async fn restarted(self) -> Self {
+        let Self { _folder: folder, store, intake, .. } = self;
+        drop((intake, store));
+        let store = open(&folder);
+        Self::over(folder, store).await
+    }
+
+    async fn accept(&self, incoming: Vec<Incoming>) -> Vec<Vec<Outcome>> {
+        self.intake.accept(incoming).await.unwrap()
+    }
+
+    /// Tells events of one call.
+    async fn tell(&self, call: &str, events: &Value) -> Vec<Outcome> {
+        self.accept(vec![named(call, events)]).await.remove(0)
+    }
+
+    async fn call(&self, id: &str) -> Filed {
+        self.store.call(ORG, id).await.unwrap().unwrap_or_else(|| panic!("there is no call {id}"))
+    }
+
+    async fn reports(&self, id: &str) -> Vec<Report> {
+        let key = self.call(id).await.head.key;
+        self.store.reports(&[key]).await.unwrap().remove(0)
+    }
+
+    async fn status(&self, id: &str) -> Status {
+        self.call(id).await.call.status()
+    }
+
+    /// The fields of every call that a refold would change.
+    async fn differences(&self) -> BTreeMap<String, Vec<&'static str>> {
+        let refolded = self.refold(true).await;
+        assert!(refolded.unreadable.is_empty(), "{refolded:?}");
+        refolded.differing.into_iter().map(|one| (one.call, one.fields)).collect()
+    }
+
+    async fn refold(&self, check_only: bool) -> super::Refolded {
+        let heads = self.store.calls_after(None, pegcount_store::CallKey(0), 1000).await.unwrap();
+        self.intake.refold(heads, check_only).await.unwrap()
+    }
+}
+
+fn open(folder: &tempfile::TempDir) -> Arc<dyn Store> {
+    Arc::from(pegcount_store::open(&folder.path().join("calls.db").display().to_string()).unwrap())
+}
+
+/// Events: `[id, type, milliseconds after ten or null, data]` each; a missing time is taken from the clock.
+fn told(events: &Value) -> Vec<Told> {
+    let events = events.as_array().expect("an array of events");
+    let told = events.iter().map(|event| {
+        let at = event[2].as_i64();
+        let telling = Telling {
+            id: EventId::new(event[0].as_str().unwrap()).unwrap(),
+            at: Timestamp::from_millis(TEN + at.unwrap_or_else(clock)),
+            at_given: at.is_some(),
+            received_at: Timestamp::from_millis(TEN),
+            source: source_name("native"),
+            kind: event[1].as_str().unwrap().to_owned(),
+            data: event.get(3).map_or_else(|| "{}".to_owned(), Value::to_string),
+        };
+        vocabulary::tell(telling).unwrap_or_else(|error| panic!("{error}: {event}"))
+    });
+    told.collect()
+}
+
+/// Another time at each look.
+fn clock() -> i64 {
+    static NEXT: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new(60_000);
+    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
+
+fn named(call: &str, events: &Value) -> Incoming {
+    Incoming {
+        organization: ORG,
+        source: source_name("native"),
+        call: CallReference::Named(CallName::new(call).unwrap()),
+        told: told(events),
+    }
+}
+
+/// A record of a source that names its legs.
+fn record(name: &str, legs: &[&str], events: &Value) -> Incoming {
+    let legs = legs.iter().map(|leg| LegSpan::unique(LegId::new(*leg).unwrap())).collect();
+    Incoming {
+        source: source_name("switch"),
+        call: CallReference::Legs { legs, name: CallName::new(name).unwrap() },
+        ..named(name, events)
+    }
+}
+
+/// A tariff of so much a minute for every call of everybody.
+fn tariffs(per_minute: &str) -> Tariffs {
+    let rate = Rate {
+        prefix: String::new(),
+        direction: None,
+        per_minute: pegcount_calls::parse_decimal(per_minute).unwrap(),
+        connection_fee: pegcount_calls::parse_decimal("0").unwrap(),
+        increments: pegcount_calls::Increments { initial_seconds: 60, following_seconds: 60 },
+    };
+    Tariffs { default: Arc::new(Tariff { rates: vec![rate], ..Tariff::default() }), ..Tariffs::default() }
+}
+
+/// A call of one minute.
+fn minute() -> Value {
+    json!([
+        ["1", "call_initiated", 0, { "from_number": "+15550001", "to_number": "+15550002" }],
+        ["2", "call_answered", 0],
+        ["3", "call_completed", 60_000],
+    ])
+}

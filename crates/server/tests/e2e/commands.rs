@@ -1,0 +1,490 @@
+//! The command line, on a stopped and on a running server.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::server::{Home, Server, send, signal, wait_for};
+
+/// The program in the folder of a home, without its configuration and data folder.
+fn bare(home: &Home, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pegcount"));
+    command.args(arguments).current_dir(home.path("")).env_clear().stdin(Stdio::null());
+    command
+}
+
+fn exit(output: &Output) -> i32 {
+    output.status.code().expect("an exit code")
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A command that must fail, with nothing on stdout and one sentence on stderr that holds these words.
+fn fails(output: &Output, words: &[&str]) {
+    let said = said(output);
+    assert_eq!((exit(output), output.stdout.len()), (1, 0), "{said}");
+    assert!(said.starts_with("pegcount: ") && said.lines().count() == 1, "{said}");
+    for word in words {
+        assert!(said.contains(word), "{word} in {said}");
+    }
+}
+
+fn misused(output: &Output, words: &[&str]) {
+    let said = said(output);
+    assert_eq!((exit(output), output.stdout.len()), (2, 0), "{said}");
+    for word in words {
+        assert!(said.contains(word), "{word} in {said}");
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).permissions().mode()
+        & 0o777
+}
+
+/// A process that is killed when the test is over.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+const FREE_PORTS: [&str; 5] = ["serve", "--listen", "127.0.0.1:0", "--live-listen", "127.0.0.1:0"];
+
+#[tokio::test]
+async fn organizations_and_keys_are_made_and_listed_whether_the_server_runs_or_not() {
+    let home = Home::new("");
+    for number in 0..2 {
+        let server = (number == 1).then(|| home.start());
+        let id = format!("org-{number}");
+        let at = 70 + 10 * number;
+        let made = home.run_json(&["organizations", "create", "--id", &id, "--number", &at.to_string()]);
+        assert_eq!(made, json!({ "number": at, "id": id, "name": null }));
+        let next =
+            home.run_json(&["organizations", "create", "--id", &format!("{id}-b"), "--name", "Example Ltd"]);
+        assert_eq!(next, json!({ "number": at + 1, "id": format!("{id}-b"), "name": "Example Ltd" }));
+        fails(&home.run(&["organizations", "create", "--id", &id]), &["exists"]);
+        fails(&home.run(&["organizations", "create", "--id", "new", "--number", "70"]), &["exists"]);
+        fails(&home.run(&["organizations", "create", "--id", "a b"]), &["a b"]);
+        fails(&home.run(&["organizations", "create", "--id", "new", "--number", "0"]), &["positive"]);
+        misused(&home.run(&["organizations", "create"]), &["--id"]);
+        misused(&home.run(&["organizations", "create", "--id", "new", "--number", "x"]), &["--number"]);
+
+        let scopes = "calls:read,events:write";
+        let key =
+            home.run_json(&["keys", "create", "--organization", &id, "--scopes", scopes, "--name", "n"]);
+        let names: Vec<&String> = key.as_object().expect("an object").keys().collect();
+        assert_eq!(names, ["key_id", "secret", "key", "organization", "scopes"]);
+        assert_eq!(key["scopes"], json!(["calls:read", "events:write"]));
+        assert_eq!(key["organization"], id.as_str());
+        let text = |name: &str| key[name].as_str().expect(name);
+        assert_eq!(text("key"), format!("{}_{}", text("key_id"), text("secret")));
+        fails(
+            &home.run(&["keys", "create", "--organization", "nobody"]),
+            &["nobody", "organizations create"],
+        );
+        let bad = ["keys", "create", "--organization", &id, "--scopes", "calls:write"];
+        fails(&home.run(&bad), &["calls:write", "events:write"]);
+        fails(&home.run(&["keys", "revoke", "key_none"]), &["key_none"]);
+        misused(&home.run(&["keys", "revoke"]), &["KEY_ID"]);
+
+        let listed = home.run_json(&["keys", "list"]);
+        let listed = listed.as_array().expect("a list");
+        let known = listed.iter().find(|one| one["key_id"] == key["key_id"]).expect("the key");
+        assert_eq!((&known["organization"], &known["name"]), (&json!(id), &json!("n")));
+        assert!(listed.iter().all(|one| one.get("secret").is_none()), "{listed:?}");
+        // For people: the same, in lines.
+        let lines = String::from_utf8(home.run(&["keys", "list"]).stdout).expect("text");
+        assert_eq!(lines.lines().count(), listed.len());
+        let lines = String::from_utf8(home.run(&["organizations", "list"]).stdout).expect("text");
+        assert!(lines.contains(&format!("{at}\t{id}\t-\n")), "{lines}");
+        assert!(lines.contains("Example Ltd"), "{lines}");
+        if let Some(server) = server {
+            assert!(server.terminate().success());
+        }
+    }
+}
+
+async fn status_with(server: &Server<'_>, key: &str) -> u16 {
+    send(server.request(Method::GET, "/v1/calls").header("x-api-key", key)).await.status.as_u16()
+}
+
+#[tokio::test]
+async fn a_running_server_honours_a_new_key_at_once_and_a_revoked_one_no_more() {
+    let home = Home::new("");
+    let server = home.start();
+    home.run_json(&["organizations", "create", "--id", "org-2"]);
+    let key = home.run_json(&["keys", "create", "--organization", "org-2"]);
+    let (whole, id) = (key["key"].as_str().expect("a key"), key["key_id"].as_str().expect("an id"));
+    assert_eq!(key["scopes"], json!(["calls:read"]));
+    assert_eq!(status_with(&server, whole).await, 200);
+    assert_eq!(home.run_json(&["keys", "revoke", id]), json!({ "revoked": id }));
+    assert_eq!(status_with(&server, whole).await, 401);
+    fails(&home.run(&["keys", "revoke", id]), &[id]);
+    assert!(server.terminate().success());
+    // And it stays so.
+    assert_eq!(status_with(&home.start(), whole).await, 401);
+}
+
+#[tokio::test]
+async fn a_server_whose_keys_were_all_revoked_makes_no_new_one_by_itself() {
+    let home = Home::new("");
+    let keys = home.run_json(&["keys", "list"]);
+    assert_eq!((keys.as_array().map(Vec::len), &keys[0]["name"]), (Some(1), &json!("first key")));
+    home.run_json(&["keys", "revoke", keys[0]["key_id"].as_str().expect("an id")]);
+    let server = home.start();
+    assert_eq!(home.run_json(&["keys", "list"]), json!([]));
+    assert_eq!(status_with(&server, &server.key).await, 401);
+    let key = home.run_json(&["keys", "create", "--organization", "org_default"]);
+    assert_eq!(status_with(&server, key["key"].as_str().expect("a key")).await, 200);
+}
+
+#[tokio::test]
+async fn commands_that_meet_wait_for_each_other() {
+    let home = Home::new("");
+    home.run_json(&["organizations", "list"]);
+    let create = |number: usize| {
+        let id = format!("org-{number}");
+        let mut command = home.command(&["organizations", "create", "--id", &id]);
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts")
+    };
+    let running: Vec<Child> = (0..4).map(create).collect();
+    for child in running {
+        let output = child.wait_with_output().expect("an end");
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    assert_eq!(home.run_json(&["organizations", "list"]).as_array().map(Vec::len), Some(5));
+
+    // One that meets a server which has just begun to start.
+    let home = Home::new("");
+    std::thread::scope(|threads| {
+        let early = threads.spawn(|| {
+            wait_for("the lock", || home.data().join("lock").exists().then_some(()));
+            home.run_json(&["organizations", "create", "--id", "early"])
+        });
+        let server = home.start();
+        assert_eq!(early.join().expect("no panic")["id"], "early");
+        assert!(server.terminate().success());
+    });
+}
+
+const TEN_CENTS: &str = "[{per_minute = \"0.10\"}]";
+
+#[tokio::test]
+async fn a_refold_shows_what_differs_and_repairs_it() {
+    let home = Home::new("");
+    let server = home.start();
+    let minute = |call: &str| {
+        json!([
+            { "call_id": call, "event_type": "call_answered", "created_at": "2026-01-01T10:00:00Z" },
+            { "call_id": call, "event_type": "call_completed", "created_at": "2026-01-01T10:01:00Z" },
+        ])
+    };
+    for call in ["a", "b"] {
+        server.tell(&minute(call)).await;
+    }
+    let same = json!({ "examined": 2, "differing": [], "repaired": 0, "unreadable": [] });
+    assert_eq!(home.run_json(&["refold", "--check"]), same);
+    assert!(server.terminate().success());
+
+    // The same data under other prices.
+    let run = |arguments: &[&str]| {
+        let mut command = home.command(arguments);
+        let output = command.env("PEGCOUNT_RATES__DEFAULT__CALLS", TEN_CENTS).output().expect("it runs");
+        let value: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)));
+        (exit(&output), value)
+    };
+    let differing = json!([{ "call": "a", "fields": ["bill"] }, { "call": "b", "fields": ["bill"] }]);
+    let (code, told) = run(&["refold", "--check", "--json"]);
+    assert_eq!((code, &told["differing"], &told["repaired"]), (1, &differing, &json!(0)));
+    let (code, told) = run(&["refold", "--check", "--json", "--call", "b"]);
+    assert_eq!((code, &told["examined"], &told["differing"]), (1, &json!(1), &json!([differing[1]])));
+    let (code, told) = run(&["doctor", "--json"]);
+    assert!(told.to_string().contains("2 calls differ from their events"), "{told}");
+    assert_eq!(code, 1);
+    let (code, told) = run(&["refold", "--json", "--call", "a"]);
+    assert_eq!((code, &told["repaired"]), (0, &json!(1)));
+    let (code, told) = run(&["refold", "--json", "--organization", "org_default"]);
+    assert_eq!((code, &told["examined"], &told["differing"]), (0, &json!(2), &json!([differing[1]])));
+    let (code, told) = run(&["refold", "--check", "--json", "--organization", "1"]);
+    assert_eq!((code, &told["differing"]), (0, &json!([])));
+    fails(&home.run(&["refold", "--call", "nothing"]), &["nothing"]);
+    fails(&home.run(&["refold", "--organization", "org-x"]), &["org-x"]);
+
+    // And back, through the running server.
+    let server = home.start();
+    assert_eq!(server.get("/v1/calls/a").await.expect(200)["cost_cents"], 10);
+    let output = home.run(&["refold", "--check"]);
+    assert_eq!((exit(&output), String::from_utf8_lossy(&output.stdout).as_ref()), (1, "a\tbill\nb\tbill\n"));
+    assert!(said(&output).contains("2 calls folded, 2 differ"), "{}", said(&output));
+    assert_eq!(home.run_json(&["refold"])["repaired"], 2);
+    assert_eq!(server.get("/v1/calls/a").await.expect(200)["cost_cents"], Value::Null);
+    assert_eq!(home.run_json(&["refold", "--check"]), same);
+}
+
+#[tokio::test]
+async fn the_doctor_finds_nothing_wrong_and_says_what_it_looked_at() {
+    let home = Home::new("listen = \"127.0.0.1:0\"\nlive_listen = \"127.0.0.1:0\"\n");
+    let look = || {
+        let findings = home.run_json(&["doctor"]);
+        let findings = findings.as_array().expect("a list").clone();
+        for finding in &findings {
+            let names: Vec<&String> = finding.as_object().expect("an object").keys().collect();
+            assert_eq!(names, ["severity", "subject", "message"]);
+            assert_eq!(finding["severity"], "ok", "{finding}");
+        }
+        let subjects: Vec<String> =
+            findings.iter().map(|one| one["subject"].as_str().expect("a text").to_owned()).collect();
+        for subject in ["file", "events", "calls", "store", "disk", "clock", "port 0"] {
+            assert!(subjects.iter().any(|one| one == subject), "{subject} in {subjects:?}");
+        }
+        let output = home.run(&["doctor"]);
+        assert_eq!(exit(&output), 0);
+        assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), findings.len());
+    };
+    look();
+    let server = home.start();
+    server.tell(&json!({ "call_id": "a", "event_type": "call_answered" })).await;
+    look();
+    assert!(server.terminate().success());
+    let store = home.data().join("pegcount.db");
+    let mut bytes = std::fs::read(&store).expect("the store");
+    let middle = bytes.len() / 2;
+    bytes[middle..].fill(0x55);
+    std::fs::write(&store, bytes).expect("the store is damaged");
+    let output = home.run(&["doctor"]);
+    assert_eq!(exit(&output), 1, "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn a_configuration_is_checked_by_name() {
+    let home = Home::new("");
+    let file = home.path("checked.toml");
+    let check = |text: &str| {
+        std::fs::write(&file, text).expect("the file is written");
+        bare(&home, &["check-config", "checked.toml"]).output().expect("it runs")
+    };
+    let fine =
+        check("listen = \"127.0.0.1:1\"\n[limits]\nburst = 3\n[[rates.org-1.calls]]\nper_minute = \"0.1\"\n");
+    assert_eq!((exit(&fine), String::from_utf8_lossy(&fine.stdout).as_ref()), (0, "checked.toml is fine\n"));
+    let json = bare(&home, &["check-config", "checked.toml", "--json"]).output().expect("it runs");
+    assert_eq!(serde_json::from_slice::<Value>(&json.stdout).expect("one JSON value"), json!({ "ok": true }));
+
+    fails(&check("lisen = \"127.0.0.1:1\""), &["lisen"]);
+    fails(&check("[limits]\nburts = 3"), &["burts"]);
+    fails(&check("[limits]\nburst = \"many\""), &["limits.burst"]);
+    fails(&check("listen = \"here\""), &["listen"]);
+    fails(&check("sip = \"on\""), &["sip", "off"]);
+    fails(&check("[tls]\ncert = \"a.pem\""), &["tls", "key"]);
+    fails(&check("[tenant]\naccess = \"closed\""), &["tenant.access", "closed"]);
+    fails(&check("listen = \"0.0.0.0:1\"\n[agent]\naccess = \"open\""), &["agent.access", "0.0.0.0:1"]);
+    fails(&check("[[rates.default.calls]]\nper_minute = \"cheap\""), &["rates.default.calls[0].per_minute"]);
+    fails(&check("[[rates.default.calls]]\nprefix = \"+1\""), &["per_minute"]);
+    fails(&check("[rates.default.products]\nsms = \"x\""), &["rates.default.products.sms"]);
+    fails(&check("listen ="), &["checked.toml"]);
+    fails(&bare(&home, &["check-config", "missing.toml"]).output().expect("it runs"), &["missing.toml"]);
+    misused(&bare(&home, &["check-config"]).output().expect("it runs"), &["FILE"]);
+
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config.example.toml");
+    if example.exists() {
+        let example = example.to_str().expect("a path");
+        assert_eq!(exit(&bare(&home, &["check-config", example]).output().expect("it runs")), 0);
+    }
+}
+
+#[test]
+fn flags_go_before_the_environment_and_the_environment_before_the_file() {
+    let home = Home::new("");
+    std::fs::write(home.path("pegcount.toml"), "data = \"of-usual-file\"").expect("a file");
+    std::fs::write(home.path("named.toml"), "data = \"of-named-file\"").expect("a file");
+    let used = |arguments: &[&str], environment: &[(&str, &str)], folder: &str| {
+        let output = bare(&home, &[&["organizations", "list"], arguments].concat())
+            .envs(environment.iter().copied())
+            .output()
+            .expect("it runs");
+        assert!(output.status.success(), "{}", said(&output));
+        assert!(home.path(folder).join("pegcount.db").exists(), "{folder}");
+        std::fs::remove_dir_all(home.path(folder)).expect("only this folder was used");
+    };
+    used(&[], &[], "of-usual-file");
+    used(&["--config", "named.toml"], &[], "of-named-file");
+    used(&["--config", "named.toml"], &[("PEGCOUNT_DATA", "of-environment")], "of-environment");
+    used(&["--data", "of-flag"], &[("PEGCOUNT_DATA", "of-environment")], "of-flag");
+    std::fs::remove_file(home.path("pegcount.toml")).expect("the file is gone");
+    used(&[], &[], "pegcount-data");
+    let folders: Vec<_> = std::fs::read_dir(home.path("")).expect("the folder").collect();
+    assert_eq!(folders.len(), 1, "{folders:?}");
+
+    let check = |name: &str, value: &str| {
+        bare(&home, &["check-config", "named.toml"]).env(name, value).output().expect("it runs")
+    };
+    assert_eq!(exit(&check("PEGCOUNT_LIMITS__BURST", "7")), 0);
+    fails(&check("PEGCOUNT_LIMITS__BURST", "many"), &["limits.burst"]);
+    fails(&check("PEGCOUNT_LIMITS__BURTS", "7"), &["burts"]);
+    fails(&check("PEGCOUNT_RATES__DEFAULT__CALLS", "[{per_minute=\"x\"}]"), &["rates.default.calls[0]"]);
+}
+
+#[tokio::test]
+async fn what_is_kept_is_the_owners_alone_and_has_one_server() {
+    let home = Home::new("");
+    let server = home.start();
+    let data = home.data();
+    assert_eq!(mode(&data), 0o700);
+    for file in ["control.sock", "first-key", "link-key", "lock", "pegcount.db", "pegcount.db-wal"] {
+        assert_eq!(mode(&data.join(file)), 0o600, "{file}");
+    }
+    let ready: Value =
+        serde_json::from_str(&std::fs::read_to_string(home.path("ready.json")).expect("a file"))
+            .expect("JSON");
+    let expected = json!({ "http": server.http.to_string(), "live": server.live.to_string(), "sip": null,
+        "pid": server.pid() });
+    assert_eq!(ready, expected);
+    assert!(server.log().contains(&server.key), "the first key is printed once");
+
+    let second = home.run(&FREE_PORTS);
+    assert_eq!(exit(&second), 1);
+    let last = said(&second);
+    let last = last.lines().last().expect("a sentence");
+    assert!(last.contains(&data.display().to_string()) && last.contains("--data"), "{last}");
+    // The first one did not notice.
+    server.get("/v1/calls").await.expect(200);
+    home.run_json(&["organizations", "list"]);
+    // A port that is taken is named, and the flag that chooses another.
+    let other = Home::new("");
+    let taken = server.http.to_string();
+    let refused = other.run(&["serve", "--listen", &taken, "--live-listen", "127.0.0.1:0"]);
+    assert_eq!(exit(&refused), 1);
+    assert!(said(&refused).contains(&taken) && said(&refused).contains("--listen"), "{}", said(&refused));
+    let key = server.key.clone();
+    assert!(server.terminate().success());
+    let server = home.start();
+    assert!(!server.log().contains(&key), "the first key is printed once");
+}
+
+#[tokio::test]
+async fn a_data_folder_may_lie_deep() {
+    let home = Home::new("");
+    let deep = home.path(&"a-long-name-of-a-folder/".repeat(8));
+    let deep = deep.to_str().expect("a path");
+    let run =
+        |arguments: &[&str]| bare(&home, &[arguments, &["--data", deep]].concat()).output().expect("it runs");
+    let listed = run(&["organizations", "list"]);
+    assert_eq!(exit(&listed), 0, "{}", said(&listed));
+    let mut serve = bare(&home, &[&FREE_PORTS[..], &["--data", deep, "--sip", "off"]].concat());
+    let serve = serve.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
+    let _running = Running(serve);
+    let socket = Path::new(deep).join("control.sock");
+    wait_for("the socket", || socket.exists().then_some(()));
+    assert_eq!(mode(&socket), 0o600);
+    let made = run(&["organizations", "create", "--id", "org-2"]);
+    assert_eq!(exit(&made), 0, "{}", said(&made));
+}
+
+#[test]
+fn a_sip_address_is_taken_and_the_missing_gateway_is_told() {
+    let home = Home::new("");
+    let mut command = home.command(&FREE_PORTS);
+    command.args(["--sip", "127.0.0.1:5060", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = Running(command.spawn().expect("the program starts"));
+    let mut lines = BufReader::new(running.0.stderr.take().expect("stderr")).lines();
+    let told = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("SIP gateway")));
+    assert!(told.expect("a line").expect("text").contains("no SIP gateway"));
+    let mut first = String::new();
+    BufReader::new(running.0.stdout.take().expect("stdout")).read_line(&mut first).expect("a line");
+    let served: Value = serde_json::from_str(&first).expect("one JSON value");
+    assert!(served["url"].as_str().is_some_and(|url| url.starts_with("http://127.0.0.1:")), "{served}");
+    assert!(served["first_key"].as_str().is_some_and(|key| key.starts_with("key_")), "{served}");
+    fails_with_log(&home.run(&["serve", "--sip", "on"]), "off");
+}
+
+fn fails_with_log(output: &Output, word: &str) {
+    assert_eq!(exit(output), 1);
+    assert!(said(output).lines().last().is_some_and(|line| line.contains(word)), "{}", said(output));
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let home = Home::new("");
+    for command in [
+        "",
+        "serve",
+        "organizations",
+        "organizations create",
+        "organizations list",
+        "keys",
+        "keys create",
+        "keys list",
+        "keys revoke",
+        "import",
+        "refold",
+        "doctor",
+        "demo",
+        "check-config",
+    ] {
+        let words: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
+        let output = bare(&home, &words).output().expect("it runs");
+        let text = String::from_utf8(output.stdout).expect("text");
+        assert_eq!(output.status.code(), Some(0), "{command}");
+        assert!(text.contains("Example: pegcount ") && text.contains("--json"), "{command}: {text}");
+        assert!(
+            text.contains("--config") && text.contains("--data") && text.contains("--store"),
+            "{command}"
+        );
+    }
+    misused(&bare(&home, &["eat"]).output().expect("it runs"), &["eat"]);
+    misused(&bare(&home, &["serve", "--listen", "here"]).output().expect("it runs"), &["--listen"]);
+    misused(&bare(&home, &["demo", "--rate", "0"]).output().expect("it runs"), &["--rate"]);
+    assert_eq!(exit(&bare(&home, &[]).output().expect("it runs")), 2);
+    let version = bare(&home, &["--version"]).output().expect("it runs");
+    assert!(String::from_utf8_lossy(&version.stdout).starts_with("pegcount "));
+}
+
+#[tokio::test]
+async fn the_demo_fills_a_server_with_calls_that_say_cost_and_take_something() {
+    let home = Home::new("");
+    let server = home.start();
+    let url = server.url("");
+    let mut demo = home.command(&["demo", "--url", &url, "--seed", "7", "--limit", "40", "--rate", "1000"]);
+    let mut demo =
+        Running(demo.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts"));
+    let live = async || server.get("/v1/live").await.expect(200)["live_calls"].as_u64();
+    while live().await < Some(10) {
+        assert!(demo.0.try_wait().expect("a state").is_none(), "it ended by itself");
+    }
+    // Told to stop, it ends the calls that live.
+    signal(demo.0.id(), "TERM");
+    let ended = wait_for("the end of the demo", || demo.0.try_wait().expect("a state"));
+    let mut told = String::new();
+    demo.0.stderr.take().expect("stderr").read_to_string(&mut told).expect("text");
+    assert!(ended.success() && told.contains("seed 7") && !told.contains("turned away"), "{told}");
+    let list = server.get("/v1/calls?limit=100").await.expect(200);
+    let calls = list["calls"].as_array().expect("calls");
+    assert!(calls.len() > 20, "{}", list["total"]);
+    assert_eq!(live().await, Some(0));
+    let with = |key: &str| calls.iter().filter(|call| !call[key].is_null()).count();
+    assert!(with("transcript") > 5 && with("cost_cents") > 5 && with("endpoint_id") > 5);
+    let talked = calls.iter().find(|call| !call["transcript"].is_null()).expect("a call");
+    let (id, secret) = server.key.split_at(20);
+    let path = format!("/api/calls/{}", talked["id"].as_str().expect("an id"));
+    let request = server.request(Method::GET, &path).header("x-api-key", id);
+    let call = send(request.header("x-api-secret", &secret[1..])).await.expect(200);
+    let data = &call["data"];
+    assert!(data.to_string().contains("\"latency\":{\"e2e\""), "{data}");
+    assert!(home.run(&["doctor"]).status.success());
+
+    fails_with_log(&home.run(&["demo", "--url", &url, "--key", "key_wrong", "--limit", "1"]), "key");
+    fails_with_log(&home.run(&["demo", "--url", "http://127.0.0.1:9", "--limit", "1"]), "127.0.0.1:9");
+    assert!(server.terminate().success());
+}

@@ -1,0 +1,5 @@
+//! The four documents against the running program.
+
+mod documents;
+mod lists;
+mod manners;
