@@ -23,7 +23,7 @@ const PAGE_BYTES: i64 = 4096;
 const WRITER_CACHE: i64 = -131_072;
 const READER_CACHE: i64 = -8_192;
 const READER_MMAP_BYTES: i64 = 1 << 34;
-/// A late checkpoint moves each page once however often it was written; it is made in the writer's way for now.
+/// Only where checkpoints are made within commits, which is after the store was closed.
 const CHECKPOINT_AFTER_PAGES: i64 = 4_000;
 /// How long to wait for another process (a command line beside the server) to finish writing.
 const BUSY: Duration = Duration::from_secs(5);
@@ -52,10 +52,22 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection> {
     }
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", WRITER_CACHE)?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_AFTER_PAGES)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     schema::migrate(&mut connection)?;
     Ok(connection)
+}
+
+/// Opens one more connection that may write to a file that is there.
+pub(super) fn open_existing(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    Ok(connection)
+}
+
+/// From now on this connection moves the log into the file itself, within its commits.
+pub(super) fn checkpoint_within_commits(connection: &Connection) -> Result<()> {
+    Ok(connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_AFTER_PAGES)?)
 }
 
 /// Opens a connection that reads.

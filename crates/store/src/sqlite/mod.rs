@@ -5,6 +5,7 @@
 
 mod calls;
 mod check;
+mod checkpoints;
 mod codes;
 mod conditions;
 mod connect;
@@ -39,6 +40,7 @@ use crate::{
     OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Result, StatsQuery, Store,
     Transaction,
 };
+use checkpoints::{Bounds, Checkpoints};
 use connect::Readers;
 use fault::unavailable;
 use transaction::{Writer, Writing};
@@ -46,20 +48,28 @@ use transaction::{Writer, Writing};
 /// A store in one SQLite file.
 pub(crate) struct Sqlite {
     path: PathBuf,
-    writer: Arc<Mutex<Writer>>,
+    checkpoints: Checkpoints,
     readers: Arc<Readers>,
+    /// The last to be dropped: SQLite removes the log when the last connection that may write goes.
+    writer: Arc<Mutex<Writer>>,
 }
 
 impl Sqlite {
     /// Opens the file, or makes it.
     pub(crate) fn open(path: &Path) -> Result<Self> {
+        Self::open_with(path, Bounds::default())
+    }
+
+    fn open_with(path: &Path, bounds: Bounds) -> Result<Self> {
         // Absolute, because SQLite reads `:memory:`, `file:...` and the empty path as something else than a file.
         let path = std::path::absolute(path).map_err(unavailable)?;
-        let connection = connect::open_writer(&path)?;
+        let mut connection = connect::open_writer(&path)?;
         let compressor = Compressor::new(documents::LEVEL).map_err(unavailable)?;
-        let writer = Arc::new(Mutex::new(Writer { connection, compressor }));
+        let (checkpoints, gauge) = Checkpoints::watch(&mut connection, bounds)?;
+        let writer = Arc::new(Mutex::new(Writer { connection, compressor, gauge }));
+        checkpoints.start(path.clone(), Arc::clone(&writer))?;
         let readers = Readers::new(path.clone(), connect::READ_LIMIT);
-        Ok(Self { path, writer, readers })
+        Ok(Self { path, checkpoints, readers, writer })
     }
 
     /// Reads a few rows, right here: handing it to another thread costs more than reading.
@@ -269,10 +279,15 @@ impl Store for Sqlite {
     }
 
     async fn close(&self) -> Result<()> {
+        if let Some(thread) = self.checkpoints.stop() {
+            let ended = tokio::task::spawn_blocking(move || thread.join()).await.map_err(unavailable)?;
+            ended.map_err(|_| unavailable("the thread of checkpoints has failed"))?;
+        }
         let writer = self.writer.lock().await;
         let moved: rusqlite::Result<i64> =
             writer.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
         moved.map_err(fault::Fault::from)?;
-        Ok(())
+        // Who writes on all the same does without the thread.
+        Ok(connect::checkpoint_within_commits(&writer.connection)?)
     }
 }

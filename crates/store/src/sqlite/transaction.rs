@@ -8,7 +8,9 @@ use uuid::Uuid;
 use zstd::bulk::Compressor;
 
 use super::{
-    calls, directory, events,
+    calls,
+    checkpoints::Gauge,
+    directory, events,
     fault::{Result, unavailable},
     legs, save,
 };
@@ -19,6 +21,8 @@ pub(super) struct Writer {
     pub(super) connection: Connection,
     /// Kept, since making one costs more than a small document.
     pub(super) compressor: Compressor<'static>,
+    /// Learns of what matters to the write-ahead log.
+    pub(super) gauge: Gauge,
 }
 
 /// A write transaction that has begun.
@@ -41,6 +45,9 @@ impl Writing {
         }
         work(&mut self.writer).map_err(|fault| {
             let error = crate::StoreError::from(fault);
+            if matches!(error, crate::StoreError::Full) {
+                self.writer.gauge.disk_is_full();
+            }
             // What cannot be read leaves the transaction as it was: a repair may go on and write it anew.
             self.failed |= !matches!(error, crate::StoreError::Unreadable { .. });
             error
@@ -154,7 +161,7 @@ impl Transaction for Writing {
         bill: &Bill,
         phone_number: Option<&PhoneNumberName>,
     ) -> crate::Result<()> {
-        self.work(|Writer { connection, compressor }| {
+        self.work(|Writer { connection, compressor, .. }| {
             save::save(connection, compressor, key, (call, bill), phone_number)
         })
     }

@@ -1,0 +1,389 @@
+//! Checkpoints: what moves pages from the write-ahead log into the file, on a thread of its own.
+//!
+//! The path of a commit only says how long the log has become. The thread moves pages while others write; the log then
+//! begins anew by itself as soon as nobody writes for a moment. Under a writer that never rests it would not: once the
+//! log is far too long, the thread keeps writers out for as long as the last few pages take, and empties it. A reader
+//! that goes on keeps what it sees in the log; that is tried again when the log has grown once more.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+
+use super::{
+    connect,
+    fault::{Result, unavailable},
+    transaction::Writer,
+};
+
+/// How long the log may become, in pages.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    /// After so many new pages it is moved into the file. Late: a page is moved once however often it was written.
+    pub(super) due_after: u32,
+    /// From here on it is emptied, even if that keeps writers out for a moment.
+    pub(super) longest: u32,
+}
+
+impl Default for Bounds {
+    /// 32 and 128 MiB.
+    fn default() -> Self {
+        Self { due_after: 8_192, longest: 32_768 }
+    }
+}
+
+/// How long to wait before room is looked for in the log once more.
+const ROOM_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// What the path of a commit and the thread tell each other.
+struct Shared {
+    bounds: Bounds,
+    /// The length of the log after the last commit.
+    length: AtomicU32,
+    /// At which length the next checkpoint is due.
+    due_at: AtomicU32,
+    orders: Mutex<Orders>,
+    ordered: Condvar,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Orders {
+    /// Move pages.
+    checkpoint: bool,
+    /// The disk is full: give back what the log takes.
+    make_room: bool,
+    stop: bool,
+}
+
+impl Shared {
+    fn orders(&self) -> MutexGuard<'_, Orders> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn order(&self, change: impl FnOnce(&mut Orders)) {
+        change(&mut self.orders());
+        self.ordered.notify_one();
+    }
+
+    /// Waits for orders; none when the thread has to end.
+    fn next(&self) -> Option<Orders> {
+        let nothing = |orders: &mut Orders| !(orders.checkpoint || orders.make_room || orders.stop);
+        let waited = self.ordered.wait_while(self.orders(), nothing);
+        let mut orders = waited.unwrap_or_else(PoisonError::into_inner);
+        if orders.stop { None } else { Some(std::mem::take(&mut *orders)) }
+    }
+}
+
+/// What a connection that writes tells. It never waits.
+#[derive(Clone)]
+pub(super) struct Gauge(Arc<Shared>);
+
+impl Gauge {
+    /// The log has this length after a commit.
+    fn commit(&self, pages: u32) {
+        let before = self.0.length.swap(pages, Ordering::Relaxed);
+        if pages < before {
+            // It has begun anew.
+            self.0.due_at.store(self.0.bounds.due_after, Ordering::Relaxed);
+        }
+        if pages >= self.0.due_at.load(Ordering::Relaxed) {
+            self.0.order(|orders| orders.checkpoint = true);
+        }
+    }
+
+    /// There was no room for a commit.
+    pub(super) fn disk_is_full(&self) {
+        self.0.order(|orders| orders.make_room = true);
+    }
+}
+
+/// The thread, and the way to it.
+pub(super) struct Checkpoints {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Checkpoints {
+    /// Hears of every commit of this connection from now on.
+    pub(super) fn watch(connection: &mut Connection, bounds: Bounds) -> Result<(Self, Gauge)> {
+        let shared = Arc::new(Shared {
+            bounds,
+            length: AtomicU32::default(),
+            due_at: AtomicU32::new(bounds.due_after),
+            orders: Mutex::default(),
+            ordered: Condvar::new(),
+        });
+        let gauge = Gauge(Arc::clone(&shared));
+        let hears = gauge.clone();
+        // This takes the place of SQLite's own checkpoints, which would be made within a commit.
+        connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
+            hears.commit(u32::try_from(pages).unwrap_or(u32::MAX));
+            Ok(())
+        }))?;
+        Ok((Self { shared, thread: Mutex::default() }, gauge))
+    }
+
+    /// Starts the thread for the file at this path.
+    pub(super) fn start(&self, path: PathBuf, writer: Arc<tokio::sync::Mutex<Writer>>) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let work = move || Worker { shared, path, writer, connection: None, sought_room_at: None }.run();
+        let thread = std::thread::Builder::new().name("pegcount-checkpoints".into()).spawn(work);
+        *self.thread() = Some(thread.map_err(unavailable)?);
+        Ok(())
+    }
+
+    /// Ends the thread; what joins it, if it was not ended before.
+    pub(super) fn stop(&self) -> Option<JoinHandle<()>> {
+        self.shared.order(|orders| orders.stop = true);
+        self.thread().take()
+    }
+
+    fn thread(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Checkpoints {
+    fn drop(&mut self) {
+        // Not joined: it may wait for a transaction that outlives the store.
+        let _ = self.stop();
+    }
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    path: PathBuf,
+    writer: Arc<tokio::sync::Mutex<Writer>>,
+    /// Opened when first needed: most commands end before.
+    connection: Option<Connection>,
+    sought_room_at: Option<Instant>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        while let Some(orders) = self.shared.next() {
+            let make_room = orders.make_room
+                && self.sought_room_at.is_none_or(|sought_at| sought_at.elapsed() > ROOM_AGAIN_AFTER);
+            if !(make_room || orders.checkpoint) {
+                continue;
+            }
+            if let Err(fault) = self.checkpoint(make_room) {
+                // Not before the log has grown again: it would fail again.
+                let length = self.shared.length.load(Ordering::Relaxed);
+                self.due_after(length);
+                let error = crate::StoreError::from(fault);
+                tracing::warn!(%error, "the write-ahead log could not be moved into the file");
+            }
+            if make_room {
+                self.sought_room_at = Some(Instant::now());
+            }
+        }
+    }
+
+    fn due_after(&self, length: u32) {
+        let due_at = length.saturating_add(self.shared.bounds.due_after);
+        self.shared.due_at.store(due_at, Ordering::Relaxed);
+    }
+
+    fn checkpoint(&mut self, make_room: bool) -> Result<()> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(open(&self.path)?),
+        };
+        let moved = Moved::by(connection, "PASSIVE")?;
+        if !make_room && moved.length < self.shared.bounds.longest {
+            self.due_after(moved.length);
+            return Ok(());
+        }
+        let nobody_writes = self.writer.blocking_lock();
+        let moved = Moved::by(connection, "TRUNCATE")?;
+        if moved.all {
+            self.shared.length.store(0, Ordering::Relaxed);
+            self.shared.due_at.store(self.shared.bounds.due_after, Ordering::Relaxed);
+        } else {
+            self.due_after(moved.length);
+        }
+        drop(nobody_writes);
+        if !moved.all {
+            let pages = moved.length;
+            tracing::warn!(pages, "a long read keeps the write-ahead log from being emptied");
+        }
+        Ok(())
+    }
+}
+
+fn open(path: &Path) -> Result<Connection> {
+    let connection = connect::open_existing(path)?;
+    // It never waits for readers: there is a next time.
+    connection.busy_timeout(Duration::ZERO)?;
+    Ok(connection)
+}
+
+/// What a checkpoint has done.
+struct Moved {
+    /// Whether nothing kept it from doing all of it.
+    all: bool,
+    /// The pages of the log, moved or not.
+    length: u32,
+}
+
+impl Moved {
+    fn by(connection: &Connection, mode: &str) -> Result<Self> {
+        let sql = format!("PRAGMA wal_checkpoint({mode})");
+        let told = connection.query_row(&sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
+        let (busy, length) = told?;
+        Ok(Self { all: busy == 0, length: u32::try_from(length).unwrap_or_default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        hash::{BuildHasher, RandomState},
+        io::{BufRead, BufReader},
+        process::{Command, Stdio},
+    };
+
+    use pegcount_calls::EndpointName;
+
+    use super::*;
+    use crate::{OrganizationNumber, Severity, Store, sqlite::Sqlite};
+
+    const OURS: OrganizationNumber = OrganizationNumber(1);
+    const SMALL: Bounds = Bounds { due_after: 16, longest: 64 };
+    const PAGE: u64 = 4_096;
+
+    /// Commits one endpoint more; gives the length of the log in pages.
+    async fn commit(store: &Sqlite, number: u64) -> u64 {
+        let mut transaction = store.begin().await.unwrap();
+        let id = EndpointName::new(format!("ep_{number}")).unwrap();
+        transaction.note_endpoint(OURS, &id).await.unwrap();
+        transaction.commit().await.unwrap();
+        log_length(store)
+    }
+
+    fn log_length(store: &Sqlite) -> u64 {
+        std::fs::metadata(store.path.with_extension("db-wal")).map_or(0, |file| file.len() / PAGE)
+    }
+
+    fn is_sound(findings: &[crate::Finding]) -> bool {
+        findings.iter().all(|finding| finding.severity == Severity::Fine)
+    }
+
+    #[tokio::test]
+    async fn the_log_stays_short_under_a_long_run_of_commits_with_readers() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Sqlite::open_with(&folder.path().join("calls.db"), SMALL).unwrap();
+        let mut longest = 0;
+        // Each writes two pages at least: without checkpoints the log would hold 6,000.
+        for number in 0..3_000 {
+            longest = longest.max(commit(&store, number).await);
+            assert_eq!(store.endpoints(OURS, 1, 0).await.unwrap().1, number + 1);
+        }
+        assert!(longest < 2_000, "the log has grown to {longest} pages");
+        assert!(is_sound(&store.check().await.unwrap()));
+    }
+
+    #[tokio::test]
+    async fn a_log_that_a_long_read_has_kept_is_emptied_once_it_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Sqlite::open_with(&folder.path().join("calls.db"), SMALL).unwrap();
+        commit(&store, 0).await;
+        let reader = connect::open_reader(&store.path).unwrap();
+        let count = |reader: &Connection| {
+            super::super::rows::count(reader, "SELECT count(*) FROM endpoints", []).unwrap()
+        };
+        let reading = reader.unchecked_transaction().unwrap();
+        assert_eq!(count(&reading), 1);
+        let mut number = 1;
+        while commit(&store, number).await < 1_000 {
+            number += 1;
+        }
+        assert_eq!(count(&reading), 1, "the reader does not see what it saw");
+        drop(reading);
+        let begun = Instant::now();
+        loop {
+            number += 1;
+            if commit(&store, number).await < 500 {
+                break;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(30), "the log is never emptied");
+        }
+        assert_eq!(count(&reader), store.endpoints(OURS, 1, 0).await.unwrap().1);
+    }
+
+    #[tokio::test]
+    async fn a_closed_store_leaves_no_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Sqlite::open_with(&folder.path().join("calls.db"), SMALL).unwrap();
+        for number in 0..100 {
+            commit(&store, number).await;
+        }
+        store.endpoints(OURS, 1, 0).await.unwrap();
+        store.close().await.unwrap();
+        assert_eq!(log_length(&store), 0);
+        // Whoever writes on all the same needs no thread.
+        for number in 100..200 {
+            commit(&store, number).await;
+        }
+        store.close().await.unwrap();
+        assert_eq!(log_length(&store), 0);
+        drop(store);
+        let left: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+        assert_eq!(left, ["calls.db"]);
+    }
+
+    /// In the process that is killed: says what is kept as soon as it is.
+    async fn write_until_killed(path: &Path) {
+        let always = Bounds { due_after: 4, longest: 12 };
+        let store = Sqlite::open_with(path, always).unwrap();
+        let mut number = store.endpoints(OURS, 1, 0).await.unwrap().1;
+        loop {
+            commit(&store, number).await;
+            number += 1;
+            println!("kept {number}");
+        }
+    }
+
+    const CHILD: &str = "PEGCOUNT_TEST_STORE_TO_WRITE";
+
+    #[tokio::test]
+    async fn kill_minus_nine_during_checkpoints_loses_nothing() {
+        if let Some(path) = std::env::var_os(CHILD) {
+            return write_until_killed(Path::new(&path)).await;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("calls.db");
+        let this = "sqlite::checkpoints::tests::kill_minus_nine_during_checkpoints_loses_nothing";
+        for round in 0..8_u64 {
+            let mut child = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", this, "--nocapture"])
+                .env(CHILD, &path)
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            let kept = |line: std::io::Result<String>| line.unwrap().rsplit_once("kept ")?.1.parse().ok();
+            let at_least = 20 + RandomState::new().hash_one(round) % 200;
+            let mut last: u64 =
+                lines.by_ref().filter_map(kept).nth(usize::try_from(at_least).unwrap()).unwrap();
+            child.kill().unwrap();
+            child.wait().unwrap();
+            last = lines.filter_map(kept).last().unwrap_or(last);
+
+            let store = Sqlite::open(&path).unwrap();
+            let there = store.endpoints(OURS, 1, 0).await.unwrap().1;
+            assert!(there == last || there == last + 1, "{last} were kept, {there} are there");
+            assert!(is_sound(&store.check().await.unwrap()));
+            store.close().await.unwrap();
+        }
+    }
+}
