@@ -10,6 +10,7 @@ mod control;
 mod dialects;
 mod durability;
 mod freeswitch;
+mod full_disk;
 mod http;
 mod imports;
 mod isolation;

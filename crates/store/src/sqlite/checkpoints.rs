@@ -39,12 +39,28 @@ impl Default for Bounds {
     }
 }
 
+/// The smallest bound, in pages, however little room there is.
+const LEAST: u64 = 64;
+const PAGE_BYTES: u64 = 4_096;
+
+impl Bounds {
+    /// The same, or less where the disk is small or nearly full: moving the log takes as much room again as it has.
+    fn within_room_of(self, path: &Path) -> Self {
+        let Ok(disk) = rustix::fs::statvfs(path) else { return self };
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize) / PAGE_BYTES;
+        let due_after = u64::from(self.due_after).min((free / 8).max(LEAST));
+        let due_after = u32::try_from(due_after).unwrap_or(self.due_after);
+        Self { due_after, longest: self.longest.min(due_after.saturating_mul(4)) }
+    }
+}
+
 /// How long to wait before room is looked for in the log once more.
 const ROOM_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What the path of a commit and the thread tell each other.
 struct Shared {
-    bounds: Bounds,
+    /// After how many new pages a checkpoint is due at the moment.
+    due_after: AtomicU32,
     /// The length of the log after the last commit.
     length: AtomicU32,
     /// At which length the next checkpoint is due.
@@ -91,7 +107,7 @@ impl Gauge {
         let before = self.0.length.swap(pages, Ordering::Relaxed);
         if pages < before {
             // It has begun anew.
-            self.0.due_at.store(self.0.bounds.due_after, Ordering::Relaxed);
+            self.0.due_at.store(self.0.due_after.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         if pages >= self.0.due_at.load(Ordering::Relaxed) {
             self.0.order(|orders| orders.checkpoint = true);
@@ -112,11 +128,11 @@ pub(super) struct Checkpoints {
 
 impl Checkpoints {
     /// Hears of every commit of this connection from now on.
-    pub(super) fn watch(connection: &mut Connection, bounds: Bounds) -> Result<(Self, Gauge)> {
+    pub(super) fn watch(connection: &mut Connection) -> Result<(Self, Gauge)> {
         let shared = Arc::new(Shared {
-            bounds,
+            due_after: AtomicU32::new(u32::MAX),
             length: AtomicU32::default(),
-            due_at: AtomicU32::new(bounds.due_after),
+            due_at: AtomicU32::new(u32::MAX),
             orders: Mutex::default(),
             ordered: Condvar::new(),
         });
@@ -131,9 +147,16 @@ impl Checkpoints {
     }
 
     /// Starts the thread for the file at this path.
-    pub(super) fn start(&self, path: PathBuf, writer: Arc<tokio::sync::Mutex<Writer>>) -> Result<()> {
+    pub(super) fn start(
+        &self,
+        path: PathBuf,
+        bounds: Bounds,
+        writer: Arc<tokio::sync::Mutex<Writer>>,
+    ) -> Result<()> {
         let shared = Arc::clone(&self.shared);
-        let work = move || Worker { shared, path, writer, connection: None, sought_room_at: None }.run();
+        let worker = Worker { shared, path, bounds, writer, connection: None, sought_room_at: None };
+        worker.due_after(0);
+        let work = move || worker.run();
         let thread = std::thread::Builder::new().name("pegcount-checkpoints".into()).spawn(work);
         *self.thread() = Some(thread.map_err(unavailable)?);
         Ok(())
@@ -160,6 +183,7 @@ impl Drop for Checkpoints {
 struct Worker {
     shared: Arc<Shared>,
     path: PathBuf,
+    bounds: Bounds,
     writer: Arc<tokio::sync::Mutex<Writer>>,
     /// Opened when first needed: most commands end before.
     connection: Option<Connection>,
@@ -187,8 +211,11 @@ impl Worker {
         }
     }
 
+    /// The next checkpoint is due some pages after this length.
     fn due_after(&self, length: u32) {
-        let due_at = length.saturating_add(self.shared.bounds.due_after);
+        let bounds = self.bounds.within_room_of(&self.path);
+        let due_at = length.saturating_add(bounds.due_after);
+        self.shared.due_after.store(bounds.due_after, Ordering::Relaxed);
         self.shared.due_at.store(due_at, Ordering::Relaxed);
     }
 
@@ -198,7 +225,7 @@ impl Worker {
             none => none.insert(open(&self.path)?),
         };
         let moved = Moved::by(connection, "PASSIVE")?;
-        if !make_room && moved.length < self.shared.bounds.longest {
+        if !make_room && moved.length < self.bounds.within_room_of(&self.path).longest {
             self.due_after(moved.length);
             return Ok(());
         }
@@ -206,10 +233,8 @@ impl Worker {
         let moved = Moved::by(connection, "TRUNCATE")?;
         if moved.all {
             self.shared.length.store(0, Ordering::Relaxed);
-            self.shared.due_at.store(self.shared.bounds.due_after, Ordering::Relaxed);
-        } else {
-            self.due_after(moved.length);
         }
+        self.due_after(if moved.all { 0 } else { moved.length });
         drop(nobody_writes);
         if !moved.all {
             let pages = moved.length;

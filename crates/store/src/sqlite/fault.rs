@@ -1,6 +1,6 @@
 //! Errors inside this engine, and what they mean outside it.
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::{StoreError, error::BoxError};
 
@@ -31,8 +31,8 @@ impl From<Fault> for StoreError {
         match fault {
             Fault::Store(error) => error,
             Fault::Sql(error) if is_misfit(&error) => unreadable_cause("a row of the store", error),
+            Fault::Sql(error) if is_without_room(&error) => Self::Full,
             Fault::Sql(error) => match error.sqlite_error_code() {
-                Some(ErrorCode::DiskFull) => Self::Full,
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                     unreadable_cause("the file of the store", error)
                 }
@@ -77,6 +77,12 @@ fn is_misfit(error: &rusqlite::Error) -> bool {
             | rusqlite::Error::InvalidColumnType(..)
             | rusqlite::Error::Utf8Error(..)
     )
+}
+
+/// Whether the disk is full: the index of the log, too, may find no room to grow.
+fn is_without_room(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+        || error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_SHMSIZE)
 }
 
 fn unreadable_cause(what: &str, cause: impl Into<BoxError>) -> StoreError {

@@ -16,6 +16,7 @@ mod fault;
 mod keys;
 mod legs;
 mod query;
+mod room;
 mod rows;
 mod save;
 mod schema;
@@ -38,17 +39,19 @@ use zstd::bulk::Compressor;
 use crate::{
     AccessKey, CallHead, CallKey, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, NewEndpoint,
     OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Result, StatsQuery, Store,
-    Transaction,
+    StoreError, Transaction,
 };
 use checkpoints::{Bounds, Checkpoints};
 use connect::Readers;
 use fault::unavailable;
+use room::Room;
 use transaction::{Writer, Writing};
 
 /// A store in one SQLite file.
 pub(crate) struct Sqlite {
     path: PathBuf,
     checkpoints: Checkpoints,
+    room: Room,
     readers: Arc<Readers>,
     /// The last to be dropped: SQLite removes the log when the last connection that may write goes.
     writer: Arc<Mutex<Writer>>,
@@ -65,11 +68,12 @@ impl Sqlite {
         let path = std::path::absolute(path).map_err(unavailable)?;
         let mut connection = connect::open_writer(&path)?;
         let compressor = Compressor::new(documents::LEVEL).map_err(unavailable)?;
-        let (checkpoints, gauge) = Checkpoints::watch(&mut connection, bounds)?;
-        let writer = Arc::new(Mutex::new(Writer { connection, compressor, gauge }));
-        checkpoints.start(path.clone(), Arc::clone(&writer))?;
+        let (checkpoints, gauge) = Checkpoints::watch(&mut connection)?;
+        let room = Room::beside(&path);
+        let writer = Arc::new(Mutex::new(Writer { connection, compressor, gauge, room: room.clone() }));
+        checkpoints.start(path.clone(), bounds, Arc::clone(&writer))?;
         let readers = Readers::new(path.clone(), connect::READ_LIMIT);
-        Ok(Self { path, checkpoints, readers, writer })
+        Ok(Self { path, checkpoints, room, readers, writer })
     }
 
     /// Reads a few rows, right here: handing it to another thread costs more than reading.
@@ -257,6 +261,10 @@ impl Store for Sqlite {
     }
 
     async fn writable(&self) -> Result<()> {
+        if self.room.was_missing() {
+            let room = self.room.clone();
+            tokio::task::spawn_blocking(move || room.look()).await.map_err(unavailable)??;
+        }
         // Somebody is writing: then it can be written.
         let Ok(writer) = Arc::clone(&self.writer).try_lock_owned() else { return Ok(()) };
         let mut writing = Writing::begin(writer)?;
@@ -286,7 +294,13 @@ impl Store for Sqlite {
         let writer = self.writer.lock().await;
         let moved: rusqlite::Result<i64> =
             writer.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
-        moved.map_err(fault::Fault::from)?;
+        match moved.map_err(|error| StoreError::from(fault::Fault::from(error))) {
+            // What is in the log is as durable as what is in the file; the next start takes it up.
+            Err(StoreError::Full) => {
+                tracing::warn!("the write-ahead log stays where it is: the disk is full");
+            }
+            moved => drop(moved?),
+        }
         // Who writes on all the same does without the thread.
         Ok(connect::checkpoint_within_commits(&writer.connection)?)
     }

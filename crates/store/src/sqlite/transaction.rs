@@ -12,7 +12,9 @@ use super::{
     checkpoints::Gauge,
     directory, events,
     fault::{Result, unavailable},
-    legs, save,
+    legs,
+    room::Room,
+    save,
 };
 use crate::{CallHead, CallKey, Filed, LegSpan, OrganizationNumber, Report, Transaction};
 
@@ -23,6 +25,8 @@ pub(super) struct Writer {
     pub(super) compressor: Compressor<'static>,
     /// Learns of what matters to the write-ahead log.
     pub(super) gauge: Gauge,
+    /// Learns that the disk is full.
+    pub(super) room: Room,
 }
 
 /// A write transaction that has begun.
@@ -47,6 +51,7 @@ impl Writing {
             let error = crate::StoreError::from(fault);
             if matches!(error, crate::StoreError::Full) {
                 self.writer.gauge.disk_is_full();
+                self.writer.room.is_missing();
             }
             // What cannot be read leaves the transaction as it was: a repair may go on and write it anew.
             self.failed |= !matches!(error, crate::StoreError::Unreadable { .. });
