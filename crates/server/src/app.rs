@@ -10,7 +10,7 @@ use std::{
 };
 
 use pegcount_calls::{OrganizationName, SourceName};
-use pegcount_store::{AccessKey, OrganizationNumber, Store};
+use pegcount_store::{AccessKey, OrganizationNumber, Store, StoreError};
 
 use crate::{
     access::{Ledger, LedgerParts},
@@ -22,7 +22,7 @@ use crate::{
     links::Links,
     live::Live,
     metrics::Metrics,
-    operations::Operator,
+    operations::{Operator, chain},
     sources::native,
     vocabulary::source_name,
 };
@@ -69,14 +69,14 @@ impl App {
             make_private(&config.store_path())?;
         }
         let store: Arc<dyn Store> =
-            Arc::from(pegcount_store::open(&config.store_url()).map_err(|error| chain(&error))?);
-        let organizations = store.organizations().await.map_err(|error| chain(&error))?;
-        let keys = store.keys().await.map_err(|error| chain(&error))?;
+            Arc::from(pegcount_store::open(&config.store_url()).map_err(|error| cannot_start(&error))?);
+        let organizations = store.organizations().await.map_err(|error| cannot_start(&error))?;
+        let keys = store.keys().await.map_err(|error| cannot_start(&error))?;
         let first_key = match organizations.is_empty() {
             true => Some(first_key(store.as_ref(), &keys, config, &clock).await?),
             false => None,
         };
-        let live = Arc::new(Live::of(store.open_calls().await.map_err(|error| chain(&error))?));
+        let live = Arc::new(Live::of(store.open_calls().await.map_err(|error| cannot_start(&error))?));
         let metrics = Arc::new(Metrics::default());
         let tariffs = TariffsHandle::of(config.tariffs()?);
         let (intake, writer) = Intake::start(IntakeParts {
@@ -96,7 +96,7 @@ impl App {
             clock: clock.clone(),
             rate_limit: config.rate_limit(),
         }));
-        ledger.reload().await.map_err(|error| chain(&error))?;
+        ledger.reload().await.map_err(|error| cannot_start(&error))?;
         Ok(Self { store, intake, ledger, live, metrics, tariffs, clock, first_key, writer, _lock: lock })
     }
 
@@ -124,6 +124,17 @@ impl App {
             tracing::warn!("a connection is still open; the store is closed all the same");
         }
         store.close().await.map_err(|error| chain(&error))
+    }
+}
+
+/// Why the store keeps the program from starting.
+fn cannot_start(error: &StoreError) -> String {
+    let sentence = chain(error);
+    match error {
+        StoreError::Unreadable { .. } => {
+            format!("{sentence}; `pegcount doctor` names what is damaged, or restore a backup")
+        }
+        _ => sentence,
     }
 }
 
@@ -215,18 +226,4 @@ fn link_key(data: &Path) -> Result<[u8; 32], String> {
     getrandom::fill(&mut key).map_err(|error| format!("no key can be made: {error}"))?;
     write_private(&path, &key)?;
     Ok(key)
-}
-
-/// An error with what caused it, in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        cause = inner.source();
-    }
-    text
 }

@@ -4,7 +4,10 @@
 //! `DIR/control.sock`, because there is one writer. Either way it is an [`Order`] that [`Operator::carry_out`] carries
 //! out, so the two cannot differ.
 
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use pegcount_calls::{CallName, LegId, OrganizationName, SourceName, Timestamp};
 use pegcount_store::{CallKey, LegSpan, Organization, OrganizationNumber, Severity, Store, StoreError};
@@ -67,6 +70,11 @@ pub enum Order {
     },
     /// Look for damage.
     Doctor,
+    /// Keep a copy of the store.
+    Backup {
+        /// The file to make; absolute, since the server may run in another folder.
+        path: PathBuf,
+    },
 }
 
 /// One record of a file: the events of one call that it tells.
@@ -133,7 +141,21 @@ const REFOLD_CHUNK: u32 = 200;
 type Done = Result<Value, String>;
 
 fn sentence(error: &StoreError) -> String {
-    error.to_string()
+    chain(error)
+}
+
+/// An error with what caused it, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text
 }
 
 impl Operator {
@@ -157,6 +179,7 @@ impl Operator {
                 self.refold(check, organization.as_deref(), call.as_deref()).await
             }
             Order::Doctor => self.doctor().await,
+            Order::Backup { path } => self.backup(&path).await,
         }
     }
 
@@ -343,31 +366,52 @@ impl Operator {
         }
     }
 
-    /// Findings of the store, and how its calls compare with their events.
+    async fn backup(&self, path: &Path) -> Done {
+        match self.store.backup(path).await {
+            Ok(()) => {}
+            Err(StoreError::Exists { .. }) => {
+                return Err(format!("{} exists already: a backup replaces nothing", path.display()));
+            }
+            Err(error) => return Err(format!("no backup was made: {}", sentence(&error))),
+        }
+        let bytes = std::fs::metadata(path).map(|file| file.len()).unwrap_or_default();
+        Ok(json!({ "backup": path, "bytes": bytes }))
+    }
+
+    /// Findings of the store, and how its calls compare with their events. What cannot be looked at is a finding too.
     async fn doctor(&self) -> Done {
-        let findings = self.store.check().await.map_err(|error| sentence(&error))?;
-        let mut findings: Vec<Value> = findings
-            .into_iter()
-            .map(|finding| finding_value(finding.severity, &finding.subject, &finding.message))
-            .collect();
-        let refolded = self.refold_all(true, None).await?;
-        findings.push(match (refolded.differing.len(), refolded.unreadable.len()) {
-            (0, 0) => {
-                finding_value(Severity::Fine, "calls", &format!("{} calls equal their events", refolded.examined))
-            }
-            (differing, unreadable) => {
-                let message = format!(
-                    "{differing} calls differ from their events (`pegcount refold` repairs them), {unreadable} have \
-                     events that cannot be read"
-                );
-                finding_value(Severity::Damage, "calls", &message)
-            }
+        let mut findings: Vec<Value> = match self.store.check().await {
+            Ok(findings) => findings
+                .into_iter()
+                .map(|finding| finding_value(finding.severity, &finding.subject, &finding.message))
+                .collect(),
+            Err(error) => vec![finding_value(Severity::Damage, "store", &sentence(&error))],
+        };
+        findings.push(match self.refold_all(true, None).await {
+            Ok(refolded) => compared(&refolded),
+            Err(sentence) => finding_value(Severity::Damage, "calls", &sentence),
         });
         findings.push(match self.store.writable().await {
             Ok(()) => finding_value(Severity::Fine, "store", "takes writes"),
             Err(error) => finding_value(Severity::Damage, "store", &format!("takes no writes: {error}")),
         });
         Ok(Value::Array(findings))
+    }
+}
+
+/// How calls compare with their events.
+fn compared(refolded: &Refolded) -> Value {
+    match (refolded.differing.len(), refolded.unreadable.len()) {
+        (0, 0) => {
+            finding_value(Severity::Fine, "calls", &format!("{} calls equal their events", refolded.examined))
+        }
+        (differing, unreadable) => {
+            let message = format!(
+                "{differing} calls differ from their events (`pegcount refold` repairs them), {unreadable} have \
+                 events that cannot be read"
+            );
+            finding_value(Severity::Damage, "calls", &message)
+        }
     }
 }
 

@@ -163,6 +163,12 @@ pub trait Store: Send + Sync {
     async fn writable(&self) -> Result<()>;
     /// Looks for damage.
     async fn check(&self) -> Result<Vec<Finding>>;
+    /// Keeps a copy of everything under this name, as it is at one moment; writes go on meanwhile. The copy is on disk
+    /// when this returns, and nothing has the name if it fails.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when something has the name.
+    async fn backup(&self, to: &std::path::Path) -> Result<()>;
     /// Brings everything to its resting place before the program ends.
     async fn close(&self) -> Result<()>;
 }

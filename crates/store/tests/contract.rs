@@ -24,6 +24,8 @@ use pegcount_store::{Result, Store};
 trait Home {
     /// Opens the store that lies here, once more if it is open.
     fn open(&self) -> Result<Box<dyn Store>>;
+    /// Opens the backup that lies there.
+    fn open_copy(&self, path: &std::path::Path) -> Result<Box<dyn Store>>;
     /// Makes the store look like a later version's work; gives the schema it then has.
     fn pretend_to_be_newer(&self) -> i64;
 }
@@ -44,6 +46,10 @@ impl SqliteHome {
 impl Home for SqliteHome {
     fn open(&self) -> Result<Box<dyn Store>> {
         pegcount_store::open(&format!("sqlite:{}", self.path()))
+    }
+
+    fn open_copy(&self, path: &std::path::Path) -> Result<Box<dyn Store>> {
+        pegcount_store::open(&format!("sqlite:{}", path.display()))
     }
 
     fn pretend_to_be_newer(&self) -> i64 {

@@ -44,7 +44,7 @@ impl Door {
         }
     }
 
-    pub(super) fn is_running(&self) -> bool {
+    fn is_running(&self) -> bool {
         matches!(self, Self::Running(_))
     }
 
@@ -67,13 +67,36 @@ impl Door {
     }
 }
 
+/// Looks at everything. That something cannot be looked at is itself a finding.
+pub(super) async fn look(config: &Config) -> Value {
+    let damage = |sentence: &str| finding_value(Severity::Damage, "store", sentence);
+    let mut findings = Vec::new();
+    let mut running = false;
+    match Door::open(config).await {
+        Ok(mut door) => {
+            running = door.is_running();
+            match door.order(Order::Doctor).await {
+                Ok(Value::Array(found)) => findings.extend(found),
+                Ok(other) => findings.push(damage(&format!("the answer cannot be read: {other}"))),
+                Err(sentence) => findings.push(damage(&sentence)),
+            }
+            if let Err(sentence) = door.close().await {
+                findings.push(damage(&format!("it could not be closed: {sentence}")));
+            }
+        }
+        Err(sentence) => findings.push(damage(&sentence)),
+    }
+    findings.extend(machine_findings(config, running, &Clock::system()));
+    Value::Array(findings)
+}
+
 /// Free space below which somebody should look, in bytes.
 const LITTLE_SPACE: u64 = 1024 * 1024 * 1024;
 /// 2025-01-01T00:00:00Z: a clock before it was never set.
 const BUILT_AFTER_MILLIS: i64 = 1_735_689_600_000;
 
 /// What is to be found outside the store: the disk, the clock, the ports.
-pub(super) fn machine_findings(config: &Config, running: bool, clock: &Clock) -> Vec<Value> {
+fn machine_findings(config: &Config, running: bool, clock: &Clock) -> Vec<Value> {
     let mut findings = vec![disk(config), time(clock)];
     for (name, address) in [("listen", config.listen), ("live_listen", config.live_listen)] {
         let subject = format!("port {}", address.port());

@@ -84,6 +84,14 @@ enum Command {
     /// Look for damage: the store, calls against their events, the disk, the clock, the ports.
     #[command(after_help = "Example: pegcount doctor --json")]
     Doctor,
+    /// Keep a copy of the store, also while the server runs. It replaces nothing, and is on disk when this returns.
+    #[command(after_help = "Example: pegcount backup /backup/pegcount.db --data /var/lib/pegcount\n\n\
+                            Restore: put the copy into an empty folder as pegcount.db, and the link-key of the old data \
+                            folder beside it")]
+    Backup {
+        /// The file to make.
+        path: PathBuf,
+    },
     /// Fill a running server with believable calls, live, until stopped.
     #[command(after_help = "Example: pegcount demo --rate 0.5")]
     Demo(DemoArgs),
@@ -246,6 +254,11 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
             Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Doctor => doctor(&common, &print).await,
+        Command::Backup { path } => {
+            let path = std::path::absolute(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            print.backed_up(&order_once(&common, Order::Backup { path }).await?);
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Demo(args) => demo(&common, args).await,
     }
 }
@@ -282,12 +295,7 @@ async fn keys(common: &Common, command: KeysCommand, print: &print::Printer) -> 
 
 async fn doctor(common: &Common, print: &print::Printer) -> Result<ExitCode, String> {
     let config = common.config()?;
-    let mut door = Door::open(&config).await?;
-    let mut findings = door.order(Order::Doctor).await?;
-    if let Some(findings) = findings.as_array_mut() {
-        findings.extend(door::machine_findings(&config, door.is_running(), &Clock::system()));
-    }
-    door.close().await?;
+    let findings = door::look(&config).await;
     let damage = print.findings(&findings);
     Ok(if damage { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -119,6 +119,14 @@ impl Printer {
         findings.iter().any(|finding| text(finding, "severity") == "damage")
     }
 
+    pub(super) fn backed_up(self, value: &Value) {
+        if self.print_json(value) {
+            return;
+        }
+        to_stdout(&format!("{} ({} bytes)", text(value, "backup"), count(value, "bytes")));
+        to_stderr("Keep the data folder's link-key with it: it signs links.");
+    }
+
     pub(super) fn imported(self, value: &Value) {
         if self.print_json(value) {
             return;

@@ -45,12 +45,14 @@ pub(super) async fn refold(
     let mut standing = Vec::new();
     let mut transaction = store.begin().await?;
     for head in heads {
-        let kept = match read_kept(head, &transaction.reports(head.key).await?) {
+        let reports = transaction.reports(head.key).await;
+        let kept = match reports.and_then(|reports| read_kept(head, &reports)) {
             Ok(kept) => kept,
-            Err(error) => {
+            Err(error @ StoreError::Unreadable { .. }) => {
                 refolded.unreadable.push((head.name.to_string(), error.to_string()));
                 continue;
             }
+            Err(error) => return Err(error),
         };
         // A call without events was sealed by retention: it stays as it was last folded.
         let Some(call) = kept.history().map(fold) else { continue };

@@ -430,6 +430,7 @@ fn every_command_has_help_with_an_example() {
         "import",
         "refold",
         "doctor",
+        "backup",
         "demo",
         "check-config",
     ] {

@@ -34,6 +34,15 @@ impl Mounted {
     }
 }
 
+impl Mounted {
+    /// Makes it read-only (`ro`), or writable again (`rw`).
+    pub fn remount(&self, how: &str) {
+        let output = Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(&self.0).output();
+        let output = output.expect("mount runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 impl Drop for Mounted {
     fn drop(&mut self) {
         // Lazily: a test that fails may leave something open.

@@ -4,9 +4,11 @@
 mod forms;
 mod server;
 
+mod backup;
 mod bad_input;
 mod commands;
 mod control;
+mod damage;
 mod dialects;
 mod durability;
 mod freeswitch;

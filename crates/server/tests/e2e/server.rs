@@ -65,6 +65,11 @@ impl Home {
 
     /// Starts a server and waits until everything answers.
     pub fn start(&self) -> Server<'_> {
+        self.try_start().unwrap_or_else(|log| panic!("the server does not start: {log}"))
+    }
+
+    /// The same; what the server said, if it ended instead.
+    pub fn try_start(&self) -> Result<Server<'_>, String> {
         let ready = self.path("ready.json");
         let _ = std::fs::remove_file(&ready);
         let log = std::fs::File::create(self.path("log")).expect("the log is made");
@@ -78,16 +83,17 @@ impl Home {
             .spawn()
             .expect("the program starts");
         let mut server = Server { home: self, child, http: unset(), live: unset(), key: String::new() };
-        let ready: Value = wait_for("the ready file", || {
-            if let Ok(Some(status)) = server.child.try_wait() {
-                panic!("the server ended with {status}: {}", server.log());
+        let ready: Option<Value> = wait_for("the ready file", || {
+            if let Ok(Some(_)) = server.child.try_wait() {
+                return Some(None);
             }
-            serde_json::from_str(&std::fs::read_to_string(&ready).ok()?).ok()
+            serde_json::from_str(&std::fs::read_to_string(&ready).ok()?).ok().map(Some)
         });
+        let Some(ready) = ready else { return Err(server.log()) };
         let address = |name: &str| ready[name].as_str().expect(name).parse().expect("an address");
         (server.http, server.live) = (address("http"), address("live"));
         server.key = std::fs::read_to_string(self.data().join("first-key")).expect("the first key");
-        server
+        Ok(server)
     }
 }
 

@@ -4,7 +4,7 @@ use pegcount_calls::{Document, EventId, SourceName, Timestamp};
 use rusqlite::{Connection, params};
 
 use super::{
-    fault::Result,
+    fault::{Result, unreadable},
     rows::{Columns, many, run},
 };
 use crate::{CallKey, Report};
@@ -21,18 +21,29 @@ pub(super) fn of_call(connection: &Connection, call: CallKey) -> Result<Vec<Repo
         let id = columns.name(EventId::new)?;
         let at = Timestamp::from_millis(columns.take()?);
         let flags: i64 = columns.take()?;
+        let (received_at, source) = (Timestamp::from_millis(columns.take()?), columns.name(SourceName::new)?);
+        let kind = columns.take()?;
+        let data = data_of(&id, columns.take()?)?;
         Ok(Report {
             id,
             at,
             at_given: flags & AT_GIVEN != 0,
-            received_at: Timestamp::from_millis(columns.take()?),
-            source: columns.name(SourceName::new)?,
-            kind: columns.take()?,
-            data: Document::from_json_text(columns.take::<String>()?),
+            received_at,
+            source,
+            kind,
+            data,
             blanked: flags & BLANKED != 0,
         })
     })
-    .map_err(|fault| fault.within(&format!("an event of call {}", call.0)))
+    .map_err(|fault| fault.within(&format!("the events of call {}", call.0)))
+}
+
+/// Passed on as it is, so it is looked at here: damage within a page shows nowhere else.
+fn data_of(id: &EventId, text: String) -> Result<Document> {
+    match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
+        Ok(_) => Ok(Document::from_json_text(text)),
+        Err(cause) => Err(unreadable(format!("event {id}"), cause)),
+    }
 }
 
 /// Keeps events of a call.

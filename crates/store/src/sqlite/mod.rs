@@ -3,6 +3,7 @@
 //! One connection writes, behind a lock; a few read, and never wait for it (write-ahead log). What may read many rows
 //! runs off the workers of the runtime. Everything that SQLite says becomes a [`StoreError`] here.
 
+mod backup;
 mod calls;
 mod check;
 mod checkpoints;
@@ -284,6 +285,12 @@ impl Store for Sqlite {
             check::check(&snapshot)
         };
         Ok(tokio::task::spawn_blocking(look).await.map_err(unavailable)??)
+    }
+
+    async fn backup(&self, to: &Path) -> Result<()> {
+        let (from, to) = (self.path.clone(), std::path::absolute(to).map_err(unavailable)?);
+        let copy = move || backup::backup(&from, &to);
+        Ok(tokio::task::spawn_blocking(copy).await.map_err(unavailable)??)
     }
 
     async fn close(&self) -> Result<()> {

@@ -58,6 +58,72 @@ async fn a_store_may_be_closed_and_used_again() {
 }
 
 #[tokio::test]
+async fn a_backup_made_while_others_write_holds_everything_up_to_one_moment() {
+    for home in engines() {
+        let store: Arc<dyn Store> = home.open().unwrap().into();
+        for number in 0..50 {
+            keep(
+                &*store,
+                &format!("before_{number}"),
+                &with_words(number, "words ".repeat(500).trim(), None),
+            )
+            .await;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("backup");
+        let backing_up = tokio::spawn({
+            let (store, path) = (Arc::clone(&store), path.clone());
+            async move { store.backup(&path).await }
+        });
+        let mut during = 0;
+        while !backing_up.is_finished() {
+            keep(&*store, &format!("during_{during}"), &call(during)).await;
+            during += 1;
+        }
+        backing_up.await.unwrap().unwrap();
+        let left: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+        assert_eq!(left, ["backup"]);
+        assert!(matches!(store.backup(&path).await, Err(StoreError::Exists { .. })));
+
+        let restored = home.open_copy(&path).unwrap();
+        for number in 0..50 {
+            let id = format!("before_{number}");
+            let (there, here) =
+                (restored.call(OURS, &id).await.unwrap(), store.call(OURS, &id).await.unwrap());
+            assert_eq!(there.unwrap().call, here.unwrap().call);
+        }
+        // Of those written meanwhile the first ones are there, without a gap.
+        let mut gone = 0;
+        for number in 0..during {
+            gone += usize::from(restored.call(OURS, &format!("during_{number}")).await.unwrap().is_none());
+            let is_there = restored.call(OURS, &format!("during_{number}")).await.unwrap().is_some();
+            assert!(!(is_there && gone > 0), "{number} is there, one before it is not");
+        }
+        assert!(restored.check().await.unwrap().iter().all(|finding| finding.severity == Severity::Fine));
+        keep(&*restored, "after", &call(9)).await;
+        assert!(store.call(OURS, "after").await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_backup_that_cannot_be_made_leaves_nothing() {
+    for home in engines() {
+        let store = home.open().unwrap();
+        keep(&*store, "c", &call(1)).await;
+        let folder = tempfile::tempdir().unwrap();
+        let taken = folder.path().join("taken");
+        std::fs::write(&taken, "theirs").unwrap();
+        assert!(matches!(store.backup(&taken).await, Err(StoreError::Exists { .. })));
+        assert_eq!(std::fs::read_to_string(&taken).unwrap(), "theirs");
+        assert!(matches!(store.backup(&taken.join("backup")).await, Err(StoreError::Unavailable(_))));
+        let error = store.backup(&folder.path().join("missing/backup")).await.unwrap_err();
+        assert!(error.to_string().contains("missing/backup cannot be written"), "{error}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
+
+#[tokio::test]
 async fn many_readers_at_a_time_are_all_served() {
     for home in engines() {
         let store = home.open().unwrap();

@@ -99,7 +99,7 @@ async fn a_refold_names_what_it_cannot_read_and_goes_on() {
     assert_eq!((refolded.examined, refolded.differing.len()), (1, 0));
     assert_eq!(refolded.unreadable.len(), 1);
     assert_eq!(refolded.unreadable[0].0, "damaged");
-    assert!(refolded.unreadable[0].1.contains("event damaged of call damaged"), "{refolded:?}");
+    assert!(refolded.unreadable[0].1.contains("event damaged cannot be read"), "{refolded:?}");
 }
 
 #[tokio::test]

@@ -1,0 +1,190 @@
+//! A store that is damaged or cannot be written: it says so, and never answers as if nothing were there.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    full_disk::Mounted,
+    server::{Home, send},
+};
+
+const PAGE: usize = 4096;
+const CALLS: i64 = 20;
+/// Every page takes minutes on two cores: one of so many does.
+const STEP: usize = 3;
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// What the doctor finds damaged; it exits 1 if that is anything, and prints one JSON value either way.
+fn damage(home: &Home) -> Vec<String> {
+    let output = home.run(&["doctor", "--json"]);
+    let findings: Vec<Value> =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", said(&output)));
+    let damage: Vec<String> =
+        findings.iter().filter(|one| one["severity"] == "damage").map(ToString::to_string).collect();
+    assert_eq!(output.status.code(), Some(i32::from(!damage.is_empty())), "{damage:?} {}", said(&output));
+    assert!(!said(&output).contains("panicked"), "{}", said(&output));
+    damage
+}
+
+/// Calls that fill pages of every table: with words, metadata, endpoints, long events, and some that are live.
+fn events() -> Vec<Value> {
+    let mut events = Vec::new();
+    for call in 0..CALLS {
+        let mut tell = |kind: &str, second: i64, data: Value| {
+            let at = 1_767_261_600_000 + call * 60_000 + second * 1_000;
+            events.push(json!({ "call_id": format!("call_{call}"), "id": format!("e{second}"),
+                "event_type": kind, "created_at": at, "event_data": data }));
+        };
+        tell(
+            "call_initiated",
+            0,
+            json!({ "from_number": format!("+1555{call:04}"), "to_number": "+15550000",
+            "direction": "inbound", "endpoint_id": format!("ep_{}", call % 3), "metadata": { "order": call } }),
+        );
+        tell("call_answered", 2, json!({}));
+        for turn in 0..4 {
+            let words: String =
+                (0..200).map(|word| format!("w{} ", (call * 7919 + turn * 104_729 + word) % 9973)).collect();
+            tell("transcript_turn", 3 + turn, json!({ "role": "caller", "content": words }));
+        }
+        if call % 5 != 0 {
+            tell("call_completed", 20, json!({ "hangup_cause": "user_hangup" }));
+        }
+    }
+    events
+}
+
+/// Every question whose answer is compared.
+fn questions() -> Vec<String> {
+    let mut questions: Vec<String> = [
+        "/v1/calls?limit=100",
+        "/v1/calls?limit=100&status=completed",
+        "/v1/calls?limit=100&endpoint_id=ep_1",
+        "/v1/calls?limit=100&metadata.order=7",
+        "/v1/calls?limit=100&q=w7919",
+        "/v1/calls/stats",
+        "/v1/endpoints",
+        "/v1/live",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    for call in 0..CALLS {
+        questions.push(format!("/v1/calls/call_{call}"));
+        questions.push(format!("/v1/calls/call_{call}/events"));
+    }
+    questions
+}
+
+type Answers = BTreeMap<String, (u16, String)>;
+
+/// What the server answers, by question; none when it says that it cannot start.
+async fn answers(home: &Home) -> Option<Answers> {
+    let server = match home.try_start() {
+        Ok(server) => server,
+        Err(log) => {
+            assert!(log.contains("cannot be read") && !log.contains("panicked"), "{log}");
+            return None;
+        }
+    };
+    let client = server.client();
+    let mut answers = Answers::new();
+    for question in questions() {
+        let answer = send(client.to("GET", &question).header("x-api-key", &server.key)).await;
+        answers.insert(question, (answer.status.as_u16(), answer.text));
+    }
+    assert!(!server.log().contains("panicked"), "{}", server.log());
+    server.terminate();
+    Some(answers)
+}
+
+#[tokio::test]
+async fn a_page_overwritten_anywhere_is_found_and_makes_no_answer_wrong() {
+    let home = Home::new("listen = \"127.0.0.1:0\"\nlive_listen = \"127.0.0.1:0\"\n");
+    let server = home.start();
+    server.tell(&json!(events())).await;
+    assert!(server.terminate().success());
+    let whole = answers(&home).await.expect("it starts");
+    assert!(whole.values().all(|(status, _)| *status == 200), "{whole:?}");
+    assert_eq!(damage(&home), Vec::<String>::new());
+    let store = home.data().join("pegcount.db");
+    let sound = std::fs::read(&store).expect("the store");
+    let pages = sound.len() / PAGE;
+    assert!(pages > 40, "{pages}");
+    let mut found = 0;
+    let tried: Vec<usize> = (0..pages).step_by(STEP).collect();
+    for page in &tried {
+        let page = *page;
+        let mut bytes = sound.clone();
+        let place = &mut bytes[page * PAGE..(page + 1) * PAGE];
+        match page / STEP % 3 {
+            0 => place.fill(0),
+            1 => place.fill(0x55),
+            _ => {
+                for (at, byte) in place.iter_mut().enumerate() {
+                    *byte = (at * 167 + page * 31 + 13) as u8;
+                }
+            }
+        }
+        remove_log(&store);
+        std::fs::write(&store, &bytes).expect("the store is damaged");
+        let damage = damage(&home);
+        remove_log(&store);
+        std::fs::write(&store, &bytes).expect("the store is damaged");
+        let Some(answers) = answers(&home).await else {
+            assert!(
+                !damage.is_empty(),
+                "page {page} keeps the server from starting and the doctor finds nothing"
+            );
+            found += 1;
+            continue;
+        };
+        for (question, (status, text)) in &answers {
+            let same = (*status, text) == (200, &whole[question].1);
+            assert!(
+                same || (*status == 503 && !damage.is_empty()),
+                "page {page}: {question}: {status} {text}\n{damage:?}"
+            );
+        }
+        found += usize::from(!damage.is_empty());
+    }
+    // What is left over are pages that hold nothing.
+    assert!(found + 3 > tried.len(), "{found} of {} are found", tried.len());
+}
+
+fn remove_log(store: &Path) {
+    for end in ["db-wal", "db-shm"] {
+        let _ = std::fs::remove_file(store.with_extension(end));
+    }
+}
+
+#[tokio::test]
+async fn a_data_folder_that_cannot_be_written_is_told_at_the_start_by_the_doctor_and_while_running() {
+    let home = Home::new("listen = \"127.0.0.1:0\"\nlive_listen = \"127.0.0.1:0\"\n");
+    let Some(disk) = Mounted::at(&home.data(), 24) else { return };
+    let server = home.start();
+    server.tell(&json!({ "call_id": "a", "event_type": "call_answered" })).await;
+    assert!(server.terminate().success());
+    disk.remount("ro");
+    let output = home
+        .command(&["serve", "--listen", "127.0.0.1:0", "--live-listen", "127.0.0.1:0", "--sip", "off"])
+        .stdin(Stdio::null())
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    let folder: PathBuf = home.data();
+    let last = said(&output).lines().last().expect("a sentence").to_owned();
+    assert!(last.contains(&folder.display().to_string()) && last.contains("Read-only"), "{last}");
+    let damage = damage(&home);
+    assert!(damage.iter().any(|one| one.contains("Read-only")), "{damage:?}");
+    disk.remount("rw");
+    let server = home.start();
+    assert_eq!(server.get("/v1/calls/a").await.expect(200)["status"], "in_progress");
+}
