@@ -166,7 +166,7 @@ fn remove_log(store: &Path) {
 }
 
 #[tokio::test]
-async fn a_data_folder_that_cannot_be_written_is_told_at_the_start_by_the_doctor_and_while_running() {
+async fn a_data_folder_that_cannot_be_written_is_told_at_the_start_and_by_the_doctor() {
     let home = Home::new("listen = \"127.0.0.1:0\"\nlive_listen = \"127.0.0.1:0\"\n");
     let Some(disk) = Mounted::at(&home.data(), 24) else { return };
     let server = home.start();
@@ -187,4 +187,27 @@ async fn a_data_folder_that_cannot_be_written_is_told_at_the_start_by_the_doctor
     disk.remount("rw");
     let server = home.start();
     assert_eq!(server.get("/v1/calls/a").await.expect(200)["status"], "in_progress");
+}
+
+#[tokio::test]
+async fn a_store_that_may_only_be_read_is_not_served_as_if_it_took_writes() {
+    let home = Home::new("listen = \"127.0.0.1:0\"\nlive_listen = \"127.0.0.1:0\"\n");
+    let elsewhere = home.path("elsewhere");
+    let Some(disk) = Mounted::at(&elsewhere, 24) else { return };
+    let path = elsewhere.join("calls.db");
+    let store = ["--store", path.to_str().expect("a path")];
+    let run = |command: &[&str]| home.run(&[command, &store].concat());
+    assert!(run(&["organizations", "list"]).status.success());
+    disk.remount("ro");
+    let output = run(&["organizations", "list"]);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+    assert!(said(&output).contains("calls.db may only be read"), "{}", said(&output));
+    let output = run(&["doctor"]);
+    let findings = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{findings}");
+    assert!(
+        findings.contains("damage  store: the store cannot be used") && findings.contains("may only be read")
+    );
+    disk.remount("rw");
+    assert!(run(&["doctor"]).status.success());
 }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, MAIN_DB, OpenFlags};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
@@ -43,6 +43,10 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection> {
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
+    // SQLite is content with reading where it may not write.
+    if connection.is_readonly(MAIN_DB)? {
+        return Err(unavailable(format!("{} may only be read: it must be writable", path.display())));
+    }
     // Before anything is changed: the file may be somebody else's.
     schema::version(&connection)?;
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
