@@ -15,6 +15,8 @@ mod lists;
 mod merges;
 #[path = "contract/stats.rs"]
 mod stats;
+#[path = "contract/upgrade.rs"]
+mod upgrade;
 #[path = "contract/upkeep.rs"]
 mod upkeep;
 
