@@ -46,7 +46,7 @@ pub struct App {
     /// The key that was made, if this is the first start.
     pub first_key: Option<String>,
     writer: std::thread::JoinHandle<()>,
-    _lock: fs::File,
+    _locks: Vec<fs::File>,
 }
 
 /// The file whose lock says that somebody writes this data folder.
@@ -64,9 +64,10 @@ impl App {
     /// # Errors
     /// A sentence that says what is wrong and what to do.
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, String> {
-        let lock = lock(&config.data)?;
-        if config.store.is_empty() {
-            make_private(&config.store_path())?;
+        let mut locks = vec![lock(&config.data)?];
+        match config.store_elsewhere() {
+            Some(store) => locks.push(lock_store(&store)?),
+            None => make_private(&config.store_path())?,
         }
         let store: Arc<dyn Store> =
             Arc::from(pegcount_store::open(&config.store_url()).map_err(|error| cannot_start(&error))?);
@@ -97,7 +98,7 @@ impl App {
             rate_limit: config.rate_limit(),
         }));
         ledger.reload().await.map_err(|error| cannot_start(&error))?;
-        Ok(Self { store, intake, ledger, live, metrics, tariffs, clock, first_key, writer, _lock: lock })
+        Ok(Self { store, intake, ledger, live, metrics, tariffs, clock, first_key, writer, _locks: locks })
     }
 
     /// Carries out what an operator orders.
@@ -159,6 +160,23 @@ fn lock(data: &Path) -> Result<fs::File, String> {
         Err(fs::TryLockError::WouldBlock) => Err(format!(
             "another pegcount uses the data folder {}: stop it, or take another folder with --data",
             data.display()
+        )),
+        Err(fs::TryLockError::Error(error)) => Err(cannot(error)),
+    }
+}
+
+/// Takes the lock of a store that lies outside the data folder: another folder's server may use it.
+fn lock_store(store: &Path) -> Result<fs::File, String> {
+    let cannot = |error: std::io::Error| format!("the store {} cannot be used: {error}", store.display());
+    let mut beside = store.as_os_str().to_owned();
+    beside.push(".lock");
+    let file = private().create(true).truncate(false).write(true).open(beside).map_err(cannot)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(format!(
+            "another pegcount uses the store {}: stop it, name its folder with --data, or take another store with \
+             --store",
+            store.display()
         )),
         Err(fs::TryLockError::Error(error)) => Err(cannot(error)),
     }

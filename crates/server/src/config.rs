@@ -243,6 +243,12 @@ impl Config {
         self.data.join("pegcount.db")
     }
 
+    /// The file of a store outside the data folder, if that is where it is and it is one.
+    pub fn store_elsewhere(&self) -> Option<PathBuf> {
+        let path = self.store.strip_prefix("sqlite:").unwrap_or(&self.store);
+        (!path.is_empty() && !path.contains("://")).then(|| path.into())
+    }
+
     /// The URL of the store.
     pub fn store_url(&self) -> String {
         if self.store.is_empty() {

@@ -44,6 +44,8 @@ pub struct Metrics {
     pub commit_seconds: Histogram,
     /// Requests that wait for the writer.
     pub queued_requests: Gauge,
+    /// Requests that the writer has taken up.
+    pub taken_requests: Counter,
     /// Batches that the store refused.
     pub failed_commits: Counter,
     /// Requests by route, method and status.
@@ -65,6 +67,7 @@ impl Default for Metrics {
             commit_events: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
             commit_seconds: seconds(),
             queued_requests: Gauge::default(),
+            taken_requests: Counter::default(),
             failed_commits: Counter::default(),
             requests: Family::default(),
             request_seconds: seconds(),
@@ -84,6 +87,11 @@ impl Default for Metrics {
             "queued_requests",
             "Requests that wait for the writer",
             this.queued_requests.clone(),
+        );
+        registry.register(
+            "taken_requests",
+            "Requests that the writer has taken up",
+            this.taken_requests.clone(),
         );
         registry.register("failed_commits", "Batches that the store refused", this.failed_commits.clone());
         registry.register("requests", "HTTP requests", this.requests.clone());

@@ -185,6 +185,9 @@ impl Operator {
 
     async fn create_organization(&self, id: &str, number: Option<i64>, name: Option<String>) -> Done {
         let id = OrganizationName::new(id).map_err(|error| format!("the id {id:?} {error}"))?;
+        if id.as_str().bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err("the id must hold more than digits, or it could be taken for a number".into());
+        }
         if number.is_some_and(|number| !(1..=9_007_199_254_740_991).contains(&number)) {
             return Err("the number must be a positive integer below 2^53".into());
         }

@@ -1,6 +1,9 @@
 //! The way to what an operator may order: through a running server, or, when none runs, by opening the store here.
 
-use std::time::Duration;
+use std::{
+    net::{SocketAddr, TcpListener, TcpStream},
+    time::Duration,
+};
 
 use pegcount_store::Severity;
 use serde_json::Value;
@@ -25,6 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const LOOKS_EVERY: Duration = Duration::from_millis(20);
 
 impl Door {
+    /// The door; a data folder without a store gets one.
     pub(super) async fn open(config: &Config) -> Result<Self, String> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
@@ -90,6 +94,8 @@ pub(super) async fn look(config: &Config) -> Value {
     Value::Array(findings)
 }
 
+/// How long a port may take to answer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// Free space below which somebody should look, in bytes.
 const LITTLE_SPACE: u64 = 1024 * 1024 * 1024;
 /// 2025-01-01T00:00:00Z: a clock before it was never set.
@@ -99,18 +105,31 @@ const BUILT_AFTER_MILLIS: i64 = 1_735_689_600_000;
 fn machine_findings(config: &Config, running: bool, clock: &Clock) -> Vec<Value> {
     let mut findings = vec![disk(config), time(clock)];
     for (name, address) in [("listen", config.listen), ("live_listen", config.live_listen)] {
-        let subject = format!("port {}", address.port());
-        findings.push(match (running, std::net::TcpListener::bind(address)) {
-            (false, Ok(_)) => finding_value(Severity::Fine, &subject, &format!("{name} {address} is free")),
-            (false, Err(error)) => finding_value(
-                Severity::Warning,
-                &subject,
-                &format!("{name} {address} cannot be listened on: {error}"),
-            ),
-            (true, _) => finding_value(Severity::Fine, &subject, "the server runs"),
-        });
+        let (severity, message) = port(name, address, running);
+        findings.push(finding_value(severity, &format!("port {}", address.port()), &message));
     }
     findings
+}
+
+/// Whether the server could listen there or, while it runs, does.
+fn port(name: &str, address: SocketAddr, running: bool) -> (Severity, String) {
+    if address.port() == 0 {
+        return (Severity::Fine, format!("{name} takes a free port"));
+    }
+    let (tried, fine) = if running {
+        (TcpStream::connect_timeout(&address, ANSWERS_WITHIN).map(drop), "answers")
+    } else {
+        (TcpListener::bind(address).map(drop), "is free")
+    };
+    match tried {
+        Ok(()) => (Severity::Fine, format!("{name} {address} {fine}")),
+        Err(error) if running => {
+            let message =
+                format!("nothing answers at {name} {address} ({error}); was the server told otherwise?");
+            (Severity::Warning, message)
+        }
+        Err(error) => (Severity::Warning, format!("{name} {address} cannot be listened on: {error}")),
+    }
 }
 
 fn disk(config: &Config) -> Value {

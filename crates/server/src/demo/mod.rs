@@ -1,6 +1,6 @@
 //! Believable calls, sent through `POST /v1/events` as any source would, live and with real pauses.
 //!
-//! [`script`] makes calls of a seed and knows no clock; [`sender`] lets them happen. A run first tells of the last day,
+//! `script` makes calls of a seed and knows no clock; `sender` lets them happen. A run first tells of the last day,
 //! so that statistics show something at once, and then starts calls until it is stopped. The same seed gives the same
 //! calls; only their ids and times belong to the run.
 

@@ -50,6 +50,8 @@ struct Touched {
     head: CallHead,
     kept: Kept,
     new: Vec<Report>,
+    /// Whether it is to be folded and written: repetitions alone change nothing.
+    changed: bool,
 }
 
 /// Where calls stand after a batch: what the live set is told.
@@ -133,6 +135,7 @@ impl<'a> Batch<'a> {
         let outcomes = incoming.told.iter().map(|told| match touched.kept.take(told) {
             Verdict::New => {
                 touched.new.push(told.report.clone());
+                touched.changed = true;
                 Outcome::Accepted
             }
             Verdict::Known => Outcome::Duplicate,
@@ -180,7 +183,7 @@ impl<'a> Batch<'a> {
             Some(kept) => kept,
             None => read_kept(&head, &self.transaction.reports(head.key).await?)?,
         };
-        self.touched.insert(head.key, Touched { head, kept, new: Vec::new() });
+        self.touched.insert(head.key, Touched { head, kept, new: Vec::new(), changed: false });
         Ok(())
     }
 
@@ -199,6 +202,7 @@ impl<'a> Batch<'a> {
             && let Some(touched) = self.touched.get_mut(&older)
         {
             touched.kept.absorb(gone.kept);
+            touched.changed = true;
         }
         self.standing.push((organization, younger_key, None));
         Ok(())
@@ -208,7 +212,9 @@ impl<'a> Batch<'a> {
     pub(super) async fn finish(mut self) -> Result<Standing, StoreError> {
         let mut done = Vec::with_capacity(self.touched.len());
         for (key, mut touched) in std::mem::take(&mut self.touched) {
-            if let Some(status) = self.write(key, &mut touched).await? {
+            if touched.changed
+                && let Some(status) = self.write(key, &mut touched).await?
+            {
                 self.standing.push((touched.head.organization, key, Some(status)));
             }
             done.push((key, touched.kept));

@@ -124,14 +124,16 @@ impl Intake {
     }
 
     async fn send(&self, request: Request) -> Result<(), IntakeError> {
-        match self.requests.send_timeout(request, PATIENCE).await {
-            Ok(()) => {
-                self.metrics.queued_requests.inc();
-                Ok(())
+        // Counted first: the writer may have taken it before this goes on.
+        self.metrics.queued_requests.inc();
+        let sent = self.requests.send_timeout(request, PATIENCE).await;
+        sent.map_err(|error| {
+            self.metrics.queued_requests.dec();
+            match error {
+                mpsc::error::SendTimeoutError::Timeout(_) => IntakeError::Busy,
+                mpsc::error::SendTimeoutError::Closed(_) => IntakeError::ShuttingDown,
             }
-            Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(IntakeError::Busy),
-            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(IntakeError::ShuttingDown),
-        }
+        })
     }
 }
 
@@ -153,6 +155,7 @@ impl Writer {
             let mut next = Some(first);
             while let Some(request) = next.take() {
                 self.metrics.queued_requests.dec();
+                self.metrics.taken_requests.inc();
                 match request {
                     Request::Accept { incoming, reply } => {
                         events += incoming.iter().map(|one| one.told.len()).sum::<usize>();

@@ -19,9 +19,17 @@ impl Mounted {
     pub fn at(folder: &Path, mebibytes: u32) -> Option<Self> {
         std::fs::create_dir_all(folder).expect("a folder");
         let options = format!("size={mebibytes}m,mode=700");
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder).output();
-        match mount {
-            Ok(output) if output.status.success() => Some(Self(folder.to_owned())),
+        Self::by(Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder), folder)
+    }
+
+    /// On this file, so that its name can be made read-only.
+    pub fn over(file: &Path) -> Option<Self> {
+        Self::by(Command::new("mount").arg("--bind").args([file, file]), file)
+    }
+
+    fn by(mount: &mut Command, place: &Path) -> Option<Self> {
+        match mount.output() {
+            Ok(output) if output.status.success() => Some(Self(place.to_owned())),
             why => {
                 // Past what the test harness captures: nobody shall believe that this was tested.
                 let _ = writeln!(
@@ -35,7 +43,7 @@ impl Mounted {
 }
 
 impl Mounted {
-    /// Makes it read-only (`ro`), or writable again (`rw`).
+    /// Makes it read-only (`ro`, a file `ro,bind`), or writable again (`rw`).
     pub fn remount(&self, how: &str) {
         let output = Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(&self.0).output();
         let output = output.expect("mount runs");

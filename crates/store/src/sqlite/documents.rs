@@ -1,10 +1,10 @@
 //! The bulky part of a call, and what is looked for in it.
 
-use std::collections::BTreeSet;
+use std::{cell::RefCell, collections::BTreeSet};
 
 use pegcount_calls::{Bill, Content, Document, Metadata};
 use serde::{Deserialize, Serialize};
-use zstd::bulk::Compressor;
+use zstd::bulk::{Compressor, Decompressor};
 
 use super::fault::{Result, unavailable, unreadable};
 
@@ -62,13 +62,23 @@ pub(super) fn unpack(body: &[u8]) -> Result<Body> {
             if length > LARGEST {
                 return Err(damaged("it claims an impossible length"));
             }
-            let json =
-                zstd::bulk::decompress(packed, length).map_err(|cause| unreadable("the document", cause))?;
-            read(&json)
+            read(&decompress(packed, length).map_err(|cause| unreadable("the document", cause))?)
         }
         Some(_) => Err(damaged("its encoding is unknown")),
         None => Err(damaged("it is empty")),
     }
+}
+
+thread_local! {
+    /// Kept, since making one costs more than most documents.
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn decompress(packed: &[u8], length: usize) -> std::io::Result<Vec<u8>> {
+    DECOMPRESSOR.with_borrow_mut(|kept| match kept {
+        Some(decompressor) => decompressor.decompress(packed, length),
+        None => kept.insert(Decompressor::new()?).decompress(packed, length),
+    })
 }
 
 fn read(json: &[u8]) -> Result<Body> {

@@ -28,12 +28,15 @@ pub fn json_text(content_type: Option<&str>, body: &[u8]) -> Result<String, Stri
     if is_object(text) {
         return Ok(text.to_owned());
     }
-    let Some(value) = form_field(text) else {
+    if let Some(value) = form_field(text) {
+        return decode_field(value)
+            .ok_or_else(|| "the field cdr holds neither a JSON object nor one encoded in base64".to_owned());
+    }
+    // What it cannot send the module writes to `err-log-dir`, encoded alike but without the field's name.
+    decode_field(text).ok_or_else(|| {
         let labelled = content_type.map(|label| format!(" (labelled {label:.60})")).unwrap_or_default();
-        return Err(format!("the body{labelled} is neither a JSON object nor a form with the field cdr"));
-    };
-    decode_field(value)
-        .ok_or_else(|| "the field cdr holds neither a JSON object nor one encoded in base64".to_owned())
+        format!("the body{labelled} is neither a JSON object nor a form with the field cdr")
+    })
 }
 
 fn is_object(text: &str) -> bool {

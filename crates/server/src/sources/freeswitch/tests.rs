@@ -403,6 +403,9 @@ fn a_body_is_read_in_every_encoding_whatever_its_label() {
         format!("cdr={padded}"),
         format!("cdr={bare}"),
         format!("cdr={}", url_escaped(&padded, "%20")),
+        // As it lies in `err-log-dir`: without the field's name.
+        escaped,
+        padded,
     ];
     for label in [
         None,
