@@ -10,6 +10,8 @@
 
 mod error;
 mod model;
+mod rollups;
+mod sketch;
 mod sqlite;
 
 use async_trait::async_trait;

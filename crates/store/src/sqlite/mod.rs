@@ -14,11 +14,14 @@ mod events;
 mod fault;
 mod keys;
 mod legs;
+mod packed;
 mod query;
+mod rollups;
 mod rows;
 mod save;
 mod schema;
 mod stats;
+mod totals;
 mod transaction;
 
 use std::{
@@ -37,7 +40,7 @@ use zstd::bulk::Compressor;
 use crate::{
     AccessKey, CallHead, CallKey, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, NewEndpoint,
     OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Result, StatsQuery, Store,
-    Transaction,
+    Transaction, rollups::Changes,
 };
 use connect::Readers;
 use fault::unavailable;
@@ -57,7 +60,7 @@ impl Sqlite {
         let path = std::path::absolute(path).map_err(unavailable)?;
         let connection = connect::open_writer(&path)?;
         let compressor = Compressor::new(documents::LEVEL).map_err(unavailable)?;
-        let writer = Arc::new(Mutex::new(Writer { connection, compressor }));
+        let writer = Arc::new(Mutex::new(Writer { connection, compressor, changes: Changes::default() }));
         let readers = Readers::new(path.clone(), connect::READ_LIMIT);
         Ok(Self { path, writer, readers })
     }

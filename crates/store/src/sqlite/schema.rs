@@ -2,11 +2,19 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::fault::{Result, unreadable};
+use super::{
+    fault::{Result, unreadable},
+    rollups,
+};
 use crate::StoreError;
 
 /// Each step leads from the version that is its place in the list to the next. Steps are only ever added.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_start.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_start.sql"), include_str!("migrations/0002_rollups.sql")];
+
+/// The schema since which the counts beside the calls are made as they are now: an older file gets them anew. A step
+/// that changes what is counted, or how it is kept, raises this to its number.
+const COUNTED_SINCE: usize = 2;
 
 /// Marks the file as ours ("Pegc"), so that nobody's other database is ever written to.
 const APPLICATION: i32 = 0x5065_6763;
@@ -22,6 +30,9 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     for (number, step) in MIGRATIONS.iter().enumerate().skip(found) {
         transaction.execute_batch(step)?;
         transaction.pragma_update(None, "user_version", known(number + 1))?;
+    }
+    if found < COUNTED_SINCE {
+        rollups::rebuild(&transaction)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.commit()?;
