@@ -165,6 +165,8 @@ pub trait Store: Send + Sync {
     async fn writable(&self) -> Result<()>;
     /// Looks for damage.
     async fn check(&self) -> Result<Vec<Finding>>;
+    /// Makes the counts that are kept beside the calls anew. Nothing else is written meanwhile.
+    async fn rebuild_rollups(&self) -> Result<()>;
     /// Brings everything to its resting place before the program ends.
     async fn close(&self) -> Result<()>;
 }

@@ -16,6 +16,7 @@ mod keys;
 mod legs;
 mod packed;
 mod query;
+mod recount;
 mod rollups;
 mod rows;
 mod save;
@@ -269,6 +270,15 @@ impl Store for Sqlite {
             check::check(&snapshot)
         };
         Ok(tokio::task::spawn_blocking(look).await.map_err(unavailable)??)
+    }
+
+    async fn rebuild_rollups(&self) -> Result<()> {
+        let mut writing = Writing::begin(Arc::clone(&self.writer).lock_owned().await)?;
+        let rebuild = move || {
+            writing.work(|writer| rollups::rebuild(&writer.connection))?;
+            writing.finish()
+        };
+        tokio::task::spawn_blocking(rebuild).await.map_err(unavailable)?
     }
 
     async fn close(&self) -> Result<()> {
