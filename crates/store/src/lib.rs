@@ -22,8 +22,8 @@ use pegcount_calls::{
 
 pub use error::{BoxError, StoreError};
 pub use model::{
-    AccessKey, CallHead, CallKey, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, LegSpan, NewEndpoint,
-    OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Severity, StatsQuery,
+    AccessKey, CallHead, CallKey, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, LegSpan, Measure,
+    NewEndpoint, OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Severity, StatsQuery,
 };
 
 /// The result of every call to the store.
@@ -70,6 +70,15 @@ pub trait Store: Send + Sync {
         organization: OrganizationNumber,
         query: &StatsQuery,
     ) -> Result<Vec<(Disconnection, u64)>>;
+    /// The percentiles of a measure of the calls that a query means, one for each share from 0 to 1, in milliseconds:
+    /// right to 1 % from a millisecond to a day. `None` when no call has the measure.
+    async fn percentiles(
+        &self,
+        organization: OrganizationNumber,
+        query: &StatsQuery,
+        measure: Measure,
+        shares: &[f64],
+    ) -> Result<Vec<Option<f64>>>;
     /// Every live call of every organization: what the live set is rebuilt from.
     async fn open_calls(&self) -> Result<Vec<OpenCall>>;
     /// Calls in the order of their arrival, after this one: what walks over the whole store.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use pegcount_calls::{Direction, Disconnection, Range, StatCell, Stats, Status};
 
-use crate::{OrganizationNumber, StatsQuery, sketch};
+use crate::{Measure, OrganizationNumber, StatsQuery, sketch};
 
 /// How long a stretch one bucket counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -220,18 +220,12 @@ pub(crate) struct Counted {
     pub(crate) measures: [Option<u64>; Measure::ALL.len()],
 }
 
-/// What percentiles are kept of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Measure {
-    /// From the first ring to the answer or, unanswered, to the end.
-    Ring,
-    /// From the answer to the end.
-    Talk,
-}
-
-impl Measure {
-    /// Every measure, in the order of [`Counted::measures`].
-    pub(crate) const ALL: [Self; 2] = [Self::Ring, Self::Talk];
+impl Counted {
+    /// What it adds to the sketch of a measure.
+    pub(crate) fn measure(&self, wanted: Measure) -> Option<u64> {
+        let mut measures = Measure::ALL.into_iter().zip(self.measures);
+        measures.find(|(measure, _)| *measure == wanted).and_then(|(_, millis)| millis)
+    }
 }
 
 /// The change of one bucket.

@@ -36,6 +36,12 @@ pub(crate) fn slot_of(millis: u64) -> u16 {
     u16::try_from(slot).unwrap_or(u16::MAX)
 }
 
+/// The value that stands for all of a slot.
+fn middle_of(slot: u16) -> f64 {
+    let Some(place) = usize::from(slot).checked_sub(1) else { return 0.0 };
+    BOUNDS.get(place).map_or(BOUNDS[SLOTS - 1], |bound| 2.0 * bound / (1.0 + GROWTH))
+}
+
 /// How many values each slot holds; slots without any are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
@@ -64,6 +70,23 @@ impl Counts {
         self.slots.iter().map(|(slot, count)| (*slot, *count))
     }
 
+    /// The value that this share of all values does not exceed, to 1 %; shares go from 0 to 1. `None` without values.
+    pub(crate) fn percentile(&self, share: f64) -> Option<f64> {
+        let all = self.slots.values().try_fold(0_i64, |sum, count| sum.checked_add(*count))?;
+        let rank = share.clamp(0.0, 1.0) * all.checked_sub(1).filter(|last| *last >= 0)? as f64;
+        let mut passed = 0;
+        let within = self.slots().find(|(_, count)| {
+            passed += count;
+            passed as f64 > rank.floor()
+        });
+        within.map(|(slot, _)| middle_of(slot))
+    }
+
+    /// Whether it is what no set of values is.
+    pub(crate) fn is_negative(&self) -> bool {
+        self.slots.values().any(|count| *count < 0)
+    }
+
     /// Whether nothing is counted.
     pub(crate) fn is_empty(&self) -> bool {
         self.slots.is_empty()
@@ -79,10 +102,7 @@ mod tests {
         let day = 24 * 3_600_000;
         assert!(BOUNDS[SLOTS - 1] >= day as f64 && BOUNDS[SLOTS - 3] < day as f64);
         for millis in (1..2_000).chain([59_999, 60_000, 3_600_000, day - 1, day]) {
-            let slot = usize::from(slot_of(millis));
-            let upper = BOUNDS[slot - 1];
-            let middle = 2.0 * upper / (1.0 + GROWTH);
-            let off = (middle - millis as f64).abs() / millis as f64;
+            let off = (middle_of(slot_of(millis)) - millis as f64).abs() / millis as f64;
             assert!(off <= ERROR * 1.000_001, "{millis} ms is off by {off}");
         }
     }
@@ -91,6 +111,20 @@ mod tests {
     fn the_slots_are_those_on_disk() {
         let slots = [0, 1, 2, 3, 1_000, 60_000, 3_600_000, 86_400_000, u64::MAX].map(slot_of);
         assert_eq!(slots, [0, 1, 36, 56, 347, 552, 756, 915, 917]);
+    }
+
+    #[test]
+    fn percentiles_are_of_the_lower_rank_and_none_without_values() {
+        let mut counts = Counts::default();
+        assert_eq!(counts.percentile(0.5), None);
+        for millis in [0, 100, 200, 300] {
+            counts.add(slot_of(millis), 1);
+        }
+        let percentiles = [0.0, 0.4, 0.5, 0.99, 1.0].map(|share| counts.percentile(share).unwrap().round());
+        assert_eq!(percentiles, [0.0, 100.0, 100.0, 198.0, 302.0]);
+        assert!(!counts.is_negative());
+        counts.add(3, -1);
+        assert!(counts.is_negative());
     }
 
     #[test]

@@ -39,7 +39,7 @@ use tokio::sync::Mutex;
 use zstd::bulk::Compressor;
 
 use crate::{
-    AccessKey, CallHead, CallKey, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, NewEndpoint,
+    AccessKey, CallHead, CallKey, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, Measure, NewEndpoint,
     OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Result, StatsQuery, Store,
     Transaction, rollups::Changes,
 };
@@ -132,6 +132,18 @@ impl Store for Sqlite {
     ) -> Result<Vec<(Disconnection, u64)>> {
         let query = query.clone();
         self.slow(move |connection| stats::disconnections(connection, organization, &query)).await
+    }
+
+    async fn percentiles(
+        &self,
+        organization: OrganizationNumber,
+        query: &StatsQuery,
+        measure: Measure,
+        shares: &[f64],
+    ) -> Result<Vec<Option<f64>>> {
+        let (query, shares) = (query.clone(), shares.to_vec());
+        self.slow(move |connection| stats::percentiles(connection, organization, &query, measure, &shares))
+            .await
     }
 
     async fn open_calls(&self) -> Result<Vec<OpenCall>> {

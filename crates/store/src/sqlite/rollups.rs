@@ -10,8 +10,8 @@ use super::{
     rows::{one, run},
 };
 use crate::{
-    CallKey, OrganizationNumber, StoreError,
-    rollups::{Change, Changes, Counted, Dimension, Kind, Measure, Series, Span, Sum, Tally},
+    CallKey, Measure, OrganizationNumber, StoreError,
+    rollups::{Change, Changes, Counted, Dimension, Kind, Series, Span, Sum, Tally},
     sketch::Counts,
 };
 
@@ -80,7 +80,7 @@ fn text(value: &Value) -> Option<String> {
 }
 
 /// How the call that this row begins with is counted.
-fn counted_in(row: &Row<'_>, first: usize) -> Result<Option<Counted>> {
+pub(super) fn counted_in(row: &Row<'_>, first: usize) -> Result<Option<Counted>> {
     let columns: [rusqlite::Result<Value>; COUNTED.len()] =
         std::array::from_fn(|column| row.get(first + column));
     let mut values = [const { Value::Null }; COUNTED.len()];

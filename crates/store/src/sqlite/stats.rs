@@ -5,9 +5,9 @@ use rusqlite::Connection;
 
 use super::{
     fault::Result,
-    totals::{negative, tally},
+    totals::{self, negative, tally},
 };
-use crate::{OrganizationNumber, StatsQuery};
+use crate::{Measure, OrganizationNumber, StatsQuery};
 
 /// The statistics of the calls that a query means.
 pub(super) fn stats(
@@ -53,4 +53,16 @@ pub(super) fn disconnections(
 ) -> Result<Vec<(Disconnection, u64)>> {
     let counts = tally(connection, organization, query)?.disconnections().ok_or_else(negative)?;
     Ok(counts.into_iter().collect())
+}
+
+/// The percentiles of a measure, one for each share.
+pub(super) fn percentiles(
+    connection: &Connection,
+    organization: OrganizationNumber,
+    query: &StatsQuery,
+    measure: Measure,
+    shares: &[f64],
+) -> Result<Vec<Option<f64>>> {
+    let sketch = totals::sketch(connection, organization, query, measure)?;
+    Ok(shares.iter().map(|share| sketch.percentile(*share)).collect())
 }

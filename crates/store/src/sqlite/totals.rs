@@ -1,19 +1,20 @@
 //! What calls add up to: read from the counts beside them, and from the calls where no whole bucket lies.
 
 use pegcount_calls::{CallQuery, Direction, Disconnection, Status};
-use rusqlite::{Connection, params, params_from_iter};
+use rusqlite::{Connection, Row, params, params_from_iter};
 
 use super::{
     codes::Code,
     conditions::Conditions,
     fault::{Fault, Result, unreadable},
     packed,
-    rollups::{series_number, span_code},
+    rollups::{COUNTED, counted_in, measure_code, series_number, span_code},
     rows::{Columns, many},
 };
 use crate::{
-    OrganizationNumber, StatsQuery,
+    Measure, OrganizationNumber, StatsQuery,
     rollups::{Kind, Piece, Series, Span, Stretch, Sum, Tally, pieces},
+    sketch::{Counts, slot_of},
 };
 
 /// What the calls that a query means add up to.
@@ -37,6 +38,43 @@ pub(super) fn tally(
         }
     }
     Ok(tally)
+}
+
+/// The values of a measure of the calls that a query means.
+pub(super) fn sketch(
+    connection: &Connection,
+    organization: OrganizationNumber,
+    query: &StatsQuery,
+    measure: Measure,
+) -> Result<Counts> {
+    let mut counts = Counts::default();
+    let Some(stretch) = Stretch::of(query.created) else { return Ok(counts) };
+    let buckets = Buckets::of(connection, organization, query)?;
+    // Days alone have sketches.
+    let spans: &[Span] = if buckets.is_some() { &[Span::Day] } else { &[] };
+    for piece in pieces(stretch, spans) {
+        match (piece, &buckets) {
+            (Piece::Buckets { from, until, .. }, Some(Buckets { series: Some(series), .. })) => {
+                let sql = "SELECT counts FROM rollup_sketches
+                           WHERE series = ?1 AND measure = ?2 AND bucket >= ?3 AND bucket < ?4";
+                let days = params![series, measure_code(measure), from, until];
+                let read = |row: &Row<'_>| packed::unpack_counts(&row.get::<_, Vec<u8>>(0)?, &mut counts);
+                many(connection, sql, days, read)?;
+            }
+            (Piece::Buckets { .. }, _) => {}
+            (Piece::Calls(stretch), _) => {
+                let query = StatsQuery { created: stretch.range(), ..query.clone() };
+                let meant = Conditions::of_stats(organization, &query);
+                let sql = format!("SELECT {} FROM calls WHERE {}", COUNTED.join(", "), meant.sql());
+                let read = |row: &Row<'_>| Ok(counted_in(row, 0)?.and_then(|call| call.measure(measure)));
+                let values = many(connection, &sql, params_from_iter(meant.values()), read)?;
+                for millis in values.into_iter().flatten() {
+                    counts.add(slot_of(millis), 1);
+                }
+            }
+        }
+    }
+    if counts.is_negative() { Err(negative()) } else { Ok(counts) }
 }
 
 /// What cannot be: fewer calls than none.

@@ -6,7 +6,7 @@ use pegcount_calls::{
     Amount, Bill, Call, CallQuery, Cause, Direction, Disconnection, Paging, Range, Sort, SortKey, State,
     Stats, Status,
 };
-use pegcount_store::{CallKey, Severity, StatsQuery, Store};
+use pegcount_store::{CallKey, Measure, Severity, StatsQuery, Store};
 use proptest::{prelude::*, sample::select};
 use uuid::Uuid;
 
@@ -31,7 +31,7 @@ fn moments() -> impl Strategy<Value = i64> {
 
 fn states() -> impl Strategy<Value = State> {
     let causes = select(vec![Cause::UserHangup, Cause::AgentHangup, Cause::Busy, Cause::NetworkError]);
-    let ended = (0..90_000_000_i64, prop::option::of(0..90_000_i64), causes)
+    let ended = (0..80_000_000_i64, prop::option::of(0..90_000_i64), causes)
         .prop_map(|(ended, talked, cause)| end(ended, talked, cause));
     prop_oneof![
         Just(State::Queued),
@@ -241,6 +241,14 @@ fn listed(query: &CallQuery, kept: &BTreeMap<i64, (Call, Option<Amount>)>) -> (V
     (part.collect(), all.len() as u64)
 }
 
+fn measured(call: &Call, measure: Measure) -> Option<f64> {
+    let (from, to) = match measure {
+        Measure::Ring => (call.ringing_at?, call.answered_at().or(call.ended_at())?),
+        Measure::Talk => (call.answered_at()?, call.ended_at()?),
+    };
+    Some(to.since(from).as_millis() as f64)
+}
+
 async fn holds(
     store: &dyn Store,
     kept: &BTreeMap<i64, (Call, Option<Amount>)>,
@@ -271,6 +279,22 @@ async fn holds(
         }
         let counted = store.disconnections(OURS, query).await.unwrap();
         assert_eq!(counted.into_iter().collect::<BTreeMap<_, _>>(), reasons, "{query:?}");
+    }
+    for query in queries {
+        for measure in Measure::ALL {
+            let meant = kept.values().filter(|(call, _)| is_meant(query, call));
+            let mut exact: Vec<f64> = meant.filter_map(|(call, _)| measured(call, measure)).collect();
+            exact.sort_by(f64::total_cmp);
+            let shares = [0.0, 0.5, 0.9, 0.99, 1.0];
+            let percentiles = store.percentiles(OURS, query, measure, &shares).await.unwrap();
+            for (share, percentile) in shares.into_iter().zip(percentiles) {
+                let rank = (share * exact.len().saturating_sub(1) as f64).floor() as usize;
+                match (exact.get(rank), percentile) {
+                    (Some(exact), Some(found)) => assert!((found - exact).abs() <= exact * 0.010_001),
+                    (exact, found) => assert_eq!((exact, found), (None, None)),
+                }
+            }
+        }
     }
     for query in lists {
         let page = store.calls(OURS, query).await.unwrap();
