@@ -33,6 +33,9 @@ pub(super) fn page(
             Some(count(connection, &sql, params_from_iter(meant.values()))?)
         }
     };
+    if total.is_some_and(|total| query.paging.offset >= total) {
+        return Ok(Page { calls: Vec::new(), total, next: None });
+    }
     let begin = match after {
         Some(place) => Begin { meant: meant.after(place, query.sort.ascending), offset: 0 },
         None => match begin(meant, query, countable.filter(|_| by_creation))? {
