@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 
 use pegcount_calls::{Direction, Disconnection, Range, StatCell, Stats, Status};
 
-use crate::{Measure, OrganizationNumber, StatsQuery, sketch};
+use crate::{
+    Measure, OrganizationNumber, StatsQuery,
+    sketch::{Counts, slot_of},
+};
 
 /// How long a stretch one bucket counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,14 +79,10 @@ impl Series {
     }
 }
 
-impl Dimension {
-    /// The spans that are kept, longest first. Each is a whole number of the next.
-    pub(crate) const fn spans(&self) -> &'static [Span] {
-        match self {
-            Self::All | Self::Endpoint(_) | Self::PhoneNumber(_) => &[Span::Day, Span::Hour],
-        }
-    }
-}
+/// The spans that are kept of every series, longest first. Each is a whole number of the next.
+pub(crate) const SPANS: [Span; 2] = [Span::Day, Span::Hour];
+/// How many hours a day has: all are UTC's.
+pub(crate) const HOURS: i64 = 24;
 
 /// What calls that are counted together have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,8 +95,8 @@ pub(crate) struct Kind {
     pub(crate) disconnection: Option<Disconnection>,
 }
 
-/// What calls of one kind add up to. Wide, so that no sum of what calls can hold leaves it; negative while something is
-/// taken back.
+/// What calls of one kind add up to. Wide, so that no sum of what calls can hold comes near its ends; negative while
+/// something is taken back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sum {
     /// How many there are.
@@ -112,10 +111,10 @@ pub(crate) struct Sum {
 
 impl Sum {
     fn add(&mut self, other: &Self, times: i128) {
-        self.calls += other.calls * times;
-        self.answered += other.answered * times;
-        self.talk_seconds += other.talk_seconds * times;
-        self.cost_nanos += other.cost_nanos * times;
+        self.calls = self.calls.saturating_add(other.calls.saturating_mul(times));
+        self.answered = self.answered.saturating_add(other.answered.saturating_mul(times));
+        self.talk_seconds = self.talk_seconds.saturating_add(other.talk_seconds.saturating_mul(times));
+        self.cost_nanos = self.cost_nanos.saturating_add(other.cost_nanos.saturating_mul(times));
     }
 
     /// As a cell of statistics; `None` when something is negative, which no set of calls is.
@@ -228,19 +227,57 @@ impl Counted {
     }
 }
 
-/// The change of one bucket.
+/// What is counted of one day of a series, or the change of it. Empty parts are left out.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Change {
-    /// Of its sums.
-    pub(crate) tally: Tally,
-    /// Of its sketches; only days have them.
-    pub(crate) sketches: BTreeMap<Measure, sketch::Counts>,
+pub(crate) struct Day {
+    /// What its calls add up to.
+    pub(crate) sums: Tally,
+    /// The same of each hour, from 0.
+    pub(crate) hours: BTreeMap<i64, Tally>,
+    /// The values of each measure.
+    pub(crate) sketches: BTreeMap<Measure, Counts>,
 }
 
-/// The changes of one series, by bucket.
-pub(crate) type SeriesChanges = BTreeMap<(Span, i64), Change>;
+impl Day {
+    fn count(&mut self, call: &Counted, times: i64) {
+        self.sums.add(call.kind, &call.sum, times.into());
+        let hour = Span::Hour.bucket_of(call.created).rem_euclid(HOURS);
+        self.hours.entry(hour).or_default().add(call.kind, &call.sum, times.into());
+        for (measure, millis) in Measure::ALL.into_iter().zip(call.measures) {
+            if let Some(millis) = millis {
+                self.sketches.entry(measure).or_default().add(slot_of(millis), times);
+            }
+        }
+        self.leave_out_empty();
+    }
 
-/// The changes of many buckets, gathered so that each bucket is written once.
+    /// Adds a change.
+    pub(crate) fn add_all(&mut self, change: &Self) {
+        self.sums.add_all(&change.sums);
+        for (hour, sums) in &change.hours {
+            self.hours.entry(*hour).or_default().add_all(sums);
+        }
+        for (measure, counts) in &change.sketches {
+            self.sketches.entry(*measure).or_default().add_all(counts);
+        }
+        self.leave_out_empty();
+    }
+
+    fn leave_out_empty(&mut self) {
+        self.hours.retain(|_, sums| !sums.is_empty());
+        self.sketches.retain(|_, counts| !counts.is_empty());
+    }
+
+    /// Whether nothing is counted, or changed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sums.is_empty() && self.hours.is_empty() && self.sketches.is_empty()
+    }
+}
+
+/// The changes of one series, by the number of the day.
+pub(crate) type SeriesChanges = BTreeMap<i64, Day>;
+
+/// The changes of many days, gathered so that each day of a series is written once.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     series: BTreeMap<Series, SeriesChanges>,
@@ -259,31 +296,21 @@ impl Changes {
         }
         for (counted, times) in [(old, -1), (new, 1)] {
             if let Some(counted) = counted {
-                self.add(organization, counted, times);
+                self.count(organization, counted, times);
             }
         }
     }
 
-    fn add(&mut self, organization: OrganizationNumber, counted: &Counted, times: i64) {
-        let endpoint = counted.endpoint.clone().map(Dimension::Endpoint);
-        let phone_number = counted.phone_number.clone().map(Dimension::PhoneNumber);
+    fn count(&mut self, organization: OrganizationNumber, call: &Counted, times: i64) {
+        let endpoint = call.endpoint.clone().map(Dimension::Endpoint);
+        let phone_number = call.phone_number.clone().map(Dimension::PhoneNumber);
         for dimension in [Some(Dimension::All), endpoint, phone_number].into_iter().flatten() {
-            let spans = dimension.spans();
             let series = self.series.entry(Series { organization, dimension }).or_default();
-            for span in spans {
-                let change = series.entry((*span, span.bucket_of(counted.created))).or_default();
-                change.tally.add(counted.kind, &counted.sum, times.into());
-                if *span == Span::Day {
-                    for (measure, millis) in Measure::ALL.into_iter().zip(counted.measures) {
-                        let Some(millis) = millis else { continue };
-                        change.sketches.entry(measure).or_default().add(sketch::slot_of(millis), times);
-                    }
-                }
-            }
+            series.entry(Span::Day.bucket_of(call.created)).or_default().count(call, times);
         }
     }
 
-    /// The changes by series, each in the order of its buckets.
+    /// The changes by series, each in the order of its days.
     pub(crate) fn series(&self) -> &BTreeMap<Series, SeriesChanges> {
         &self.series
     }

@@ -10,12 +10,71 @@ use super::{
     fault::{Result, unreadable},
 };
 use crate::{
-    rollups::{Kind, Sum, Tally},
+    Measure,
+    rollups::{Day, HOURS, Kind, Sum, Tally},
     sketch::Counts,
 };
 
+/// The parts of a day as bytes: its sums, its hours and its sketches.
+pub(super) fn pack_day(day: &Day) -> [Vec<u8>; 3] {
+    let hours = day.hours.iter().map(|(hour, sums)| (*hour, pack_tally(sums)));
+    let sketches = day.sketches.iter().map(|(measure, counts)| (measure.code(), pack_counts(counts)));
+    [pack_tally(&day.sums), pack_parts(hours), pack_parts(sketches)]
+}
+
+/// What the parts of a day hold.
+pub(super) fn unpack_day([sums, hours, sketches]: [&[u8]; 3]) -> Result<Day> {
+    let mut day = Day::default();
+    unpack_tally(sums, &mut day.sums)?;
+    unpack_hours(hours, |hour, sums| unpack_tally(sums, day.hours.entry(hour).or_default()))?;
+    unpack_sketches(sketches, |measure, counts| {
+        unpack_counts(counts, day.sketches.entry(measure).or_default())
+    })?;
+    Ok(day)
+}
+
+/// Gives each hour of a day that has calls, and the bytes of its tally.
+pub(super) fn unpack_hours(bytes: &[u8], mut take: impl FnMut(i64, &[u8]) -> Result<()>) -> Result<()> {
+    unpack_parts(bytes, |hour, sums| match hour {
+        0..HOURS => take(hour, sums),
+        _ => Err(damaged("there is no such hour")),
+    })
+}
+
+/// Gives each measure that a day has values of, and the bytes of its sketch.
+pub(super) fn unpack_sketches(
+    bytes: &[u8],
+    mut take: impl FnMut(Measure, &[u8]) -> Result<()>,
+) -> Result<()> {
+    unpack_parts(bytes, |code, counts| take(Measure::read(code)?, counts))
+}
+
+/// Parts, each as its number, its length and its bytes.
+fn pack_parts(parts: impl Iterator<Item = (i64, Vec<u8>)>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (number, part) in parts {
+        push(&mut bytes, number.into());
+        push(&mut bytes, part.len() as i128);
+        bytes.extend(part);
+    }
+    bytes
+}
+
+fn unpack_parts(bytes: &[u8], mut take: impl FnMut(i64, &[u8]) -> Result<()>) -> Result<()> {
+    let mut numbers = Numbers { bytes };
+    while !numbers.bytes.is_empty() {
+        let number = i64::try_from(numbers.next()?).map_err(damaged)?;
+        let length = usize::try_from(numbers.next()?).map_err(damaged)?;
+        let parts = numbers.bytes.split_at_checked(length);
+        let (part, rest) = parts.ok_or_else(|| damaged("it is cut short"))?;
+        take(number, part)?;
+        numbers.bytes = rest;
+    }
+    Ok(())
+}
+
 /// A tally as bytes.
-pub(super) fn pack_tally(tally: &Tally) -> Vec<u8> {
+fn pack_tally(tally: &Tally) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(tally.sums().len() * 16);
     for (kind, sum) in tally.sums() {
         push(&mut bytes, (kind.status.code() * 2 + kind.direction.code()).into());
@@ -44,7 +103,7 @@ pub(super) fn unpack_tally(bytes: &[u8], into: &mut Tally) -> Result<()> {
 }
 
 /// A sketch as bytes.
-pub(super) fn pack_counts(counts: &Counts) -> Vec<u8> {
+fn pack_counts(counts: &Counts) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut last = 0;
     for (slot, count) in counts.slots() {
@@ -60,7 +119,7 @@ pub(super) fn unpack_counts(bytes: &[u8], into: &mut Counts) -> Result<()> {
     let mut numbers = Numbers { bytes };
     let mut slot = 0_i128;
     while !numbers.bytes.is_empty() {
-        slot += numbers.next()?;
+        slot = slot.saturating_add(numbers.next()?);
         let count = numbers.next()?;
         into.add(u16::try_from(slot).map_err(damaged)?, i64::try_from(count).map_err(damaged)?);
     }
@@ -154,6 +213,10 @@ mod tests {
                 prop_assert_eq!(again, tally);
             }
             let _ = unpack_counts(&bytes, &mut Counts::default());
+            if let Ok(day) = unpack_day([&bytes; 3]) {
+                let packed = pack_day(&day);
+                prop_assert_eq!(unpack_day(packed.each_ref().map(Vec::as_slice)).unwrap(), day);
+            }
         }
     }
 }

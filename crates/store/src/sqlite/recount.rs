@@ -4,17 +4,15 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     fault::Result,
-    packed,
-    rollups::{dimension_code, measure_code, recount, series_number, span_code},
-    rows::{Columns, count, many, one},
+    rollups::{dimension_code, held_day, recount, series_number},
+    rows::{Columns, count, many},
 };
 use crate::{
     Finding, Severity, StoreError,
-    rollups::{Change, Dimension, Series, Span, Tally},
-    sketch::Counts,
+    rollups::{Day, Series, Span},
 };
 
-/// How many differing buckets are named before the rest is only counted.
+/// How many differing days are named before the rest is only counted.
 const MOST_NAMED: usize = 20;
 
 /// What a comparison has found so far.
@@ -22,25 +20,25 @@ const MOST_NAMED: usize = 20;
 struct Compared {
     named: Vec<Finding>,
     differing: u64,
-    /// Buckets of sums, and of sketches, that were looked at and are there.
-    seen: [u64; 2],
+    /// Days that have calls and are counted, rightly or not.
+    seen: u64,
 }
 
-/// Compares every bucket with the calls.
+/// Compares every day of every series with the calls.
 pub(super) fn check(connection: &Connection) -> Result<Vec<Finding>> {
     let mut all = Compared::default();
     recount(connection, |changes| {
-        for (series, changes) in changes.series() {
+        for (series, days) in changes.series() {
             let number = series_number(connection, series)?;
-            for ((span, bucket), change) in changes {
-                all.compare(connection, (series, number), (*span, *bucket), change)?;
+            for (day, counted) in days {
+                all.compare(connection, (series, number), *day, counted)?;
             }
         }
         Ok(())
     })?;
     all.look_for_more(connection)?;
-    let Compared { mut named, differing, seen: [buckets, _] } = all;
-    let message = format!("{buckets} counts compared with the calls, {differing} differ");
+    let Compared { mut named, differing, seen } = all;
+    let message = format!("{seen} days' counts compared with the calls, {differing} differ");
     named.push(finding(differing == 0, "counts", message));
     Ok(named)
 }
@@ -55,40 +53,23 @@ impl Compared {
         &mut self,
         connection: &Connection,
         (series, number): (&Series, Option<i64>),
-        (span, bucket): (Span, i64),
-        change: &Change,
+        day: i64,
+        counted: &Day,
     ) -> Result<()> {
         let held = match number {
-            Some(number) => sums(connection, [number, span_code(span), bucket])?,
-            None => Held::Missing,
+            Some(number) => held_day(connection, number, day).map_err(StoreError::from),
+            None => Ok(None),
         };
-        let [sums_seen, sketches_seen] = &mut self.seen;
-        *sums_seen += u64::from(!matches!(held, Held::Missing));
+        self.seen += u64::from(!matches!(held, Ok(None)));
         let message = match held {
-            Held::Whole(tally) if tally == change.tally => None,
-            Held::Whole(tally) => Some(format!(
-                "{} calls and what they add up to are kept, there are {}",
-                calls_of(&tally),
-                calls_of(&change.tally)
-            )),
-            Held::Missing => Some("is missing".to_owned()),
-            Held::Damaged(why) => Some(why),
+            Ok(Some(held)) if held == *counted => return Ok(()),
+            Ok(Some(held)) => difference(&held, counted),
+            Ok(None) => "is missing".to_owned(),
+            Err(StoreError::Unreadable { what, cause }) => format!("{what} cannot be read: {cause}"),
+            Err(error) => return Err(error.into()),
         };
-        let mut messages = Vec::from_iter(message);
-        for (measure, counts) in change.sketches.iter().filter(|(_, counts)| !counts.is_empty()) {
-            let held = match number {
-                Some(number) => counts_of(connection, [number, measure_code(*measure), bucket])?,
-                None => Held::Missing,
-            };
-            *sketches_seen += u64::from(!matches!(held, Held::Missing));
-            if !matches!(held, Held::Whole(held) if held == *counts) {
-                messages.push(format!("its percentiles of {measure:?} are not those of its calls"));
-            }
-        }
-        if !messages.is_empty() {
-            let subject = subject(connection, dimension_code(&series.dimension), series, (span, bucket))?;
-            self.name(&subject, messages.join("; "));
-        }
+        let subject = subject(connection, series.organization.0, dimension_code(&series.dimension), day)?;
+        self.name(&subject, message);
         Ok(())
     }
 
@@ -99,108 +80,69 @@ impl Compared {
         }
     }
 
-    /// Buckets that no call lies in.
+    /// Days that no call lies in.
     fn look_for_more(&mut self, connection: &Connection) -> Result<()> {
-        let [sums, sketches] = self.seen;
-        let more = count(connection, "SELECT count(*) FROM rollups", [])?.saturating_sub(sums);
-        if more > 0 {
-            let empty = "SELECT s.org, s.dimension, s.name, r.span, r.bucket
-                FROM rollups r JOIN rollup_series s ON s.id = r.series
-                WHERE NOT EXISTS (
-                    SELECT 1 FROM calls c
-                    WHERE c.org = s.org AND (s.dimension <> 1 OR c.endpoint = s.name)
-                      AND (s.dimension <> 2 OR c.phone_number = s.name)
-                      AND c.start_ms >= r.bucket * iif(r.span = 0, 86400000, 3600000)
-                      AND c.start_ms < (r.bucket + 1) * iif(r.span = 0, 86400000, 3600000))
-                LIMIT ?1";
-            let named = many(connection, empty, [i64::try_from(MOST_NAMED).unwrap_or(0)], |row| {
-                let columns = &mut Columns::of(row);
-                let organization = crate::OrganizationNumber(columns.take()?);
-                let (code, name): (i64, String) = (columns.take()?, columns.take()?);
-                let span = if columns.take::<i64>()? == 0 { Span::Day } else { Span::Hour };
-                let series = Series { organization, dimension: Dimension::All };
-                subject(connection, (code, &name), &series, (span, columns.take()?))
-            })?;
-            let unnamed = more.saturating_sub(named.len() as u64);
-            for subject in named {
-                self.name(&subject, "counts calls, there are none".to_owned());
-            }
-            self.differing += unnamed;
+        let more = count(connection, "SELECT count(*) FROM rollups", [])?.saturating_sub(self.seen);
+        if more == 0 {
+            return Ok(());
         }
-        let sketched = count(connection, "SELECT count(*) FROM rollup_sketches", [])?;
-        let more = sketched.saturating_sub(sketches);
-        if more > 0 {
-            self.differing += more;
-            self.named.push(finding(false, "percentiles", format!("{more} of them are of no call")));
+        let empty = "SELECT s.org, s.dimension, s.name, r.day
+            FROM rollups r JOIN rollup_series s ON s.id = r.series
+            WHERE NOT EXISTS (
+                SELECT 1 FROM calls c
+                WHERE c.org = s.org AND (s.dimension <> 1 OR c.endpoint = s.name)
+                  AND (s.dimension <> 2 OR c.phone_number = s.name)
+                  AND c.start_ms >= r.day * 86400000 AND c.start_ms < (r.day + 1) * 86400000)
+            LIMIT ?1";
+        let named = many(connection, empty, [i64::try_from(MOST_NAMED).unwrap_or(0)], |row| {
+            let columns = &mut Columns::of(row);
+            let (organization, code, name): (i64, i64, String) =
+                (columns.take()?, columns.take()?, columns.take()?);
+            subject(connection, organization, (code, &name), columns.take()?)
+        })?;
+        self.differing += more.saturating_sub(named.len() as u64);
+        for subject in named {
+            self.name(&subject, "counts calls, there are none".to_owned());
         }
         Ok(())
     }
 }
 
-fn calls_of(tally: &Tally) -> i128 {
-    tally.sums().iter().map(|(_, sum)| sum.calls).sum()
-}
-
-/// What is kept of a bucket.
-enum Held<T> {
-    Missing,
-    Damaged(String),
-    Whole(T),
-}
-
-fn sums(connection: &Connection, key: [i64; 3]) -> Result<Held<Tally>> {
-    let sql = "SELECT sums FROM rollups WHERE series = ?1 AND span = ?2 AND bucket = ?3";
-    held(connection, sql, key, packed::unpack_tally)
-}
-
-fn counts_of(connection: &Connection, key: [i64; 3]) -> Result<Held<Counts>> {
-    let sql = "SELECT counts FROM rollup_sketches WHERE series = ?1 AND measure = ?2 AND bucket = ?3";
-    held(connection, sql, key, packed::unpack_counts)
-}
-
-fn held<T: Default>(
-    connection: &Connection,
-    sql: &str,
-    key: [i64; 3],
-    unpack: impl FnOnce(&[u8], &mut T) -> Result<()>,
-) -> Result<Held<T>> {
-    let bytes: Option<Vec<u8>> = one(connection, sql, key, |row| Ok(row.get(0)?))?;
-    let Some(bytes) = bytes else { return Ok(Held::Missing) };
-    let mut whole = T::default();
-    match unpack(&bytes, &mut whole).map_err(StoreError::from) {
-        Ok(()) => Ok(Held::Whole(whole)),
-        Err(StoreError::Unreadable { what, cause }) => {
-            Ok(Held::Damaged(format!("{what} cannot be read: {cause}")))
-        }
-        Err(error) => Err(error.into()),
+/// How what is kept of a day differs from its calls.
+fn difference(held: &Day, counted: &Day) -> String {
+    if held.sums != counted.sums {
+        let calls =
+            |day: &Day| day.sums.sums().iter().fold(0_i128, |all, (_, sum)| all.saturating_add(sum.calls));
+        let (held, counted) = (calls(held), calls(counted));
+        return format!("{held} calls and what they add up to are kept, there are {counted}");
     }
+    if held.hours != counted.hours {
+        return "its hours are not those of its calls".to_owned();
+    }
+    "its percentiles are not those of its calls".to_owned()
 }
 
-/// What people call a bucket.
+/// What people call a day of a series.
 fn subject(
     connection: &Connection,
+    organization: i64,
     (dimension, name): (i64, &str),
-    series: &Series,
-    (span, bucket): (Span, i64),
+    day: i64,
 ) -> Result<String> {
     let of = match dimension {
         0 => String::new(),
         1 => format!(", endpoint {name}"),
         _ => format!(", phone number {name}"),
     };
-    let begin = span.stretch_of(bucket).from;
-    let sql = "SELECT strftime('%Y-%m-%d %H:%M', ?1, 'unixepoch')";
+    let begin = Span::Day.stretch_of(day).from;
+    let sql = "SELECT strftime('%Y-%m-%d', ?1, 'unixepoch')";
     let date: Option<String> = connection
         .prepare_cached(sql)?
         .query_row(params![begin.div_euclid(1_000)], |row| row.get(0))
         .optional()?
         .flatten();
     let date = date.unwrap_or_else(|| format!("{begin} ms"));
-    let span = match span {
-        Span::Day => "day",
-        Span::Hour => "hour",
-    };
-    Ok(format!("count of organization {}{of}, {span} of {date}", series.organization.0))
+    Ok(format!("count of organization {organization}{of}, {date}"))
 }
 
 #[cfg(test)]
@@ -255,32 +197,30 @@ mod tests {
         keep(&store, "d", &call(-1)).await;
         assert_eq!(named(&store).await, [""; 0]);
 
-        let day = "count of organization 1, day of 1970-01-01 00:00";
+        let day = "count of organization 1, 1970-01-01";
+        let where_day = "WHERE series = 1 AND day = 0";
         for (damage, found) in [
+            ("DELETE FROM rollups", format!("{day}: is missing")),
             (
-                "DELETE FROM rollups WHERE series = 1 AND span = 0 AND bucket = 0",
-                vec![format!("{day}: is missing")],
+                "UPDATE rollups SET sums = X'80'",
+                format!("{day}: a count kept beside the calls cannot be read: it is cut short"),
             ),
             (
-                "UPDATE rollups SET sums = X'80' WHERE series = 1 AND span = 0 AND bucket = 0",
-                vec![format!("{day}: a count kept beside the calls cannot be read: it is cut short")],
+                "UPDATE rollups SET sums = X'020004000000'",
+                format!("{day}: 2 calls and what they add up to are kept, there are 1"),
+            ),
+            ("UPDATE rollups SET hours = X''", format!("{day}: its hours are not those of its calls")),
+            (
+                "UPDATE rollups SET sketches = X'00040202'",
+                format!("{day}: its percentiles are not those of its calls"),
             ),
             (
-                "UPDATE rollups SET sums = X'020004000000' WHERE series = 1 AND span = 0 AND bucket = 0",
-                vec![format!("{day}: 2 calls and what they add up to are kept, there are 1")],
-            ),
-            (
-                "INSERT INTO rollups SELECT series, 1, 5, sums FROM rollups WHERE span = 1 AND series = 2 LIMIT 1",
-                vec![
-                    "count of organization 1, endpoint ep, hour of 1970-01-01 05:00: counts calls, there are none"
-                        .to_owned(),
-                ],
-            ),
-            (
-                "INSERT INTO rollup_sketches VALUES (1, 0, 0, X'0202')",
-                vec!["percentiles: 1 of them are of no call".to_owned()],
+                "INSERT INTO rollups SELECT 2, 5, sums, hours, sketches FROM rollups",
+                "count of organization 1, endpoint ep, 1970-01-06: counts calls, there are none".to_owned(),
             ),
         ] {
+            let damage = &format!("{damage} {where_day}");
+            let found = [found];
             Connection::open(&path).unwrap().execute_batch(damage).unwrap();
             let named_now = named(&store).await;
             let (last, rest) = named_now.split_last().unwrap();
@@ -298,7 +238,7 @@ mod tests {
         let store = Sqlite::open(&path).unwrap();
         keep(&store, "c", &call(1)).await;
         for sums in ["X'80'", "X'020001000000'"] {
-            let damage = format!("UPDATE rollups SET sums = {sums} WHERE span = 0");
+            let damage = format!("UPDATE rollups SET sums = {sums}");
             Connection::open(&path).unwrap().execute_batch(&damage).unwrap();
             let stats = store.stats(OURS, &StatsQuery::default()).await;
             assert!(matches!(stats, Err(StoreError::Unreadable { .. })), "{sums}: {stats:?}");

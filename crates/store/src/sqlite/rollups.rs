@@ -5,14 +5,13 @@ use rusqlite::{Connection, Row, params, types::Value};
 
 use super::{
     codes::Code,
-    fault::Result,
+    fault::{Result, unreadable},
     packed,
     rows::{one, run},
 };
 use crate::{
-    CallKey, Measure, OrganizationNumber, StoreError,
-    rollups::{Change, Changes, Counted, Dimension, Kind, Series, Span, Sum, Tally},
-    sketch::Counts,
+    CallKey, OrganizationNumber, StoreError,
+    rollups::{Changes, Counted, Day, Dimension, Kind, Series, Span, Sum},
 };
 
 /// The columns of a call that say how it is counted, in the order of [`counted`].
@@ -96,20 +95,6 @@ pub(super) fn counted_call(connection: &Connection, key: CallKey) -> Result<Opti
     Ok(one(connection, &sql, [key.0], |row| counted_in(row, 0))?.flatten())
 }
 
-pub(super) fn span_code(span: Span) -> i64 {
-    match span {
-        Span::Day => 0,
-        Span::Hour => 1,
-    }
-}
-
-pub(super) fn measure_code(measure: Measure) -> i64 {
-    match measure {
-        Measure::Ring => 0,
-        Measure::Talk => 1,
-    }
-}
-
 /// The number and the name by which a dimension is kept.
 pub(super) fn dimension_code(dimension: &Dimension) -> (i64, &str) {
     match dimension {
@@ -126,9 +111,12 @@ pub(super) fn series_number(connection: &Connection, series: &Series) -> Result<
     one(connection, sql, params![series.organization.0, dimension, name], |row| Ok(row.get(0)?))
 }
 
-/// Writes the changes, each bucket once and in order, and forgets them.
+/// Writes the changes, each day once and in order, and forgets them.
 pub(super) fn flush(connection: &Connection, changes: &mut Changes) -> Result<()> {
     for (series, changes) in changes.series() {
+        if changes.values().all(Day::is_empty) {
+            continue;
+        }
         let number = match series_number(connection, series)? {
             Some(number) => number,
             None => {
@@ -138,81 +126,52 @@ pub(super) fn flush(connection: &Connection, changes: &mut Changes) -> Result<()
                 connection.prepare_cached(sql)?.insert(row)?
             }
         };
-        for ((span, bucket), change) in changes {
-            write(connection, number, *span, *bucket, change)?;
+        for (day, change) in changes.iter().filter(|(_, change)| !change.is_empty()) {
+            write(connection, number, *day, change)?;
         }
     }
     changes.clear();
     Ok(())
 }
 
-fn write(connection: &Connection, series: i64, span: Span, bucket: i64, change: &Change) -> Result<()> {
-    if !change.tally.is_empty() {
-        let key = [series, span_code(span), bucket];
-        write_blob(connection, &SUMS, key, |held| {
-            let mut tally = Tally::default();
-            held.map_or(Ok(()), |held| packed::unpack_tally(held, &mut tally))?;
-            tally.add_all(&change.tally);
-            Ok(packed::pack_tally(&tally))
-        })?;
-    }
-    for (measure, counts) in change.sketches.iter().filter(|(_, counts)| !counts.is_empty()) {
-        write_blob(connection, &SKETCHES, [series, measure_code(*measure), bucket], |held| {
-            let mut sum = Counts::default();
-            held.map_or(Ok(()), |held| packed::unpack_counts(held, &mut sum))?;
-            sum.add_all(counts);
-            Ok(packed::pack_counts(&sum))
-        })?;
-    }
-    Ok(())
+/// A day of a series as it is kept.
+pub(super) fn held_day(connection: &Connection, series: i64, day: i64) -> Result<Option<Day>> {
+    let sql = "SELECT sums, hours, sketches FROM rollups WHERE series = ?1 AND day = ?2";
+    one(connection, sql, [series, day], |row| {
+        packed::unpack_day([blob(row, 0)?, blob(row, 1)?, blob(row, 2)?])
+    })
 }
 
-/// The statements on one table of rows that are a key and a blob.
-struct Blobs {
-    get: &'static str,
-    insert: &'static str,
-    update: &'static str,
-    delete: &'static str,
+/// A column of packed counts.
+pub(super) fn blob<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a [u8]> {
+    row.get_ref(column)?.as_blob().map_err(|cause| unreadable("a count kept beside the calls", cause))
 }
 
-const SUMS: Blobs = Blobs {
-    get: "SELECT sums FROM rollups WHERE series = ?1 AND span = ?2 AND bucket = ?3",
-    insert: "INSERT INTO rollups (series, span, bucket, sums) VALUES (?1, ?2, ?3, ?4)",
-    update: "UPDATE rollups SET sums = ?4 WHERE series = ?1 AND span = ?2 AND bucket = ?3",
-    delete: "DELETE FROM rollups WHERE series = ?1 AND span = ?2 AND bucket = ?3",
-};
-
-const SKETCHES: Blobs = Blobs {
-    get: "SELECT counts FROM rollup_sketches WHERE series = ?1 AND measure = ?2 AND bucket = ?3",
-    insert: "INSERT INTO rollup_sketches (series, measure, bucket, counts) VALUES (?1, ?2, ?3, ?4)",
-    update: "UPDATE rollup_sketches SET counts = ?4 WHERE series = ?1 AND measure = ?2 AND bucket = ?3",
-    delete: "DELETE FROM rollup_sketches WHERE series = ?1 AND measure = ?2 AND bucket = ?3",
-};
-
-/// Makes a blob of the one that is held; an empty one is removed.
-fn write_blob(
-    connection: &Connection,
-    blobs: &Blobs,
-    key: [i64; 3],
-    change: impl FnOnce(Option<&[u8]>) -> Result<Vec<u8>>,
-) -> Result<()> {
-    let held: Option<Vec<u8>> = one(connection, blobs.get, key, |row| Ok(row.get(0)?))?;
-    let new = match change(held.as_deref()).map_err(StoreError::from) {
-        Ok(new) => new,
-        // A call must be kept even so. Readers of this bucket are told, and a look at the store names it.
+/// Adds a change to what is kept of a day; a day without calls is removed.
+fn write(connection: &Connection, series: i64, day: i64, change: &Day) -> Result<()> {
+    let held = match held_day(connection, series, day).map_err(StoreError::from) {
+        Ok(held) => held,
+        // A call must be kept even so. Readers of this day are told, and a look at the store names it.
         Err(error @ StoreError::Unreadable { .. }) => {
-            tracing::error!(%error, ?key, "a bucket of counts is damaged and was left as it is");
+            tracing::error!(%error, series, day, "a day's counts are damaged and were left as they are");
             return Ok(());
         }
         Err(error) => return Err(error.into()),
     };
-    let [first, second, third] = key;
-    match (held.is_some(), new.is_empty()) {
-        (true, true) => run(connection, blobs.delete, key)?,
-        (true, false) => run(connection, blobs.update, params![first, second, third, new])?,
-        (false, false) => run(connection, blobs.insert, params![first, second, third, new])?,
-        (false, true) => 0,
+    let is_new = held.is_none();
+    let mut sum = held.unwrap_or_default();
+    sum.add_all(change);
+    if sum.is_empty() {
+        run(connection, "DELETE FROM rollups WHERE series = ?1 AND day = ?2", [series, day])?;
+        return Ok(());
+    }
+    let sql = if is_new {
+        "INSERT INTO rollups (series, day, sums, hours, sketches) VALUES (?1, ?2, ?3, ?4, ?5)"
+    } else {
+        "UPDATE rollups SET sums = ?3, hours = ?4, sketches = ?5 WHERE series = ?1 AND day = ?2"
     };
+    let [sums, hours, sketches] = packed::pack_day(&sum);
+    run(connection, sql, params![series, day, sums, hours, sketches])?;
     Ok(())
 }
 
@@ -245,7 +204,7 @@ pub(super) fn recount(
 
 /// Makes all counts anew from the calls.
 pub(super) fn rebuild(connection: &Connection) -> Result<()> {
-    for table in ["rollups", "rollup_sketches", "rollup_series"] {
+    for table in ["rollups", "rollup_series"] {
         run(connection, &format!("DELETE FROM {table}"), [])?;
     }
     recount(connection, |changes| flush(connection, changes))

@@ -8,12 +8,12 @@ use super::{
     conditions::Conditions,
     fault::{Fault, Result, unreadable},
     packed,
-    rollups::{COUNTED, counted_in, measure_code, series_number, span_code},
+    rollups::{COUNTED, blob, counted_in, series_number},
     rows::{Columns, many},
 };
 use crate::{
     Measure, OrganizationNumber, StatsQuery,
-    rollups::{Kind, Piece, Series, Span, Stretch, Sum, Tally, pieces},
+    rollups::{HOURS, Kind, Piece, SPANS, Series, Span, Stretch, Sum, Tally, pieces},
     sketch::{Counts, slot_of},
 };
 
@@ -28,7 +28,7 @@ pub(super) fn tally(
         return calls(connection, organization, query, stretch);
     };
     let mut tally = Tally::default();
-    for piece in pieces(stretch, buckets.spans) {
+    for piece in pieces(stretch, &SPANS) {
         match piece {
             Piece::Calls(stretch) => tally.add_all(&calls(connection, organization, query, stretch)?),
             Piece::Buckets { span, from, until } => buckets.each(span, [from, until], true, |_, sums| {
@@ -55,11 +55,12 @@ pub(super) fn sketch(
     for piece in pieces(stretch, spans) {
         match (piece, &buckets) {
             (Piece::Buckets { from, until, .. }, Some(Buckets { series: Some(series), .. })) => {
-                let sql = "SELECT counts FROM rollup_sketches
-                           WHERE series = ?1 AND measure = ?2 AND bucket >= ?3 AND bucket < ?4";
-                let days = params![series, measure_code(measure), from, until];
-                let read = |row: &Row<'_>| packed::unpack_counts(&row.get::<_, Vec<u8>>(0)?, &mut counts);
-                many(connection, sql, days, read)?;
+                let sql = "SELECT sketches FROM rollups WHERE series = ?1 AND day >= ?2 AND day < ?3";
+                many(connection, sql, params![series, from, until], |row| {
+                    packed::unpack_sketches(blob(row, 0)?, |found, values| {
+                        if found == measure { packed::unpack_counts(values, &mut counts) } else { Ok(()) }
+                    })
+                })?;
             }
             (Piece::Buckets { .. }, _) => {}
             (Piece::Calls(stretch), _) => {
@@ -142,7 +143,6 @@ fn joined(columns: &mut Columns<'_, '_>) -> Result<i128> {
 /// The buckets of one series.
 struct Buckets<'a> {
     connection: &'a Connection,
-    spans: &'static [Span],
     /// `None` when none of its calls was ever counted.
     series: Option<i64>,
 }
@@ -155,8 +155,7 @@ impl<'a> Buckets<'a> {
         query: &StatsQuery,
     ) -> Result<Option<Self>> {
         let Some(series) = Series::of(organization, query) else { return Ok(None) };
-        let spans = series.dimension.spans();
-        Ok(Some(Self { connection, spans, series: series_number(connection, &series)? }))
+        Ok(Some(Self { connection, series: series_number(connection, &series)? }))
     }
 
     /// Gives the sums of each bucket from the first until before the second, in either order, until told to stop.
@@ -167,20 +166,47 @@ impl<'a> Buckets<'a> {
         ascending: bool,
         mut take: impl FnMut(i64, &[u8]) -> Result<bool>,
     ) -> Result<()> {
+        match span {
+            Span::Day => self.each_day("sums", [from, until], ascending, take),
+            Span::Hour => {
+                let days = [from.div_euclid(HOURS), (until - 1).div_euclid(HOURS) + 1];
+                self.each_day("hours", days, ascending, |day, hours| {
+                    let mut parts = Vec::new();
+                    packed::unpack_hours(hours, |hour, sums| {
+                        parts.push((day * HOURS + hour, sums.to_vec()));
+                        Ok(())
+                    })?;
+                    parts.retain(|(hour, _)| (from..until).contains(hour));
+                    if !ascending {
+                        parts.reverse();
+                    }
+                    for (hour, sums) in parts {
+                        if !take(hour, &sums)? {
+                            return Ok(false);
+                        }
+                    }
+                    Ok(true)
+                })
+            }
+        }
+    }
+
+    fn each_day(
+        &self,
+        column: &str,
+        [from, until]: [i64; 2],
+        ascending: bool,
+        mut take: impl FnMut(i64, &[u8]) -> Result<bool>,
+    ) -> Result<()> {
         let Some(series) = self.series else { return Ok(()) };
-        let sql = if ascending {
-            "SELECT bucket, sums FROM rollups WHERE series = ?1 AND span = ?2 AND bucket >= ?3 AND bucket < ?4
-             ORDER BY bucket"
-        } else {
-            "SELECT bucket, sums FROM rollups WHERE series = ?1 AND span = ?2 AND bucket >= ?3 AND bucket < ?4
-             ORDER BY bucket DESC"
-        };
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(params![series, span_code(span), from, until])?;
+        let order = if ascending { "ASC" } else { "DESC" };
+        let sql = format!(
+            "SELECT day, {column} FROM rollups WHERE series = ?1 AND day >= ?2 AND day < ?3 ORDER BY day {order}"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query([series, from, until])?;
         while let Some(row) = rows.next()? {
-            let sums = row.get_ref(1)?;
-            let sums = sums.as_blob().map_err(|cause| unreadable("a count kept beside the calls", cause))?;
-            if !take(row.get(0)?, sums)? {
+            if !take(row.get(0)?, blob(row, 1)?)? {
                 break;
             }
         }
@@ -249,7 +275,7 @@ impl<'a> Countable<'a> {
     /// Where an offset leads when the list is ordered by creation.
     pub(super) fn place(&self, mut offset: u64, ascending: bool) -> Result<Place> {
         let Some(stretch) = Stretch::of(self.query.created) else { return Ok(Place::Behind) };
-        let mut pieces = pieces(stretch, self.buckets.spans);
+        let mut pieces = pieces(stretch, &SPANS);
         if !ascending {
             pieces.reverse();
         }
@@ -297,7 +323,7 @@ impl<'a> Countable<'a> {
             Ok(true)
         })?;
         let Some(bucket) = found else { return Ok(None) };
-        let finer = self.buckets.spans.iter().find(|finer| finer.millis() < span.millis());
+        let finer = SPANS.iter().find(|finer| finer.millis() < span.millis());
         if let Some(finer) = finer {
             let each = span.millis() / finer.millis();
             let within =

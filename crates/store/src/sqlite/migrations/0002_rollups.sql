@@ -9,19 +9,13 @@ CREATE TABLE rollup_series (
     UNIQUE (org, dimension, name)
 ) STRICT;
 
+-- A day in one row: a call touches one page of each of its series. The sums are in front, since what lies behind them
+-- is not read with them once the row is large.
 CREATE TABLE rollups (
-    series INTEGER NOT NULL,
-    span   INTEGER NOT NULL, -- 0: days, 1: hours
-    bucket INTEGER NOT NULL, -- how many spans after 1970-01-01T00:00:00Z it begins
-    sums   BLOB NOT NULL,    -- packed.rs
-    PRIMARY KEY (series, span, bucket)
-) STRICT, WITHOUT ROWID;
-
--- Percentiles by day; out of the row above, so that what statistics read stays small.
-CREATE TABLE rollup_sketches (
-    series  INTEGER NOT NULL,
-    measure INTEGER NOT NULL, -- 0: time of ringing, 1: time of talk
-    bucket  INTEGER NOT NULL, -- in days
-    counts  BLOB NOT NULL,    -- packed.rs
-    PRIMARY KEY (series, measure, bucket)
+    series   INTEGER NOT NULL,
+    day      INTEGER NOT NULL, -- since 1970-01-01, in UTC
+    sums     BLOB NOT NULL,    -- this and the rest: packed.rs
+    hours    BLOB NOT NULL,
+    sketches BLOB NOT NULL,
+    PRIMARY KEY (series, day)
 ) STRICT, WITHOUT ROWID;
