@@ -110,11 +110,21 @@ pub(crate) struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, other: &Self, times: i128) {
-        self.calls = self.calls.saturating_add(other.calls.saturating_mul(times));
-        self.answered = self.answered.saturating_add(other.answered.saturating_mul(times));
-        self.talk_seconds = self.talk_seconds.saturating_add(other.talk_seconds.saturating_mul(times));
-        self.cost_nanos = self.cost_nanos.saturating_add(other.cost_nanos.saturating_mul(times));
+    fn add(&mut self, other: &Self) {
+        self.calls = self.calls.saturating_add(other.calls);
+        self.answered = self.answered.saturating_add(other.answered);
+        self.talk_seconds = self.talk_seconds.saturating_add(other.talk_seconds);
+        self.cost_nanos = self.cost_nanos.saturating_add(other.cost_nanos);
+    }
+
+    /// What takes it back.
+    fn negated(&self) -> Self {
+        Self {
+            calls: -self.calls,
+            answered: -self.answered,
+            talk_seconds: -self.talk_seconds,
+            cost_nanos: -self.cost_nanos,
+        }
     }
 
     /// As a cell of statistics; `None` when something is negative, which no set of calls is.
@@ -136,31 +146,26 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Adds (or, a negative number of times, takes back) a sum.
-    pub(crate) fn add(&mut self, kind: Kind, sum: &Sum, times: i128) {
+    /// Adds a sum.
+    pub(crate) fn add(&mut self, kind: Kind, sum: &Sum) {
         match self.sums.binary_search_by_key(&kind, |(kind, _)| *kind) {
             Ok(place) => {
                 if let Some((_, held)) = self.sums.get_mut(place) {
-                    held.add(sum, times);
+                    held.add(sum);
                     if *held == Sum::default() {
                         self.sums.remove(place);
                     }
                 }
             }
-            Err(place) => {
-                let mut added = Sum::default();
-                added.add(sum, times);
-                if added != Sum::default() {
-                    self.sums.insert(place, (kind, added));
-                }
-            }
+            Err(place) if *sum != Sum::default() => self.sums.insert(place, (kind, *sum)),
+            Err(_) => {}
         }
     }
 
     /// Adds all of another.
     pub(crate) fn add_all(&mut self, other: &Self) {
         for (kind, sum) in other.sums() {
-            self.add(*kind, sum, 1);
+            self.add(*kind, sum);
         }
     }
 
@@ -227,6 +232,13 @@ impl Counted {
     }
 }
 
+/// How a call enters a count.
+#[derive(Clone, Copy)]
+enum Times {
+    Once,
+    TakenBack,
+}
+
 /// What is counted of one day of a series, or the change of it. Empty parts are left out.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Day {
@@ -239,10 +251,14 @@ pub(crate) struct Day {
 }
 
 impl Day {
-    fn count(&mut self, call: &Counted, times: i64) {
-        self.sums.add(call.kind, &call.sum, times.into());
+    fn count(&mut self, call: &Counted, times: Times) {
+        let (sum, times) = match times {
+            Times::Once => (call.sum, 1),
+            Times::TakenBack => (call.sum.negated(), -1),
+        };
+        self.sums.add(call.kind, &sum);
         let hour = Span::Hour.bucket_of(call.created).rem_euclid(HOURS);
-        self.hours.entry(hour).or_default().add(call.kind, &call.sum, times.into());
+        self.hours.entry(hour).or_default().add(call.kind, &sum);
         for (measure, millis) in Measure::ALL.into_iter().zip(call.measures) {
             if let Some(millis) = millis {
                 self.sketches.entry(measure).or_default().add(slot_of(millis), times);
@@ -294,14 +310,14 @@ impl Changes {
         if old == new {
             return;
         }
-        for (counted, times) in [(old, -1), (new, 1)] {
+        for (counted, times) in [(old, Times::TakenBack), (new, Times::Once)] {
             if let Some(counted) = counted {
                 self.count(organization, counted, times);
             }
         }
     }
 
-    fn count(&mut self, organization: OrganizationNumber, call: &Counted, times: i64) {
+    fn count(&mut self, organization: OrganizationNumber, call: &Counted, times: Times) {
         let endpoint = call.endpoint.clone().map(Dimension::Endpoint);
         let phone_number = call.phone_number.clone().map(Dimension::PhoneNumber);
         for dimension in [Some(Dimension::All), endpoint, phone_number].into_iter().flatten() {

@@ -1,7 +1,8 @@
-//! Tallies and sketches as they lie on disk: numbers in as few bytes as they need.
+//! The counts of a day as they lie on disk: numbers in as few bytes as they need.
 //!
 //! A tally is its kinds, each as two bytes (twice the status and the direction; one more than the reason, 0 without)
 //! and the four numbers of its sum. A sketch is pairs of a slot, as its distance from the one before, and a count.
+//! Hours and sketches are several of these in a row, each with its number and its length in front.
 
 use pegcount_calls::{Direction, Disconnection, Status};
 
@@ -97,7 +98,7 @@ pub(super) fn unpack_tally(bytes: &[u8], into: &mut Tally) -> Result<()> {
             talk_seconds: numbers.next()?,
             cost_nanos: numbers.next()?,
         };
-        into.add(kind, &sum, 1);
+        into.add(kind, &sum);
     }
     Ok(())
 }
@@ -146,6 +147,16 @@ struct Numbers<'a> {
 
 impl Numbers<'_> {
     fn next(&mut self) -> Result<i128> {
+        // Nearly every number is short.
+        if let [byte @ 0..0x80, rest @ ..] = self.bytes {
+            self.bytes = rest;
+            return Ok((i64::from(byte >> 1) ^ -i64::from(byte & 1)).into());
+        }
+        if let [low, high @ 0..0x80, rest @ ..] = self.bytes {
+            self.bytes = rest;
+            let number = i64::from(low & 0x7f) | i64::from(*high) << 7;
+            return Ok(((number >> 1) ^ -(number & 1)).into());
+        }
         let mut number = 0_u128;
         for shift in (0..u128::BITS).step_by(7) {
             let Some((byte, rest)) = self.bytes.split_first() else { break };

@@ -17,6 +17,9 @@ use crate::{
     sketch::{Counts, slot_of},
 };
 
+/// What SQLite sums is cut into multiples of this and the rest, since all of it may not fit its integer.
+const PART: i64 = 1_000_000_000;
+
 /// What the calls that a query means add up to.
 pub(super) fn tally(
     connection: &Connection,
@@ -93,7 +96,6 @@ fn calls(
 ) -> Result<Tally> {
     let query = StatsQuery { created: stretch.range(), ..query.clone() };
     let meant = Conditions::of_stats(organization, &query);
-    // What may be large is cut in two, since the sum may not fit SQLite's integer.
     let sql = format!(
         "SELECT status, direction, disconnection, count(*), count(answered_ms),
              coalesce(sum(talk_ms / 1000 / {PART}), 0), coalesce(sum(talk_ms / 1000 % {PART}), 0),
@@ -119,7 +121,7 @@ fn calls(
         Ok((kind, sum))
     })?;
     for (kind, sum) in sums {
-        tally.add(kind, &sum, 1);
+        tally.add(kind, &sum);
     }
     Ok(tally)
 }
@@ -132,8 +134,6 @@ fn table(query: &StatsQuery) -> &'static str {
         (None, None) => "calls INDEXED BY calls_start",
     }
 }
-
-const PART: i64 = 1_000_000_000;
 
 fn joined(columns: &mut Columns<'_, '_>) -> Result<i128> {
     let (large, rest): (i64, i64) = (columns.take()?, columns.take()?);
