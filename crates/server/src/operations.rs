@@ -68,6 +68,8 @@ pub enum Order {
         /// This call only.
         call: Option<String>,
     },
+    /// Make the counts that are kept beside the calls anew.
+    Recount,
     /// Look for damage.
     Doctor,
     /// Keep a copy of the store.
@@ -175,6 +177,10 @@ impl Operator {
             Order::ListKeys => self.list_keys().await,
             Order::RevokeKey { id } => self.revoke_key(&id).await,
             Order::Import { organization, records } => self.import(&organization, records).await,
+            Order::Recount => {
+                self.store.rebuild_rollups().await.map_err(|error| sentence(&error))?;
+                Ok(json!({ "recounted": true }))
+            }
             Order::Refold { check, organization, call } => {
                 self.refold(check, organization.as_deref(), call.as_deref()).await
             }

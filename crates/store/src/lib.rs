@@ -10,6 +10,8 @@
 
 mod error;
 mod model;
+mod rollups;
+mod sketch;
 mod sqlite;
 
 use async_trait::async_trait;
@@ -20,8 +22,8 @@ use pegcount_calls::{
 
 pub use error::{BoxError, StoreError};
 pub use model::{
-    AccessKey, CallHead, CallKey, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, LegSpan, NewEndpoint,
-    OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Severity, StatsQuery,
+    AccessKey, CallHead, CallKey, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, LegSpan, Measure,
+    NewEndpoint, OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Severity, StatsQuery,
 };
 
 /// The result of every call to the store.
@@ -68,6 +70,15 @@ pub trait Store: Send + Sync {
         organization: OrganizationNumber,
         query: &StatsQuery,
     ) -> Result<Vec<(Disconnection, u64)>>;
+    /// The percentiles of a measure of the calls that a query means, one for each share from 0 to 1, in milliseconds:
+    /// right to 1 % from a millisecond to a day. `None` when no call has the measure.
+    async fn percentiles(
+        &self,
+        organization: OrganizationNumber,
+        query: &StatsQuery,
+        measure: Measure,
+        shares: &[f64],
+    ) -> Result<Vec<Option<f64>>>;
     /// Every live call of every organization: what the live set is rebuilt from.
     async fn open_calls(&self) -> Result<Vec<OpenCall>>;
     /// Calls in the order of their arrival, after this one: what walks over the whole store.
@@ -169,6 +180,8 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError::Exists`] when something has the name.
     async fn backup(&self, to: &std::path::Path) -> Result<()>;
+    /// Makes the counts that are kept beside the calls anew. Nothing else is written meanwhile.
+    async fn rebuild_rollups(&self) -> Result<()>;
     /// Brings everything to its resting place before the program ends.
     async fn close(&self) -> Result<()>;
 }

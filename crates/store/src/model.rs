@@ -219,6 +219,20 @@ pub struct StatsQuery {
     pub created: Range,
 }
 
+/// What percentiles are kept of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Measure {
+    /// From the first ring to the answer or, unanswered, to the end.
+    Ring,
+    /// From the answer to the end.
+    Talk,
+}
+
+impl Measure {
+    /// Every measure, in order.
+    pub const ALL: [Self; 2] = [Self::Ring, Self::Talk];
+}
+
 /// Something a look at the store found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {

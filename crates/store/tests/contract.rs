@@ -13,6 +13,8 @@ mod events;
 mod lists;
 #[path = "contract/merges.rs"]
 mod merges;
+#[path = "contract/rollups.rs"]
+mod rollups;
 #[path = "contract/stats.rs"]
 mod stats;
 #[path = "contract/upgrade.rs"]

@@ -178,6 +178,10 @@ struct RefoldArgs {
     /// This call only, by id or UUID.
     #[arg(long, value_name = "ID")]
     call: Option<String>,
+    /// Count all calls anew instead: repairs statistics and totals that the doctor found to differ. No event is taken
+    /// in meanwhile.
+    #[arg(long, conflicts_with_all = ["check", "organization", "call"])]
+    counts: bool,
 }
 
 #[derive(Args)]
@@ -247,6 +251,10 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
         }
         Command::Keys { command } => keys(&common, command, &print).await,
         Command::Import(args) => import::run(&common.config()?, args, &print).await,
+        Command::Refold(args) if args.counts => {
+            print.recounted(&order_once(&common, Order::Recount).await?);
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Refold(args) => {
             let check = args.check;
             let order = Order::Refold { check, organization: args.organization, call: args.call };

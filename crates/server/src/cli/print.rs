@@ -90,6 +90,12 @@ impl Printer {
         }
     }
 
+    pub(super) fn recounted(self, value: &Value) {
+        if !self.print_json(value) {
+            to_stdout("all calls are counted anew");
+        }
+    }
+
     /// Returns whether every call could be read, and equals its events now.
     pub(super) fn refolded(self, value: &Value, check: bool) -> bool {
         let (differing, unreadable) = (items(value, "differing"), items(value, "unreadable"));

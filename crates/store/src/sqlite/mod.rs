@@ -1,7 +1,7 @@
 //! The embedded engine: SQLite in one file.
 //!
 //! One connection writes, behind a lock; a few read, and never wait for it (write-ahead log). What may read many rows
-//! runs off the workers of the runtime. Everything that SQLite says becomes a [`crate::StoreError`] here.
+//! runs off the workers of the runtime. Everything that SQLite says becomes a [`StoreError`](crate::StoreError) here.
 
 mod backup;
 mod calls;
@@ -16,12 +16,16 @@ mod events;
 mod fault;
 mod keys;
 mod legs;
+mod packed;
 mod query;
+mod recount;
+mod rollups;
 mod room;
 mod rows;
 mod save;
 mod schema;
 mod stats;
+mod totals;
 mod transaction;
 
 use std::{
@@ -38,9 +42,9 @@ use tokio::sync::Mutex;
 use zstd::bulk::Compressor;
 
 use crate::{
-    AccessKey, CallHead, CallKey, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, NewEndpoint,
+    AccessKey, CallHead, CallKey, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, Measure, NewEndpoint,
     OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Result, StatsQuery, Store,
-    StoreError, Transaction,
+    StoreError, Transaction, rollups::Changes,
 };
 use checkpoints::{Bounds, Checkpoints};
 use connect::Readers;
@@ -71,7 +75,13 @@ impl Sqlite {
         let compressor = Compressor::new(documents::LEVEL).map_err(unavailable)?;
         let (checkpoints, gauge) = Checkpoints::watch(&mut connection)?;
         let room = Room::beside(&path);
-        let writer = Arc::new(Mutex::new(Writer { connection, compressor, gauge, room: room.clone() }));
+        let writer = Arc::new(Mutex::new(Writer {
+            connection,
+            compressor,
+            changes: Changes::default(),
+            gauge,
+            room: room.clone(),
+        }));
         checkpoints.start(path.clone(), bounds, Arc::clone(&writer))?;
         let readers = Readers::new(path.clone(), connect::READ_LIMIT);
         Ok(Self { path, checkpoints, room, readers, writer })
@@ -143,6 +153,18 @@ impl Store for Sqlite {
     ) -> Result<Vec<(Disconnection, u64)>> {
         let query = query.clone();
         self.slow(move |connection| stats::disconnections(connection, organization, &query)).await
+    }
+
+    async fn percentiles(
+        &self,
+        organization: OrganizationNumber,
+        query: &StatsQuery,
+        measure: Measure,
+        shares: &[f64],
+    ) -> Result<Vec<Option<f64>>> {
+        let (query, shares) = (query.clone(), shares.to_vec());
+        self.slow(move |connection| stats::percentiles(connection, organization, &query, measure, &shares))
+            .await
     }
 
     async fn open_calls(&self) -> Result<Vec<OpenCall>> {
@@ -291,6 +313,15 @@ impl Store for Sqlite {
         let (from, to) = (self.path.clone(), std::path::absolute(to).map_err(unavailable)?);
         let copy = move || backup::backup(&from, &to);
         Ok(tokio::task::spawn_blocking(copy).await.map_err(unavailable)??)
+    }
+
+    async fn rebuild_rollups(&self) -> Result<()> {
+        let mut writing = Writing::begin(Arc::clone(&self.writer).lock_owned().await)?;
+        let rebuild = move || {
+            writing.work(|writer| rollups::rebuild(&writer.connection))?;
+            writing.finish()
+        };
+        tokio::task::spawn_blocking(rebuild).await.map_err(unavailable)?
     }
 
     async fn close(&self) -> Result<()> {

@@ -8,6 +8,7 @@ use super::{
     conditions::Conditions,
     fault::{Result, unreadable},
     rows::{count, many},
+    totals::{Countable, Place},
 };
 use crate::{CallKey, OrganizationNumber, Page};
 
@@ -20,18 +21,29 @@ pub(super) fn page(
     let by_creation = query.sort.key == SortKey::CreatedAt;
     let after = query.paging.after.filter(|_| by_creation);
     let meant = Conditions::of_calls(organization, query);
-    let total = match after {
+    let countable = match after {
         Some(_) => None,
-        None => {
+        None => Countable::of(connection, organization, query)?,
+    };
+    let total = match (after, &countable) {
+        (Some(_), _) => None,
+        (None, Some(countable)) => Some(countable.total()?),
+        (None, None) => {
             let sql = format!("SELECT count(*) FROM calls WHERE {}", meant.sql());
             Some(count(connection, &sql, params_from_iter(meant.values()))?)
         }
     };
-    let (meant, offset) = match after {
-        Some(place) => (meant.after(place, query.sort.ascending), 0),
-        None => (meant, query.paging.offset),
+    if total.is_some_and(|total| query.paging.offset >= total) {
+        return Ok(Page { calls: Vec::new(), total, next: None });
+    }
+    let begin = match after {
+        Some(place) => Begin { meant: meant.after(place, query.sort.ascending), offset: 0 },
+        None => match begin(meant, query, countable.filter(|_| by_creation))? {
+            Some(begin) => begin,
+            None => return Ok(Page { calls: Vec::new(), total, next: None }),
+        },
     };
-    let mut places = places(connection, &meant, query, offset)?;
+    let mut places = places(connection, &begin.meant, query, begin.offset)?;
     let more = places.len() > usize::try_from(query.paging.limit).unwrap_or(usize::MAX);
     if more {
         places.pop();
@@ -40,6 +52,25 @@ pub(super) fn page(
     let calls =
         places.iter().map(|place| filed(connection, CallKey(place.arrival))).collect::<Result<_>>()?;
     Ok(Page { calls, total, next })
+}
+
+/// How a part of the list is come by: so many of these calls are passed over.
+struct Begin {
+    meant: Conditions,
+    offset: u64,
+}
+
+/// Where the part of the list begins that a query asks for by its offset; `None` behind the end.
+fn begin(meant: Conditions, query: &CallQuery, countable: Option<Countable<'_>>) -> Result<Option<Begin>> {
+    let offset = query.paging.offset;
+    let Some(countable) = countable.filter(|_| offset > 0) else { return Ok(Some(Begin { meant, offset })) };
+    let ascending = query.sort.ascending;
+    Ok(match countable.place(offset, ascending)? {
+        Place::Behind => None,
+        Place::Within { begin, offset } => {
+            Some(Begin { meant: meant.created_from(begin, ascending), offset })
+        }
+    })
 }
 
 /// The places of the calls of a part of the list, and of one more to tell whether it goes on.

@@ -6,16 +6,20 @@ use std::collections::BTreeSet;
 
 use pegcount_calls::{Amount, Bill, Call, Content, PhoneNumberName, Timestamp};
 use rusqlite::{Connection, params, params_from_iter, types::Value};
-use zstd::bulk::Compressor;
 
 use super::{
     calls,
     codes::Code,
     documents,
     fault::Result,
+    rollups,
     rows::{one, run},
+    transaction::Writer,
 };
-use crate::{CallKey, OrganizationNumber};
+use crate::{
+    CallKey, OrganizationNumber,
+    rollups::{Changes, Counted},
+};
 
 const COLUMNS: usize = 26;
 
@@ -24,15 +28,22 @@ type CallRow = [(&'static str, Value); COLUMNS];
 
 /// Keeps the call as folded now.
 pub(super) fn save(
-    connection: &Connection,
-    compressor: &mut Compressor<'_>,
+    Writer { connection, compressor, changes, .. }: &mut Writer,
     key: CallKey,
     (call, bill): (&Call, &Bill),
     phone_number: Option<&PhoneNumberName>,
 ) -> Result<()> {
     let organization = calls::organization_of(connection, key)?;
     let new_row = row_of(call, bill, phone_number);
-    let old_start = update_row(connection, key, &new_row)?;
+    let old_row = update_row(connection, key, &new_row)?;
+    // At once: should the rest fail because something old cannot be read, the row may still stay as it is now.
+    let old_count = counted(&new_row, |place| old_row.get(place));
+    let new_count = counted(&new_row, |place| new_row.get(place).map(|(_, value)| value));
+    changes.replace(organization, old_count.as_ref(), new_count.as_ref());
+    let old_start = match old_row.first() {
+        Some(Value::Integer(start)) => Some(Timestamp::from_millis(*start)),
+        _ => None,
+    };
     let old_body = calls::body(connection, key)?;
     let new_body = documents::pack(compressor, &call.content, bill)?;
     let rewritten = old_body.as_ref() != Some(&new_body);
@@ -51,11 +62,12 @@ pub(super) fn save(
 }
 
 /// Takes back by what a call is found, and its document; its row stays.
-pub(super) fn forget(connection: &Connection, key: CallKey) -> Result<()> {
+pub(super) fn forget(connection: &Connection, changes: &mut Changes, key: CallKey) -> Result<()> {
     let organization = calls::organization_of(connection, key)?;
     let start = "SELECT start_ms FROM calls WHERE pk = ?1 AND start_ms IS NOT NULL";
     let start = one(connection, start, [key.0], |row| Ok(Timestamp::from_millis(row.get(0)?)))?;
     let content = calls::content_of(calls::body(connection, key)?.as_deref())?;
+    changes.replace(organization, rollups::counted_call(connection, key)?.as_ref(), None);
     if let Some(start) = start {
         Pairs::default().replace(&Pairs::of(&content, start), connection, organization, key)?;
     }
@@ -112,8 +124,8 @@ pub(super) fn kept_row(connection: &Connection, key: CallKey, like: &CallRow) ->
     })
 }
 
-/// Writes the columns that have changed, since each one named costs its indexes; gives the start as it was.
-fn update_row(connection: &Connection, key: CallKey, new: &CallRow) -> Result<Option<Timestamp>> {
+/// Writes the columns that have changed, since each one named costs its indexes; gives the row as it was.
+fn update_row(connection: &Connection, key: CallKey, new: &CallRow) -> Result<Vec<Value>> {
     let old = kept_row(connection, key, new)?.unwrap_or_default();
     let changed: Vec<_> =
         new.iter().zip(&old).filter(|((_, new), old)| new != *old).map(|(new, _)| new).collect();
@@ -124,10 +136,14 @@ fn update_row(connection: &Connection, key: CallKey, new: &CallRow) -> Result<Op
         let values = changed.iter().map(|(_, value)| value).chain([&key]);
         run(connection, &sql, params_from_iter(values))?;
     }
-    Ok(match old.first() {
-        Some(Value::Integer(start)) => Some(Timestamp::from_millis(*start)),
-        _ => None,
-    })
+    Ok(old)
+}
+
+/// How a call is counted whose row is like this one, but holds these values in its places.
+fn counted<'a>(like: &CallRow, value: impl Fn(usize) -> Option<&'a Value>) -> Option<Counted> {
+    static NOTHING: Value = Value::Null;
+    let place_of = |wanted: &str| like.iter().position(|(name, _)| *name == wanted);
+    rollups::counted(rollups::COUNTED.map(|name| place_of(name).and_then(&value).unwrap_or(&NOTHING)))
 }
 
 /// The metadata by which a call is found, and when the call began.

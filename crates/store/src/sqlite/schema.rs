@@ -2,11 +2,19 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::fault::{Result, unreadable};
+use super::{
+    fault::{Result, unreadable},
+    rollups,
+};
 use crate::StoreError;
 
 /// Each step leads from the version that is its place in the list to the next. Steps are only ever added.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_start.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_start.sql"), include_str!("migrations/0002_rollups.sql")];
+
+/// The schema since which the counts beside the calls are made as they are now: an older file gets them anew. A step
+/// that changes what is counted, or how it is kept, raises this to its number.
+const COUNTED_SINCE: usize = 2;
 
 /// Marks the file as ours ("Pegc"), so that nobody's other database is ever written to.
 const APPLICATION: i32 = 0x5065_6763;
@@ -22,6 +30,9 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     for (number, step) in MIGRATIONS.iter().enumerate().skip(found) {
         transaction.execute_batch(step)?;
         transaction.pragma_update(None, "user_version", known(number + 1))?;
+    }
+    if found < COUNTED_SINCE {
+        rollups::rebuild(&transaction)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.commit()?;
@@ -53,8 +64,13 @@ fn known(version: usize) -> i64 {
 mod tests {
     use std::path::PathBuf;
 
+    use pegcount_calls::EndpointName;
+
     use super::*;
-    use crate::sqlite::Sqlite;
+    use crate::{
+        OrganizationNumber, Severity, StatsQuery, Store,
+        sqlite::{Sqlite, recount},
+    };
 
     fn refused(prepare: impl FnOnce(&PathBuf)) -> StoreError {
         let folder = tempfile::tempdir().unwrap();
@@ -78,6 +94,60 @@ mod tests {
         let text =
             |path: &PathBuf| std::fs::write(path, "not a database at all, just words. ".repeat(100)).unwrap();
         assert!(matches!(refused(text), StoreError::Unreadable { .. }));
+    }
+
+    /// Two organizations' calls as the first schema held them: of all statuses, at edges of hours and days and far
+    /// away, one opened and never saved, one that cannot be read.
+    const FIRST_CALLS: &str = "
+        WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 499)
+        INSERT INTO calls (org, name, uuid, start_ms, ringing_ms, status, direction, call_type, answered_ms,
+            ended_ms, talk_ms, cost_nanos, disconnection, endpoint, phone_number)
+        SELECT 1 + i % 2, 'c' || i, randomblob(16), (i - 250) * 1800000 - i % 3, i, i % 9, i % 2, 0,
+            iif(i % 9 IN (3, 4), i, NULL), iif(i % 9 > 3, i + 5, NULL), iif(i % 9 = 4, i * 100, NULL),
+            iif(i % 4 = 0, NULL, 9223372036854775807 - i), iif(i % 9 > 3, i % 10, NULL),
+            iif(i % 3 = 0, 'ep', NULL), iif(i % 5 = 0, 'pn', NULL) FROM n;
+        UPDATE calls SET start_ms = -9223372036854775807 - 1 WHERE name = 'c1';
+        UPDATE calls SET start_ms = 9223372036854775807 WHERE name = 'c2';
+        UPDATE calls SET status = 99 WHERE name = 'c3';
+        INSERT INTO calls (org, name, uuid) VALUES (1, 'opened', randomblob(16));";
+
+    #[tokio::test]
+    async fn a_file_of_the_first_schema_has_its_calls_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("calls.db");
+        let first = Connection::open(&path).unwrap();
+        first.execute_batch(MIGRATIONS[0]).unwrap();
+        first.pragma_update(None, "user_version", 1).unwrap();
+        first.pragma_update(None, "application_id", APPLICATION).unwrap();
+        first.execute_batch(FIRST_CALLS).unwrap();
+        drop(first);
+
+        let store = Sqlite::open(&path).unwrap();
+        let plain = Connection::open(&path).unwrap();
+        assert_eq!(version(&plain).unwrap(), MIGRATIONS.len());
+        for organization in [1, 2] {
+            for (filter, endpoint) in [("TRUE", None), ("endpoint = 'ep'", Some("ep"))] {
+                let sql = format!(
+                    "SELECT count(*), count(answered_ms), coalesce(sum(talk_ms / 1000), 0) FROM calls
+                     WHERE org = {organization} AND start_ms IS NOT NULL AND status <> 99 AND {filter}"
+                );
+                let counted: [i64; 3] =
+                    plain.query_row(&sql, [], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?])).unwrap();
+                let endpoint = endpoint.map(|id| EndpointName::new(id).unwrap());
+                let query = StatsQuery { endpoint, ..StatsQuery::default() };
+                let stats = store.stats(OrganizationNumber(organization), &query).await.unwrap();
+                let sum = stats.sum(|_, _| true);
+                assert_eq!(
+                    [sum.calls, sum.answered, sum.talk_seconds].map(u64::cast_signed),
+                    counted,
+                    "{sql}"
+                );
+            }
+        }
+        let findings = recount::check(&plain).unwrap();
+        assert!(findings.iter().all(|finding| finding.severity == Severity::Fine), "{findings:?}");
+        drop(store);
+        drop(Sqlite::open(&path).unwrap());
     }
 
     #[test]

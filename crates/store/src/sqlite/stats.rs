@@ -1,15 +1,13 @@
-//! Statistics, counted from the rows.
+//! Statistics.
 
-use pegcount_calls::{Amount, Direction, Disconnection, StatCell, Stats, Status, Timestamp};
-use rusqlite::{Connection, params_from_iter};
+use pegcount_calls::{Disconnection, Range, Stats, Timestamp};
+use rusqlite::Connection;
 
 use super::{
-    codes::Code,
-    conditions::Conditions,
     fault::Result,
-    rows::{Columns, counted, many},
+    totals::{self, negative, tally},
 };
-use crate::{OrganizationNumber, StatsQuery};
+use crate::{Measure, OrganizationNumber, StatsQuery};
 
 /// The statistics of the calls that a query means.
 pub(super) fn stats(
@@ -17,7 +15,7 @@ pub(super) fn stats(
     organization: OrganizationNumber,
     query: &StatsQuery,
 ) -> Result<Stats> {
-    stats_of(connection, &Conditions::of_stats(organization, query))
+    tally(connection, organization, query)?.stats().ok_or_else(negative)
 }
 
 /// The same for each stretch between neighbouring bounds.
@@ -27,38 +25,24 @@ pub(super) fn stats_between(
     query: &StatsQuery,
     bounds: &[Timestamp],
 ) -> Result<Vec<Stats>> {
-    let meant = Conditions::of_stats(organization, query);
     let stretches = bounds.iter().zip(bounds.iter().skip(1));
     stretches
-        .map(|(from, until)| stats_of(connection, &meant.clone().between(from.millis(), until.millis())))
+        .map(|(from, until)| match until.millis().checked_sub(1) {
+            Some(to) => {
+                let created = within(query.created, from.millis(), to);
+                stats(connection, organization, &StatsQuery { created, ..query.clone() })
+            }
+            None => Ok(Stats::default()),
+        })
         .collect()
 }
 
-fn stats_of(connection: &Connection, meant: &Conditions) -> Result<Stats> {
-    // Major units and the rest are summed apart: the sum of all amounts may not fit SQLite's integer.
-    let unit = Amount::PER_MAJOR_UNIT;
-    let sql = format!(
-        "SELECT status, direction, count(*), count(answered_ms), coalesce(sum(talk_ms / 1000), 0),
-             coalesce(sum(cost_nanos / {unit}), 0), coalesce(sum(cost_nanos % {unit}), 0)
-         FROM calls WHERE {} GROUP BY status, direction",
-        meant.sql()
-    );
-    let mut stats = Stats::default();
-    let cells = many(connection, &sql, params_from_iter(meant.values()), |row| {
-        let columns = &mut Columns::of(row);
-        let status = Status::read(columns.take()?)?;
-        let direction = Direction::read(columns.take()?)?;
-        let calls = counted(columns.take()?)?;
-        let answered = counted(columns.take()?)?;
-        let talk_seconds = counted(columns.take()?)?;
-        let (major, rest): (i64, i64) = (columns.take()?, columns.take()?);
-        let cost_nanos = i128::from(major) * i128::from(unit) + i128::from(rest);
-        Ok((status, direction, StatCell { calls, answered, talk_seconds, cost_nanos }))
-    })?;
-    for (status, direction, cell) in cells {
-        stats.add(status, direction, &cell);
+/// As much of a range as lies between these, both within.
+fn within(range: Range, from: i64, to: i64) -> Range {
+    Range {
+        from: Some(range.from.map_or(from, |bound| bound.max(from))),
+        to: Some(range.to.map_or(to, |bound| bound.min(to))),
     }
-    Ok(stats)
 }
 
 /// How often each reason ended a call.
@@ -67,13 +51,18 @@ pub(super) fn disconnections(
     organization: OrganizationNumber,
     query: &StatsQuery,
 ) -> Result<Vec<(Disconnection, u64)>> {
-    let meant = Conditions::of_stats(organization, query);
-    let sql = format!(
-        "SELECT disconnection, count(*) FROM calls WHERE {} AND disconnection IS NOT NULL
-         GROUP BY disconnection ORDER BY disconnection",
-        meant.sql()
-    );
-    many(connection, &sql, params_from_iter(meant.values()), |row| {
-        Ok((Disconnection::read(row.get(0)?)?, counted(row.get(1)?)?))
-    })
+    let counts = tally(connection, organization, query)?.disconnections().ok_or_else(negative)?;
+    Ok(counts.into_iter().collect())
+}
+
+/// The percentiles of a measure, one for each share.
+pub(super) fn percentiles(
+    connection: &Connection,
+    organization: OrganizationNumber,
+    query: &StatsQuery,
+    measure: Measure,
+    shares: &[f64],
+) -> Result<Vec<Option<f64>>> {
+    let sketch = totals::sketch(connection, organization, query, measure)?;
+    Ok(shares.iter().map(|share| sketch.percentile(*share)).collect())
 }

@@ -12,11 +12,11 @@ use super::{
     checkpoints::Gauge,
     directory, events,
     fault::{Result, unavailable},
-    legs,
+    legs, rollups,
     room::Room,
     save,
 };
-use crate::{CallHead, CallKey, Filed, LegSpan, OrganizationNumber, Report, Transaction};
+use crate::{CallHead, CallKey, Filed, LegSpan, OrganizationNumber, Report, Transaction, rollups::Changes};
 
 /// What is needed to write.
 pub(super) struct Writer {
@@ -27,6 +27,9 @@ pub(super) struct Writer {
     pub(super) gauge: Gauge,
     /// Learns that the disk is full.
     pub(super) room: Room,
+    /// What this transaction has changed in the counts beside the calls: written at its end, each bucket once. Nothing
+    /// within the transaction reads them.
+    pub(super) changes: Changes,
 }
 
 /// A write transaction that has begun.
@@ -36,7 +39,9 @@ pub(super) struct Writing {
 }
 
 impl Writing {
-    pub(super) fn begin(writer: OwnedMutexGuard<Writer>) -> Result<Self> {
+    pub(super) fn begin(mut writer: OwnedMutexGuard<Writer>) -> Result<Self> {
+        // What a transaction that was rolled back had changed has not happened.
+        writer.changes.clear();
         writer.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         Ok(Self { writer, failed: false })
     }
@@ -61,6 +66,7 @@ impl Writing {
 
     pub(super) fn finish(mut self) -> crate::Result<()> {
         self.work(|writer| {
+            rollups::flush(&writer.connection, &mut writer.changes)?;
             writer.connection.prepare_cached("COMMIT")?.execute([])?;
             Ok(())
         })
@@ -126,9 +132,9 @@ impl Transaction for Writing {
         if younger == older {
             return Ok(());
         }
-        self.work(|Writer { connection, .. }| {
+        self.work(|Writer { connection, changes, .. }| {
             calls::organization_of(connection, older)?;
-            save::forget(connection, younger)?;
+            save::forget(connection, changes, younger)?;
             events::merge(connection, younger, older)?;
             legs::merge(connection, younger, older)?;
             calls::rename(connection, younger, older)
@@ -166,9 +172,7 @@ impl Transaction for Writing {
         bill: &Bill,
         phone_number: Option<&PhoneNumberName>,
     ) -> crate::Result<()> {
-        self.work(|Writer { connection, compressor, .. }| {
-            save::save(connection, compressor, key, (call, bill), phone_number)
-        })
+        self.work(|writer| save::save(writer, key, (call, bill), phone_number))
     }
 
     async fn saved(&mut self, key: CallKey) -> crate::Result<Option<Filed>> {

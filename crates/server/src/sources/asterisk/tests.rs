@@ -372,9 +372,10 @@ proptest! {
                 CdrReader::new(bytes.as_slice(), TimeZone::UTC, RECEIVED_AT).collect()
             };
             for telling in rows.into_iter().flatten().flat_map(|mapped| mapped.tellings) {
-                let at = telling.at;
+                // A damaged digit may make a time that cannot be: the way in says so.
                 let told = crate::vocabulary::tell(telling);
-                prop_assert!(told.is_ok() || at > RECEIVED_AT || at.millis() < 631_152_000_000, "{:?}", told);
+                let odd_time = told.as_ref().is_err_and(|rejection| rejection.message.contains(" lies "));
+                prop_assert!(told.is_ok() || odd_time, "{:?}", told);
             }
         }
     }

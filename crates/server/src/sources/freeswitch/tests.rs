@@ -517,10 +517,10 @@ proptest! {
         let variables: Vec<(&str, &str)> = names.into_iter().zip(values.iter().map(String::as_str)).collect();
         if let Ok(mapped) = read(None, record("aaaa", &variables).as_bytes(), RECEIVED_AT) {
             for telling in mapped.tellings {
-                let at = telling.at;
                 let told = crate::vocabulary::tell(telling);
                 // A clock that runs far ahead, or before 1990, is refused by the vocabulary, in a sentence.
-                prop_assert!(told.is_ok() || at > RECEIVED_AT || at.millis() < 631_152_000_000, "{:?}", told);
+                let odd_time = told.as_ref().is_err_and(|rejection| rejection.message.contains(" lies "));
+                prop_assert!(told.is_ok() || odd_time, "{:?}", told);
             }
         }
     }
