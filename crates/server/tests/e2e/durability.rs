@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use crate::server::{Answer, Home, PATIENCE, Server, send, wait_for};
 
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 50;
 const CLIENTS: usize = 4;
 /// Calls that a client goes through at a time.
 const CALLS: usize = 3;

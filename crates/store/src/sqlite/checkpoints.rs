@@ -33,9 +33,9 @@ pub(super) struct Bounds {
 }
 
 impl Default for Bounds {
-    /// 32 and 128 MiB.
+    /// 128 and 512 MiB.
     fn default() -> Self {
-        Self { due_after: 8_192, longest: 32_768 }
+        Self { due_after: 32_768, longest: 131_072 }
     }
 }
 

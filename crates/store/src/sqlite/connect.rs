@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, MAIN_DB, OpenFlags};
+use rusqlite::{Connection, MAIN_DB, OpenFlags, config::DbConfig};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
@@ -43,6 +43,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection> {
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
+    keep_plans(&connection)?;
     // SQLite is content with reading where it may not write.
     if connection.is_readonly(MAIN_DB)? {
         return Err(unavailable(format!("{} may only be read: it must be writable", path.display())));
@@ -74,11 +75,19 @@ pub(super) fn checkpoint_within_commits(connection: &Connection) -> Result<()> {
     Ok(connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_AFTER_PAGES)?)
 }
 
+/// A statement keeps the plan it was prepared with. Without this SQLite looks at the values bound to it for a better one
+/// and so compiles it anew for each call, which costs more than most reads.
+fn keep_plans(connection: &Connection) -> Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
+}
+
 /// Opens a connection that reads.
 pub(super) fn open_reader(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
+    keep_plans(&connection)?;
     connection.pragma_update(None, "cache_size", READER_CACHE)?;
     connection.pragma_update(None, "mmap_size", READER_MMAP_BYTES)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
