@@ -1,7 +1,7 @@
 //! The embedded engine: SQLite in one file.
 //!
 //! One connection writes, behind a lock; a few read, and never wait for it (write-ahead log). What may read many rows
-//! runs off the workers of the runtime. Everything that SQLite says becomes a [`StoreError`](crate::StoreError) here.
+//! runs off the workers of the runtime. Everything that SQLite says becomes a [`StoreError`] here.
 
 mod backup;
 mod calls;
