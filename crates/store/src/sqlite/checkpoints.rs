@@ -26,16 +26,18 @@ use super::{
 /// How long the log may become, in pages.
 #[derive(Clone, Copy)]
 pub(super) struct Bounds {
-    /// After so many new pages it is moved into the file. Late: a page is moved once however often it was written.
+    /// After so many new pages it is moved into the file. Late, since a page is moved once however often it was written;
+    /// but not so late that the sync at the end holds up the disk for long.
     pub(super) due_after: u32,
     /// From here on it is emptied, even if that keeps writers out for a moment.
     pub(super) longest: u32,
 }
 
 impl Default for Bounds {
-    /// 128 and 512 MiB.
+    /// 4 and 128 MiB. Measured: the 99th percentile of an acknowledgement is 6 ms with 4 MiB, 37 with 32, 102 with 128, at
+    /// the same throughput (docs/performance.md).
     fn default() -> Self {
-        Self { due_after: 32_768, longest: 131_072 }
+        Self { due_after: 1_024, longest: 32_768 }
     }
 }
 
