@@ -10,3 +10,4 @@ pub mod layers;
 pub mod number;
 pub mod path;
 pub mod query;
+pub mod verbatim;

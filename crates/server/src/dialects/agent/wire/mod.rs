@@ -7,31 +7,19 @@ mod mistakes;
 
 use pegcount_calls::{Call, Cause, Party, Status};
 use pegcount_store::{EndpointNumber, Filed, Report};
-use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
+use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{vocabulary::time::format_rfc3339, web::number::Measure};
+use crate::{
+    vocabulary::time::format_rfc3339,
+    web::{number::Measure, verbatim::Verbatim},
+};
 
 use conversation::{ToolUse, Utterance};
 use course::{StateChange, TimelineEntry};
 use measures::{AudioConfig, CallInsights, CallQuality, StageData};
 pub(super) use mistakes::{Detail, Mistake, Place};
-
-/// JSON that is passed on as it came.
-#[derive(Clone, Copy, Debug)]
-struct Verbatim<'a>(&'a str);
-
-impl Serialize for Verbatim<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match serde_json::from_str::<&RawValue>(self.0) {
-            Ok(value) => value.serialize(serializer),
-            // Only what was checked is kept, so this is damage; one value of it must not cost the whole answer.
-            Err(_) => serializer.serialize_unit(),
-        }
-    }
-}
 
 /// Where a call stands.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]

@@ -8,13 +8,17 @@ mod words;
 use indexmap::IndexMap;
 use pegcount_calls::{Call, EndpointName, Stage, Summary, Timestamp};
 use pegcount_store::{Filed, Page, Report};
-use serde::{Serialize, Serializer};
-use serde_json::{Map, Value, value::RawValue};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::listing::Listing;
-use crate::{access::Access, vocabulary::kinds, web::number::Measure};
+use crate::{
+    access::Access,
+    vocabulary::kinds,
+    web::{number::Measure, verbatim::Verbatim},
+};
 
 use conversation::{Spoken, Utterance};
 use cost::CallCost;
@@ -40,20 +44,6 @@ impl<T> Envelope<T> {
     /// Round the reason why there is nothing.
     pub(super) fn failure(message: String, error: String) -> Self {
         Self { message, status: "error", error: Some(error), data: None }
-    }
-}
-
-/// JSON that is passed on as it came.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Verbatim<'a>(pub(super) &'a str);
-
-impl Serialize for Verbatim<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match serde_json::from_str::<&RawValue>(self.0) {
-            Ok(value) => value.serialize(serializer),
-            // Only what was checked is kept, so this is damage; one value of it must not cost the whole answer.
-            Err(_) => serializer.serialize_unit(),
-        }
     }
 }
 
