@@ -310,6 +310,15 @@ impl Call {
         }
     }
 
+    /// The latencies of a stage in milliseconds, ascending: those that were told one by one, else the ones that the
+    /// source's own summary lists.
+    pub fn latency_samples(&self, stage: Stage) -> &[f64] {
+        match self.content.latencies.get(&stage) {
+            Some(samples) if !samples.is_empty() => samples,
+            _ => self.content.latency_summaries.get(&stage).map_or(&[], |summary| &summary.values),
+        }
+    }
+
     /// The number on the organization's side: the called one of an inbound, the calling one of an outbound call.
     pub fn own_number(&self) -> Option<&str> {
         match self.direction {

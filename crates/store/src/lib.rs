@@ -25,6 +25,7 @@ pub use model::{
     AccessKey, CallHead, CallKey, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, LegSpan, Measure,
     NewEndpoint, OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Severity, StatsQuery,
 };
+pub use sketch::Spreads;
 
 /// The result of every call to the store.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -70,15 +71,15 @@ pub trait Store: Send + Sync {
         organization: OrganizationNumber,
         query: &StatsQuery,
     ) -> Result<Vec<(Disconnection, u64)>>;
-    /// The percentiles of a measure of the calls that a query means, one for each share from 0 to 1, in milliseconds:
-    /// right to 1 % from a millisecond to a day. `None` when no call has the measure.
-    async fn percentiles(
+    /// How these measures of the calls that a query means are spread, once for each stretch between neighbouring
+    /// `bounds` (each from its lower bound, which belongs to it).
+    async fn spreads_between(
         &self,
         organization: OrganizationNumber,
         query: &StatsQuery,
-        measure: Measure,
-        shares: &[f64],
-    ) -> Result<Vec<Option<f64>>>;
+        bounds: &[Timestamp],
+        measures: &[Measure],
+    ) -> Result<Vec<Spreads>>;
     /// Every live call of every organization: what the live set is rebuilt from.
     async fn open_calls(&self) -> Result<Vec<OpenCall>>;
     /// Calls in the order of their arrival, after this one: what walks over the whole store.

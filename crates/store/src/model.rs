@@ -1,8 +1,8 @@
 //! The shapes in which the store takes and gives what it keeps.
 
 use pegcount_calls::{
-    Bill, Call, CallName, Cursor, Document, EndpointName, EventId, LegId, OrganizationName, PhoneNumberName,
-    Range, SourceName, Status, Timestamp,
+    Bill, Call, CallName, Cursor, Direction, Document, EndpointName, EventId, LegId, OrganizationName,
+    PhoneNumberName, Range, SourceName, Stage, Status, Timestamp,
 };
 use uuid::Uuid;
 
@@ -208,29 +208,51 @@ pub struct OpenCall {
     pub status: Status,
 }
 
-/// Which calls statistics are about.
+/// Which calls statistics are about. Several conditions must all hold; `None` and empty lists ask for nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatsQuery {
     /// Calls of this endpoint only.
     pub endpoint: Option<EndpointName>,
     /// Calls of this phone number only.
     pub phone_number: Option<PhoneNumberName>,
+    /// Calls of one of these statuses only.
+    pub statuses: Vec<Status>,
+    /// Calls of one of these directions only.
+    pub directions: Vec<Direction>,
     /// Created within, in milliseconds since the epoch.
     pub created: Range,
 }
 
-/// What percentiles are kept of.
+impl StatsQuery {
+    /// Whether calls that stand so are meant.
+    pub(crate) fn means(&self, status: Status, direction: Direction) -> bool {
+        (self.statuses.is_empty() || self.statuses.contains(&status))
+            && (self.directions.is_empty() || self.directions.contains(&direction))
+    }
+}
+
+/// What percentiles are kept of: times in milliseconds, of calls that are over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Measure {
     /// From the first ring to the answer or, unanswered, to the end.
     Ring,
     /// From the answer to the end.
     Talk,
+    /// Each latency of this stage of the agent that a call told of.
+    Latency(Stage),
 }
 
 impl Measure {
     /// Every measure, in order.
-    pub const ALL: [Self; 2] = [Self::Ring, Self::Talk];
+    pub const ALL: [Self; 7] = [
+        Self::Ring,
+        Self::Talk,
+        Self::Latency(Stage::EndToEnd),
+        Self::Latency(Stage::Llm),
+        Self::Latency(Stage::Stt),
+        Self::Latency(Stage::Tts),
+        Self::Latency(Stage::Other),
+    ];
 }
 
 /// Something a look at the store found.

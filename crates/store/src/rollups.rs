@@ -7,10 +7,7 @@ use std::collections::BTreeMap;
 
 use pegcount_calls::{Direction, Disconnection, Range, StatCell, Stats, Status};
 
-use crate::{
-    Measure, OrganizationNumber, StatsQuery,
-    sketch::{Counts, slot_of},
-};
+use crate::{Measure, OrganizationNumber, StatsQuery, sketch::Counts};
 
 /// How long a stretch one bucket counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,6 +84,8 @@ pub(crate) const HOURS: i64 = 24;
 /// What calls that are counted together have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Kind {
+    /// Whether they were erased: statistics count them all the same, lists do not.
+    pub(crate) erased: bool,
     /// Where they stand.
     pub(crate) status: Status,
     /// Their direction.
@@ -199,6 +198,11 @@ impl Tally {
         Some(counts)
     }
 
+    /// Leaves out the kinds that are not wanted.
+    pub(crate) fn retain(&mut self, wanted: impl Fn(&Kind) -> bool) {
+        self.sums.retain(|(kind, _)| wanted(kind));
+    }
+
     /// How many calls there are of the kinds that are wanted; `None` when something is negative.
     pub(crate) fn count(&self, wanted: impl Fn(&Kind) -> bool) -> Option<u64> {
         self.sums.iter().filter(|(kind, _)| wanted(kind)).try_fold(0_u64, |count, (_, sum)| {
@@ -220,15 +224,30 @@ pub(crate) struct Counted {
     pub(crate) kind: Kind,
     /// What it adds to the sum of its kind.
     pub(crate) sum: Sum,
-    /// What it adds to each sketch, in milliseconds.
-    pub(crate) measures: [Option<u64>; Measure::ALL.len()],
+    /// The values that it adds to the sketches: none before it is over.
+    pub(crate) values: BTreeMap<Measure, Counts>,
 }
 
 impl Counted {
-    /// What it adds to the sketch of a measure.
-    pub(crate) fn measure(&self, wanted: Measure) -> Option<u64> {
-        let mut measures = Measure::ALL.into_iter().zip(self.measures);
-        measures.find(|(measure, _)| *measure == wanted).and_then(|(_, millis)| millis)
+    /// Whether both add the same values to the same sketches.
+    fn adds_the_same_values(&self, other: &Self) -> bool {
+        self.values == other.values
+            && (self.values.is_empty()
+                || (self.created, &self.endpoint, &self.phone_number, self.kind.status, self.kind.direction)
+                    == (
+                        other.created,
+                        &other.endpoint,
+                        &other.phone_number,
+                        other.kind.status,
+                        other.kind.direction,
+                    ))
+    }
+
+    /// The dimensions in which it counts.
+    fn dimensions(&self) -> impl Iterator<Item = Dimension> {
+        let endpoint = self.endpoint.clone().map(Dimension::Endpoint);
+        let phone_number = self.phone_number.clone().map(Dimension::PhoneNumber);
+        [Some(Dimension::All), endpoint, phone_number].into_iter().flatten()
     }
 }
 
@@ -239,31 +258,24 @@ enum Times {
     TakenBack,
 }
 
-/// What is counted of one day of a series, or the change of it. Empty parts are left out.
+/// What the calls of one day of a series add up to, or the change of it. Empty parts are left out.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Day {
-    /// What its calls add up to.
+    /// All of them.
     pub(crate) sums: Tally,
-    /// The same of each hour, from 0.
+    /// Those of each hour, from 0.
     pub(crate) hours: BTreeMap<i64, Tally>,
-    /// The values of each measure.
-    pub(crate) sketches: BTreeMap<Measure, Counts>,
 }
 
 impl Day {
     fn count(&mut self, call: &Counted, times: Times) {
-        let (sum, times) = match times {
-            Times::Once => (call.sum, 1),
-            Times::TakenBack => (call.sum.negated(), -1),
+        let sum = match times {
+            Times::Once => call.sum,
+            Times::TakenBack => call.sum.negated(),
         };
         self.sums.add(call.kind, &sum);
         let hour = Span::Hour.bucket_of(call.created).rem_euclid(HOURS);
         self.hours.entry(hour).or_default().add(call.kind, &sum);
-        for (measure, millis) in Measure::ALL.into_iter().zip(call.measures) {
-            if let Some(millis) = millis {
-                self.sketches.entry(measure).or_default().add(slot_of(millis), times);
-            }
-        }
         self.leave_out_empty();
     }
 
@@ -273,27 +285,81 @@ impl Day {
         for (hour, sums) in &change.hours {
             self.hours.entry(*hour).or_default().add_all(sums);
         }
-        for (measure, counts) in &change.sketches {
-            self.sketches.entry(*measure).or_default().add_all(counts);
-        }
         self.leave_out_empty();
     }
 
     fn leave_out_empty(&mut self) {
         self.hours.retain(|_, sums| !sums.is_empty());
-        self.sketches.retain(|_, counts| !counts.is_empty());
     }
 
     /// Whether nothing is counted, or changed.
     pub(crate) fn is_empty(&self) -> bool {
-        self.sums.is_empty() && self.hours.is_empty() && self.sketches.is_empty()
+        self.sums.is_empty() && self.hours.is_empty()
     }
 }
 
-/// The changes of one series, by the number of the day.
-pub(crate) type SeriesChanges = BTreeMap<i64, Day>;
+/// What the values of one sketch have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Group {
+    /// What was measured.
+    pub(crate) measure: Measure,
+    /// The status of the calls.
+    pub(crate) status: Status,
+    /// Their direction.
+    pub(crate) direction: Direction,
+}
 
-/// The changes of many days, gathered so that each day of a series is written once.
+/// The values of the calls of one bucket, or the change of them. Empty sketches are left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sketches {
+    /// The sketch of each group.
+    pub(crate) groups: BTreeMap<Group, Counts>,
+}
+
+impl Sketches {
+    fn count(&mut self, call: &Counted, times: Times) {
+        let Kind { status, direction, .. } = call.kind;
+        for (measure, values) in &call.values {
+            let counts = self.groups.entry(Group { measure: *measure, status, direction }).or_default();
+            for (slot, count) in values.slots() {
+                let count = match times {
+                    Times::Once => count,
+                    Times::TakenBack => -count,
+                };
+                counts.add(slot, count);
+            }
+        }
+        self.leave_out_empty();
+    }
+
+    /// Adds a change.
+    pub(crate) fn add_all(&mut self, change: &Self) {
+        for (group, counts) in &change.groups {
+            self.groups.entry(*group).or_default().add_all(counts);
+        }
+        self.leave_out_empty();
+    }
+
+    fn leave_out_empty(&mut self) {
+        self.groups.retain(|_, counts| !counts.is_empty());
+    }
+
+    /// Whether there are no values.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+}
+
+/// The changes of one series.
+#[derive(Debug, Default)]
+pub(crate) struct SeriesChanges {
+    /// Of what calls add up to, by the number of the day.
+    pub(crate) days: BTreeMap<i64, Day>,
+    /// Of the sketches, by the bucket of each span.
+    pub(crate) sketches: BTreeMap<(Span, i64), Sketches>,
+}
+
+/// The changes of many buckets, gathered so that each one of a series is written once.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     series: BTreeMap<Series, SeriesChanges>,
@@ -310,23 +376,24 @@ impl Changes {
         if old == new {
             return;
         }
+        let same_values = old.zip(new).is_some_and(|(old, new)| old.adds_the_same_values(new));
         for (counted, times) in [(old, Times::TakenBack), (new, Times::Once)] {
-            if let Some(counted) = counted {
-                self.count(organization, counted, times);
+            let Some(call) = counted else { continue };
+            for dimension in call.dimensions() {
+                let series = self.series.entry(Series { organization, dimension }).or_default();
+                series.days.entry(Span::Day.bucket_of(call.created)).or_default().count(call, times);
+                if same_values || call.values.is_empty() {
+                    continue;
+                }
+                for span in SPANS {
+                    let bucket = (span, span.bucket_of(call.created));
+                    series.sketches.entry(bucket).or_default().count(call, times);
+                }
             }
         }
     }
 
-    fn count(&mut self, organization: OrganizationNumber, call: &Counted, times: Times) {
-        let endpoint = call.endpoint.clone().map(Dimension::Endpoint);
-        let phone_number = call.phone_number.clone().map(Dimension::PhoneNumber);
-        for dimension in [Some(Dimension::All), endpoint, phone_number].into_iter().flatten() {
-            let series = self.series.entry(Series { organization, dimension }).or_default();
-            series.entry(Span::Day.bucket_of(call.created)).or_default().count(call, times);
-        }
-    }
-
-    /// The changes by series, each in the order of its days.
+    /// The changes by series.
     pub(crate) fn series(&self) -> &BTreeMap<Series, SeriesChanges> {
         &self.series
     }

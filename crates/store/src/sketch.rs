@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::Measure;
+
 /// How far the value of a slot is off at most, as a share.
 const ERROR: f64 = 0.01;
 /// The factor from the upper bound of a slot to the next one's.
@@ -72,14 +74,18 @@ impl Counts {
 
     /// The value that this share of all values does not exceed, to 1 %; shares go from 0 to 1. `None` without values.
     pub(crate) fn percentile(&self, share: f64) -> Option<f64> {
-        let all = self.slots.values().try_fold(0_i64, |sum, count| sum.checked_add(*count))?;
-        let rank = share.clamp(0.0, 1.0) * all.checked_sub(1).filter(|last| *last >= 0)? as f64;
-        let mut passed = 0;
+        let rank = share.clamp(0.0, 1.0) * self.total().checked_sub(1).filter(|last| *last >= 0)? as f64;
+        let mut passed = 0_i64;
         let within = self.slots().find(|(_, count)| {
-            passed += count;
+            passed = passed.saturating_add(*count);
             passed as f64 > rank.floor()
         });
         within.map(|(slot, _)| middle_of(slot))
+    }
+
+    /// How many values there are.
+    pub(crate) fn total(&self) -> i64 {
+        self.slots.values().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     /// Whether it is what no set of values is.
@@ -90,6 +96,37 @@ impl Counts {
     /// Whether nothing is counted.
     pub(crate) fn is_empty(&self) -> bool {
         self.slots.is_empty()
+    }
+}
+
+/// How the values of each measure of a set of calls are spread.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spreads {
+    counts: BTreeMap<Measure, Counts>,
+}
+
+impl Spreads {
+    /// Adds the values of a measure.
+    pub(crate) fn add(&mut self, measure: Measure, counts: &Counts) {
+        if !counts.is_empty() {
+            self.counts.entry(measure).or_default().add_all(counts);
+        }
+    }
+
+    /// Whether it is what no set of calls has.
+    pub(crate) fn is_negative(&self) -> bool {
+        self.counts.values().any(Counts::is_negative)
+    }
+
+    /// How many values of a measure there are.
+    pub fn count(&self, measure: Measure) -> u64 {
+        self.counts.get(&measure).map_or(0, |counts| u64::try_from(counts.total()).unwrap_or(0))
+    }
+
+    /// The value in milliseconds that this share (from 0 to 1) of all values of a measure does not exceed: right to 1 %
+    /// from a millisecond to a day. `None` without values.
+    pub fn percentile(&self, measure: Measure, share: f64) -> Option<f64> {
+        self.counts.get(&measure)?.percentile(share)
     }
 }
 

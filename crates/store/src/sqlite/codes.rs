@@ -1,7 +1,7 @@
 //! The numbers that stand in the database for states and causes. They are on disk: a number is never given a new
 //! meaning.
 
-use pegcount_calls::{CallType, Cause, Direction, Disconnection, Party, Status};
+use pegcount_calls::{CallType, Cause, Direction, Disconnection, Party, Stage, Status};
 
 use super::fault::{Result, unreadable};
 use crate::Measure;
@@ -73,9 +73,12 @@ codes! {
         NetworkError = 6,
         Timeout = 7,
     }
-    Measure, "the measure" {
-        Ring = 0,
-        Talk = 1,
+    Stage, "the stage" {
+        EndToEnd = 0,
+        Llm = 1,
+        Stt = 2,
+        Tts = 3,
+        Other = 4,
     }
     Party, "the party" {
         Caller = 0,
@@ -97,6 +100,29 @@ codes! {
     }
 }
 
+/// The first code of a stage's latency among the measures.
+const LATENCIES: i64 = 2;
+
+impl Code for Measure {
+    const WHAT: &'static str = "the measure";
+
+    fn code(self) -> i64 {
+        match self {
+            Self::Ring => 0,
+            Self::Talk => 1,
+            Self::Latency(stage) => LATENCIES + stage.code(),
+        }
+    }
+
+    fn of_code(code: i64) -> Option<Self> {
+        match code {
+            0 => Some(Self::Ring),
+            1 => Some(Self::Talk),
+            _ => Stage::of_code(code.checked_sub(LATENCIES)?).map(Self::Latency),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +133,14 @@ mod tests {
             assert_eq!(status.is_live(), (1..=3).contains(&status.code()), "{status:?}");
             assert_eq!(Status::of_code(status.code()), Some(status));
         }
+    }
+
+    #[test]
+    fn every_measure_is_what_its_code_says() {
+        for measure in Measure::ALL {
+            assert_eq!(Measure::of_code(measure.code()), Some(measure));
+        }
+        assert_eq!(Measure::of_code(7).or(Measure::of_code(-1)).or(Measure::of_code(i64::MIN)), None);
     }
 
     #[test]

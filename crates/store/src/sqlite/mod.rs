@@ -16,6 +16,7 @@ mod events;
 mod fault;
 mod keys;
 mod legs;
+mod locate;
 mod packed;
 mod query;
 mod recount;
@@ -24,6 +25,7 @@ mod room;
 mod rows;
 mod save;
 mod schema;
+mod spreads;
 mod stats;
 mod totals;
 mod transaction;
@@ -43,8 +45,8 @@ use zstd::bulk::Compressor;
 
 use crate::{
     AccessKey, CallHead, CallKey, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, Measure, NewEndpoint,
-    OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Result, StatsQuery, Store,
-    StoreError, Transaction, rollups::Changes,
+    OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Result, Spreads, StatsQuery,
+    Store, StoreError, Transaction, rollups::Changes,
 };
 use checkpoints::{Bounds, Checkpoints};
 use connect::Readers;
@@ -155,16 +157,18 @@ impl Store for Sqlite {
         self.slow(move |connection| stats::disconnections(connection, organization, &query)).await
     }
 
-    async fn percentiles(
+    async fn spreads_between(
         &self,
         organization: OrganizationNumber,
         query: &StatsQuery,
-        measure: Measure,
-        shares: &[f64],
-    ) -> Result<Vec<Option<f64>>> {
-        let (query, shares) = (query.clone(), shares.to_vec());
-        self.slow(move |connection| stats::percentiles(connection, organization, &query, measure, &shares))
-            .await
+        bounds: &[Timestamp],
+        measures: &[Measure],
+    ) -> Result<Vec<Spreads>> {
+        let (query, bounds, measures) = (query.clone(), bounds.to_vec(), measures.to_vec());
+        self.slow(move |connection| {
+            spreads::spreads_between(connection, organization, &query, &bounds, &measures)
+        })
+        .await
     }
 
     async fn open_calls(&self) -> Result<Vec<OpenCall>> {

@@ -1,8 +1,10 @@
 //! The counts of a day as they lie on disk: numbers in as few bytes as they need.
 //!
-//! A tally is its kinds, each as two bytes (twice the status and the direction; one more than the reason, 0 without)
+//! A tally is its kinds, each as two numbers (status, direction and whether erased; one more than the reason, 0 without)
 //! and the four numbers of its sum. A sketch is pairs of a slot, as its distance from the one before, and a count.
 //! Hours and sketches are several of these in a row, each with its number and its length in front.
+
+use std::collections::BTreeMap;
 
 use pegcount_calls::{Direction, Disconnection, Status};
 
@@ -12,25 +14,26 @@ use super::{
 };
 use crate::{
     Measure,
-    rollups::{Day, HOURS, Kind, Sum, Tally},
+    rollups::{Day, Group, HOURS, Kind, Sketches, Sum, Tally},
     sketch::Counts,
 };
 
-/// The parts of a day as bytes: its sums, its hours and its sketches.
-pub(super) fn pack_day(day: &Day) -> [Vec<u8>; 3] {
+/// More than any code of a status.
+const STATUSES: i64 = 16;
+/// What is added for calls that were erased.
+const ERASED: i64 = 2 * STATUSES;
+
+/// The parts of a day as bytes: its sums and its hours.
+pub(super) fn pack_day(day: &Day) -> [Vec<u8>; 2] {
     let hours = day.hours.iter().map(|(hour, sums)| (*hour, pack_tally(sums)));
-    let sketches = day.sketches.iter().map(|(measure, counts)| (measure.code(), pack_counts(counts)));
-    [pack_tally(&day.sums), pack_parts(hours), pack_parts(sketches)]
+    [pack_tally(&day.sums), pack_parts(hours)]
 }
 
 /// What the parts of a day hold.
-pub(super) fn unpack_day([sums, hours, sketches]: [&[u8]; 3]) -> Result<Day> {
+pub(super) fn unpack_day([sums, hours]: [&[u8]; 2]) -> Result<Day> {
     let mut day = Day::default();
     unpack_tally(sums, &mut day.sums)?;
     unpack_hours(hours, |hour, sums| unpack_tally(sums, day.hours.entry(hour).or_default()))?;
-    unpack_sketches(sketches, |measure, counts| {
-        unpack_counts(counts, day.sketches.entry(measure).or_default())
-    })?;
     Ok(day)
 }
 
@@ -42,12 +45,42 @@ pub(super) fn unpack_hours(bytes: &[u8], mut take: impl FnMut(i64, &[u8]) -> Res
     })
 }
 
-/// Gives each measure that a day has values of, and the bytes of its sketch.
-pub(super) fn unpack_sketches(
-    bytes: &[u8],
-    mut take: impl FnMut(Measure, &[u8]) -> Result<()>,
-) -> Result<()> {
-    unpack_parts(bytes, |code, counts| take(Measure::read(code)?, counts))
+/// The sketches of a bucket as bytes.
+pub(super) fn pack_sketches(sketches: &Sketches) -> Vec<u8> {
+    pack_parts(sketches.groups.iter().map(|(group, counts)| {
+        let Group { measure, status, direction } = *group;
+        ((measure.code() * STATUSES + status.code()) * 2 + direction.code(), pack_counts(counts))
+    }))
+}
+
+/// What the sketches of a bucket hold.
+pub(super) fn unpack_sketches(bytes: &[u8]) -> Result<Sketches> {
+    let mut sketches = Sketches::default();
+    unpack_groups(bytes, |group, counts| unpack_counts(counts, sketches.groups.entry(group).or_default()))?;
+    Ok(sketches)
+}
+
+/// Gives each group of values of a bucket, and the bytes of its sketch.
+pub(super) fn unpack_groups(bytes: &[u8], mut take: impl FnMut(Group, &[u8]) -> Result<()>) -> Result<()> {
+    unpack_parts(bytes, |code, counts| {
+        let stands = code.div_euclid(2);
+        let group = Group {
+            measure: Measure::read(stands.div_euclid(STATUSES))?,
+            status: Status::read(stands.rem_euclid(STATUSES))?,
+            direction: Direction::read(code.rem_euclid(2))?,
+        };
+        take(group, counts)
+    })
+}
+
+/// The values of a call's measures as bytes.
+pub(super) fn pack_values(values: &BTreeMap<Measure, Counts>) -> Vec<u8> {
+    pack_parts(values.iter().map(|(measure, counts)| (measure.code(), pack_counts(counts))))
+}
+
+/// Adds the values that the bytes of a call's measures hold.
+pub(super) fn unpack_values(bytes: &[u8], into: &mut BTreeMap<Measure, Counts>) -> Result<()> {
+    unpack_parts(bytes, |code, counts| unpack_counts(counts, into.entry(Measure::read(code)?).or_default()))
 }
 
 /// Parts, each as its number, its length and its bytes.
@@ -78,7 +111,8 @@ fn unpack_parts(bytes: &[u8], mut take: impl FnMut(i64, &[u8]) -> Result<()>) ->
 fn pack_tally(tally: &Tally) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(tally.sums().len() * 16);
     for (kind, sum) in tally.sums() {
-        push(&mut bytes, (kind.status.code() * 2 + kind.direction.code()).into());
+        let stands = kind.status.code() * 2 + kind.direction.code();
+        push(&mut bytes, (stands + if kind.erased { ERASED } else { 0 }).into());
         push(&mut bytes, kind.disconnection.map_or(0, |reason| reason.code() + 1).into());
         for number in [sum.calls, sum.answered, sum.talk_seconds, sum.cost_nanos] {
             push(&mut bytes, number);
@@ -173,7 +207,10 @@ impl Numbers<'_> {
         let code = |number: i128| i64::try_from(number).map_err(damaged);
         let stands = code(self.next()?)?;
         let reason = code(self.next()?)?;
+        let erased = stands >= ERASED;
+        let stands = if erased { stands - ERASED } else { stands };
         Ok(Kind {
+            erased,
             status: Status::read(stands.div_euclid(2))?,
             direction: Direction::read(stands.rem_euclid(2))?,
             disconnection: if reason == 0 { None } else { Some(Disconnection::read(reason - 1)?) },
@@ -224,9 +261,18 @@ mod tests {
                 prop_assert_eq!(again, tally);
             }
             let _ = unpack_counts(&bytes, &mut Counts::default());
-            if let Ok(day) = unpack_day([&bytes; 3]) {
+            if let Ok(day) = unpack_day([&bytes; 2]) {
                 let packed = pack_day(&day);
                 prop_assert_eq!(unpack_day(packed.each_ref().map(Vec::as_slice)).unwrap(), day);
+            }
+            if let Ok(sketches) = unpack_sketches(&bytes) {
+                prop_assert_eq!(unpack_sketches(&pack_sketches(&sketches)).unwrap(), sketches);
+            }
+            let mut values = BTreeMap::new();
+            if unpack_values(&bytes, &mut values).is_ok() {
+                let mut again = BTreeMap::new();
+                unpack_values(&pack_values(&values), &mut again).unwrap();
+                prop_assert_eq!(again, values);
             }
         }
     }

@@ -7,8 +7,8 @@ use super::{
     calls,
     conditions::Conditions,
     fault::{Result, unreadable},
+    locate::{Countable, Place},
     rows::{count, many},
-    totals::{Countable, Place},
 };
 use crate::{CallKey, OrganizationNumber, Page};
 

@@ -17,11 +17,14 @@ use super::{
     transaction::Writer,
 };
 use crate::{
-    CallKey, OrganizationNumber,
+    CallKey, OrganizationNumber, StoreError,
     rollups::{Changes, Counted},
 };
 
-const COLUMNS: usize = 26;
+const COLUMNS: usize = 27;
+
+/// How many calls are held in memory while their rows are filled.
+const FILLED_AT_ONCE: u32 = 1_000;
 
 /// A call as a row: the name of each column, and what it holds.
 type CallRow = [(&'static str, Value); COLUMNS];
@@ -108,11 +111,34 @@ pub(super) fn row_of(call: &Call, bill: &Bill, phone_number: Option<&PhoneNumber
         ("successful", analysis.and_then(|analysis| analysis.successful).into()),
         ("sentiment", sentiment.map(|sentiment| sentiment.to_lowercase()).into()),
         ("in_voicemail", analysis.and_then(|analysis| analysis.in_voicemail).into()),
+        ("latencies", rollups::latencies(call).into()),
     ]
 }
 
 fn whole(number: u128) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Takes the latencies of every call that is over from its document to its row.
+pub(super) fn fill_latencies(connection: &Connection) -> Result<()> {
+    let mut last = CallKey(i64::MIN);
+    loop {
+        let heads = calls::after(connection, None, last, FILLED_AT_ONCE)?;
+        let Some(end) = heads.last() else { return Ok(()) };
+        last = end.key;
+        for head in heads {
+            let call = match calls::filed(connection, head.key).map_err(StoreError::from) {
+                Ok(filed) => filed.map(|filed| filed.call),
+                // It stays as damaged as it is, and is told by every read of it.
+                Err(StoreError::Unreadable { .. }) => None,
+                Err(error) => return Err(error.into()),
+            };
+            if let Some(latencies) = call.as_ref().and_then(rollups::latencies) {
+                let sql = "UPDATE calls SET latencies = ?2 WHERE pk = ?1";
+                run(connection, sql, params![head.key.0, latencies])?;
+            }
+        }
+    }
 }
 
 /// The row as it is kept, in the order of [`row_of`].

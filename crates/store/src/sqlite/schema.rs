@@ -4,17 +4,23 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::{
     fault::{Result, unreadable},
-    rollups,
+    rollups, save,
 };
 use crate::StoreError;
 
 /// Each step leads from the version that is its place in the list to the next. Steps are only ever added.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/0001_start.sql"), include_str!("migrations/0002_rollups.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_start.sql"),
+    include_str!("migrations/0002_rollups.sql"),
+    include_str!("migrations/0003_totals.sql"),
+];
 
 /// The schema since which the counts beside the calls are made as they are now: an older file gets them anew. A step
 /// that changes what is counted, or how it is kept, raises this to its number.
-const COUNTED_SINCE: usize = 2;
+const COUNTED_SINCE: usize = 3;
+
+/// The schema since which the row of a call holds its latencies: in an older file they are taken from the documents.
+const LATENCIES_SINCE: usize = 3;
 
 /// Marks the file as ours ("Pegc"), so that nobody's other database is ever written to.
 const APPLICATION: i32 = 0x5065_6763;
@@ -30,6 +36,9 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     for (number, step) in MIGRATIONS.iter().enumerate().skip(found) {
         transaction.execute_batch(step)?;
         transaction.pragma_update(None, "user_version", known(number + 1))?;
+    }
+    if found < LATENCIES_SINCE {
+        save::fill_latencies(&transaction)?;
     }
     if found < COUNTED_SINCE {
         rollups::rebuild(&transaction)?;

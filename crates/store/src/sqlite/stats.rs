@@ -5,9 +5,9 @@ use rusqlite::Connection;
 
 use super::{
     fault::Result,
-    totals::{self, negative, tally},
+    totals::{negative, tally},
 };
-use crate::{Measure, OrganizationNumber, StatsQuery};
+use crate::{OrganizationNumber, StatsQuery};
 
 /// The statistics of the calls that a query means.
 pub(super) fn stats(
@@ -25,16 +25,21 @@ pub(super) fn stats_between(
     query: &StatsQuery,
     bounds: &[Timestamp],
 ) -> Result<Vec<Stats>> {
-    let stretches = bounds.iter().zip(bounds.iter().skip(1));
-    stretches
-        .map(|(from, until)| match until.millis().checked_sub(1) {
-            Some(to) => {
-                let created = within(query.created, from.millis(), to);
-                stats(connection, organization, &StatsQuery { created, ..query.clone() })
-            }
-            None => Ok(Stats::default()),
-        })
+    let stats = |query: &StatsQuery| stats(connection, organization, query);
+    stretches(query, bounds)
+        .map(|query| query.map_or_else(|| Ok(Stats::default()), |query| stats(&query)))
         .collect()
+}
+
+/// What a query means of each stretch between neighbouring bounds; `None` of one without moments.
+pub(super) fn stretches(
+    query: &StatsQuery,
+    bounds: &[Timestamp],
+) -> impl Iterator<Item = Option<StatsQuery>> {
+    bounds.iter().zip(bounds.iter().skip(1)).map(|(from, until)| {
+        let to = until.millis().checked_sub(1)?;
+        Some(StatsQuery { created: within(query.created, from.millis(), to), ..query.clone() })
+    })
 }
 
 /// As much of a range as lies between these, both within.
@@ -53,16 +58,4 @@ pub(super) fn disconnections(
 ) -> Result<Vec<(Disconnection, u64)>> {
     let counts = tally(connection, organization, query)?.disconnections().ok_or_else(negative)?;
     Ok(counts.into_iter().collect())
-}
-
-/// The percentiles of a measure, one for each share.
-pub(super) fn percentiles(
-    connection: &Connection,
-    organization: OrganizationNumber,
-    query: &StatsQuery,
-    measure: Measure,
-    shares: &[f64],
-) -> Result<Vec<Option<f64>>> {
-    let sketch = totals::sketch(connection, organization, query, measure)?;
-    Ok(shares.iter().map(|share| sketch.percentile(*share)).collect())
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use pegcount_calls::{
-    Amount, Bill, Call, CallQuery, Cause, Direction, Disconnection, Paging, Range, Sort, SortKey, State,
-    Stats, Status,
+    Amount, Bill, Call, CallQuery, Cause, Content, Direction, Disconnection, Paging, Range, Sort, SortKey,
+    Stage, State, Stats, Status, Timestamp,
 };
-use pegcount_store::{CallKey, Measure, Severity, StatsQuery, Store};
+use pegcount_store::{CallKey, Measure, Severity, Spreads, StatsQuery, Store};
 use proptest::{prelude::*, sample::select};
 use uuid::Uuid;
 
@@ -51,11 +51,20 @@ fn costs() -> impl Strategy<Value = Option<Amount>> {
     nanos.prop_map(|nanos| nanos.map(Amount::from_nanos))
 }
 
+/// Whole milliseconds, as the sketches count them.
+fn latencies() -> impl Strategy<Value = BTreeMap<Stage, Vec<f64>>> {
+    let samples = prop::collection::vec((0..3_000_u32).prop_map(f64::from), 1..5).prop_map(|mut samples| {
+        samples.sort_by(f64::total_cmp);
+        samples
+    });
+    prop::collection::btree_map(select(Stage::ALL.to_vec()), samples, 0..3)
+}
+
 fn any_call() -> impl Strategy<Value = (Call, Option<Amount>)> {
     let of = || prop::option::of(0..2_u8);
     let rung = prop::option::of(0..5_000_i64);
-    (states(), moments(), any::<bool>(), costs(), of(), of(), rung).prop_map(
-        |(state, created, outbound, cost, endpoint_of, number_of, rung)| {
+    (states(), moments(), any::<bool>(), costs(), of(), of(), rung, latencies()).prop_map(
+        |(state, created, outbound, cost, endpoint_of, number_of, rung, latencies)| {
             let direction = if outbound { Direction::Outbound } else { Direction::Inbound };
             let call = Call {
                 state,
@@ -63,6 +72,7 @@ fn any_call() -> impl Strategy<Value = (Call, Option<Amount>)> {
                 ringing_at: rung.map(at),
                 endpoint: endpoint_of.map(|of| endpoint(&format!("ep_{of}"))),
                 phone_number: number_of.map(|of| phone_number(&format!("pn_{of}"))),
+                content: Content { latencies, ..Content::default() },
                 ..call(created)
             };
             (call, cost)
@@ -166,16 +176,20 @@ fn ranges() -> impl Strategy<Value = Range> {
 
 fn stats_queries() -> impl Strategy<Value = StatsQuery> {
     let of = || prop_oneof![3 => Just(None), 2 => (0..3_u8).prop_map(Some)];
-    (of(), of(), ranges()).prop_map(|(endpoint_of, number_of, created)| StatsQuery {
-        endpoint: endpoint_of.map(|of| endpoint(&format!("ep_{of}"))),
-        phone_number: number_of.map(|of| phone_number(&format!("pn_{of}"))),
-        created,
-    })
+    let statuses = prop::collection::vec(select(Status::ALL.to_vec()), 0..3);
+    let directions = prop::collection::vec(select(vec![Direction::Inbound, Direction::Outbound]), 0..2);
+    (of(), of(), statuses, directions, ranges()).prop_map(
+        |(endpoint_of, number_of, statuses, directions, created)| StatsQuery {
+            endpoint: endpoint_of.map(|of| endpoint(&format!("ep_{of}"))),
+            phone_number: number_of.map(|of| phone_number(&format!("pn_{of}"))),
+            statuses,
+            directions,
+            created,
+        },
+    )
 }
 
 fn lists() -> impl Strategy<Value = CallQuery> {
-    let statuses = prop::collection::vec(select(Status::ALL.to_vec()), 0..3);
-    let directions = prop::collection::vec(select(vec![Direction::Inbound, Direction::Outbound]), 0..2);
     let reasons =
         prop::collection::vec(select(vec![Disconnection::UserHangup, Disconnection::DialBusy]), 0..2);
     let keys = prop_oneof![6 => Just(SortKey::CreatedAt), 1 => Just(SortKey::EndedAt)];
@@ -185,19 +199,17 @@ fn lists() -> impl Strategy<Value = CallQuery> {
         offset,
         after: None,
     });
-    (stats_queries(), statuses, directions, reasons, sorts, pagings).prop_map(
-        |(query, statuses, directions, disconnections, sort, paging)| CallQuery {
-            statuses,
-            directions,
-            disconnections,
-            endpoints: query.endpoint.into_iter().collect(),
-            phone_numbers: query.phone_number.into_iter().collect(),
-            created: query.created,
-            sort,
-            paging,
-            ..CallQuery::default()
-        },
-    )
+    (stats_queries(), reasons, sorts, pagings).prop_map(|(query, disconnections, sort, paging)| CallQuery {
+        statuses: query.statuses,
+        directions: query.directions,
+        disconnections,
+        endpoints: query.endpoint.into_iter().collect(),
+        phone_numbers: query.phone_number.into_iter().collect(),
+        created: query.created,
+        sort,
+        paging,
+        ..CallQuery::default()
+    })
 }
 
 fn lies_in(range: Range, moment: i64) -> bool {
@@ -207,6 +219,8 @@ fn lies_in(range: Range, moment: i64) -> bool {
 fn is_meant(query: &StatsQuery, call: &Call) -> bool {
     query.endpoint.as_ref().is_none_or(|id| call.endpoint.as_ref() == Some(id))
         && query.phone_number.as_ref().is_none_or(|id| call.phone_number.as_ref() == Some(id))
+        && (query.statuses.is_empty() || query.statuses.contains(&call.status()))
+        && (query.directions.is_empty() || query.directions.contains(&call.direction))
         && lies_in(query.created, call.created_at.millis())
 }
 
@@ -214,11 +228,11 @@ fn is_listed(query: &CallQuery, call: &Call) -> bool {
     let stats = StatsQuery {
         endpoint: query.endpoints.first().cloned(),
         phone_number: query.phone_numbers.first().cloned(),
+        statuses: query.statuses.clone(),
+        directions: query.directions.clone(),
         created: query.created,
     };
     is_meant(&stats, call)
-        && (query.statuses.is_empty() || query.statuses.contains(&call.status()))
-        && (query.directions.is_empty() || query.directions.contains(&call.direction))
         && (query.disconnections.is_empty()
             || call.disconnection().is_some_and(|reason| query.disconnections.contains(&reason)))
 }
@@ -229,7 +243,7 @@ fn listed(query: &CallQuery, kept: &BTreeMap<i64, (Call, Option<Amount>)>) -> (V
     all.retain(|(_, call)| is_listed(query, call));
     let place = |call: &Call| match query.sort.key {
         SortKey::CreatedAt => (false, call.created_at.millis()),
-        _ => (call.ended_at().is_none(), call.ended_at().map_or(0, pegcount_calls::Timestamp::millis)),
+        _ => (call.ended_at().is_none(), call.ended_at().map_or(0, Timestamp::millis)),
     };
     all.sort_by(|(one_key, one), (other_key, other)| {
         let ((one_last, one), (other_last, other)) = (place(one), place(other));
@@ -241,12 +255,34 @@ fn listed(query: &CallQuery, kept: &BTreeMap<i64, (Call, Option<Amount>)>) -> (V
     (part.collect(), all.len() as u64)
 }
 
-fn measured(call: &Call, measure: Measure) -> Option<f64> {
-    let (from, to) = match measure {
-        Measure::Ring => (call.ringing_at?, call.answered_at().or(call.ended_at())?),
-        Measure::Talk => (call.answered_at()?, call.ended_at()?),
+/// The values of a measure of a call, in milliseconds.
+fn measured(call: &Call, measure: Measure) -> Vec<f64> {
+    let Some(ended) = call.ended_at() else { return Vec::new() };
+    let between = |from: Option<Timestamp>, to: Timestamp| from.map(|from| to.since(from).as_millis() as f64);
+    let value = match measure {
+        Measure::Ring => between(call.ringing_at, call.answered_at().unwrap_or(ended)),
+        Measure::Talk => between(call.answered_at(), ended),
+        Measure::Latency(stage) => return call.content.latencies.get(&stage).cloned().unwrap_or_default(),
     };
-    Some(to.since(from).as_millis() as f64)
+    value.into_iter().collect()
+}
+
+/// Whether the store's spreads are those of these calls.
+fn are_spread(found: &Spreads, calls: &[&Call]) {
+    for measure in Measure::ALL {
+        let mut exact: Vec<f64> = calls.iter().flat_map(|call| measured(call, measure)).collect();
+        exact.sort_by(f64::total_cmp);
+        assert_eq!(found.count(measure), exact.len() as u64, "{measure:?}");
+        for share in [0.0, 0.5, 0.9, 0.99, 1.0] {
+            let rank = (share * exact.len().saturating_sub(1) as f64).floor() as usize;
+            match (exact.get(rank), found.percentile(measure, share)) {
+                (Some(exact), Some(found)) => {
+                    assert!((found - exact).abs() <= exact * 0.010_001, "{measure:?}")
+                }
+                (exact, found) => assert_eq!((exact, found), (None, None)),
+            }
+        }
+    }
 }
 
 async fn holds(
@@ -281,19 +317,14 @@ async fn holds(
         assert_eq!(counted.into_iter().collect::<BTreeMap<_, _>>(), reasons, "{query:?}");
     }
     for query in queries {
-        for measure in Measure::ALL {
-            let meant = kept.values().filter(|(call, _)| is_meant(query, call));
-            let mut exact: Vec<f64> = meant.filter_map(|(call, _)| measured(call, measure)).collect();
-            exact.sort_by(f64::total_cmp);
-            let shares = [0.0, 0.5, 0.9, 0.99, 1.0];
-            let percentiles = store.percentiles(OURS, query, measure, &shares).await.unwrap();
-            for (share, percentile) in shares.into_iter().zip(percentiles) {
-                let rank = (share * exact.len().saturating_sub(1) as f64).floor() as usize;
-                match (exact.get(rank), percentile) {
-                    (Some(exact), Some(found)) => assert!((found - exact).abs() <= exact * 0.010_001),
-                    (exact, found) => assert_eq!((exact, found), (None, None)),
-                }
-            }
+        let meant: Vec<&Call> =
+            kept.values().map(|(call, _)| call).filter(|call| is_meant(query, call)).collect();
+        let spreads = store.spreads_between(OURS, query, &bounds, &Measure::ALL).await.unwrap();
+        assert_eq!(spreads.len(), bounds.len() - 1);
+        for (pair, spreads) in bounds.windows(2).zip(&spreads) {
+            let within: Vec<&Call> =
+                meant.iter().copied().filter(|call| (pair[0]..pair[1]).contains(&call.created_at)).collect();
+            are_spread(spreads, &within);
         }
     }
     for query in lists {

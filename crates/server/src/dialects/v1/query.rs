@@ -41,6 +41,7 @@ pub(super) fn stats_query(params: &Params) -> Result<StatsQuery, Refusal> {
         endpoint: at_most_one("endpoint_id", endpoints(params)?)?,
         phone_number: at_most_one("phone_number_id", phone_numbers(params)?)?,
         created: params.created()?,
+        ..StatsQuery::default()
     })
 }
 
