@@ -22,8 +22,9 @@ use pegcount_calls::{
 
 pub use error::{BoxError, StoreError};
 pub use model::{
-    AccessKey, CallHead, CallKey, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, LegSpan, Measure,
-    NewEndpoint, OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Severity, StatsQuery,
+    AccessKey, CallHead, CallKey, Concurrency, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, LegSpan,
+    Measure, NewEndpoint, OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Severity,
+    StatsQuery,
 };
 pub use sketch::Spreads;
 
@@ -80,6 +81,15 @@ pub trait Store: Send + Sync {
         bounds: &[Timestamp],
         measures: &[Measure],
     ) -> Result<Vec<Spreads>>;
+    /// How many calls were in progress at once, for each stretch between neighbouring `bounds`, which ascend: those that
+    /// the query means but for their creation, from creation to end, live ones until `now`. This walks through the calls.
+    async fn concurrency_between(
+        &self,
+        organization: OrganizationNumber,
+        query: &StatsQuery,
+        bounds: &[Timestamp],
+        now: Timestamp,
+    ) -> Result<Vec<Concurrency>>;
     /// Every live call of every organization: what the live set is rebuilt from.
     async fn open_calls(&self) -> Result<Vec<OpenCall>>;
     /// Calls in the order of their arrival, after this one: what walks over the whole store.

@@ -231,6 +231,18 @@ impl StatsQuery {
     }
 }
 
+/// How many calls were in progress at once within a stretch of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Concurrency {
+    /// The most there were at any moment.
+    pub peak: u64,
+    /// The first moment at which there were as many; `None` when there never was one.
+    pub peak_at: Option<Timestamp>,
+    /// The time that all of them lasted within the stretch together, in milliseconds: divided by its length it is the
+    /// traffic in erlangs.
+    pub call_millis: u128,
+}
+
 /// What percentiles are kept of: times in milliseconds, of calls that are over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Measure {

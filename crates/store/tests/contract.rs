@@ -5,6 +5,8 @@
 mod bench;
 #[path = "contract/calls.rs"]
 mod calls;
+#[path = "contract/concurrency.rs"]
+mod concurrency;
 #[path = "contract/directory.rs"]
 mod directory;
 #[path = "contract/events.rs"]

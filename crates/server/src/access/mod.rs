@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use pegcount_calls::{
     CallQuery, Disconnection, Explanation, History, SourceName, Stats, Status, Timestamp, explain,
 };
-use pegcount_store::{CallKey, Filed, Organization, Page, Report, StatsQuery};
+use pegcount_store::{CallKey, Concurrency, Filed, Measure, Organization, Page, Report, Spreads, StatsQuery};
 
 use crate::{
     auth::{Principal, Scope},
@@ -218,6 +218,31 @@ impl Access {
     pub async fn stats_between(&self, query: &StatsQuery, bounds: &[Timestamp]) -> Answer<Vec<Stats>> {
         self.need(Scope::CallsRead)?;
         self.ledger.read(self.ledger.store.stats_between(self.organization.number, query, bounds).await)
+    }
+
+    /// How measures of the calls of this organization are spread, for each stretch between neighbouring bounds.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn spreads_between(&self, query: &StatsQuery, bounds: &[Timestamp]) -> Answer<Vec<Spreads>> {
+        self.need(Scope::CallsRead)?;
+        let found = self.ledger.store.spreads_between(self.organization.number, query, bounds, &Measure::ALL);
+        self.ledger.read(found.await)
+    }
+
+    /// How many calls of this organization were in progress at once, for each stretch between neighbouring bounds.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn concurrency_between(
+        &self,
+        query: &StatsQuery,
+        bounds: &[Timestamp],
+    ) -> Answer<Vec<Concurrency>> {
+        self.need(Scope::CallsRead)?;
+        let now = self.now();
+        let found = self.ledger.store.concurrency_between(self.organization.number, query, bounds, now);
+        self.ledger.read(found.await)
     }
 
     /// How often each reason ended a call.

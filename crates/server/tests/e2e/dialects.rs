@@ -3,3 +3,4 @@
 mod documents;
 mod lists;
 mod manners;
+mod statistics;

@@ -85,7 +85,8 @@ impl Conditions {
         &self.values
     }
 
-    fn and<T: Into<Value>>(&mut self, condition: &str, values: impl IntoIterator<Item = T>) {
+    /// And this as well.
+    pub(super) fn and<T: Into<Value>>(&mut self, condition: &str, values: impl IntoIterator<Item = T>) {
         self.sql.push_str(" AND ");
         self.sql.push_str(condition);
         self.values.extend(values.into_iter().map(Into::into));

@@ -8,6 +8,7 @@ mod calls;
 mod check;
 mod checkpoints;
 mod codes;
+mod concurrency;
 mod conditions;
 mod connect;
 mod directory;
@@ -44,9 +45,9 @@ use tokio::sync::Mutex;
 use zstd::bulk::Compressor;
 
 use crate::{
-    AccessKey, CallHead, CallKey, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, Measure, NewEndpoint,
-    OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Result, Spreads, StatsQuery,
-    Store, StoreError, Transaction, rollups::Changes,
+    AccessKey, CallHead, CallKey, Concurrency, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, Measure,
+    NewEndpoint, OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Result, Spreads,
+    StatsQuery, Store, StoreError, Transaction, rollups::Changes,
 };
 use checkpoints::{Bounds, Checkpoints};
 use connect::Readers;
@@ -167,6 +168,20 @@ impl Store for Sqlite {
         let (query, bounds, measures) = (query.clone(), bounds.to_vec(), measures.to_vec());
         self.slow(move |connection| {
             spreads::spreads_between(connection, organization, &query, &bounds, &measures)
+        })
+        .await
+    }
+
+    async fn concurrency_between(
+        &self,
+        organization: OrganizationNumber,
+        query: &StatsQuery,
+        bounds: &[Timestamp],
+        now: Timestamp,
+    ) -> Result<Vec<Concurrency>> {
+        let (query, bounds) = (query.clone(), bounds.to_vec());
+        self.slow(move |connection| {
+            concurrency::concurrency_between(connection, organization, &query, &bounds, now)
         })
         .await
     }

@@ -277,7 +277,7 @@ fn are_spread(found: &Spreads, calls: &[&Call]) {
             let rank = (share * exact.len().saturating_sub(1) as f64).floor() as usize;
             match (exact.get(rank), found.percentile(measure, share)) {
                 (Some(exact), Some(found)) => {
-                    assert!((found - exact).abs() <= exact * 0.010_001, "{measure:?}")
+                    assert!((found - exact).abs() <= exact * 0.010_001, "{measure:?}");
                 }
                 (exact, found) => assert_eq!((exact, found), (None, None)),
             }

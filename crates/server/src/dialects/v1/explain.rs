@@ -127,7 +127,8 @@ fn field_body(explanation: &Explanation, filed: &Filed, detail: &Value, reports:
     }
 }
 
-fn stage(stage: Stage) -> &'static str {
+/// A stage as the wire has it.
+pub(super) fn stage_word(stage: Stage) -> &'static str {
     match stage {
         Stage::EndToEnd => "e2e",
         Stage::Llm => "llm",
@@ -167,8 +168,8 @@ fn name(field: &Field) -> String {
         Field::Turns => "transcript".into(),
         Field::Tools => "tools".into(),
         Field::TranscriptText => "transcript_text".into(),
-        Field::Latency(of) => format!("latency.{}", stage(*of)),
-        Field::LatencySummary(of) => format!("latency_summary.{}", stage(*of)),
+        Field::Latency(of) => format!("latency.{}", stage_word(*of)),
+        Field::LatencySummary(of) => format!("latency_summary.{}", stage_word(*of)),
         Field::Quality(of) => format!("quality.{}", leg(*of)),
         Field::Media => "media".into(),
         Field::AudioConfig => "audio_config".into(),

@@ -3,10 +3,12 @@
 mod directory;
 mod explain;
 mod handlers;
+mod intervals;
 mod keys;
 mod live;
 mod log;
 mod query;
+mod statistics;
 mod trends;
 mod wire;
 
@@ -22,6 +24,7 @@ pub fn routes() -> OpenApiRouter<Arc<Ledger>> {
         .routes(routes!(handlers::list_calls))
         .routes(routes!(handlers::call_stats))
         .routes(routes!(trends::trends))
+        .routes(routes!(statistics::statistics))
         .routes(routes!(handlers::get_call))
         .routes(routes!(handlers::call_events))
         .routes(routes!(handlers::hang_up))

@@ -45,6 +45,15 @@ pub(super) fn stats_query(params: &Params) -> Result<StatsQuery, Refusal> {
     })
 }
 
+/// The query of the extended statistics.
+pub(super) fn statistics_query(params: &Params) -> Result<StatsQuery, Refusal> {
+    Ok(StatsQuery {
+        statuses: statuses(params)?,
+        directions: params.each("direction", direction)?,
+        ..stats_query(params)?
+    })
+}
+
 /// Statistics are kept by one endpoint and one phone number, not by sets of them.
 fn at_most_one<T: PartialEq>(name: &str, mut values: Vec<T>) -> Result<Option<T>, Refusal> {
     values.dedup();

@@ -64,7 +64,8 @@ const NASTY: [&str; 46] = [
 ];
 
 /// Parameters whose values are checked: `nonsense` is refused by name.
-const CHECKED: [&str; 25] = [
+const CHECKED: [&str; 26] = [
+    "with",
     "limit",
     "offset",
     "page",
@@ -242,6 +243,13 @@ async fn parameters_mean_what_the_contract_says_or_are_refused() {
         ("/v1/calls", "tz=Europe/Atlantis", 400),
         ("/v1/calls/stats", "endpoint_id=ep_1,ep_2", 400),
         ("/v1/calls/trends", "interval=hour&from_date=1990-01-01", 400),
+        ("/v1/stats", "", 200),
+        ("/v1/stats", "from_date=9999-12-31&interval=month", 200),
+        ("/v1/stats", "interval=minute", 400),
+        ("/v1/stats", "interval=hour&from_date=1990-01-01", 400),
+        ("/v1/stats", "with=percentiles,none", 200),
+        ("/v1/stats", "with=everything", 400),
+        ("/v1/stats", "phone_number_id=pn_1,pn_2", 400),
         ("/v1/endpoints", "limit=101", 400),
         ("/v1/phone-numbers", "offset=-1", 400),
         ("/v1/live", "limit=0", 400),

@@ -114,6 +114,14 @@ fn reading(world: &World) -> Vec<Row> {
             )],
         ),
         read(
+            "GET /v1/stats",
+            "/v1/stats?from_date=2025-01-09&to_date=2025-01-11",
+            &[(
+                "/v1/stats?from_date=2025-01-09&to_date=2025-01-11&interval=day&phone_number_id=pn_b1",
+                Foreign::Nothing,
+            )],
+        ),
+        read(
             "GET /v1/calls/{id}",
             "/v1/calls/call_a1",
             &[("/v1/calls/call_b1", NOT_FOUND), (&of_uuid, NOT_FOUND)],
