@@ -53,6 +53,8 @@ pub trait Store: Send + Sync {
 
     /// The call with this name (or a name it had before a merge), else with this UUID.
     async fn call(&self, organization: OrganizationNumber, id: &str) -> Result<Option<Filed>>;
+    /// Which call this name or UUID means, as [`Store::call`] has it; the call itself need not be readable.
+    async fn head(&self, organization: OrganizationNumber, id: &str) -> Result<Option<CallHead>>;
     /// One part of the list of calls; its total is exact.
     async fn calls(&self, organization: OrganizationNumber, query: &CallQuery) -> Result<Page>;
     /// The events of each of these calls, oldest first, ties by id.
@@ -231,6 +233,18 @@ pub trait Transaction: Send {
     /// Moves the events, legs and names of the younger call to the older one and removes the younger. Of events that
     /// share an id the older call's stays.
     async fn merge(&mut self, younger: CallKey, older: CallKey) -> Result<()>;
+    /// Removes a call and everything it held. What it counts for stays in statistics and leaves the lists and their
+    /// totals; that there was a call of these names and legs stays known.
+    async fn erase(&mut self, call: CallKey) -> Result<()>;
+    /// Whether the call that had this name was erased.
+    async fn is_erased(&mut self, organization: OrganizationNumber, name: &CallName) -> Result<bool>;
+    /// Whether a call that had this leg was erased: the same id of the same source in overlapping spans.
+    async fn is_erased_leg(
+        &mut self,
+        organization: OrganizationNumber,
+        source: &SourceName,
+        leg: &LegSpan,
+    ) -> Result<bool>;
     /// Makes an endpoint known by its id alone, unless it is.
     async fn note_endpoint(&mut self, organization: OrganizationNumber, id: &EndpointName) -> Result<()>;
     /// Makes a phone number known by its id alone, unless it is.

@@ -9,6 +9,8 @@ mod calls;
 mod concurrency;
 #[path = "contract/directory.rs"]
 mod directory;
+#[path = "contract/erasure.rs"]
+mod erasure;
 #[path = "contract/events.rs"]
 mod events;
 #[path = "contract/lists.rs"]

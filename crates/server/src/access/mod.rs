@@ -17,7 +17,7 @@ use pegcount_store::{CallKey, Concurrency, Filed, Measure, Organization, Page, R
 use crate::{
     auth::{Principal, Scope},
     control::{ControlError, Reply},
-    intake::{CallReference, Incoming, IntakeError, Outcome},
+    intake::{CallReference, Erased, Incoming, IntakeError, Outcome},
     vocabulary::{self, Telling, kinds},
 };
 
@@ -53,6 +53,9 @@ pub enum Refusal {
     /// The call is over.
     #[error("the call is not active")]
     NotLive,
+    /// The call is not over.
+    #[error("the call is not over: hang it up first, or tell its end by a call_completed event")]
+    NotOver,
     /// No source of the call can hang it up.
     #[error("no source of this call can hang it up: register a control URL, or hang up at the source")]
     NotControllable,
@@ -301,6 +304,21 @@ impl Access {
     pub async fn accept(&self, incoming: Vec<Incoming>) -> Answer<Vec<Vec<Outcome>>> {
         self.need(Scope::EventsWrite)?;
         Ok(self.ledger.intake.accept(incoming).await?)
+    }
+
+    /// Erases a call that is over: it is not found or listed any more, and still counted in statistics.
+    ///
+    /// # Errors
+    /// [`Refusal::NotOver`] for a call in progress.
+    pub async fn erase(&self, id: &str) -> Answer<()> {
+        self.need(Scope::Admin)?;
+        let found = self.ledger.store.head(self.organization.number, id).await;
+        let head = self.ledger.read(found)?.ok_or(Refusal::NotFound(Thing::Call))?;
+        match self.ledger.intake.erase(head).await? {
+            Erased::Gone => Ok(()),
+            Erased::Unknown => Err(Refusal::NotFound(Thing::Call)),
+            Erased::NotOver => Err(Refusal::NotOver),
+        }
     }
 
     /// Orders a call hung up. Returns when the source that owns the call has taken the order; the call ends when that

@@ -5,9 +5,13 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use pegcount_calls::{Call, OrganizationName, PhoneNumberName, Status, Tariff, fold};
-use pegcount_store::{CallHead, CallKey, OrganizationNumber, Report, Store, StoreError, Transaction};
+use pegcount_calls::{Call, CallName, OrganizationName, PhoneNumberName, Status, Tariff, fold};
+use pegcount_store::{
+    CallHead, CallKey, LegSpan, OrganizationNumber, Report, Store, StoreError, Transaction,
+};
 use uuid::Uuid;
+
+use crate::vocabulary::Rejection;
 
 use super::{
     CallReference, Incoming, Outcome,
@@ -130,7 +134,10 @@ impl<'a> Batch<'a> {
 
     /// Sorts events to their call.
     pub(super) async fn take(&mut self, incoming: &Incoming) -> Result<Vec<Outcome>, StoreError> {
-        let key = self.find(incoming).await?;
+        let Some(key) = self.find(incoming).await? else {
+            let erased = Rejection::new(Rejection::CALL_ERASED, "the call was erased; nothing more is taken");
+            return Ok(vec![Outcome::Rejected(erased); incoming.told.len()]);
+        };
         let Some(touched) = self.touched.get_mut(&key) else { return Ok(Vec::new()) };
         let outcomes = incoming.told.iter().map(|told| match touched.kept.take(told) {
             Verdict::New => {
@@ -144,8 +151,8 @@ impl<'a> Batch<'a> {
         Ok(outcomes.collect())
     }
 
-    /// The call that these events belong to; it is opened if nobody knows it.
-    async fn find(&mut self, incoming: &Incoming) -> Result<CallKey, StoreError> {
+    /// The call that these events belong to; it is opened if nobody knows it. `None` when it was erased.
+    async fn find(&mut self, incoming: &Incoming) -> Result<Option<CallKey>, StoreError> {
         let organization = incoming.organization;
         let (name, legs) = match &incoming.call {
             CallReference::Named(name) => (name, &[][..]),
@@ -162,6 +169,7 @@ impl<'a> Batch<'a> {
         let mut heads = heads.into_values();
         let oldest = match heads.next() {
             Some(head) => head,
+            None if self.is_erased(incoming, name, legs).await? => return Ok(None),
             None => self.transaction.open_call(organization, name, Uuid::now_v7()).await?,
         };
         let key = oldest.key;
@@ -172,7 +180,22 @@ impl<'a> Batch<'a> {
         for leg in legs {
             self.transaction.link_leg(key, &incoming.source, leg).await?;
         }
-        Ok(key)
+        Ok(Some(key))
+    }
+
+    async fn is_erased(
+        &mut self,
+        incoming: &Incoming,
+        name: &CallName,
+        legs: &[LegSpan],
+    ) -> Result<bool, StoreError> {
+        let Incoming { organization, source, .. } = incoming;
+        for leg in legs {
+            if self.transaction.is_erased_leg(*organization, source, leg).await? {
+                return Ok(true);
+            }
+        }
+        self.transaction.is_erased(*organization, name).await
     }
 
     async fn load(&mut self, head: CallHead) -> Result<(), StoreError> {

@@ -5,6 +5,7 @@
 //! the next read, and after a power cut. Nothing else writes calls.
 
 mod batch;
+mod erasure;
 mod history;
 mod refold;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use pegcount_store::{LegSpan, OrganizationNumber};
 use crate::vocabulary::{Rejection, Told};
 
 pub use batch::{Tariffs, TariffsHandle};
+pub use erasure::Erased;
 pub use refold::{Differing, Refolded};
 pub use writer::{Intake, IntakeError, IntakeParts};
 

@@ -13,8 +13,9 @@ use pegcount_store::{CallHead, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Incoming, Outcome, Refolded,
+    Erased, Incoming, Outcome, Refolded,
     batch::{Batch, Folder, Standing, TariffsHandle},
+    erasure::erase,
     history::Cache,
     refold::refold,
 };
@@ -71,6 +72,7 @@ pub struct IntakeParts {
 
 enum Request {
     Accept { incoming: Vec<Incoming>, reply: oneshot::Sender<Result<Vec<Vec<Outcome>>, IntakeError>> },
+    Erase { head: CallHead, reply: oneshot::Sender<Result<Erased, IntakeError>> },
     Refold { heads: Vec<CallHead>, check_only: bool, reply: oneshot::Sender<Result<Refolded, IntakeError>> },
 }
 
@@ -123,6 +125,16 @@ impl Intake {
         answer.await.map_err(|_| IntakeError::ShuttingDown)?
     }
 
+    /// Erases a call. When this returns, that is on disk.
+    ///
+    /// # Errors
+    /// [`IntakeError`].
+    pub async fn erase(&self, head: CallHead) -> Result<Erased, IntakeError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Request::Erase { head, reply }).await?;
+        answer.await.map_err(|_| IntakeError::ShuttingDown)?
+    }
+
     async fn send(&self, request: Request) -> Result<(), IntakeError> {
         // Counted first: the writer may have taken it before this goes on.
         self.metrics.queued_requests.inc();
@@ -160,6 +172,10 @@ impl Writer {
                     Request::Accept { incoming, reply } => {
                         events += incoming.iter().map(|one| one.told.len()).sum::<usize>();
                         accepts.push((incoming, reply));
+                    }
+                    Request::Erase { head, reply } => {
+                        let answer = self.erase(&head).await;
+                        let _ = reply.send(answer);
                     }
                     Request::Refold { heads, check_only, reply } => {
                         let answer = self.refold(&heads, check_only).await;
@@ -253,6 +269,18 @@ impl Writer {
             }
         }
         self.metrics.commit_events.observe(f64::from(accepted));
+    }
+
+    async fn erase(&mut self, head: &CallHead) -> Result<Erased, IntakeError> {
+        let erased = erase(self.store.as_ref(), head).await.map_err(|error| {
+            tracing::error!(%error, "a call was not erased");
+            IntakeError::from(&error)
+        })?;
+        if erased == Erased::Gone {
+            drop(self.cache.take(head.key));
+            self.live.apply(&[(head.organization, head.key, None)]);
+        }
+        Ok(erased)
     }
 
     async fn refold(&mut self, heads: &[CallHead], check_only: bool) -> Result<Refolded, IntakeError> {

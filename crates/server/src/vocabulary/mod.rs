@@ -51,6 +51,8 @@ impl Rejection {
     pub const EVENT_ID_REUSED: &'static str = "EVENT_ID_REUSED";
     /// The call has as many events as one call may have.
     pub const CALL_FULL: &'static str = "CALL_FULL";
+    /// The call was erased (contract, events.md).
+    pub const CALL_ERASED: &'static str = "CALL_ERASED";
 
     /// A rejection with its sentence.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {

@@ -103,6 +103,7 @@ impl From<Refusal> for Failure {
             }
             Refusal::Exists { .. } => Self::new(StatusCode::CONFLICT, "ALREADY_EXISTS", sentence),
             Refusal::NotLive => Self::new(StatusCode::CONFLICT, "CALL_NOT_ACTIVE", "Call is not active"),
+            Refusal::NotOver => Self::new(StatusCode::CONFLICT, "CALL_ACTIVE", sentence),
             Refusal::NotControllable => Self::new(StatusCode::CONFLICT, "NOT_CONTROLLABLE", sentence),
             Refusal::SourceUnreachable(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "SOURCE_UNREACHABLE", sentence)

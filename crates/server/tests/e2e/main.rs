@@ -11,6 +11,7 @@ mod control;
 mod damage;
 mod dialects;
 mod durability;
+mod erasure;
 mod freeswitch;
 mod full_disk;
 mod http;

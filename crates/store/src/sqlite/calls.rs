@@ -58,14 +58,28 @@ pub(super) fn call(
     organization: OrganizationNumber,
     id: &str,
 ) -> Result<Option<Filed>> {
-    let key = match key_of_name(connection, organization, id)? {
+    key_of(connection, organization, id)?.map_or(Ok(None), |key| filed(connection, key))
+}
+
+/// The saved call with this name, else with this UUID, without what is known of it.
+pub(super) fn head_of(
+    connection: &Connection,
+    organization: OrganizationNumber,
+    id: &str,
+) -> Result<Option<CallHead>> {
+    let Some(key) = key_of(connection, organization, id)? else { return Ok(None) };
+    let sql = format!("SELECT {HEAD} FROM calls c WHERE c.pk = ?1 AND c.start_ms IS NOT NULL");
+    one(connection, &sql, [key.0], |row| head(&mut Columns::of(row)))
+}
+
+fn key_of(connection: &Connection, organization: OrganizationNumber, id: &str) -> Result<Option<CallKey>> {
+    Ok(match key_of_name(connection, organization, id)? {
         Some(key) => Some(key),
         None => match Uuid::parse_str(id) {
             Ok(uuid) => key_of_uuid(connection, organization, uuid)?,
             Err(_) => None,
         },
-    };
-    key.map_or(Ok(None), |key| filed(connection, key))
+    })
 }
 
 fn key_of_name(

@@ -13,6 +13,7 @@ mod conditions;
 mod connect;
 mod directory;
 mod documents;
+mod erasure;
 mod events;
 mod fault;
 mod keys;
@@ -121,6 +122,10 @@ impl Store for Sqlite {
 
     async fn call(&self, organization: OrganizationNumber, id: &str) -> Result<Option<Filed>> {
         self.quick(|connection| calls::call(connection, organization, id)).await
+    }
+
+    async fn head(&self, organization: OrganizationNumber, id: &str) -> Result<Option<CallHead>> {
+        self.quick(|connection| calls::head_of(connection, organization, id)).await
     }
 
     async fn calls(&self, organization: OrganizationNumber, query: &CallQuery) -> Result<Page> {

@@ -58,7 +58,7 @@ pub(super) fn save(
     if !rewritten && old_start == Some(call.created_at) {
         return Ok(());
     }
-    let old_content = calls::content_of(old_body.as_deref())?;
+    let old_content = content_or_blindly(connection, key, old_body.as_deref())?;
     let old_pairs = old_start.map(|start| Pairs::of(&old_content, start)).unwrap_or_default();
     Pairs::of(&call.content, call.created_at).replace(&old_pairs, connection, organization, key)?;
     index_words(connection, key, &documents::words(&old_content), &documents::words(&call.content))
@@ -69,7 +69,7 @@ pub(super) fn forget(connection: &Connection, changes: &mut Changes, key: CallKe
     let organization = calls::organization_of(connection, key)?;
     let start = "SELECT start_ms FROM calls WHERE pk = ?1 AND start_ms IS NOT NULL";
     let start = one(connection, start, [key.0], |row| Ok(Timestamp::from_millis(row.get(0)?)))?;
-    let content = calls::content_of(calls::body(connection, key)?.as_deref())?;
+    let content = content_or_blindly(connection, key, calls::body(connection, key)?.as_deref())?;
     changes.replace(organization, rollups::counted_call(connection, key)?.as_ref(), None);
     if let Some(start) = start {
         Pairs::default().replace(&Pairs::of(&content, start), connection, organization, key)?;
@@ -77,6 +77,21 @@ pub(super) fn forget(connection: &Connection, changes: &mut Changes, key: CallKe
     index_words(connection, key, &documents::words(&content), &Default::default())?;
     run(connection, "DELETE FROM call_documents WHERE pk = ?1", [key.0])?;
     Ok(())
+}
+
+/// The content that a body holds. Of one that cannot be read, what it was found by is taken back here, however long
+/// that takes: nothing is left to tell it by.
+fn content_or_blindly(connection: &Connection, key: CallKey, body: Option<&[u8]>) -> Result<Content> {
+    match calls::content_of(body).map_err(StoreError::from) {
+        Ok(content) => Ok(content),
+        Err(error @ StoreError::Unreadable { .. }) => {
+            tracing::warn!(%error, call = key.0, "a call's document is damaged and is replaced");
+            run(connection, "DELETE FROM call_meta WHERE pk = ?1", [key.0])?;
+            run(connection, "DELETE FROM transcripts WHERE rowid = ?1", [key.0])?;
+            Ok(Content::default())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The row of a call.
@@ -222,4 +237,56 @@ fn index_words(connection: &Connection, key: CallKey, old: &[String; 2], new: &[
         run(connection, sql, params![key.0, transcript, summary])?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use pegcount_calls::{CallName, CallQuery, CallType, Direction, Document, MetadataFilter, State, Status};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{Store, sqlite::Sqlite};
+
+    fn call(tag: &str) -> Call {
+        let metadata = [("tag".to_owned(), Document::from_json_text(format!("\"{tag}\"")))].into();
+        Call {
+            created_at: Timestamp::from_millis(1),
+            ringing_at: None,
+            state: State::Initiated,
+            direction: Direction::Inbound,
+            call_type: CallType::Phone,
+            from_number: None,
+            to_number: None,
+            endpoint: None,
+            phone_number: None,
+            opt_out: false,
+            content: Content { metadata, ..Content::default() },
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_whose_document_is_damaged_is_kept_anew_and_found_as_it_is_now_only() {
+        let ours = OrganizationNumber(1);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("calls.db");
+        let store = Sqlite::open(&path).unwrap();
+        let mut transaction = store.begin().await.unwrap();
+        let name = CallName::new("c").unwrap();
+        let head = transaction.open_call(ours, &name, Uuid::now_v7()).await.unwrap();
+        transaction.save(head.key, &call("old"), &Bill::default(), None).await.unwrap();
+        transaction.commit().await.unwrap();
+        Connection::open(&path).unwrap().execute_batch("UPDATE call_documents SET body = X'07'").unwrap();
+        assert!(matches!(store.call(ours, "c").await, Err(StoreError::Unreadable { .. })));
+
+        let mut transaction = store.begin().await.unwrap();
+        transaction.save(head.key, &call("new"), &Bill::default(), None).await.unwrap();
+        transaction.commit().await.unwrap();
+
+        assert_eq!(store.call(ours, "c").await.unwrap().unwrap().call.status(), Status::Initiated);
+        for (tag, count) in [("old", 0), ("new", 1)] {
+            let filter = MetadataFilter { key: "tag".to_owned(), values: vec![tag.to_owned()] };
+            let query = CallQuery { metadata: vec![filter], ..CallQuery::default() };
+            assert_eq!(store.calls(ours, &query).await.unwrap().calls.len(), count, "{tag}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use zstd::bulk::Compressor;
 use super::{
     calls,
     checkpoints::Gauge,
-    directory, events,
+    directory, erasure, events,
     fault::{Result, unavailable},
     legs, rollups,
     room::Room,
@@ -139,6 +139,23 @@ impl Transaction for Writing {
             legs::merge(connection, younger, older)?;
             calls::rename(connection, younger, older)
         })
+    }
+
+    async fn erase(&mut self, call: CallKey) -> crate::Result<()> {
+        self.work(|Writer { connection, changes, .. }| erasure::erase(connection, changes, call))
+    }
+
+    async fn is_erased(&mut self, organization: OrganizationNumber, name: &CallName) -> crate::Result<bool> {
+        self.work(|writer| erasure::is_erased(&writer.connection, organization, name))
+    }
+
+    async fn is_erased_leg(
+        &mut self,
+        organization: OrganizationNumber,
+        source: &SourceName,
+        leg: &LegSpan,
+    ) -> crate::Result<bool> {
+        self.work(|writer| erasure::is_erased_leg(&writer.connection, organization, source, leg))
     }
 
     async fn note_endpoint(

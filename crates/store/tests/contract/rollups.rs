@@ -91,6 +91,8 @@ enum Step {
     Move(usize, i64),
     /// Two calls become one.
     Merge(usize, usize),
+    /// A call is erased.
+    Erase(usize),
     /// A call is opened, and not yet saved.
     OpenOnly,
     /// What has happened since the last of these stays...
@@ -105,6 +107,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         5 => (any::<usize>(), any_call()).prop_map(|(which, call)| Step::Save(which, Box::new(call))),
         4 => (any::<usize>(), moments()).prop_map(|(which, start)| Step::Move(which, start)),
         2 => any::<[usize; 2]>().prop_map(|[younger, older]| Step::Merge(younger, older)),
+        2 => any::<usize>().prop_map(Step::Erase),
         1 => Just(Step::OpenOnly),
         2 => Just(Step::Commit),
         1 => Just(Step::RollBack),
@@ -112,12 +115,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..80)
 }
 
-type Kept = BTreeMap<i64, Option<(Call, Option<Amount>)>>;
+/// Calls by their place in the order of arrival, each with its cost.
+type Calls = BTreeMap<i64, (Call, Option<Amount>)>;
 
-/// Lets it all happen; gives the calls that are then kept, by their place in the order of arrival.
-async fn happen(store: &dyn Store, steps: Vec<Step>) -> BTreeMap<i64, (Call, Option<Amount>)> {
-    let mut committed = Kept::new();
-    let mut kept = Kept::new();
+/// Lets it all happen; gives the calls that are then kept, and those that were erased.
+async fn happen(store: &dyn Store, steps: Vec<Step>) -> [Calls; 2] {
+    let mut committed = (BTreeMap::new(), Calls::new());
+    let (mut kept, mut erased) = committed.clone();
     let mut transaction = store.begin().await.unwrap();
     for (number, step) in steps.into_iter().enumerate() {
         let which = |wanted: usize| kept.keys().nth(wanted % kept.len().max(1)).copied();
@@ -150,13 +154,19 @@ async fn happen(store: &dyn Store, steps: Vec<Step>) -> BTreeMap<i64, (Call, Opt
                 }
                 continue;
             }
+            Step::Erase(wanted) => {
+                let Some(key) = which(wanted) else { continue };
+                transaction.erase(CallKey(key)).await.unwrap();
+                erased.extend(kept.remove(&key).flatten().map(|call| (key, call)));
+                continue;
+            }
             Step::Commit | Step::RollBack => {
                 if matches!(step, Step::Commit) {
                     transaction.commit().await.unwrap();
-                    committed = kept.clone();
+                    committed = (kept.clone(), erased.clone());
                 } else {
                     drop(transaction);
-                    kept = committed.clone();
+                    (kept, erased) = committed.clone();
                 }
                 transaction = store.begin().await.unwrap();
                 continue;
@@ -167,7 +177,7 @@ async fn happen(store: &dyn Store, steps: Vec<Step>) -> BTreeMap<i64, (Call, Opt
         kept.insert(key, Some(saved));
     }
     transaction.commit().await.unwrap();
-    kept.into_iter().filter_map(|(key, call)| Some((key, call?))).collect()
+    [kept.into_iter().filter_map(|(key, call)| Some((key, call?))).collect(), erased]
 }
 
 fn ranges() -> impl Strategy<Value = Range> {
@@ -238,7 +248,7 @@ fn is_listed(query: &CallQuery, call: &Call) -> bool {
 }
 
 /// What a part of a list holds, by the calls alone.
-fn listed(query: &CallQuery, kept: &BTreeMap<i64, (Call, Option<Amount>)>) -> (Vec<i64>, u64) {
+fn listed(query: &CallQuery, kept: &Calls) -> (Vec<i64>, u64) {
     let mut all: Vec<(i64, &Call)> = kept.iter().map(|(key, (call, _))| (*key, call)).collect();
     all.retain(|(_, call)| is_listed(query, call));
     let place = |call: &Call| match query.sort.key {
@@ -287,13 +297,13 @@ fn are_spread(found: &Spreads, calls: &[&Call]) {
 
 async fn holds(
     store: &dyn Store,
-    kept: &BTreeMap<i64, (Call, Option<Amount>)>,
+    [kept, erased]: [&Calls; 2],
     queries: &[StatsQuery],
     bounds: &[i64],
     lists: &[CallQuery],
 ) {
     let stats_of = |query: &StatsQuery, within: &dyn Fn(i64) -> bool| {
-        let meant = kept.values().filter(|(call, _)| is_meant(query, call));
+        let meant = kept.values().chain(erased.values()).filter(|(call, _)| is_meant(query, call));
         Stats::of(
             meant.filter(|(call, _)| within(call.created_at.millis())).map(|(call, cost)| (call, *cost)),
         )
@@ -308,7 +318,7 @@ async fn holds(
             .collect();
         assert_eq!(between, expected, "{query:?} {bounds:?}");
         let mut reasons: BTreeMap<Disconnection, u64> = BTreeMap::new();
-        for (call, _) in kept.values().filter(|(call, _)| is_meant(query, call)) {
+        for (call, _) in kept.values().chain(erased.values()).filter(|(call, _)| is_meant(query, call)) {
             if let Some(reason) = call.disconnection() {
                 *reasons.entry(reason).or_default() += 1;
             }
@@ -317,8 +327,12 @@ async fn holds(
         assert_eq!(counted.into_iter().collect::<BTreeMap<_, _>>(), reasons, "{query:?}");
     }
     for query in queries {
-        let meant: Vec<&Call> =
-            kept.values().map(|(call, _)| call).filter(|call| is_meant(query, call)).collect();
+        let meant: Vec<&Call> = kept
+            .values()
+            .chain(erased.values())
+            .map(|(call, _)| call)
+            .filter(|call| is_meant(query, call))
+            .collect();
         let spreads = store.spreads_between(OURS, query, &bounds, &Measure::ALL).await.unwrap();
         assert_eq!(spreads.len(), bounds.len() - 1);
         for (pair, spreads) in bounds.windows(2).zip(&spreads) {
@@ -357,7 +371,7 @@ proptest! {
                 // The same of somebody else must not count.
                 keep_with(&*store, THEIRS, "theirs", &call(1), &Bill::default(), None).await;
                 let kept = happen(&*store, steps.clone()).await;
-                holds(&*store, &kept, &queries, &bounds, &lists).await;
+                holds(&*store, kept.each_ref(), &queries, &bounds, &lists).await;
             }
         });
     }

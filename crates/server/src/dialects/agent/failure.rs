@@ -62,7 +62,7 @@ impl From<Refusal> for Failure {
             Refusal::NotFound(Thing::Endpoint) => Self::new(StatusCode::NOT_FOUND, "Agent not found"),
             Refusal::NotFound(_) => Self::new(StatusCode::NOT_FOUND, sentence),
             Refusal::Invalid { .. } => Self::new(StatusCode::BAD_REQUEST, sentence),
-            Refusal::Exists { .. } | Refusal::NotLive | Refusal::NotControllable => {
+            Refusal::Exists { .. } | Refusal::NotLive | Refusal::NotOver | Refusal::NotControllable => {
                 Self::new(StatusCode::CONFLICT, sentence)
             }
             Refusal::SourceUnreachable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, sentence),

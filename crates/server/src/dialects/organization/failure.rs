@@ -98,7 +98,9 @@ impl From<Refusal> for Failure {
             ),
             Refusal::Invalid { .. } => Self::new(StatusCode::BAD_REQUEST, "Invalid request", error),
             Refusal::Exists { .. } => Self::new(StatusCode::CONFLICT, "Already exists", error),
-            Refusal::NotLive | Refusal::NotControllable => Self::new(StatusCode::CONFLICT, "Conflict", error),
+            Refusal::NotLive | Refusal::NotOver | Refusal::NotControllable => {
+                Self::new(StatusCode::CONFLICT, "Conflict", error)
+            }
             Refusal::SourceUnreachable(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "Service unavailable", error)
             }

@@ -88,7 +88,7 @@ impl From<Refusal> for Failure {
             Refusal::NotFound(Thing::Organization) => Self::new(StatusCode::NOT_FOUND, "Tenant not found"),
             Refusal::NotFound(_) => Self::new(StatusCode::NOT_FOUND, message),
             Refusal::Invalid { .. } => Self::bad_request(message),
-            Refusal::Exists { .. } | Refusal::NotLive | Refusal::NotControllable => {
+            Refusal::Exists { .. } | Refusal::NotLive | Refusal::NotOver | Refusal::NotControllable => {
                 Self::new(StatusCode::CONFLICT, message)
             }
             Refusal::SourceUnreachable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, message),

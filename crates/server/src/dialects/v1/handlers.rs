@@ -97,6 +97,24 @@ pub(super) async fn get_call(caller: Caller, Path(id): Path<String>) -> Result<J
     Ok(Json(CallDetail::of(&filed, caller.access.recording_url(&filed))))
 }
 
+/// Erase a call that is over.
+///
+/// Afterwards it is not found, not listed and not in the totals of lists; statistics still count it. Events of it that
+/// come later are turned away. There is no way back.
+#[utoipa::path(
+    delete, path = "/v1/calls/{id}", tag = "calls",
+    params(("id" = String, Path, description = "The call's id, or its UUID")),
+    responses(
+        (status = 204),
+        (status = 404, body = FailureBody),
+        (status = 409, description = "It is not over", body = FailureBody),
+    )
+)]
+pub(super) async fn erase_call(caller: Caller, Path(id): Path<String>) -> Result<StatusCode, Failure> {
+    caller.access.erase(&id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// Retrieve the event timeline for a specific call.
 #[utoipa::path(
     get, path = "/v1/calls/{id}/events", tag = "calls",

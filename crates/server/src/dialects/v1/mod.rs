@@ -25,7 +25,7 @@ pub fn routes() -> OpenApiRouter<Arc<Ledger>> {
         .routes(routes!(handlers::call_stats))
         .routes(routes!(trends::trends))
         .routes(routes!(statistics::statistics))
-        .routes(routes!(handlers::get_call))
+        .routes(routes!(handlers::get_call, handlers::erase_call))
         .routes(routes!(handlers::call_events))
         .routes(routes!(handlers::hang_up))
         .routes(routes!(handlers::recording))

@@ -58,6 +58,10 @@ pub(super) async fn post_cdr(
                     "a channel's moment was told again in other words"
                 );
             }
+            // Sent again it would be turned away again.
+            Outcome::Rejected(rejection) if rejection.code == Rejection::CALL_ERASED => {
+                tracing::debug!("a record of an erased call was dropped");
+            }
             Outcome::Rejected(rejection) => {
                 return Err(Refusal::invalid("cdr", rejection.message).into());
             }

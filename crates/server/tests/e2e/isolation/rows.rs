@@ -265,6 +265,16 @@ fn writing(world: &World) -> Vec<Row> {
         row("PUT /v1/control-url", "admin", json_to("/v1/control-url", url), 200, vec![]),
         row("GET /v1/control-url", "admin", ask("/v1/control-url"), 200, vec![(ask("/v1/control-url"), OK)]),
         row("DELETE /v1/control-url", "admin", ask("/v1/control-url"), 204, vec![]),
+        row(
+            "DELETE /v1/calls/{id}",
+            "admin",
+            ask("/v1/calls/call_a3"),
+            204,
+            vec![
+                (ask("/v1/calls/call_b1"), NOT_FOUND),
+                (ask(&format!("/v1/calls/{}", world.b.uuid)), NOT_FOUND),
+            ],
+        ),
     ]
 }
 

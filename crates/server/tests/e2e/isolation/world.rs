@@ -171,5 +171,6 @@ fn story(word: &str, sign: &str) -> Value {
         {"call_id": over, "event_type": "recording_ready", "event_data": recording},
         {"call_id": format!("call_{sign}2"), "event_type": "call_ringing", "event_data": {"from_number": word}},
         {"call_id": apart, "event_type": "x_note", "event_data": {"note": word}},
+        {"call_id": format!("call_{sign}3"), "event_type": "call_failed", "event_data": {"from_number": word}},
     ])
 }

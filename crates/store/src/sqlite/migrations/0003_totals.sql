@@ -42,3 +42,15 @@ CREATE TABLE erased_calls (
     latencies     BLOB
 ) STRICT;
 CREATE INDEX erased_calls_start ON erased_calls (org, start_ms);
+
+-- What erased calls and their legs were called, as keyed hashes: an event that comes late is known by them.
+CREATE TABLE tombstones (
+    hash    BLOB NOT NULL,
+    from_ms INTEGER NOT NULL, -- when the name was in use: the span of a leg, for ever of a call
+    to_ms   INTEGER NOT NULL,
+    PRIMARY KEY (hash, from_ms, to_ms)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE tombstone_key (
+    id  INTEGER PRIMARY KEY CHECK (id = 1),
+    key BLOB NOT NULL
+) STRICT;
