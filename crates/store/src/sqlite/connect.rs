@@ -170,15 +170,24 @@ impl Reader {
         };
         let deadline = limited.opened_at.elapsed() + self.readers.limit;
         limited.deadline.store(millis(deadline), Ordering::Relaxed);
-        let transaction = limited.connection.unchecked_transaction()?;
-        work(&transaction)
+        let connection = &limited.connection;
+        // Not rusqlite's transaction: that one compiles its statements anew each time, which a short read feels.
+        connection.prepare_cached("BEGIN")?.execute([])?;
+        let done = work(connection);
+        // A read that was cut has ended its transaction by itself.
+        if !connection.is_autocommit() {
+            connection.prepare_cached("COMMIT")?.execute([])?;
+        }
+        done
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
+        // One whose read panicked is still within its transaction, and is closed.
+        let limited = self.limited.take().filter(|limited| limited.connection.is_autocommit());
         let mut idle = self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.extend(self.limited.take());
+        idle.extend(limited);
     }
 }
 
