@@ -18,6 +18,7 @@ mod keys;
 mod legs;
 mod packed;
 mod query;
+mod ranking;
 mod recount;
 mod rollups;
 mod room;
@@ -27,6 +28,8 @@ mod schema;
 mod stats;
 mod totals;
 mod transaction;
+mod ways;
+mod words;
 
 use std::{
     path::{Path, PathBuf},
