@@ -51,7 +51,10 @@ pub trait Store: Send + Sync {
 
     /// The call with this name (or a name it had before a merge), else with this UUID.
     async fn call(&self, organization: OrganizationNumber, id: &str) -> Result<Option<Filed>>;
-    /// One part of the list of calls; its total is exact.
+    /// One part of the list of calls; its total is exact. What is said in a call is found once it has ended.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLong`] when it was cut.
     async fn calls(&self, organization: OrganizationNumber, query: &CallQuery) -> Result<Page>;
     /// The events of each of these calls, oldest first, ties by id.
     async fn reports(&self, calls: &[CallKey]) -> Result<Vec<Vec<Report>>>;

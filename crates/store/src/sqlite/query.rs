@@ -3,12 +3,12 @@
 //! A list is read in one part, or in two: by end or by time, the calls of which that is known come first and the others
 //! after them, each part from an index that has its order.
 
-use pegcount_calls::{CallQuery, Cursor, Sort, SortKey};
+use pegcount_calls::{CallQuery, Cursor, MetadataFilter, Sort, SortKey};
 use rusqlite::{Connection, params_from_iter, types::Value};
 
 use super::{
     calls,
-    conditions::{Conditions, said},
+    conditions::{Conditions, metadata, said},
     fault::{Result, unreadable},
     ranking,
     rows::{count, many},
@@ -86,8 +86,9 @@ fn counting(
     organization: OrganizationNumber,
     query: &CallQuery,
 ) -> Result<(String, Vec<Value>)> {
-    if let Some(text) = words_alone(query) {
-        let (found, values) = said(organization, text);
+    let words = words_alone(query).map(|text| said(organization, text));
+    let alone = words.or_else(|| Some(metadata(organization, metadata_alone(query)?)));
+    if let Some((found, values)) = alone {
         return Ok((format!("SELECT count(*) FROM ({found})"), values));
     }
     let way = ways::of_count(connection, organization, query)?;
@@ -100,13 +101,20 @@ fn counting(
 
 /// What is searched for, if nothing else is asked for: every call in the index of words is meant.
 pub(super) fn words_alone(query: &CallQuery) -> Option<&str> {
-    let plain = CallQuery {
-        transcript: query.transcript.clone(),
-        sort: query.sort,
-        paging: query.paging.clone(),
-        ..CallQuery::default()
-    };
-    query.transcript.as_deref().filter(|_| plain == *query)
+    let words = CallQuery { transcript: query.transcript.clone(), ..CallQuery::default() };
+    query.transcript.as_deref().filter(|_| asks_for(query, words))
+}
+
+/// The metadata that is asked for, if nothing else is: every call in the index of metadata is meant.
+fn metadata_alone(query: &CallQuery) -> Option<&MetadataFilter> {
+    let [filter] = query.metadata.as_slice() else { return None };
+    let metadata = CallQuery { metadata: query.metadata.clone(), ..CallQuery::default() };
+    (!filter.values.is_empty() && asks_for(query, metadata)).then_some(filter)
+}
+
+/// Whether a query has these filters and no others.
+fn asks_for(query: &CallQuery, filters: CallQuery) -> bool {
+    CallQuery { sort: query.sort, paging: query.paging.clone(), ..filters } == *query
 }
 
 /// Where the part of a list begins that was asked for.

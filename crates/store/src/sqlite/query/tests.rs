@@ -153,7 +153,7 @@ async fn what_no_count_knows_is_counted_in_the_index_of_its_filter() {
         (3, "COVERING INDEX calls_to (org=? AND to_number=? AND start_ms"),
         (11, "COVERING INDEX calls_ended (org=? AND ended_ms>? AND ended_ms<?)"),
         (12, "COVERING INDEX calls_total (org=? AND total_ms<?)"),
-        (13, "SEARCH calls USING INTEGER PRIMARY KEY (rowid=?)"),
+        (13, "SEARCH call_meta USING PRIMARY KEY (org=? AND key=? AND value=?)"),
         (14, "SEARCH calls USING INTEGER PRIMARY KEY (rowid=?)"),
         (15, "SCAN transcripts VIRTUAL TABLE INDEX"),
     ] {
