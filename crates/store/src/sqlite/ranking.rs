@@ -59,17 +59,21 @@ fn ranked(
     (meant, values): &(String, Vec<Value>),
     [most, offset]: [u64; 2],
 ) -> Result<Vec<Cursor>> {
+    let part = [number(MOST_RANKED), expression.to_owned().into(), number(most), number(offset)];
+    many(connection, &ranking(meant), params_from_iter(values.iter().chain(&part)), place)
+}
+
+/// The statement that ranks the newest of these calls.
+fn ranking(meant: &str) -> String {
     let [transcript, summary] = WEIGHTS;
     // The plus has the words searched once, not once for each of the newest.
-    let sql = format!(
+    format!(
         "WITH newest AS MATERIALIZED ({meant} ORDER BY rowid DESC LIMIT ?)
          SELECT rowid FROM transcripts
          WHERE transcripts MATCH ? AND rowid >= (SELECT min(rowid) FROM newest)
              AND +rowid IN (SELECT rowid FROM newest)
          ORDER BY bm25(transcripts, {transcript:?}, {summary:?}), rowid DESC LIMIT ? OFFSET ?"
-    );
-    let part = [number(MOST_RANKED), expression.to_owned().into(), number(most), number(offset)];
-    many(connection, &sql, params_from_iter(values.iter().chain(&part)), place)
+    )
 }
 
 fn place(row: &Row<'_>) -> Result<Cursor> {
@@ -86,6 +90,24 @@ mod tests {
 
     use super::*;
     use crate::sqlite::{Sqlite, connect::open_reader};
+
+    #[test]
+    fn the_words_are_searched_once_for_the_newest_and_once_to_rank_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("calls.db");
+        let _store = Sqlite::open(&path).unwrap();
+        let connection = open_reader(&path).unwrap();
+        let (meant, _) = said(OrganizationNumber(1), "alpha");
+        let sql = format!("EXPLAIN QUERY PLAN {}", ranking(&meant));
+        let steps = many(&connection, &sql, ["1"; 5], |row| Ok(row.get::<_, String>(3)?));
+        let steps = steps.map_err(crate::StoreError::from).unwrap();
+        let searches: Vec<_> = steps.iter().filter(|step| step.contains("VIRTUAL TABLE INDEX")).collect();
+        assert_eq!(searches.len(), 2, "{steps:?}");
+        assert!(searches.iter().all(|step| step.starts_with("SCAN transcripts")), "{steps:?}");
+        // No equality, which would be a search of its own for each call.
+        assert!(searches.iter().all(|step| !step.contains('=')), "{steps:?}");
+        assert!(steps.iter().any(|step| step == "MATERIALIZE newest"), "{steps:?}");
+    }
 
     #[tokio::test]
     async fn of_more_matches_than_are_ranked_the_oldest_follow_by_arrival_each_once() {
