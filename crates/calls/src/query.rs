@@ -1,6 +1,6 @@
 //! What may be asked for.
 
-use crate::{CallType, Direction, Disconnection, EndpointName, PhoneNumberName, Status, Timestamp};
+use crate::{CallType, Direction, Disconnection, EndpointName, PhoneNumberName, Status};
 
 /// Which calls, in which order, and which part of the list. Empty lists and `None` ask for nothing in particular;
 /// several values of one field are alternatives, several fields must all hold.
@@ -94,6 +94,9 @@ pub enum SortKey {
     EndedAt,
     /// How long it was from creation to end.
     TotalTime,
+    /// How well its words match what is searched for, best first in either direction. Without a search it is by
+    /// creation, newest first.
+    Relevance,
 }
 
 /// The part of a list.
@@ -103,7 +106,8 @@ pub struct Paging {
     pub limit: u32,
     /// How many to pass over.
     pub offset: u64,
-    /// Begin after this place instead; only for lists ordered by creation.
+    /// Begin after this place of a list in the same order instead. A list by relevance has no places: scores change
+    /// with every call that is kept.
     pub after: Option<Cursor>,
 }
 
@@ -113,11 +117,12 @@ impl Default for Paging {
     }
 }
 
-/// A place in a list ordered by creation.
+/// A place in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// When the call at this place was created.
-    pub created_at: Timestamp,
-    /// Its place in the order of arrival.
+    /// What the list is ordered by, of the call at this place: milliseconds since the epoch, or of its time. `None` when
+    /// that is unknown.
+    pub value: Option<i64>,
+    /// The call's place in the order of arrival.
     pub arrival: i64,
 }

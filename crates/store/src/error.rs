@@ -9,6 +9,9 @@ pub enum StoreError {
     /// It cannot be reached, written or read at the moment; asking again later may help.
     #[error("the store cannot be used: {0}")]
     Unavailable(#[source] BoxError),
+    /// A read was cut, since it had taken as long as any may. Asked again it would take as long.
+    #[error("the query took too long and was cut: ask for less at once")]
+    TooLong,
     /// There is no room left to write.
     #[error("the disk is full: free some room, writing resumes by itself")]
     Full,

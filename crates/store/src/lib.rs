@@ -55,7 +55,10 @@ pub trait Store: Send + Sync {
     async fn call(&self, organization: OrganizationNumber, id: &str) -> Result<Option<Filed>>;
     /// Which call this name or UUID means, as [`Store::call`] has it; the call itself need not be readable.
     async fn head(&self, organization: OrganizationNumber, id: &str) -> Result<Option<CallHead>>;
-    /// One part of the list of calls; its total is exact.
+    /// One part of the list of calls; its total is exact. What is said in a call is found once it has ended.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLong`] when it was cut.
     async fn calls(&self, organization: OrganizationNumber, query: &CallQuery) -> Result<Page>;
     /// The events of each of these calls, oldest first, ties by id.
     async fn reports(&self, calls: &[CallKey]) -> Result<Vec<Vec<Report>>>;

@@ -193,7 +193,7 @@ pub struct Page {
     pub calls: Vec<Filed>,
     /// How many there are in all; `None` when continued from a cursor, which does not count again.
     pub total: Option<u64>,
-    /// Where the next part begins; `None` at the end, and for lists not ordered by creation.
+    /// Where the next part begins; `None` at the end, and for lists by relevance.
     pub next: Option<Cursor>,
 }
 

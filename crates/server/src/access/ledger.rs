@@ -10,7 +10,7 @@ use std::{
 use governor::{DefaultKeyedRateLimiter, Quota, clock::Clock as _, clock::DefaultClock};
 use pegcount_store::{EndpointNumber, Organization, OrganizationNumber, Store, StoreError};
 
-use super::{Access, Answer, Refusal, Thing};
+use super::{Access, Answer, Excess, Refusal, Thing};
 use crate::{
     auth::{Credentials, Keyring, Principal, Scope},
     clock::Clock,
@@ -242,7 +242,20 @@ impl Ledger {
 
     /// Turns what the store says into what the asker is told; the rest is for the log.
     pub(super) fn read<T>(&self, result: Result<T, StoreError>) -> Answer<T> {
+        self.read_unless_cut(result, Excess::default)
+    }
+
+    /// The same; a query that was cut is answered with what it asked too much.
+    pub(super) fn read_unless_cut<T>(
+        &self,
+        result: Result<T, StoreError>,
+        excess: impl FnOnce() -> Excess,
+    ) -> Answer<T> {
         result.map_err(|error| match error {
+            StoreError::TooLong => {
+                tracing::warn!("a query took too long and was cut");
+                Refusal::TooLong(excess())
+            }
             StoreError::Exists { what } => Refusal::Exists { what: what.to_owned() },
             StoreError::Full => unavailable("the disk is full"),
             StoreError::Unavailable(cause) => {

@@ -5,6 +5,7 @@
 //! unknown here.
 
 mod directory;
+mod excess;
 mod ledger;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -22,6 +23,7 @@ use crate::{
 };
 
 pub use directory::{EndpointChange, PhoneNumberChange};
+pub use excess::{Excess, Remedy};
 pub use ledger::{Ledger, LedgerParts, RateLimit, Watched};
 
 /// Why somebody is turned away; each dialect says it in its own words.
@@ -68,6 +70,9 @@ pub enum Refusal {
         /// When the next one will be taken.
         retry_after: Duration,
     },
+    /// The query took too long and was cut. Asked again unchanged it would be cut again.
+    #[error("{0}")]
+    TooLong(Excess),
     /// The server cannot do it at the moment.
     #[error("the server cannot do this at the moment: {reason}")]
     Unavailable {
@@ -185,7 +190,8 @@ impl Access {
     /// [`Refusal`].
     pub async fn calls(&self, query: &CallQuery) -> Answer<Page> {
         self.need(Scope::CallsRead)?;
-        self.ledger.read(self.ledger.store.calls(self.organization.number, query).await)
+        let page = self.ledger.store.calls(self.organization.number, query).await;
+        self.ledger.read_unless_cut(page, || Excess::of_calls(query))
     }
 
     /// The events of calls that were read through this access, oldest first.
@@ -211,7 +217,8 @@ impl Access {
     /// [`Refusal`].
     pub async fn stats(&self, query: &StatsQuery) -> Answer<Stats> {
         self.need(Scope::CallsRead)?;
-        self.ledger.read(self.ledger.store.stats(self.organization.number, query).await)
+        let stats = self.ledger.store.stats(self.organization.number, query).await;
+        self.ledger.read_unless_cut(stats, || Excess::of_stats(query))
     }
 
     /// The same for each stretch between neighbouring bounds.
@@ -220,7 +227,8 @@ impl Access {
     /// [`Refusal`].
     pub async fn stats_between(&self, query: &StatsQuery, bounds: &[Timestamp]) -> Answer<Vec<Stats>> {
         self.need(Scope::CallsRead)?;
-        self.ledger.read(self.ledger.store.stats_between(self.organization.number, query, bounds).await)
+        let stats = self.ledger.store.stats_between(self.organization.number, query, bounds).await;
+        self.ledger.read_unless_cut(stats, || Excess::of_stats(query))
     }
 
     /// How measures of the calls of this organization are spread, for each stretch between neighbouring bounds.
@@ -254,7 +262,8 @@ impl Access {
     /// [`Refusal`].
     pub async fn disconnections(&self, query: &StatsQuery) -> Answer<Vec<(Disconnection, u64)>> {
         self.need(Scope::CallsRead)?;
-        self.ledger.read(self.ledger.store.disconnections(self.organization.number, query).await)
+        let reasons = self.ledger.store.disconnections(self.organization.number, query).await;
+        self.ledger.read_unless_cut(reasons, || Excess::of_stats(query))
     }
 
     /// How many calls are live.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::{
-    access::{Refusal, Thing},
+    access::{Refusal, Remedy, Thing},
     web::body::BodyError,
 };
 
@@ -101,6 +101,10 @@ impl From<Refusal> for Failure {
                 Self::new(StatusCode::BAD_REQUEST, "INVALID_PARAMETER", sentence)
                     .with_details(json!({ "parameter": parameter }))
             }
+            // Not 503, which asks to be sent again as it is.
+            Refusal::TooLong(excess) => {
+                Self::new(StatusCode::BAD_REQUEST, "QUERY_TOO_LONG", excess.sentence(remedy))
+            }
             Refusal::Exists { .. } => Self::new(StatusCode::CONFLICT, "ALREADY_EXISTS", sentence),
             Refusal::NotLive => Self::new(StatusCode::CONFLICT, "CALL_NOT_ACTIVE", "Call is not active"),
             Refusal::NotOver => Self::new(StatusCode::CONFLICT, "CALL_ACTIVE", sentence),
@@ -118,6 +122,17 @@ impl From<Refusal> for Failure {
             }
         }
     }
+}
+
+/// What has a query look at less, in the words of v1.
+fn remedy(remedy: Remedy) -> Option<&'static str> {
+    Some(match remedy {
+        Remedy::Created => "from_date and to_date (a shorter time)",
+        Remedy::Party => "endpoint_id or phone_number_id",
+        Remedy::Word => "one more word in q",
+        Remedy::ByCreation => "sort=created_at",
+        Remedy::Cursor => "cursor instead of offset",
+    })
 }
 
 fn not_found_code(thing: Thing) -> &'static str {

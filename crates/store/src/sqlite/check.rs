@@ -8,6 +8,7 @@ use super::{
     recount,
     rows::{count, many},
     save,
+    words::{self, Words},
 };
 use crate::{CallKey, Filed, Finding, Severity, StoreError};
 
@@ -36,6 +37,7 @@ pub(super) fn check(connection: &Connection) -> Result<Vec<Finding>> {
             if found == 0 { "no row is lost".to_owned() } else { format!("{found} rows {meaning}") };
         findings.push(finding(found == 0, table, message));
     }
+    findings.push(words_of_no_call(connection)?);
     findings.push(unsaved(connection)?);
     findings.extend(calls(connection)?);
     findings.extend(recount::check(connection)?);
@@ -56,6 +58,18 @@ fn file(connection: &Connection) -> Result<Finding> {
     Ok(finding(fine, "file", message))
 }
 
+fn words_of_no_call(connection: &Connection) -> Result<Finding> {
+    let ended = "SELECT pk FROM calls WHERE ended_ms IS NOT NULL";
+    let found =
+        count(connection, &format!("SELECT count(*) FROM transcripts WHERE rowid NOT IN ({ended})"), [])?;
+    let message = if found == 0 {
+        "no words are lost".to_owned()
+    } else {
+        format!("the words of {found} calls are of none that has ended")
+    };
+    Ok(finding(found == 0, "transcripts", message))
+}
+
 fn unsaved(connection: &Connection) -> Result<Finding> {
     let found = count(connection, "SELECT count(*) FROM calls WHERE start_ms IS NULL", [])?;
     let message = format!("{found} calls were opened and never folded");
@@ -63,7 +77,8 @@ fn unsaved(connection: &Connection) -> Result<Finding> {
     Ok(Finding { severity, subject: "unfolded calls".to_owned(), message })
 }
 
-/// Every call: it can be read, its columns are those of the call they make, and it has events.
+/// Every call: it can be read, its columns are those of the call they make, its words can be found if it has ended, and
+/// it has events.
 fn calls(connection: &Connection) -> Result<Vec<Finding>> {
     let mut damaged = Vec::new();
     let (mut looked_at, mut found) = (0_u64, 0_u64);
@@ -98,6 +113,12 @@ fn damage_of(connection: &Connection, key: CallKey) -> Result<Option<String>> {
     if let Some(column) = differing_column(connection, key, &filed)? {
         return Ok(Some(format!("its {column} is not what its state makes it")));
     }
+    let words = Words::of(&filed.call.content, filed.call.ending().is_some());
+    match (words.is_empty(), words::has_entry(connection, key)?) {
+        (true, true) => return Ok(Some("is in the index of words, it has none".to_owned())),
+        (false, false) => return Ok(Some("is missing in the index of words".to_owned())),
+        (true, false) | (false, true) => {}
+    }
     match events::of_call(connection, key).map_err(StoreError::from) {
         Ok(reports) if reports.is_empty() => Ok(Some("has no events".to_owned())),
         Ok(_) => Ok(None),
@@ -122,7 +143,8 @@ fn differing_column(connection: &Connection, key: CallKey, filed: &Filed) -> Res
 #[cfg(test)]
 mod tests {
     use pegcount_calls::{
-        Bill, Call, CallName, CallType, Content, Direction, EventId, SourceName, State, Timestamp,
+        Bill, Call, CallName, CallType, Cause, Content, Direction, Ending, EventId, SourceName, State,
+        Timestamp,
     };
     use uuid::Uuid;
 
@@ -133,7 +155,15 @@ mod tests {
         Call {
             created_at: Timestamp::from_millis(1),
             ringing_at: None,
-            state: State::Initiated,
+            state: State::Ended(Ending {
+                answered_at: None,
+                ended_at: Timestamp::from_millis(2),
+                cause: Cause::Busy,
+                by: None,
+                transfer: false,
+                failed: false,
+                inferred: false,
+            }),
             direction: Direction::Inbound,
             call_type: CallType::Phone,
             from_number: None,
@@ -141,7 +171,7 @@ mod tests {
             endpoint: None,
             phone_number: None,
             opt_out: false,
-            content: Content::default(),
+            content: Content { transcript_text: Some("words".to_owned()), ..Content::default() },
         }
     }
 
@@ -181,7 +211,7 @@ mod tests {
         for (damage, found) in [
             ("SELECT 1", vec![]),
             (
-                "UPDATE calls SET status = 4",
+                "UPDATE calls SET status = 3",
                 vec!["call c: the state cannot be read: a part of it is missing", one_call],
             ),
             (
@@ -197,9 +227,18 @@ mod tests {
                 vec!["call c: the document cannot be read: it is missing", one_call],
             ),
             ("DELETE FROM events", vec!["call c: has no events", one_call]),
+            ("DELETE FROM transcripts", vec!["call c: is missing in the index of words", one_call]),
+            (
+                "INSERT INTO transcripts (rowid, transcript) VALUES (9, 'o1xlost')",
+                vec!["transcripts: the words of 1 calls are of none that has ended"],
+            ),
             (
                 "DELETE FROM calls",
-                vec!["events: 1 rows are of no call", "call_documents: 1 rows are of no call"],
+                vec![
+                    "events: 1 rows are of no call",
+                    "call_documents: 1 rows are of no call",
+                    "transcripts: the words of 1 calls are of none that has ended",
+                ],
             ),
         ] {
             let named = findings_after(damage).await;

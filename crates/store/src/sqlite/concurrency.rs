@@ -26,22 +26,16 @@ pub(super) fn concurrency_between(
     let calls = Calls { connection, organization, query, now: now.millis() };
     let mut sweep = Sweep::of(bounds);
     let recently = first.saturating_sub(LONG_MILLIS);
-    let no_more = [0_i64; 0];
-    calls.each(
-        [Some(recently), first.checked_sub(1)],
-        "ended_ms IS NULL OR ended_ms > ?",
-        [first],
-        &mut sweep,
-    )?;
-    calls.each(
-        [None, recently.checked_sub(1)],
-        "total_ms > ? AND ended_ms > ?",
-        [LONG_MILLIS, first],
-        &mut sweep,
-    )?;
-    calls.each([None, recently.checked_sub(1)], "status BETWEEN 1 AND 3", no_more, &mut sweep)?;
+    let no_values = [0_i64; 0];
+    // Few of the calls from before are still in progress, so each kind of them is looked for by what makes it few.
+    let before = [Some(recently), first.checked_sub(1)];
+    calls.each(None, before, "ended_ms IS NULL OR ended_ms > ?", [first], &mut sweep)?;
+    let long_before = [None, recently.checked_sub(1)];
+    let long = "total_ms > ? AND ended_ms > ?";
+    calls.each(Some("calls_total"), long_before, long, [LONG_MILLIS, first], &mut sweep)?;
+    calls.each(Some("calls_live"), long_before, "status BETWEEN 1 AND 3", no_values, &mut sweep)?;
     if first < last {
-        calls.each([Some(first), last.checked_sub(1)], "TRUE", no_more, &mut sweep)?;
+        calls.each(None, [Some(first), last.checked_sub(1)], "TRUE", no_values, &mut sweep)?;
     }
     Ok(sweep.end())
 }
@@ -55,9 +49,11 @@ struct Calls<'a> {
 }
 
 impl Calls<'_> {
-    /// Gives the calls created within (both ends too, without a lower one since ever) that meet a condition.
+    /// Gives the calls created within (both ends too, without a lower one since ever) that meet a condition: read by
+    /// this index, else by their creation.
     fn each(
         &self,
+        index: Option<&str>,
         [from, to]: [Option<i64>; 2],
         condition: &str,
         values: impl IntoIterator<Item = i64>,
@@ -71,12 +67,9 @@ impl Calls<'_> {
         let select = |table: &str| {
             format!("SELECT start_ms, ended_ms, status, direction FROM {table} WHERE {}", meant.sql())
         };
-        // Since ever: the condition finds them, not the time.
-        let [(calls, _), (erased, _)] = tables(&query).map(|(table, kind)| match from {
-            Some(_) => (table, kind),
-            None => (table.split(' ').next().unwrap_or(table), kind),
-        });
-        let sql = format!("{} UNION ALL {} ORDER BY start_ms", select(calls), select(erased));
+        let [(calls, _), (erased, _)] = tables(&query);
+        let calls = index.map_or_else(|| calls.to_owned(), |index| format!("calls INDEXED BY {index}"));
+        let sql = format!("{} UNION ALL {} ORDER BY start_ms", select(&calls), select(erased));
         let values: Vec<&Value> = meant.values().iter().chain(meant.values()).collect();
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(values))?;

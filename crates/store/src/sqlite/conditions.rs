@@ -1,9 +1,9 @@
 //! Which calls a query means, as a condition in SQL.
 
-use pegcount_calls::{CallQuery, Cursor, MetadataFilter, Range};
+use pegcount_calls::{CallQuery, MetadataFilter, Range};
 use rusqlite::types::Value;
 
-use super::codes::Code;
+use super::{codes::Code, ways::Way, words};
 use crate::{OrganizationNumber, StatsQuery};
 
 /// A condition on the rows of `calls`, and the values of its parameters in their order.
@@ -14,19 +14,15 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
-    /// Every saved call of an organization.
-    fn of(organization: OrganizationNumber) -> Self {
-        Self { sql: "org = ? AND start_ms IS NOT NULL".to_owned(), values: vec![organization.0.into()] }
+    /// Every call of an organization, saved or not.
+    pub(super) fn of(organization: OrganizationNumber) -> Self {
+        Self { sql: "org = ?".to_owned(), values: vec![organization.0.into()] }
     }
 
-    /// The calls that a query means, wherever its part of the list begins.
-    pub(super) fn of_calls(organization: OrganizationNumber, query: &CallQuery) -> Self {
+    /// The calls that a query means, wherever its part of the list begins, read this way. Whether they are saved is left
+    /// to [`Self::saved`], since what says so is not in every index.
+    pub(super) fn of_calls(organization: OrganizationNumber, query: &CallQuery, way: Way) -> Self {
         let mut all = Self::of(organization);
-        if !query.metadata.is_empty() || query.transcript.is_some() {
-            // The plus takes the indexes by organization out of the choice: few calls have what is looked for, so to
-            // go from these to their rows beats a walk over all calls of the organization.
-            all.sql = "+org = ? AND +start_ms IS NOT NULL".to_owned();
-        }
         all.one_of("status", query.statuses.iter().map(|status| status.code()));
         all.one_of("direction", query.directions.iter().map(|direction| direction.code()));
         all.one_of("call_type", query.call_types.iter().map(|call_type| call_type.code()));
@@ -41,18 +37,19 @@ impl Conditions {
         all.within("start_ms", query.created);
         all.within("ended_ms", query.ended);
         all.within("total_ms", query.total_millis);
-        for filter in &query.metadata {
-            all.with_metadata(organization, filter);
+        let filters = query.metadata.iter().enumerate().filter(|(_, filter)| !filter.values.is_empty());
+        for (place, filter) in filters {
+            all.found(&metadata(organization, filter), way == Way::Metadata(place));
         }
         if let Some(text) = &query.transcript {
-            all.saying(text);
+            all.found(&said(organization, text), way == Way::Words);
         }
         all
     }
 
     /// The calls that statistics are about.
     pub(super) fn of_stats(organization: OrganizationNumber, query: &StatsQuery) -> Self {
-        let mut all = Self::of(organization);
+        let mut all = Self::of(organization).saved();
         all.one_of("endpoint", query.endpoint.iter().map(|id| id.as_str().to_owned()));
         all.one_of("phone_number", query.phone_number.iter().map(|id| id.as_str().to_owned()));
         all.within("start_ms", query.created);
@@ -65,13 +62,30 @@ impl Conditions {
         self
     }
 
-    /// Only calls after this place in a list ordered by creation.
-    pub(super) fn after(mut self, place: Cursor, ascending: bool) -> Self {
+    /// Only calls that have been saved.
+    pub(super) fn saved(mut self) -> Self {
+        self.and("start_ms IS NOT NULL", [0_i64; 0]);
+        self
+    }
+
+    /// Only calls for which this holds.
+    pub(super) fn but(mut self, condition: &str) -> Self {
+        self.and(condition, [0_i64; 0]);
+        self
+    }
+
+    /// Only calls after this place in a list ordered by a column in which it has this value.
+    pub(super) fn after(mut self, column: &str, [value, arrival]: [i64; 2], ascending: bool) -> Self {
         let (bound, beyond) = if ascending { (">=", ">") } else { ("<=", "<") };
-        let start = place.created_at.millis();
         // Ties by arrival, newest first, in both orders.
-        let condition = format!("start_ms {bound} ? AND (start_ms {beyond} ? OR pk < ?)");
-        self.and(&condition, [start, start, place.arrival]);
+        let condition = format!("{column} {bound} ? AND ({column} {beyond} ? OR pk < ?)");
+        self.and(&condition, [value, value, arrival]);
+        self
+    }
+
+    /// Only calls that arrived before this one.
+    pub(super) fn before(mut self, arrival: i64) -> Self {
+        self.and("pk < ?", [arrival]);
         self
     }
 
@@ -92,14 +106,14 @@ impl Conditions {
         self.values.extend(values.into_iter().map(Into::into));
     }
 
-    fn one_of<T: Into<Value>>(&mut self, column: &str, wanted: impl ExactSizeIterator<Item = T>) {
+    pub(super) fn one_of<T: Into<Value>>(&mut self, column: &str, wanted: impl ExactSizeIterator<Item = T>) {
         if wanted.len() > 0 {
             let condition = format!("{column} {}", any_of(wanted.len()));
             self.and(&condition, wanted);
         }
     }
 
-    fn within(&mut self, column: &str, range: Range) {
+    pub(super) fn within(&mut self, column: &str, range: Range) {
         if let Some(from) = range.from {
             self.and(&format!("{column} >= ?"), [from]);
         }
@@ -108,68 +122,35 @@ impl Conditions {
         }
     }
 
-    fn with_metadata(&mut self, organization: OrganizationNumber, filter: &MetadataFilter) {
-        if filter.values.is_empty() {
-            return;
-        }
-        let values = any_of(filter.values.len());
-        let condition =
-            format!("pk IN (SELECT pk FROM call_meta WHERE org = ? AND key = ? AND value {values})");
-        let found = [Value::from(organization.0), filter.key.clone().into()];
-        self.and(&condition, found.into_iter().chain(filter.values.iter().cloned().map(Into::into)));
+    /// Only calls that are among those found elsewhere. Unless they lead the way the plus keeps SQLite from going from
+    /// them to their rows.
+    fn found(&mut self, (found, values): &(String, Vec<Value>), leads: bool) {
+        let call = if leads { "pk" } else { "+pk" };
+        self.and(&format!("{call} IN ({found})"), values.iter().cloned());
     }
+}
 
-    fn saying(&mut self, text: &str) {
-        match match_of(text) {
-            Some(expression) => {
-                self.and("pk IN (SELECT rowid FROM transcripts WHERE transcripts MATCH ?)", [expression]);
-            }
-            None => self.and("FALSE", [0_i64; 0]),
+/// A statement that gives the keys of calls with one of these values of a metadata key.
+pub(super) fn metadata(organization: OrganizationNumber, filter: &MetadataFilter) -> (String, Vec<Value>) {
+    let found = [Value::from(organization.0), filter.key.clone().into()];
+    let values = any_of(filter.values.len());
+    (
+        format!("SELECT pk FROM call_meta WHERE org = ? AND key = ? AND value {values}"),
+        found.into_iter().chain(filter.values.iter().cloned().map(Into::into)).collect(),
+    )
+}
+
+/// A statement that gives the keys of calls in which this is said.
+pub(super) fn said(organization: OrganizationNumber, text: &str) -> (String, Vec<Value>) {
+    match words::match_of(organization, text) {
+        Some(expression) => {
+            ("SELECT rowid FROM transcripts WHERE transcripts MATCH ?".to_owned(), vec![expression.into()])
         }
+        None => ("SELECT NULL WHERE FALSE".to_owned(), Vec::new()),
     }
 }
 
 /// Equals one of so many parameters.
 fn any_of(count: usize) -> String {
     if count == 1 { "= ?".to_owned() } else { format!("IN ({})", vec!["?"; count].join(", ")) }
-}
-
-/// The full-text expression for a text: each word, and each phrase within double quotes, must occur. Everything is
-/// quoted, so no text is ever read as an operator. `None` when there is nothing to look for.
-fn match_of(text: &str) -> Option<String> {
-    let mut terms: Vec<String> = Vec::new();
-    let mut parts = text.split('"').enumerate().peekable();
-    while let Some((place, part)) = parts.next() {
-        // Every second part lies within quotes, unless the closing one is missing.
-        if place % 2 == 1 && parts.peek().is_some() {
-            terms.push(part.replace(char::is_control, " "));
-        } else {
-            terms.extend(
-                part.split(|char: char| char.is_whitespace() || char.is_control()).map(str::to_owned),
-            );
-        }
-    }
-    // The tokenizer takes letters, digits and private-use characters; a term without any would match everything.
-    terms.retain(|term| term.chars().any(|char| char.is_alphanumeric() || is_private(char)));
-    // Side by side, not joined by AND: then a term that has no token after all is passed over, as it should be.
-    let quoted: Vec<String> = terms.iter().map(|term| format!("\"{term}\"")).collect();
-    (!quoted.is_empty()).then(|| quoted.join(" "))
-}
-
-fn is_private(char: char) -> bool {
-    matches!(char, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..='\u{10ffff}')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_and_phrases_are_quoted_and_nothing_else_gets_through() {
-        assert_eq!(match_of("refund  NOT:x*").as_deref(), Some(r#""refund" "NOT:x*""#));
-        assert_eq!(match_of(r#"a "new line" b"#).as_deref(), Some(r#""a" "new line" "b""#));
-        assert_eq!(match_of(r#"open "quote OR"#).as_deref(), Some(r#""open" "quote" "OR""#));
-        assert_eq!(match_of("nul\0byte").as_deref(), Some(r#""nul" "byte""#));
-        assert_eq!(match_of(r#" "" -- * "#), None);
-    }
 }

@@ -1,4 +1,4 @@
-//! The bulky part of a call, and what is looked for in it.
+//! The bulky part of a call, and the metadata that is looked for in it.
 
 use std::{cell::RefCell, collections::BTreeSet};
 
@@ -83,18 +83,6 @@ fn decompress(packed: &[u8], length: usize) -> std::io::Result<Vec<u8>> {
 
 fn read(json: &[u8]) -> Result<Body> {
     serde_json::from_slice(json).map_err(|cause| unreadable("the document", cause))
-}
-
-/// The words that a search looks in: the transcript and the summary.
-pub(super) fn words(content: &Content) -> [String; 2] {
-    let transcript = if content.turns.is_empty() {
-        content.transcript_text.clone().unwrap_or_default()
-    } else {
-        let turns: Vec<&str> = content.turns.iter().map(|turn| turn.said.content.as_str()).collect();
-        turns.join("\n")
-    };
-    let summary = content.analysis.as_ref().and_then(|analysis| analysis.summary.clone());
-    [transcript, summary.unwrap_or_default()]
 }
 
 /// The keys and values that a filter finds; too long ones are left out.

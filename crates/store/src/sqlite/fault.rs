@@ -36,9 +36,7 @@ impl From<Fault> for StoreError {
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                     unreadable_cause("the file of the store", error)
                 }
-                Some(ErrorCode::OperationInterrupted) => {
-                    Self::Unavailable("the query took too long and was cut: ask for less at once".into())
-                }
+                Some(ErrorCode::OperationInterrupted) => Self::TooLong,
                 _ => Self::Unavailable(error.into()),
             },
         }

@@ -21,6 +21,7 @@ mod legs;
 mod locate;
 mod packed;
 mod query;
+mod ranking;
 mod recount;
 mod rollups;
 mod room;
@@ -31,6 +32,8 @@ mod spreads;
 mod stats;
 mod totals;
 mod transaction;
+mod ways;
+mod words;
 
 use std::{
     path::{Path, PathBuf},

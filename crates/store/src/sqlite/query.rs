@@ -1,19 +1,21 @@
 //! Lists of calls.
+//!
+//! A list is read in one part, or in two: by end or by time, the calls of which that is known come first and the others
+//! after them, each part from an index that has its order.
 
-use pegcount_calls::{CallQuery, Cursor, Sort, SortKey, Timestamp};
+use pegcount_calls::{CallQuery, Cursor, MetadataFilter, Sort, SortKey};
 use rusqlite::{Connection, params_from_iter, types::Value};
 
 use super::{
     calls,
-    conditions::Conditions,
+    conditions::{Conditions, metadata, said},
     fault::{Result, unreadable},
     locate::{Countable, Place},
+    ranking,
     rows::{count, many},
+    ways::{self, Way},
 };
 use crate::{CallKey, OrganizationNumber, Page};
-
-/// So few calls that they are sooner sorted than looked for among all others in the order of the list.
-const FEW: u64 = 5_000;
 
 /// One part of the list that a query asks for.
 pub(super) fn page(
@@ -21,9 +23,8 @@ pub(super) fn page(
     organization: OrganizationNumber,
     query: &CallQuery,
 ) -> Result<Page> {
-    let by_creation = query.sort.key == SortKey::CreatedAt;
-    let after = query.paging.after.filter(|_| by_creation);
-    let meant = Conditions::of_calls(organization, query);
+    let query = &settled(query);
+    let after = query.paging.after;
     let countable = match after {
         Some(_) => None,
         None => Countable::of(connection, organization, query)?,
@@ -31,88 +32,236 @@ pub(super) fn page(
     let total = match (after, &countable) {
         (Some(_), _) => None,
         (None, Some(countable)) => Some(countable.total()?),
-        (None, None) => {
-            let sql = format!("SELECT count(*) FROM calls WHERE {}", meant.sql());
-            Some(count(connection, &sql, params_from_iter(meant.values()))?)
-        }
+        (None, None) => Some(counted(connection, organization, query)?),
     };
+    let nothing = Page { calls: Vec::new(), total, next: None };
     if total.is_some_and(|total| query.paging.offset >= total) {
-        return Ok(Page { calls: Vec::new(), total, next: None });
+        return Ok(nothing);
     }
-    let rows = rows_of(query, total.filter(|_| countable.is_some()));
-    let begin = match after {
-        Some(place) => Begin { meant: meant.after(place, query.sort.ascending), offset: 0 },
-        None => match begin(meant, query, countable.filter(|_| by_creation))? {
-            Some(begin) => begin,
-            None => return Ok(Page { calls: Vec::new(), total, next: None }),
-        },
+    let mut places = if query.sort.key == SortKey::Relevance {
+        ranking::places(connection, organization, query, total)?
+    } else {
+        let by_creation = query.sort.key == SortKey::CreatedAt;
+        let place = match countable.filter(|_| by_creation && query.paging.offset > 0) {
+            Some(countable) => Some(countable.place(query.paging.offset, query.sort.ascending)?),
+            None => None,
+        };
+        let Some(begin) = Begin::at(query, place) else { return Ok(nothing) };
+        let way = ways::of_list(connection, organization, query, total)?;
+        places(connection, &Parts { organization, query, way, begin })?
     };
-    let mut places = places(connection, rows, &begin.meant, query, begin.offset)?;
     let more = places.len() > usize::try_from(query.paging.limit).unwrap_or(usize::MAX);
     if more {
         places.pop();
     }
-    let next = places.last().copied().filter(|_| more && by_creation);
+    let next = places.last().copied().filter(|_| more && query.sort.key != SortKey::Relevance);
     let calls =
         places.iter().map(|place| filed(connection, CallKey(place.arrival))).collect::<Result<_>>()?;
     Ok(Page { calls, total, next })
 }
 
-/// How a part of the list is come by: so many of these calls are passed over.
-struct Begin {
-    meant: Conditions,
-    offset: u64,
+/// The query in the form in which it is answered: what means nothing is not there.
+fn settled(query: &CallQuery) -> CallQuery {
+    let mut query = query.clone();
+    if query.sort.key == SortKey::Relevance && query.transcript.is_none() {
+        query.sort = Sort::default();
+    }
+    if query.sort.key == SortKey::Relevance {
+        query.paging.after = None;
+    }
+    if query.paging.after.is_some() {
+        query.paging.offset = 0;
+    }
+    query
 }
 
-/// Where the part of the list begins that a query asks for by its offset; `None` behind the end.
-fn begin(meant: Conditions, query: &CallQuery, countable: Option<Countable<'_>>) -> Result<Option<Begin>> {
-    let offset = query.paging.offset;
-    let Some(countable) = countable.filter(|_| offset > 0) else { return Ok(Some(Begin { meant, offset })) };
-    let ascending = query.sort.ascending;
-    Ok(match countable.place(offset, ascending)? {
-        Place::Behind => None,
-        Place::Within { begin, offset } => {
-            Some(Begin { meant: meant.created_from(begin, ascending), offset })
+/// How many calls a query means, counted one by one.
+fn counted(connection: &Connection, organization: OrganizationNumber, query: &CallQuery) -> Result<u64> {
+    let (sql, values) = counting(connection, organization, query)?;
+    count(connection, &sql, params_from_iter(values))
+}
+
+fn counting(
+    connection: &Connection,
+    organization: OrganizationNumber,
+    query: &CallQuery,
+) -> Result<(String, Vec<Value>)> {
+    let words = words_alone(query).map(|text| said(organization, text));
+    let alone = words.or_else(|| Some(metadata(organization, metadata_alone(query)?)));
+    if let Some((found, values)) = alone {
+        return Ok((format!("SELECT count(*) FROM ({found})"), values));
+    }
+    let way = ways::of_count(connection, organization, query)?;
+    // What says that a call was saved is in the indexes of creation alone. Whoever has ended was saved.
+    let meant = Conditions::of_calls(organization, query, way);
+    let meant = if query.ended.is_open() && query.total_millis.is_open() { meant.saved() } else { meant };
+    let sql = format!("SELECT count(*) FROM {} WHERE {}", way.rows(), meant.sql());
+    Ok((sql, meant.values().to_vec()))
+}
+
+/// What is searched for, if nothing else is asked for: every call in the index of words is meant.
+pub(super) fn words_alone(query: &CallQuery) -> Option<&str> {
+    let words = CallQuery { transcript: query.transcript.clone(), ..CallQuery::default() };
+    query.transcript.as_deref().filter(|_| asks_for(query, words))
+}
+
+/// The metadata that is asked for, if nothing else is: every call in the index of metadata is meant.
+fn metadata_alone(query: &CallQuery) -> Option<&MetadataFilter> {
+    let [filter] = query.metadata.as_slice() else { return None };
+    let metadata = CallQuery { metadata: query.metadata.clone(), ..CallQuery::default() };
+    (!filter.values.is_empty() && asks_for(query, metadata)).then_some(filter)
+}
+
+/// Whether a query has these filters and no others.
+fn asks_for(query: &CallQuery, filters: CallQuery) -> bool {
+    CallQuery { sort: query.sort, paging: query.paging.clone(), ..filters } == *query
+}
+
+/// Where the part of a list begins that was asked for.
+enum Begin {
+    /// After so many calls.
+    Offset(u64),
+    /// After so many of the calls that were created at this moment or lie behind it.
+    Created(i64, u64),
+    /// After this place.
+    After(Cursor),
+}
+
+impl Begin {
+    /// `None` behind the end of the list.
+    fn at(query: &CallQuery, place: Option<Place>) -> Option<Self> {
+        match (query.paging.after, place) {
+            (Some(cursor), _) => Some(Self::After(cursor)),
+            (None, Some(Place::Behind)) => None,
+            (None, Some(Place::Within { begin, offset })) => Some(Self::Created(begin, offset)),
+            (None, None) => Some(Self::Offset(query.paging.offset)),
         }
-    })
-}
-
-/// Where the rows are read from, given how many there are if only what is counted was asked for. Of several statuses the planner takes the index of the order for granted, and walks
-/// all calls where few match: the live ones among millions.
-fn rows_of(query: &CallQuery, total: Option<u64>) -> &'static str {
-    let by_status_alone = !query.statuses.is_empty()
-        && query.endpoints.is_empty()
-        && query.phone_numbers.is_empty()
-        && query.directions.is_empty()
-        && query.disconnections.is_empty();
-    if by_status_alone && total.is_some_and(|total| total <= FEW) {
-        "calls INDEXED BY calls_status"
-    } else {
-        "calls"
     }
 }
 
-/// The places of the calls of a part of the list, and of one more to tell whether it goes on.
-fn places(
-    connection: &Connection,
-    rows: &str,
-    meant: &Conditions,
-    query: &CallQuery,
-    offset: u64,
-) -> Result<Vec<Cursor>> {
-    let sql = format!(
-        "SELECT start_ms, pk FROM {rows} WHERE {} ORDER BY {} LIMIT ? OFFSET ?",
-        meant.sql(),
-        order(query.sort)
-    );
-    let part = [
-        Value::from(i64::from(query.paging.limit) + 1),
-        Value::from(i64::try_from(offset).unwrap_or(i64::MAX)),
-    ];
-    let values = params_from_iter(meant.values().iter().chain(&part));
-    many(connection, &sql, values, |row| {
-        Ok(Cursor { created_at: Timestamp::from_millis(row.get(0)?), arrival: row.get(1)? })
-    })
+/// A list and how it is read.
+struct Parts<'a> {
+    organization: OrganizationNumber,
+    query: &'a CallQuery,
+    /// What the calls are read by; `None`: by the order of each part.
+    way: Option<Way>,
+    begin: Begin,
+}
+
+/// A stretch of a list that one index has in its order.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// All calls, by creation.
+    Created,
+    /// The calls of which this is known.
+    Known { column: &'static str, index: &'static str },
+    /// The others, by arrival.
+    Unknown,
+}
+
+impl Part {
+    /// The parts of a list, in its order, without those that no call can be in.
+    fn of(query: &CallQuery) -> Vec<Self> {
+        let known = match query.sort.key {
+            SortKey::CreatedAt | SortKey::Relevance => return vec![Self::Created],
+            SortKey::EndedAt => Self::Known { column: "ended_ms", index: "calls_ended" },
+            SortKey::TotalTime => Self::Known { column: "total_ms", index: "calls_total" },
+        };
+        let statuses = &query.statuses;
+        let any_has_ended = statuses.is_empty() || statuses.iter().any(|status| status.is_ended());
+        let any_has_not = statuses.is_empty() || statuses.iter().any(|status| !status.is_ended());
+        let in_range = query.ended.is_open() && query.total_millis.is_open();
+        let parts = [(known, any_has_ended), (Self::Unknown, any_has_not && in_range)];
+        parts.into_iter().filter(|(_, any)| *any).map(|(part, _)| part).collect()
+    }
+
+    fn index(self) -> &'static str {
+        match self {
+            Self::Created => "calls_start",
+            Self::Known { index, .. } => index,
+            Self::Unknown => "calls_unended",
+        }
+    }
+
+    fn column(self) -> &'static str {
+        match self {
+            Self::Created => "start_ms",
+            Self::Known { column, .. } => column,
+            Self::Unknown => "NULL",
+        }
+    }
+
+    fn order(self, ascending: bool) -> String {
+        let direction = if ascending { "ASC" } else { "DESC" };
+        match self {
+            Self::Created | Self::Known { .. } => format!("{} {direction}, pk DESC", self.column()),
+            Self::Unknown => "pk DESC".to_owned(),
+        }
+    }
+
+    /// The statement that reads so many of these calls after so many.
+    fn statement(self, rows: &str, meant: &Conditions, ascending: bool) -> String {
+        let (column, order) = (self.column(), self.order(ascending));
+        format!("SELECT {column}, pk FROM {rows} WHERE {} ORDER BY {order} LIMIT ? OFFSET ?", meant.sql())
+    }
+
+    /// Only the calls that are in this part.
+    fn within(self, meant: Conditions) -> Conditions {
+        match self {
+            Self::Created => meant.saved(),
+            Self::Known { column, .. } => meant.but(&format!("{column} IS NOT NULL")),
+            // Its time is unknown exactly as long as its end is. Word for word the condition of the index.
+            Self::Unknown => meant.saved().but("ended_ms IS NULL"),
+        }
+    }
+}
+
+impl Parts<'_> {
+    /// The rows and the calls of a part, and how many of them to pass over; `None` when the list begins behind it.
+    fn part(&self, part: Part) -> Option<(String, Conditions, u64)> {
+        let way = self.way.unwrap_or(Way::Index(part.index()));
+        let meant = part.within(Conditions::of_calls(self.organization, self.query, way));
+        let ascending = self.query.sort.ascending;
+        let (meant, offset) = match (&self.begin, part) {
+            (Begin::Offset(offset), _) => (meant, *offset),
+            (Begin::Created(begin, offset), _) => (meant.created_from(*begin, ascending), *offset),
+            (Begin::After(Cursor { value: Some(value), arrival }), Part::Created | Part::Known { .. }) => {
+                (meant.after(part.column(), [*value, *arrival], ascending), 0)
+            }
+            (Begin::After(Cursor { value: None, .. }), Part::Created | Part::Known { .. }) => return None,
+            (Begin::After(Cursor { value: Some(_), .. }), Part::Unknown) => (meant, 0),
+            (Begin::After(Cursor { value: None, arrival }), Part::Unknown) => (meant.before(*arrival), 0),
+        };
+        Some((way.rows(), meant, offset))
+    }
+}
+
+/// The places of the calls that were asked for, and of one more to tell whether the list goes on.
+fn places(connection: &Connection, list: &Parts<'_>) -> Result<Vec<Cursor>> {
+    let limit = list.query.paging.limit;
+    let mut found: Vec<Cursor> = Vec::new();
+    // How many calls of earlier parts were passed over.
+    let mut passed = 0;
+    for part in Part::of(list.query) {
+        let Some((rows, meant, offset)) = list.part(part) else { continue };
+        let left = i64::from(limit) + 1 - i64::try_from(found.len()).unwrap_or(i64::MAX);
+        let offset = if found.is_empty() { offset.saturating_sub(passed) } else { 0 };
+        let statement = part.statement(&rows, &meant, list.query.sort.ascending);
+        let bounds = [Value::from(left), Value::from(i64::try_from(offset).unwrap_or(i64::MAX))];
+        let values = params_from_iter(meant.values().iter().chain(&bounds));
+        let more = many(connection, &statement, values, |row| {
+            Ok(Cursor { value: row.get(0)?, arrival: row.get(1)? })
+        })?;
+        if more.is_empty() && offset > 0 {
+            let sql = format!("SELECT count(*) FROM {rows} WHERE {}", meant.sql());
+            passed += count(connection, &sql, params_from_iter(meant.values()))?;
+        }
+        found.extend(more);
+        if found.len() > usize::try_from(limit).unwrap_or(usize::MAX) {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 fn filed(connection: &Connection, key: CallKey) -> Result<crate::Filed> {
@@ -120,13 +269,5 @@ fn filed(connection: &Connection, key: CallKey) -> Result<crate::Filed> {
         .ok_or_else(|| unreadable(format!("call {}", key.0), "it is in an index only"))
 }
 
-fn order(sort: Sort) -> &'static str {
-    match (sort.key, sort.ascending) {
-        (SortKey::CreatedAt, false) => "start_ms DESC, pk DESC",
-        (SortKey::CreatedAt, true) => "start_ms ASC, pk DESC",
-        (SortKey::EndedAt, false) => "ended_ms DESC NULLS LAST, pk DESC",
-        (SortKey::EndedAt, true) => "ended_ms ASC NULLS LAST, pk DESC",
-        (SortKey::TotalTime, false) => "total_ms DESC NULLS LAST, pk DESC",
-        (SortKey::TotalTime, true) => "total_ms ASC NULLS LAST, pk DESC",
-    }
-}
+#[cfg(test)]
+mod tests;

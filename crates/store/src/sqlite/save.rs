@@ -15,6 +15,7 @@ use super::{
     rollups,
     rows::{one, run},
     transaction::Writer,
+    words::Words,
 };
 use crate::{
     CallKey, OrganizationNumber, StoreError,
@@ -55,26 +56,36 @@ pub(super) fn save(
                    ON CONFLICT (pk) DO UPDATE SET body = excluded.body";
         run(connection, sql, params![key.0, new_body])?;
     }
-    if !rewritten && old_start == Some(call.created_at) {
+    let had_ended = !matches!(column(&new_row, &old_row, "ended_ms"), None | Some(Value::Null));
+    let has_ended = call.ending().is_some();
+    if !rewritten && old_start == Some(call.created_at) && had_ended == has_ended {
         return Ok(());
     }
     let old_content = content_or_blindly(connection, key, old_body.as_deref())?;
     let old_pairs = old_start.map(|start| Pairs::of(&old_content, start)).unwrap_or_default();
     Pairs::of(&call.content, call.created_at).replace(&old_pairs, connection, organization, key)?;
-    index_words(connection, key, &documents::words(&old_content), &documents::words(&call.content))
+    let old_words = Words::of(&old_content, had_ended);
+    Words::of(&call.content, has_ended).replace(&old_words, connection, organization, key)
+}
+
+/// What a row that is kept holds in this column; the new one tells where it stands.
+fn column<'a>(new: &CallRow, old: &'a [Value], wanted: &str) -> Option<&'a Value> {
+    new.iter().zip(old).find(|((name, _), _)| *name == wanted).map(|(_, value)| value)
 }
 
 /// Takes back by what a call is found, and its document; its row stays.
 pub(super) fn forget(connection: &Connection, changes: &mut Changes, key: CallKey) -> Result<()> {
     let organization = calls::organization_of(connection, key)?;
-    let start = "SELECT start_ms FROM calls WHERE pk = ?1 AND start_ms IS NOT NULL";
-    let start = one(connection, start, [key.0], |row| Ok(Timestamp::from_millis(row.get(0)?)))?;
+    let saved = "SELECT start_ms, ended_ms IS NOT NULL FROM calls WHERE pk = ?1 AND start_ms IS NOT NULL";
+    let saved = one(connection, saved, [key.0], |row| {
+        Ok((Timestamp::from_millis(row.get(0)?), row.get::<_, bool>(1)?))
+    })?;
     let content = content_or_blindly(connection, key, calls::body(connection, key)?.as_deref())?;
     changes.replace(organization, rollups::counted_call(connection, key)?.as_ref(), None);
-    if let Some(start) = start {
+    if let Some((start, has_ended)) = saved {
         Pairs::default().replace(&Pairs::of(&content, start), connection, organization, key)?;
+        Words::default().replace(&Words::of(&content, has_ended), connection, organization, key)?;
     }
-    index_words(connection, key, &documents::words(&content), &Default::default())?;
     run(connection, "DELETE FROM call_documents WHERE pk = ?1", [key.0])?;
     Ok(())
 }
@@ -221,22 +232,6 @@ impl<'a> Pairs<'a> {
         }
         Ok(())
     }
-}
-
-fn index_words(connection: &Connection, key: CallKey, old: &[String; 2], new: &[String; 2]) -> Result<()> {
-    if old == new {
-        return Ok(());
-    }
-    let any = |words: &[String; 2]| words.iter().any(|words| !words.is_empty());
-    if any(old) {
-        run(connection, "DELETE FROM transcripts WHERE rowid = ?1", [key.0])?;
-    }
-    if any(new) {
-        let [transcript, summary] = new;
-        let sql = "INSERT INTO transcripts (rowid, transcript, summary) VALUES (?1, ?2, ?3)";
-        run(connection, sql, params![key.0, transcript, summary])?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -4,15 +4,16 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::{
     fault::{Result, unreadable},
-    rollups, save,
+    rollups, save, words,
 };
 use crate::StoreError;
 
 /// Each step leads from the version that is its place in the list to the next. Steps are only ever added.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_start.sql"),
     include_str!("migrations/0002_rollups.sql"),
     include_str!("migrations/0003_totals.sql"),
+    include_str!("migrations/0004_lists.sql"),
 ];
 
 /// The schema since which the counts beside the calls are made as they are now: an older file gets them anew. A step
@@ -21,6 +22,10 @@ const COUNTED_SINCE: usize = 3;
 
 /// The schema since which the row of a call holds its latencies: in an older file they are taken from the documents.
 const LATENCIES_SINCE: usize = 3;
+
+/// The schema since which the words of calls are kept as they are now: a step that changes how empties their index and
+/// raises this to its number.
+const WORDS_SINCE: usize = 4;
 
 /// Marks the file as ours ("Pegc"), so that nobody's other database is ever written to.
 const APPLICATION: i32 = 0x5065_6763;
@@ -42,6 +47,9 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     }
     if found < COUNTED_SINCE {
         rollups::rebuild(&transaction)?;
+    }
+    if found < WORDS_SINCE {
+        words::fill(&transaction)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.commit()?;

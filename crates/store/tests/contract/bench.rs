@@ -71,9 +71,9 @@ pub(crate) fn with_metadata(created_millis: i64, pairs: &[(&str, &str)]) -> Call
     call
 }
 
-/// A call with this transcript and summary.
+/// A call that has ended with this transcript and summary.
 pub(crate) fn with_words(created_millis: i64, transcript: &str, summary: Option<&str>) -> Call {
-    let mut call = call(created_millis);
+    let mut call = Call { state: end(created_millis, None, Cause::Busy), ..call(created_millis) };
     call.content.transcript_text = Some(transcript.to_owned());
     call.content.analysis =
         summary.map(|summary| Analysis { summary: Some(summary.to_owned()), ..Analysis::default() });

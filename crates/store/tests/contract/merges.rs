@@ -1,10 +1,10 @@
 //! Two calls that turn out to be one.
 
-use pegcount_calls::{Bill, CallQuery, MetadataFilter};
+use pegcount_calls::{Bill, CallQuery, Cause, MetadataFilter};
 use pegcount_store::{CallHead, Report, Severity, Store};
 
 use crate::{
-    bench::{OURS, call, found, json, keep, name, native, report, with_metadata},
+    bench::{OURS, call, end, found, json, keep, name, native, report, with_metadata},
     engines,
     events::leg,
 };
@@ -88,6 +88,7 @@ async fn nothing_finds_a_call_by_what_only_the_removed_one_said() {
         let store = home.open().unwrap();
         let older = keep(&*store, "older", &call(1)).await;
         let mut talkative = with_metadata(2, &[("k", r#""v""#)]);
+        talkative.state = end(9, None, Cause::Busy);
         talkative.content.transcript_text = Some("refund".to_owned());
         let younger = keep(&*store, "younger", &talkative).await;
         let by_word = CallQuery { transcript: Some("refund".to_owned()), ..CallQuery::default() };

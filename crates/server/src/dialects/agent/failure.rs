@@ -10,7 +10,7 @@ use axum::{
 
 use super::wire::{Detail, Mistake};
 use crate::{
-    access::{Refusal, Thing},
+    access::{Refusal, Remedy, Thing},
     web::failure::retry_after_seconds,
 };
 
@@ -62,6 +62,8 @@ impl From<Refusal> for Failure {
             Refusal::NotFound(Thing::Endpoint) => Self::new(StatusCode::NOT_FOUND, "Agent not found"),
             Refusal::NotFound(_) => Self::new(StatusCode::NOT_FOUND, sentence),
             Refusal::Invalid { .. } => Self::new(StatusCode::BAD_REQUEST, sentence),
+            // Not 503, which asks to be sent again as it is.
+            Refusal::TooLong(excess) => Self::new(StatusCode::BAD_REQUEST, excess.sentence(remedy)),
             Refusal::Exists { .. } | Refusal::NotLive | Refusal::NotOver | Refusal::NotControllable => {
                 Self::new(StatusCode::CONFLICT, sentence)
             }
@@ -74,6 +76,11 @@ impl From<Refusal> for Failure {
             }
         }
     }
+}
+
+/// What has a query look at less, in the words of this dialect: the other remedies have none.
+fn remedy(remedy: Remedy) -> Option<&'static str> {
+    (remedy == Remedy::Created).then_some("from_date and to_date (a shorter time)")
 }
 
 impl IntoResponse for Failure {

@@ -285,8 +285,9 @@ fn every_mistake_is_told_by_its_place() {
 
 #[tokio::test]
 async fn refusals_are_worded_as_fastapi_words_them() {
-    use crate::access::{Refusal, Thing};
+    use crate::access::{Excess, Refusal, Thing};
     use axum::response::IntoResponse;
+    use pegcount_calls::CallQuery;
     use std::time::Duration;
 
     let told = async |failure: Failure| {
@@ -301,6 +302,10 @@ async fn refusals_are_worded_as_fastapi_words_them() {
     let early = Refusal::TooManyRequests { retry_after: Duration::from_millis(1_200) };
     let (status, wait, _) = told(early.into()).await;
     assert_eq!((status, wait.as_deref()), (429, Some("2")));
+    let cut = told(Refusal::TooLong(Excess::of_calls(&CallQuery::default())).into()).await;
+    let sentence = "the query took too long and was cut: it reads very many calls to find those that pass all filters; \
+                    give from_date and to_date (a shorter time)";
+    assert_eq!(cut, (400, None, format!(r#"{{"detail":"{sentence}"}}"#)));
     let (status, _, body) = told(Asked::read("x", "").unwrap_err().into()).await;
     assert_eq!(status, 422);
     assert!(body.starts_with(r#"{"detail":[{"type":"int_parsing","loc":["path","agent_id"],"#), "{body}");

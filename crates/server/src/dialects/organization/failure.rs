@@ -10,7 +10,7 @@ use axum::{
 
 use super::wire::Envelope;
 use crate::{
-    access::{Refusal, Thing},
+    access::{Refusal, Remedy, Thing},
     vocabulary,
     web::{body::BodyError, failure::retry_after_seconds},
 };
@@ -97,6 +97,10 @@ impl From<Refusal> for Failure {
                 format!("This {} does not exist", thing.to_string().to_lowercase()),
             ),
             Refusal::Invalid { .. } => Self::new(StatusCode::BAD_REQUEST, "Invalid request", error),
+            // Not 503, which asks to be sent again as it is.
+            Refusal::TooLong(excess) => {
+                Self::new(StatusCode::BAD_REQUEST, "Query too long", excess.sentence(remedy))
+            }
             Refusal::Exists { .. } => Self::new(StatusCode::CONFLICT, "Already exists", error),
             Refusal::NotLive | Refusal::NotOver | Refusal::NotControllable => {
                 Self::new(StatusCode::CONFLICT, "Conflict", error)
@@ -111,6 +115,17 @@ impl From<Refusal> for Failure {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "Service unavailable", error).after(retry_after)
             }
         }
+    }
+}
+
+/// What has a query look at less, in the words of this dialect.
+fn remedy(remedy: Remedy) -> Option<&'static str> {
+    match remedy {
+        Remedy::Created => Some("start_timestamp (a shorter time)"),
+        Remedy::Party => Some("agent_id, from_number or to_number"),
+        Remedy::Word => Some("one more word in transcript_search"),
+        Remedy::ByCreation => Some("sort_by start_timestamp"),
+        Remedy::Cursor => None,
     }
 }
 

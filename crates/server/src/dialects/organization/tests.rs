@@ -1,17 +1,19 @@
 //! The documents' own examples, every status, every filter.
 
-use pegcount_calls::{Range, SortKey, Status};
+use axum::response::IntoResponse;
+use pegcount_calls::{CallQuery, Range, SortKey, Status};
 use pegcount_store::{Filed, Report};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
     criteria::Criteria,
+    failure::Failure,
     listing::Listing,
     wire::{AgentPerformance, CallList, Envelope, FoundCall, ListedCall, Urls},
 };
 use crate::{
-    access::Refusal,
+    access::{Excess, Refusal},
     samples::{filed, filed_under},
 };
 
@@ -652,4 +654,17 @@ fn a_bad_body_is_refused_by_the_place_of_the_mistake() {
     assert!(
         matches!(Criteria::of_json(b"{\"page\":"), Err(Refusal::Invalid { parameter, .. }) if parameter == "body")
     );
+}
+
+#[tokio::test]
+async fn a_query_that_was_cut_is_told_what_to_add_and_not_to_come_again() {
+    let query = CallQuery { transcript: Some("hello".to_owned()), ..CallQuery::default() };
+    let response = Failure::from(Refusal::TooLong(Excess::of_calls(&query))).into_response();
+    assert_eq!(response.status().as_u16(), 400);
+    assert!(!response.headers().contains_key("retry-after"));
+    let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+    let error = "the query took too long and was cut: it searches words that very many calls have; give one more word in \
+                 transcript_search, start_timestamp (a shorter time), or agent_id, from_number or to_number";
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body, json!({"message": "Query too long", "status": "error", "error": error, "data": null}));
 }

@@ -10,7 +10,7 @@ use axum::{
 
 use super::wire::ErrorBody;
 use crate::{
-    access::{Refusal, Thing},
+    access::{Refusal, Remedy, Thing},
     web::{body::BodyError, failure::retry_after_seconds},
 };
 
@@ -88,6 +88,8 @@ impl From<Refusal> for Failure {
             Refusal::NotFound(Thing::Organization) => Self::new(StatusCode::NOT_FOUND, "Tenant not found"),
             Refusal::NotFound(_) => Self::new(StatusCode::NOT_FOUND, message),
             Refusal::Invalid { .. } => Self::bad_request(message),
+            // Not 503, which asks to be sent again as it is.
+            Refusal::TooLong(excess) => Self::bad_request(excess.sentence(remedy)),
             Refusal::Exists { .. } | Refusal::NotLive | Refusal::NotOver | Refusal::NotControllable => {
                 Self::new(StatusCode::CONFLICT, message)
             }
@@ -100,6 +102,11 @@ impl From<Refusal> for Failure {
             }
         }
     }
+}
+
+/// What has a query look at less, in the words of this dialect: the other remedies have none.
+fn remedy(remedy: Remedy) -> Option<&'static str> {
+    (remedy == Remedy::Created).then_some("from_date and to_date (a shorter time)")
 }
 
 impl From<BodyError> for Failure {

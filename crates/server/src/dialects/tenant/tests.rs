@@ -37,7 +37,7 @@ use super::{
     wire::{CdrStats, LiveCalls, tenant_message, total_message},
 };
 use crate::{
-    access::{Answer, Ledger, LedgerParts, Refusal, Thing, Watched},
+    access::{Answer, Excess, Ledger, LedgerParts, Refusal, Thing, Watched},
     auth::{Credentials, NewKey, Scope, Scopes},
     clock::Clock,
     control::Control,
@@ -124,6 +124,7 @@ async fn every_failure_has_the_dialects_form_and_the_header_that_goes_with_it() 
         (Refusal::Forbidden(Scope::CallsRead).into(), 403, None, ""),
         (Refusal::NotFound(Thing::Organization).into(), 404, None, ""),
         (Refusal::invalid("from_date", "must be a date").into(), 400, None, ""),
+        (Refusal::TooLong(Excess::default()).into(), 400, None, ""),
     ] {
         let (shown_status, headers, body) = shown(failure).await;
         assert_eq!(shown_status.as_u16(), status);

@@ -38,13 +38,13 @@ pub(super) fn params(query: Option<&str>) -> Params {
         ("from_date" = Option<String>, Query, description = "Start date or time (ISO 8601), inclusive"),
         ("to_date" = Option<String>, Query, description = "End: a date is covered whole, a time is exclusive"),
         ("tz" = Option<String>, Query, description = "IANA time zone of dates without an offset; default UTC"),
-        ("q" = Option<String>, Query, description = "Words said in the transcript or summary"),
+        ("q" = Option<String>, Query, description = "Words said in the transcript or summary of calls that have ended: every word must occur, a phrase goes in double quotes"),
         ("metadata.KEY" = Option<String>, Query, description = "Filter by a metadata value"),
-        ("sort" = Option<String>, Query, description = "created_at, -created_at (default), completed_at, -completed_at"),
+        ("sort" = Option<String>, Query, description = "created_at, -created_at (default), completed_at, -completed_at; with q also relevance: the best match first"),
         ("limit" = Option<u32>, Query, description = "1 to 100, default 50"),
         ("offset" = Option<u64>, Query, description = "Pagination offset"),
         ("page" = Option<u32>, Query, description = "Another way to say offset, from 1"),
-        ("cursor" = Option<String>, Query, description = "The next_cursor of an answer: continues there at any depth"),
+        ("cursor" = Option<String>, Query, description = "The next_cursor of an answer: continues there at any depth, with the same sort. A list by relevance has none"),
     ),
     responses((status = 200, body = CallList), (status = 400, body = FailureBody), (status = 401, body = FailureBody))
 )]
@@ -60,7 +60,7 @@ pub(super) async fn list_calls(caller: Caller, RawQuery(query): RawQuery) -> Res
         total: page.total,
         limit: query.paging.limit,
         offset: query.paging.offset,
-        next_cursor: page.next.map(write_cursor),
+        next_cursor: page.next.map(|next| write_cursor(query.sort, next)),
     }))
 }
 

@@ -3,7 +3,7 @@
 use data_encoding::BASE64URL_NOPAD;
 use pegcount_calls::{
     CallQuery, Cursor, Direction, EndpointName, MetadataFilter, Paging, PhoneNumberName, Sort, SortKey,
-    Status, Timestamp,
+    Status,
 };
 use pegcount_store::StatsQuery;
 
@@ -109,33 +109,41 @@ fn metadata(params: &Params) -> Result<Vec<MetadataFilter>, Refusal> {
     Ok(filters)
 }
 
+/// The orders of a list, each by its name.
+const SORTS: [(&str, Sort); 5] = [
+    ("created_at", Sort { key: SortKey::CreatedAt, ascending: true }),
+    ("-created_at", Sort { key: SortKey::CreatedAt, ascending: false }),
+    ("completed_at", Sort { key: SortKey::EndedAt, ascending: true }),
+    ("-completed_at", Sort { key: SortKey::EndedAt, ascending: false }),
+    ("relevance", Sort { key: SortKey::Relevance, ascending: false }),
+];
+
 fn sort(params: &Params) -> Result<Sort, Refusal> {
-    let (key, ascending) = match params.get("sort") {
-        None | Some("-created_at") => (SortKey::CreatedAt, false),
-        Some("created_at") => (SortKey::CreatedAt, true),
-        Some("-completed_at") => (SortKey::EndedAt, false),
-        Some("completed_at") => (SortKey::EndedAt, true),
-        Some(_) => {
-            let message = "must be created_at, -created_at, completed_at or -completed_at";
-            return Err(Refusal::invalid("sort", message));
-        }
+    // With q as well: the contract's list is newest first, and its answer has a cursor.
+    let Some(name) = params.get("sort") else { return Ok(Sort::default()) };
+    let Some((_, sort)) = SORTS.iter().find(|(known, _)| *known == name) else {
+        let message = "must be created_at, -created_at, completed_at, -completed_at or, with q, relevance";
+        return Err(Refusal::invalid("sort", message));
     };
-    Ok(Sort { key, ascending })
+    if sort.key == SortKey::Relevance && params.get("q").is_none() {
+        return Err(Refusal::invalid("sort", "can be relevance only where q says what is searched for"));
+    }
+    Ok(*sort)
+}
+
+fn name_of(sort: Sort) -> &'static str {
+    SORTS.iter().find(|(_, known)| *known == sort).map_or("", |(name, _)| name)
 }
 
 fn paging(params: &Params) -> Result<Paging, Refusal> {
     let (limit, offset) = plain_paging(params)?;
-    let after = params.get("cursor").map(|text| {
-        read_cursor(text).ok_or_else(|| Refusal::invalid("cursor", "must be the next_cursor of an answer"))
-    });
-    let after = after.transpose()?;
-    if after.is_some() && (params.get("offset").is_some() || params.get("page").is_some()) {
+    let Some(text) = params.get("cursor") else { return Ok(Paging { limit, offset, after: None }) };
+    let sort = sort(params)?;
+    let after = read_cursor(sort, text).map_err(|message| Refusal::invalid("cursor", message))?;
+    if params.get("offset").is_some() || params.get("page").is_some() {
         return Err(Refusal::invalid("cursor", "cannot be combined with offset or page"));
     }
-    if after.is_some() && sort(params)?.key != SortKey::CreatedAt {
-        return Err(Refusal::invalid("cursor", "needs a list sorted by created_at"));
-    }
-    Ok(Paging { limit, offset, after })
+    Ok(Paging { limit, offset, after: Some(after) })
 }
 
 /// The limit and offset of every list; a page is an offset in other words.
@@ -147,18 +155,37 @@ pub(super) fn plain_paging(params: &Params) -> Result<(u32, u64), Refusal> {
     Ok((limit, offset.or(of_page).unwrap_or(0)))
 }
 
-/// A cursor in words that mean nothing to a client.
-pub(super) fn write_cursor(cursor: Cursor) -> String {
-    BASE64URL_NOPAD.encode(format!("{},{}", cursor.created_at.millis(), cursor.arrival).as_bytes())
+/// A cursor of a list in this order, in words that mean nothing to a client.
+pub(super) fn write_cursor(sort: Sort, cursor: Cursor) -> String {
+    let value = cursor.value.map(|value| value.to_string()).unwrap_or_default();
+    BASE64URL_NOPAD.encode(format!("{},{value},{}", name_of(sort), cursor.arrival).as_bytes())
 }
 
-fn read_cursor(text: &str) -> Option<Cursor> {
-    let decoded = String::from_utf8(BASE64URL_NOPAD.decode(text.as_bytes()).ok()?).ok()?;
-    let (created_at, arrival) = decoded.split_once(',')?;
-    Some(Cursor {
-        created_at: Timestamp::from_millis(created_at.parse().ok()?),
-        arrival: arrival.parse().ok()?,
-    })
+/// A cursor that is to go on in this order; else what is wrong with it.
+fn read_cursor(sort: Sort, text: &str) -> Result<Cursor, String> {
+    if sort.key == SortKey::Relevance {
+        return Err(
+            "cannot be combined with sort=relevance, whose order changes with every call: use offset".into(),
+        );
+    }
+    let unknown = || "must be the next_cursor of an answer".to_owned();
+    let decoded = BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| unknown())?;
+    let decoded = String::from_utf8(decoded).map_err(|_| unknown())?;
+    let mut parts = decoded.split(',');
+    let (Some(name), Some(value), Some(arrival), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(unknown());
+    };
+    let (_, written) = SORTS.iter().find(|(known, _)| *known == name).ok_or_else(unknown)?;
+    if *written != sort {
+        return Err(format!("is of a list with sort={name}: ask for the same here"));
+    }
+    let value = match value {
+        "" => None,
+        value => Some(value.parse().map_err(|_| unknown())?),
+    };
+    Ok(Cursor { value, arrival: arrival.parse().map_err(|_| unknown())? })
 }
 
 #[cfg(test)]
@@ -194,9 +221,31 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_comes_back_as_it_went() {
-        let cursor = Cursor { created_at: Timestamp::from_millis(-5), arrival: 77 };
-        assert_eq!(read_cursor(&write_cursor(cursor)), Some(cursor));
+    fn a_cursor_comes_back_as_it_went_to_the_same_order_alone() {
+        for (name, sort) in SORTS.into_iter().filter(|(_, sort)| sort.key != SortKey::Relevance) {
+            for value in [Some(-5), None] {
+                let cursor = Cursor { value, arrival: 77 };
+                let text = write_cursor(sort, cursor);
+                let query = call_query(&Params::parse(&format!("sort={name}&cursor={text}"))).unwrap();
+                assert_eq!(query.paging.after, Some(cursor));
+                for (other, _) in SORTS.into_iter().filter(|(other, _)| *other != name) {
+                    let refused = call_query(&Params::parse(&format!("q=x&sort={other}&cursor={text}")));
+                    let Err(Refusal::Invalid { parameter, message }) = refused else { panic!("{other}") };
+                    assert_eq!(parameter, "cursor");
+                    let named = if other == "relevance" { "use offset" } else { &format!("sort={name}:") };
+                    assert!(message.contains(named), "{message}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_search_is_newest_first_unless_asked_for_relevance() {
+        let sort = |text| call_query(&Params::parse(text)).map(|query| query.sort.key);
+        assert_eq!(sort("q=x"), Ok(SortKey::CreatedAt));
+        assert_eq!(sort("q=x&sort=relevance"), Ok(SortKey::Relevance));
+        let refused = sort("sort=relevance").unwrap_err().to_string();
+        assert_eq!(refused, "sort can be relevance only where q says what is searched for");
     }
 
     #[test]

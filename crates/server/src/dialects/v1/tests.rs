@@ -1,12 +1,17 @@
 //! The document's own answers, to the letter: values, nulls, casing, and the order of the keys.
 
-use pegcount_calls::{Direction, Document, EndpointName, StatCell, Stats, Status};
+use axum::response::IntoResponse;
+use pegcount_calls::{CallQuery, Direction, Document, EndpointName, Paging, StatCell, Stats, Status};
 use pegcount_store::{Endpoint, EndpointNumber, Filed, OrganizationNumber, PhoneNumber};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::wire::{CallDetail, CallList, CallRow, EventBody, EventList, HangupBody, StatsBody};
-use crate::samples::{filed, reports};
+use crate::{
+    access::{Excess, Refusal},
+    samples::{filed, reports},
+    web::failure::Failure,
+};
 
 /// Compares texts, so that the order of the keys and the digits of the numbers count.
 fn assert_same(golden: &str, answer: impl Serialize) {
@@ -163,4 +168,18 @@ fn talk_time_is_cut_off_to_whole_seconds_as_a_cdr_cuts_it() {
         {"created_at": "2025-01-10T10:00:05.560Z", "event_type": "call_completed"},
     ]);
     assert_eq!(CallRow::of(&filed("call_1", &events).0, None).duration, Some(5));
+}
+
+#[tokio::test]
+async fn a_query_that_was_cut_is_told_what_to_add_and_not_to_come_again() {
+    let paging = Paging { offset: 5_000_000, ..Paging::default() };
+    let query = CallQuery { paging, ..CallQuery::default() };
+    let response = Failure::from(Refusal::TooLong(Excess::of_calls(&query))).into_response();
+    assert_eq!(response.status().as_u16(), 400);
+    assert!(!response.headers().contains_key("retry-after"));
+    let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+    let error = "the query took too long and was cut: it passes over very many calls to reach its part of the list; give \
+                 from_date and to_date (a shorter time), endpoint_id or phone_number_id, or cursor instead of offset";
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body, json!({"error": error, "code": "QUERY_TOO_LONG"}));
 }

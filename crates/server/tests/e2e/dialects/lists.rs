@@ -89,6 +89,16 @@ async fn every_way_through_a_list_of_calls_that_begin_together_meets_each_once_i
     let up = reader.walk("/v1/calls?sort=created_at&limit=99", "/calls", "id", ascending).await;
     let all: BTreeSet<&String> = backwards.iter().collect();
     assert_eq!((up.len(), up.iter().collect::<BTreeSet<_>>()), (CALLS, all));
+    for sort in ["completed_at", "-completed_at"] {
+        let path = format!("/v1/calls?sort={sort}&limit=37");
+        let on = |_: usize, part: &Value| {
+            part["next_cursor"].as_str().map(|cursor| format!("{path}&cursor={cursor}"))
+        };
+        let by_end = reader.walk(&path, "/calls", "id", on).await;
+        let whole = |found: usize, _: &Value| Some(format!("{path}&offset={found}"));
+        assert_eq!(by_end, reader.walk(&path, "/calls", "id", whole).await, "{sort}");
+        assert_eq!(by_end.len(), CALLS);
+    }
     let agent = reader.get("/api/agents/1/call_stats").await;
     let parts = [
         reader.get("/api/agents/1/call_stats?limit=120").await,
