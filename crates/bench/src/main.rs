@@ -1,0 +1,86 @@
+//! Benches of the ledger beside its peers, on calls that look like real ones. `make bench` runs them all.
+//!
+//! - [`calls`]: made-up calls from a seed: 1,000 organizations, whole calls over a year or 200,000 under way at a time.
+//! - [`table`]: the measured figures, `target/bench/results.jsonl`, and what they come to against the peers;
+//!   [`targets`]: what they are to reach.
+//! - [`store`]: the store and the intake, as libraries, in this process.
+//! - [`peers`]: `PostgreSQL`, `DuckDB`, a bare append and fdatasync.
+//!
+//! Each subcommand measures one thing and puts its [`table::Figure`]s into the file; `scripts/bench` starts what it
+//! needs, runs one after the other and shows the table last. A new bench: a subcommand here, a module, its lines in
+//! [`targets::TARGETS`], its line in `scripts/bench`.
+//!
+//! A filled store is kept in `target/bench/calls-N` (`calls.db`, and `calls.csv` with the same calls for the peers). It
+//! holds no organization, endpoint name or key of its own: a server that starts on it makes `org_default`, which is
+//! number 1, the largest.
+#![expect(clippy::print_stderr, reason = "a bench is a program of its own and says why it fails")]
+
+mod calls;
+mod peers;
+mod store;
+mod table;
+mod targets;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use table::{Figure, Results};
+
+/// Benches of the ledger beside its peers.
+#[derive(Parser)]
+struct Arguments {
+    /// Where everything is kept.
+    #[arg(long, default_value = "target/bench")]
+    folder: PathBuf,
+    /// A word for this run, to tell its figures from those of earlier ones.
+    #[arg(long, default_value = "by hand")]
+    run: String,
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// A bare append and fdatasync.
+    Sync,
+    /// Note that a figure cannot be measured.
+    Skip {
+        /// The figure.
+        name: String,
+        /// Why.
+        why: String,
+        /// How many calls the store holds, where the figure depends on it.
+        #[arg(long)]
+        calls: Option<u64>,
+    },
+    /// Show every figure.
+    Table,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("pegcount-bench: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), String> {
+    let Arguments { folder, run, bench } = arguments;
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let results = Results::within(&folder, &run);
+    match bench {
+        Bench::Sync => peers::sync::run(&folder, &results),
+        Bench::Skip { name, why, calls } => {
+            let figure = Figure::missing(&name, &why);
+            results.put(match calls {
+                Some(calls) => figure.at(calls),
+                None => figure,
+            })
+        }
+        Bench::Table => results.show(),
+    }
+}

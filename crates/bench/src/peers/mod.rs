@@ -1,0 +1,3 @@
+//! What the ledger is measured against.
+
+pub mod sync;

@@ -1,0 +1,1 @@
+//! The store and the intake, as libraries, in this process.
