@@ -21,9 +21,13 @@ mod store;
 mod table;
 mod targets;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use store::filled::Filled;
 use table::{Figure, Results};
 
 /// Benches of the ledger beside its peers.
@@ -39,10 +43,37 @@ struct Arguments {
     bench: Bench,
 }
 
+/// A filled store.
+#[derive(Args)]
+struct WhichStore {
+    /// How many calls it holds.
+    #[arg(long, default_value_t = 1_000_000)]
+    calls: u64,
+    /// About how many bytes are spoken in an answered call: 4,000, in large stores 200.
+    #[arg(long)]
+    text: Option<usize>,
+}
+
+impl WhichStore {
+    fn within(&self, folder: &Path) -> Filled {
+        Filled::within(folder, self.calls, self.text)
+    }
+}
+
 #[derive(Subcommand)]
 enum Bench {
     /// A bare append and fdatasync.
     Sync,
+    /// Fill a store with the calls of a year, unless it is filled.
+    Load {
+        #[command(flatten)]
+        store: WhichStore,
+    },
+    /// Ask a filled store.
+    Reads {
+        #[command(flatten)]
+        store: WhichStore,
+    },
     /// Note that a figure cannot be measured.
     Skip {
         /// The figure.
@@ -73,6 +104,8 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let results = Results::within(&folder, &run);
     match bench {
+        Bench::Load { store } => store::load::run(&store.within(&folder), &results).await,
+        Bench::Reads { store } => store::reads::run(&store.within(&folder), &results).await,
         Bench::Sync => peers::sync::run(&folder, &results),
         Bench::Skip { name, why, calls } => {
             let figure = Figure::missing(&name, &why);

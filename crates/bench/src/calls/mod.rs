@@ -14,7 +14,7 @@ pub mod year;
 use pegcount::vocabulary::{self, Telling, Told};
 use pegcount_calls::{CallName, EventId, SourceName, Timestamp};
 
-pub use plan::{Plan, Said};
+pub use plan::{Plan, Said, user_number};
 use random::{Random, Zipf};
 use words::Vocabulary;
 

@@ -1,6 +1,7 @@
 //! How one call goes.
 
 use pegcount::vocabulary::kinds;
+use uuid::{Builder, Uuid};
 
 use super::{Maker, endpoints_of, numbers_of, random::Random};
 
@@ -168,6 +169,15 @@ impl Plan {
         ended.map_or(i64::MAX, |(at, _)| *at)
     }
 
+    /// Its UUID, as one minted at its begin.
+    pub fn uuid(&self) -> Uuid {
+        let begin = self.moments().next().and_then(|at| u64::try_from(at).ok()).unwrap_or_default();
+        let mut bytes = [0; 10];
+        let any = Random::of_one(0, self.number, 0).any().to_be_bytes();
+        bytes.iter_mut().zip(any).for_each(|(byte, any)| *byte = any);
+        Builder::from_unix_timestamp_millis(begin, &bytes).into_uuid()
+    }
+
     /// A metadata pair that some of an organization's calls have.
     pub fn campaign(&self) -> String {
         format!("c-{}", self.campaign)
@@ -207,7 +217,7 @@ impl Plan {
 
     fn setup(&self, random: &mut Random) -> String {
         let (organization, number) = (self.organization, self.phone_number);
-        let user = format!("+1{:03}{:07}", 200 + organization % 800, 1_000_000 + self.caller);
+        let user = user_number(organization, self.caller);
         let ours = format!("+49{organization:04}{number:05}");
         let (direction, from, to) = match self.outbound {
             true => ("outbound", &ours, &user),
@@ -254,6 +264,11 @@ impl Plan {
         };
         (kind, format!(r#"{{"hangup_cause":"{cause}","hangup_source":"{by}"}}"#))
     }
+}
+
+/// The number of a person that calls an organization or is called by it; the first the most often.
+pub fn user_number(organization: usize, rank: usize) -> String {
+    format!("+1{:03}{:07}", 200 + organization % 800, 1_000_000 + rank)
 }
 
 fn analysis(maker: &Maker, random: &mut Random) -> String {

@@ -30,13 +30,18 @@ impl<'a> Calls<'a> {
         Self { maker, year: year::Year::new(), count }
     }
 
-    /// The call of this number, from 0. What would happen after the year has not happened yet.
+    /// How the call of this number goes, from 0.
+    pub fn plan(&self, number: u64) -> Plan {
+        let begin = self.year.moment(number as f64 / self.count as f64).min(year::END - 1);
+        self.maker.plan(number, begin)
+    }
+
+    /// The call of this number. What would happen after the year has not happened yet.
     ///
     /// # Errors
     /// When the maker says what the ledger does not take.
     pub fn call(&self, number: u64) -> Result<Whole, String> {
-        let begin = self.year.moment(number as f64 / self.count as f64).min(year::END - 1);
-        let plan = self.maker.plan(number, begin);
+        let plan = self.plan(number);
         let told = (0..)
             .map_while(|place| plan.said(self.maker, place))
             .take_while(|said| said.at < year::END)
