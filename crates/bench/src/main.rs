@@ -27,7 +27,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
-use store::filled::Filled;
+use store::{filled::Filled, ingest::Amount};
 use table::{Figure, Results};
 
 /// Benches of the ledger beside its peers.
@@ -41,6 +41,26 @@ struct Arguments {
     run: String,
     #[command(subcommand)]
     bench: Bench,
+}
+
+/// How much is told.
+#[derive(Args)]
+struct HowMuch {
+    /// How many calls are in progress all the time.
+    #[arg(long, default_value_t = 200_000)]
+    live: u64,
+    /// How many events are told in a round.
+    #[arg(long, default_value_t = 200_000)]
+    events: usize,
+    /// How many rounds.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+}
+
+impl From<HowMuch> for Amount {
+    fn from(HowMuch { live, events, rounds }: HowMuch) -> Self {
+        Self { live, events, rounds }
+    }
 }
 
 /// A filled store.
@@ -73,6 +93,27 @@ enum Bench {
     Reads {
         #[command(flatten)]
         store: WhichStore,
+    },
+    /// Ask `DuckDB` the same.
+    Duckdb {
+        #[command(flatten)]
+        store: WhichStore,
+        /// The interpreter that has its package.
+        #[arg(long, default_value = "target/bench/venv/bin/python")]
+        python: PathBuf,
+    },
+    /// Durable ingest through the intake.
+    Ingest {
+        #[command(flatten)]
+        amount: HowMuch,
+    },
+    /// The same into `PostgreSQL`.
+    Postgres {
+        /// How it is reached.
+        #[arg(long)]
+        url: String,
+        #[command(flatten)]
+        amount: HowMuch,
     },
     /// Note that a figure cannot be measured.
     Skip {
@@ -107,6 +148,9 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         Bench::Load { store } => store::load::run(&store.within(&folder), &results).await,
         Bench::Reads { store } => store::reads::run(&store.within(&folder), &results).await,
         Bench::Sync => peers::sync::run(&folder, &results),
+        Bench::Duckdb { store, python } => peers::duckdb::run(&python, &store.within(&folder), &results),
+        Bench::Ingest { amount } => store::ingest::run(&folder, amount.into(), &results).await,
+        Bench::Postgres { url, amount } => peers::postgres::run(&url, amount.into(), &results).await,
         Bench::Skip { name, why, calls } => {
             let figure = Figure::missing(&name, &why);
             results.put(match calls {

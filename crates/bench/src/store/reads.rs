@@ -14,8 +14,10 @@ use crate::{
     table::{FEWEST_RUNS, Figure, Results},
 };
 
-const ASKED: OrganizationNumber = OrganizationNumber(1);
-const PAGE: u32 = 20;
+/// The organization that is asked for: the largest.
+pub const ASKED: OrganizationNumber = OrganizationNumber(1);
+/// How many calls a page has.
+pub const PAGE: u32 = 20;
 const DEEP: u64 = 1_000_000;
 const MOST_RUNS: usize = 101;
 /// No figure takes much longer, once it has runs enough.
