@@ -23,6 +23,8 @@ pub struct LiveCalls<'a> {
     maker: &'a Maker,
     /// Milliseconds between two begins.
     pace: f64,
+    /// How many calls began before the events are told one by one, and how many have begun.
+    before: u64,
     opened: u64,
     under_way: HashMap<u64, Plan>,
     /// What happens next: when, in which call, its how manieth event.
@@ -55,40 +57,41 @@ impl Events {
 }
 
 impl<'a> LiveCalls<'a> {
-    /// About so many calls in progress, and what has been told of each so far.
-    ///
-    /// # Errors
-    /// When the maker says what the ledger does not take.
-    pub fn begin(
-        maker: &'a Maker,
-        live: u64,
-        mut so_far: impl FnMut(Events) -> Result<(), String>,
-    ) -> Result<Self, String> {
+    /// About so many calls in progress; what has happened in each so far is told by [`Self::so_far`].
+    pub fn begin(maker: &'a Maker, live: u64) -> Self {
         let lived: i64 = (0..SAMPLE).map(|number| maker.plan(number, 0).ended()).sum();
         let pace = lived as f64 / SAMPLE as f64 / live as f64;
-        let mut calls = Self { maker, pace, opened: 0, under_way: HashMap::new(), next: BinaryHeap::new() };
         // Nothing that began before can still be going on. Calls that are over are passed by.
         let before = ((plan::LONGEST + 60_000) as f64 / pace) as u64;
+        let mut calls =
+            Self { maker, pace, before, opened: before, under_way: HashMap::new(), next: BinaryHeap::new() };
         for number in 0..before {
             let begin = NOW - ((before - number) as f64 * pace) as i64;
             let plan = maker.plan(number, begin);
-            calls.opened += 1;
-            if plan.ended() <= NOW {
-                continue;
+            if plan.ended() > NOW {
+                let place = happened(&plan);
+                calls.expect(plan, place);
             }
-            let places: Vec<usize> =
-                plan.moments().enumerate().filter(|(_, at)| *at <= NOW).map(|(place, _)| place).collect();
-            let told = places.iter().filter_map(|place| plan.said(maker, *place)).map(|said| tell(&said));
-            let told = told.collect::<Result<Vec<Told>, String>>()?;
-            so_far(Events { number, organization: organization(&plan), told })?;
-            calls.expect(plan, places.len());
         }
-        Ok(calls)
+        calls
     }
 
-    /// How many calls are under way, those that only wait for an afterword included.
-    pub fn under_way(&self) -> usize {
-        self.under_way.len()
+    /// The calls that are in progress at the begin, in the order in which they began.
+    pub fn in_progress(&self) -> Vec<u64> {
+        let mut numbers: Vec<u64> = self.under_way.keys().copied().collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
+    /// What had happened in a call at the begin.
+    ///
+    /// # Errors
+    /// When the maker says what the ledger does not take, or there is no such call.
+    pub fn so_far(&self, number: u64) -> Result<Events, String> {
+        let plan = self.under_way.get(&number).ok_or("a call that is not under way")?;
+        let said = (0..happened(plan)).filter_map(|place| plan.said(self.maker, place));
+        let told = said.map(|said| tell(&said)).collect::<Result<Vec<Told>, String>>()?;
+        Ok(Events { number, organization: organization(plan), told })
     }
 
     /// The next event of all.
@@ -96,7 +99,7 @@ impl<'a> LiveCalls<'a> {
     /// # Errors
     /// When the maker says what the ledger does not take.
     pub fn next(&mut self) -> Result<Events, String> {
-        let opens_at = NOW + ((self.opened_since_now() + 1) as f64 * self.pace) as i64;
+        let opens_at = NOW + ((self.opened - self.before + 1) as f64 * self.pace) as i64;
         if self.next.peek().is_none_or(|Reverse((at, ..))| *at >= opens_at) {
             let plan = self.maker.plan(self.opened, opens_at);
             self.opened += 1;
@@ -110,10 +113,6 @@ impl<'a> LiveCalls<'a> {
         Ok(events)
     }
 
-    fn opened_since_now(&self) -> u64 {
-        self.opened - ((plan::LONGEST + 60_000) as f64 / self.pace) as u64
-    }
-
     fn expect(&mut self, plan: Plan, place: usize) {
         let moment = plan.moments().nth(place);
         if let Some(at) = moment {
@@ -121,6 +120,11 @@ impl<'a> LiveCalls<'a> {
             self.under_way.insert(plan.number, plan);
         }
     }
+}
+
+/// How many of a call's events had happened at the begin.
+fn happened(plan: &Plan) -> usize {
+    plan.moments().filter(|at| *at <= NOW).count()
 }
 
 fn organization(plan: &Plan) -> OrganizationNumber {
@@ -134,14 +138,10 @@ mod tests {
     #[test]
     fn as_many_calls_are_in_progress_as_were_asked_for_and_stay_so() {
         let maker = Maker::new(1, 100);
-        let mut so_far = 0_usize;
-        let begun = LiveCalls::begin(&maker, 2_000, |events| {
-            so_far += 1;
-            assert!(!events.told.is_empty());
-            Ok(())
-        });
-        let mut calls = begun.unwrap();
-        assert!((1_800..2_200).contains(&so_far), "{so_far}");
+        let mut calls = LiveCalls::begin(&maker, 2_000);
+        let numbers = calls.in_progress();
+        assert!((1_800..2_200).contains(&numbers.len()), "{}", numbers.len());
+        assert!(numbers.iter().all(|number| !calls.so_far(*number).unwrap().told.is_empty()));
         let mut last = NOW;
         for _ in 0..20_000 {
             let events = calls.next().unwrap();
@@ -149,6 +149,6 @@ mod tests {
             assert!(at >= last, "{at} after {last}");
             last = at;
         }
-        assert!((1_800..2_400).contains(&calls.under_way()), "{}", calls.under_way());
+        assert!((1_800..2_400).contains(&calls.in_progress().len()), "{}", calls.in_progress().len());
     }
 }

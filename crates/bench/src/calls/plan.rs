@@ -252,7 +252,7 @@ impl Plan {
         // The user is the caller of an inbound and the callee of an outbound call.
         let user = if self.outbound { "callee" } else { "caller" };
         let agent = if self.outbound { "caller" } else { "callee" };
-        let by_user = self.number % 3 != 0;
+        let by_user = !self.number.is_multiple_of(3);
         let (kind, cause, by) = match self.outcome {
             Outcome::Talked if by_user => (kinds::CALL_COMPLETED, "user_hangup", user),
             Outcome::Talked => (kinds::CALL_COMPLETED, "agent_hangup", agent),
