@@ -8,7 +8,7 @@ CARGO ?= cargo
 TOOLS := $(CURDIR)/target/tools
 DENY_VERSION := 0.20.2
 
-.PHONY: help run test check fmt lint deny unit reference clients tools
+.PHONY: help run test check fmt lint deny unit reference clients tools bench
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -41,6 +41,9 @@ reference: ## Write docs/api.md anew from the code
 clients: ## The documents' own client programs against the program
 	$(CARGO) build --bin pegcount
 	tests/clients/run
+
+bench: ## Measure the ledger beside its peers; CALLS says how large a store
+	@CALLS="$(CALLS)" scripts/bench
 
 deny: $(TOOLS)/bin/cargo-deny
 	PATH="$(TOOLS)/bin:$$PATH" $(CARGO) deny --log-level error check bans licenses sources

@@ -1,0 +1,163 @@
+//! Benches of the ledger beside its peers, on calls that look like real ones. `make bench` runs them all.
+//!
+//! - [`calls`]: made-up calls from a seed: 1,000 organizations, whole calls over a year or 200,000 under way at a time.
+//! - [`table`]: the measured figures, `target/bench/results.jsonl`, and what they come to against the peers;
+//!   [`targets`]: what they are to reach.
+//! - [`store`]: the store and the intake, as libraries, in this process.
+//! - [`peers`]: `PostgreSQL`, `DuckDB`, a bare append and fdatasync.
+//!
+//! Each subcommand measures one thing and puts its [`table::Figure`]s into the file; `scripts/bench` starts what it
+//! needs, runs one after the other and shows the table last. A new bench: a subcommand here, a module, its lines in
+//! [`targets::TARGETS`], its line in `scripts/bench`.
+//!
+//! A filled store is kept in `target/bench/calls-N` (`calls.db`, and `calls.csv` with the same calls for the peers). It
+//! holds no organization, endpoint name or key of its own: a server that starts on it makes `org_default`, which is
+//! number 1, the largest.
+#![expect(clippy::print_stderr, reason = "a bench is a program of its own and says why it fails")]
+
+mod calls;
+mod peers;
+mod store;
+mod table;
+mod targets;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+use store::{filled::Filled, ingest::Amount};
+use table::{Figure, Results};
+
+/// Benches of the ledger beside its peers.
+#[derive(Parser)]
+struct Arguments {
+    /// Where everything is kept.
+    #[arg(long, default_value = "target/bench")]
+    folder: PathBuf,
+    /// A word for this run, to tell its figures from those of earlier ones.
+    #[arg(long, default_value = "by hand")]
+    run: String,
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+/// How much is told.
+#[derive(Args)]
+struct HowMuch {
+    /// How many calls are in progress all the time.
+    #[arg(long, default_value_t = 200_000)]
+    live: u64,
+    /// How many events are told in a round.
+    #[arg(long, default_value_t = 200_000)]
+    events: usize,
+    /// How many rounds.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+}
+
+impl From<HowMuch> for Amount {
+    fn from(HowMuch { live, events, rounds }: HowMuch) -> Self {
+        Self { live, events, rounds }
+    }
+}
+
+/// A filled store.
+#[derive(Args)]
+struct WhichStore {
+    /// How many calls it holds.
+    #[arg(long, default_value_t = 1_000_000)]
+    calls: u64,
+    /// About how many bytes are spoken in an answered call: 4,000, in large stores 200.
+    #[arg(long)]
+    text: Option<usize>,
+}
+
+impl WhichStore {
+    fn within(&self, folder: &Path) -> Filled {
+        Filled::within(folder, self.calls, self.text)
+    }
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// A bare append and fdatasync.
+    Sync,
+    /// Fill a store with the calls of a year, unless it is filled.
+    Load {
+        #[command(flatten)]
+        store: WhichStore,
+    },
+    /// Ask a filled store.
+    Reads {
+        #[command(flatten)]
+        store: WhichStore,
+    },
+    /// Ask `DuckDB` the same.
+    Duckdb {
+        #[command(flatten)]
+        store: WhichStore,
+        /// The interpreter that has its package.
+        #[arg(long, default_value = "target/bench/venv/bin/python")]
+        python: PathBuf,
+    },
+    /// Durable ingest through the intake.
+    Ingest {
+        #[command(flatten)]
+        amount: HowMuch,
+    },
+    /// The same into `PostgreSQL`.
+    Postgres {
+        /// How it is reached.
+        #[arg(long)]
+        url: String,
+        #[command(flatten)]
+        amount: HowMuch,
+    },
+    /// Note that a figure cannot be measured.
+    Skip {
+        /// The figure.
+        name: String,
+        /// Why.
+        why: String,
+        /// How many calls the store holds, where the figure depends on it.
+        #[arg(long)]
+        calls: Option<u64>,
+    },
+    /// Show every figure.
+    Table,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("pegcount-bench: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), String> {
+    let Arguments { folder, run, bench } = arguments;
+    std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let results = Results::within(&folder, &run);
+    match bench {
+        Bench::Load { store } => store::load::run(&store.within(&folder), &results).await,
+        Bench::Reads { store } => store::reads::run(&store.within(&folder), &results).await,
+        Bench::Sync => peers::sync::run(&folder, &results),
+        Bench::Duckdb { store, python } => peers::duckdb::run(&python, &store.within(&folder), &results),
+        Bench::Ingest { amount } => store::ingest::run(&folder, amount.into(), &results).await,
+        Bench::Postgres { url, amount } => peers::postgres::run(&url, amount.into(), &results).await,
+        Bench::Skip { name, why, calls } => {
+            let figure = Figure::missing(&name, &why);
+            results.put(match calls {
+                Some(calls) => figure.at(calls),
+                None => figure,
+            })
+        }
+        Bench::Table => results.show(),
+    }
+}

@@ -1,0 +1,5 @@
+//! What the ledger is measured against.
+
+pub mod duckdb;
+pub mod postgres;
+pub mod sync;

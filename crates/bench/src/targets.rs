@@ -1,0 +1,82 @@
+//! What the figures are to reach, as ratios in one run, so that they hold on any machine.
+
+/// What a figure is held against.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Against {
+    /// Another figure, of as many calls (or of none, where it has none).
+    Figure(&'static str),
+    /// The same figure in a store of so many calls.
+    ItselfAt(u64),
+    /// Nothing: the bound is in the figure's own unit.
+    Nothing,
+}
+
+/// A bound of the ratio, or of the figure itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reach {
+    /// Not above.
+    AtMost(f64),
+    /// Not below.
+    AtLeast(f64),
+}
+
+/// One line of what is to be reached.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Target {
+    /// The figure.
+    pub figure: &'static str,
+    /// What it is held against.
+    pub against: Against,
+    /// The bound.
+    pub reach: Reach,
+}
+
+impl Reach {
+    /// Whether a ratio, or a figure, reaches it.
+    pub fn is_met_by(self, value: f64) -> bool {
+        match self {
+            Self::AtMost(most) => value <= most,
+            Self::AtLeast(least) => value >= least,
+        }
+    }
+}
+
+impl std::fmt::Display for Reach {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::AtMost(most) => write!(f, "<= {}", short(*most)),
+            Self::AtLeast(least) => write!(f, ">= {}", short(*least)),
+        }
+    }
+}
+
+/// A number as a person would write it.
+pub fn short(value: f64) -> String {
+    let written = match value.abs() {
+        0.0 => return "0".to_owned(),
+        size if size >= 100.0 => return format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size >= 1.0 => format!("{value:.2}"),
+        size if size >= 0.01 => format!("{value:.3}"),
+        _ => format!("{value:.5}"),
+    };
+    written.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Shortens the table below.
+const fn target(figure: &'static str, against: Against, reach: Reach) -> Target {
+    Target { figure, against, reach }
+}
+
+/// Everything that is to be reached.
+pub const TARGETS: &[Target] = &[
+    target("ingest", Against::Figure("ingest, PostgreSQL"), Reach::AtLeast(1.0)),
+    target("year statistics", Against::Figure("year statistics, DuckDB"), Reach::AtMost(0.002)),
+    target("year statistics", Against::ItselfAt(1_000_000), Reach::AtMost(1.5)),
+    target("odd range statistics", Against::Figure("odd range statistics, DuckDB"), Reach::AtMost(0.05)),
+    target("odd range statistics, difference to the raw count", Against::Nothing, Reach::AtMost(0.0)),
+    target("page at a deep offset", Against::Figure("first page"), Reach::AtMost(3.0)),
+    target("last page", Against::Figure("first page"), Reach::AtMost(3.0)),
+    target("exact total", Against::Figure("first page"), Reach::AtMost(1.0)),
+    target("exact total of one status", Against::Figure("first page"), Reach::AtMost(1.0)),
+];
