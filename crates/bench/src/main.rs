@@ -4,6 +4,7 @@
 //! - [`table`]: the measured figures, `target/bench/results.jsonl`, and what they come to against the peers;
 //!   [`targets`]: what they are to reach.
 //! - [`store`]: the store and the intake, as libraries, in this process.
+//! - [`serving`]: the program as a process, asked and told over its sockets.
 //! - [`peers`]: `PostgreSQL`, `DuckDB`, a bare append and fdatasync.
 //!
 //! Each subcommand measures one thing and puts its [`table::Figure`]s into the file; `scripts/bench` starts what it
@@ -17,6 +18,7 @@
 
 mod calls;
 mod peers;
+mod serving;
 mod store;
 mod table;
 mod targets;
@@ -115,6 +117,21 @@ enum Bench {
         #[command(flatten)]
         amount: HowMuch,
     },
+    /// Start the program on a filled store.
+    Start {
+        #[command(flatten)]
+        store: WhichStore,
+    },
+    /// Ask the program over HTTP, with wrk.
+    Requests {
+        #[command(flatten)]
+        store: WhichStore,
+    },
+    /// Tell the program of events at a given pace.
+    Latency {
+        #[command(flatten)]
+        store: WhichStore,
+    },
     /// Note that a figure cannot be measured.
     Skip {
         /// The figure.
@@ -147,6 +164,9 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     match bench {
         Bench::Load { store } => store::load::run(&store.within(&folder), &results).await,
         Bench::Reads { store } => store::reads::run(&store.within(&folder), &results).await,
+        Bench::Start { store } => serving::start::run(&store.within(&folder), &results).await,
+        Bench::Requests { store } => serving::requests::run(&store.within(&folder), &results).await,
+        Bench::Latency { store } => serving::latency::run(&store.within(&folder), &results).await,
         Bench::Sync => peers::sync::run(&folder, &results),
         Bench::Duckdb { store, python } => peers::duckdb::run(&python, &store.within(&folder), &results),
         Bench::Ingest { amount } => store::ingest::run(&folder, amount.into(), &results).await,

@@ -178,7 +178,10 @@ fn hold(figure: &Figure, target: &Target, known: &[Figure]) -> Option<Held> {
     let find = |name: &str, calls| known.iter().find(|one| one.name == name && one.calls == calls);
     let median = |figure: &Figure| figure.measured.map(|measured| measured.median);
     let (peer, other) = match target.against {
-        Against::Figure(name) => (Some(name.to_owned()), find(name, figure.calls)),
+        // A peer that holds no calls is the same beside every store.
+        Against::Figure(name) => {
+            (Some(name.to_owned()), find(name, figure.calls).or_else(|| find(name, None)))
+        }
         Against::ItselfAt(calls) if figure.calls == Some(calls) => return None,
         Against::ItselfAt(calls) => {
             (Some(format!("itself at {calls} calls")), find(&figure.name, Some(calls)))

@@ -79,4 +79,18 @@ pub const TARGETS: &[Target] = &[
     target("last page", Against::Figure("first page"), Reach::AtMost(3.0)),
     target("exact total", Against::Figure("first page"), Reach::AtMost(1.0)),
     target("exact total of one status", Against::Figure("first page"), Reach::AtMost(1.0)),
+    target(
+        "acknowledgement at 500 events/s, p50",
+        Against::Figure("append and fdatasync, p50"),
+        Reach::AtMost(3.0),
+    ),
+    target("acknowledgement at 5,000 events/s, p99", Against::Nothing, Reach::AtMost(10_000.0)),
+    target(
+        "acknowledgement at 500 events/s beside 8 readers, p99",
+        Against::Figure("acknowledgement at 500 events/s, p99"),
+        Reach::AtMost(2.0),
+    ),
+    target("GET one call", Against::Figure("hello: /healthz"), Reach::AtLeast(0.5)),
+    target("GET list of 20", Against::Figure("hello: /healthz"), Reach::AtLeast(0.12)),
+    target("start to the first answer", Against::Nothing, Reach::AtMost(1_000_000.0)),
 ];

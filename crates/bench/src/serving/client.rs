@@ -1,0 +1,90 @@
+//! As plain a client as can be, since it shares the machine with the server.
+
+use std::net::SocketAddr;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::failed;
+
+/// No answer that is asked for here is longer.
+const LONGEST: usize = 4 << 20;
+
+/// A connection that asks one thing after the other.
+pub struct Connection {
+    stream: TcpStream,
+    held: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects.
+    ///
+    /// # Errors
+    /// When nobody listens.
+    pub async fn open(address: SocketAddr) -> Result<Self, String> {
+        let stream = TcpStream::connect(address).await.map_err(|error| failed("the server", &error))?;
+        stream.set_nodelay(true).map_err(|error| failed("the server", &error))?;
+        Ok(Self { stream, held: Vec::with_capacity(16 << 10) })
+    }
+
+    /// Sends a whole request, and gives the status of the answer once all of it has come.
+    ///
+    /// # Errors
+    /// When the connection breaks, or what comes is no answer.
+    pub async fn ask(&mut self, request: &[u8]) -> Result<u16, String> {
+        let broken = |error: std::io::Error| failed("the connection", &error);
+        self.stream.write_all(request).await.map_err(broken)?;
+        self.held.clear();
+        loop {
+            if let Some((status, length)) = head(&self.held)?
+                && self.held.len() >= length
+            {
+                return Ok(status);
+            }
+            let room = self.held.len() < LONGEST;
+            if !room || self.stream.read_buf(&mut self.held).await.map_err(broken)? == 0 {
+                return Err("the answer is cut short, or too long".to_owned());
+            }
+        }
+    }
+}
+
+/// The status of an answer and its length with its head, once the head is whole.
+fn head(bytes: &[u8]) -> Result<Option<(u16, usize)>, String> {
+    let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
+    let text = std::str::from_utf8(&bytes[..end]).map_err(|error| failed("the answer", &error))?;
+    let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let length = text.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+    });
+    match (status, length) {
+        (Some(status), Some(length)) => Ok(Some((status, end + 4 + length))),
+        _ => Err(format!("no answer that is known here: {text}")),
+    }
+}
+
+/// The bytes of a request.
+pub fn request(method: &str, path: &str, key: &str, body: &str) -> Vec<u8> {
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nx-api-key: {key}\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_whole_when_as_much_has_come_as_its_head_says() {
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+        assert_eq!(head(answer), Ok(Some((200, answer.len()))));
+        assert_eq!(head(&answer[..20]), Ok(None));
+        assert!(head(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+    }
+}
