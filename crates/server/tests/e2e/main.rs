@@ -20,3 +20,4 @@ mod live;
 mod reference;
 mod shutdown;
 mod smoke;
+mod streams;
