@@ -7,8 +7,10 @@ SHELL := /bin/bash
 CARGO ?= cargo
 TOOLS := $(CURDIR)/target/tools
 DENY_VERSION := 0.20.2
+# What the hot paths are built with: `dev` is there when the tests have run, `bench` is what a release is built with.
+PROFILE ?= dev
 
-.PHONY: help run test check fmt lint deny unit reference clients tools bench
+.PHONY: help run test check fmt lint deny unit guards reference clients tools bench
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -18,7 +20,7 @@ run: ## Build and start; prints the URL and a key
 	$(CARGO) build --release --bin pegcount
 	exec target/release/pegcount serve
 
-test: tools fmt lint unit clients deny ## Everything that CI runs, in its order
+test: tools fmt lint unit clients guards deny ## Everything that CI runs, in its order
 
 check: ## The quick part of test, for every save
 	$(CARGO) fmt --all --check
@@ -34,6 +36,9 @@ lint:
 
 unit:
 	$(CARGO) test --workspace
+
+guards: ## Count the instructions of hot paths; fails when one takes many more than it did
+	$(CARGO) bench --workspace --profile $(PROFILE) --bench guards
 
 reference: ## Write docs/api.md anew from the code
 	PEGCOUNT_WRITE_REFERENCE=1 $(CARGO) test -p pegcount --test e2e reference

@@ -8,8 +8,16 @@ use std::{
 };
 
 use axum::Router;
-use axum_server::{Handle, tls_rustls::RustlsConfig};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use axum_server::{
+    Handle,
+    accept::NoDelayAcceptor,
+    tls_rustls::{RustlsAcceptor, RustlsConfig},
+};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::{
+    net::TcpSocket,
+    signal::unix::{Signal, SignalKind, signal},
+};
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -28,6 +36,10 @@ use crate::{
 const GRACE: Duration = Duration::from_secs(10);
 /// How long a client may take to send the head of a request.
 const HEAD_PATIENCE: Duration = Duration::from_secs(15);
+
+/// How many connections may wait to be accepted. The standard library's 128 is too few when every watcher comes back
+/// after a restart: those beyond it try again a second later.
+const BACKLOG: u32 = 4096;
 
 /// Where the program listens, for the ready file.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
@@ -96,6 +108,7 @@ pub async fn serve(
 ) -> Result<(), String> {
     // Heard from before anybody can know that this runs.
     let signals = Signals::listen()?;
+    raise_open_files(config.tenant.max_connections);
     if let Some(path) = ready_file {
         // One of an earlier run would say that this one is ready.
         let _ = std::fs::remove_file(path);
@@ -132,6 +145,22 @@ pub async fn serve(
     app.stop().await?;
     tracing::info!("stopped");
     ended
+}
+
+/// Lets the process have as many files open as it may: each connection is one, and the usual limit is 1,024.
+fn raise_open_files(connections: usize) {
+    let most = getrlimit(Resource::Nofile).maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }) {
+        tracing::warn!(%error, "the limit of open files stays as it was");
+    }
+    if let Some(limit) = getrlimit(Resource::Nofile).current
+        && limit < connections as u64
+    {
+        tracing::warn!(
+            limit,
+            "fewer files may be open than tenant.max_connections says: raise the limit (ulimit -Hn, LimitNOFILE)"
+        );
+    }
 }
 
 /// What an operator says by signals.
@@ -182,14 +211,20 @@ async fn wait(
 }
 
 fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, String> {
-    let listener = TcpListener::bind(address).map_err(|error| {
+    listen(address).map_err(|error| {
         format!(
             "{key}: {address} cannot be listened on: {error}; choose another with --{}",
             key.replace('_', "-")
         )
-    })?;
-    listener.set_nonblocking(true).map_err(|error| error.to_string())?;
-    Ok(listener)
+    })
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // As the standard library does: the address is free at once when the program before has ended.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
 }
 
 async fn tls(config: &Config) -> Result<Option<RustlsConfig>, String> {
@@ -209,14 +244,17 @@ async fn run(
     router: Router,
 ) -> std::io::Result<()> {
     let service = router.into_make_service();
+    // A count that is sent must not wait until the one before it was acknowledged.
+    let acceptor = NoDelayAcceptor::new();
     match tls {
         Some(tls) => {
-            let mut server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle);
+            let acceptor = RustlsAcceptor::new(tls).acceptor(acceptor);
+            let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle);
             bound_heads(server.http_builder());
             server.serve(service).await
         }
         None => {
-            let mut server = axum_server::from_tcp(listener)?.handle(handle);
+            let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle);
             bound_heads(server.http_builder());
             server.serve(service).await
         }

@@ -1,5 +1,7 @@
 //! The live count, pushed and asked for: one number, whoever asks.
 
+use std::process::{Command, Stdio};
+
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -8,7 +10,7 @@ use tokio_tungstenite::{
     tungstenite::{self, Message, client::IntoClientRequest, http::HeaderValue, protocol::CloseFrame},
 };
 
-use crate::server::{Home, PATIENCE, Server, send};
+use crate::server::{Home, PATIENCE, Server, send, wait_for};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -236,4 +238,30 @@ async fn a_key_that_is_revoked_is_cut_and_no_key_or_a_wrong_one_is_not_let_in() 
     }
     tell(&server, &server.key, "a", "call_answered", 1, json!({})).await;
     stays.hears(&[ONE_OF_1, ONE]).await;
+}
+
+#[test]
+fn the_server_opens_as_many_files_as_it_may_because_each_watcher_is_one() {
+    let home = Home::new("");
+    let ready = home.path("ready.json");
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--live-listen", "127.0.0.1:0", "--sip", "off"];
+    let program = home.command(&serve);
+    // The usual soft limit is too low; the shell sets one, and becomes the program.
+    let mut server = Command::new("sh")
+        .args(["-c", r#"ulimit -Sn 512 && exec "$0" "$@""#])
+        .arg(program.get_program())
+        .args(program.get_args())
+        .arg("--ready-file")
+        .arg(&ready)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    wait_for("the ready file", || std::fs::read_to_string(&ready).ok());
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.id())).expect("its limits");
+    server.kill().expect("the server is killed");
+    server.wait().expect("the server is gone");
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("a limit");
+    let [soft, hard, _] = files.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{files}") };
+    assert_eq!(soft, hard);
 }

@@ -21,3 +21,4 @@ mod live;
 mod reference;
 mod shutdown;
 mod smoke;
+mod streams;

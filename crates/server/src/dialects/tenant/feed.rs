@@ -7,7 +7,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -64,6 +67,7 @@ pub struct Feed {
     pub(super) guests: Guests,
     room: Arc<Semaphore>,
     places: usize,
+    turns: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -111,6 +115,7 @@ impl Feed {
             guests: Guests::default(),
             room: Arc::new(Semaphore::new(places)),
             places,
+            turns: AtomicU64::new(0),
             state: Mutex::new(State::of(counts, changes)),
         });
         // A change between the two subscriptions wakes nobody, but is found by the first look.
@@ -130,6 +135,11 @@ impl Feed {
     /// How many connections there are.
     pub fn connections(&self) -> usize {
         self.places.saturating_sub(self.room.available_permits())
+    }
+
+    /// A number that no connection before had.
+    pub(super) fn next_turn(&self) -> u64 {
+        self.turns.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Returns when no connection is left; after a shutdown that takes a second at most.

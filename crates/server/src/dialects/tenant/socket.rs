@@ -1,6 +1,10 @@
 //! One WebSocket connection: the live counts, pushed.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Extension,
@@ -22,7 +26,7 @@ use tokio::{
 
 use super::{
     failure::Failure,
-    feed::{Feed, Watcher},
+    feed::{Feed, Timing, Watcher},
     guests::Guest,
 };
 use crate::{
@@ -116,9 +120,10 @@ async fn serve(
     guest: Option<Arc<Guest>>,
     place: OwnedSemaphorePermit,
 ) {
-    let mut connection = Connection { socket, feed, guest, pace: Pace::begin(Instant::now()) };
-    let (opening, watcher) = connection.feed.open(watched);
-    let leave = connection.run(opening, watcher).await;
+    let (opening, watcher) = feed.open(watched);
+    let mut connection =
+        Connection { socket, timing: feed.timing, pace: Pace::begin(Instant::now(), feed.next_turn()) };
+    let leave = connection.run(opening, watcher, pin!(told_to_leave(&feed, guest.as_deref()))).await;
     if let Some(farewell) = leave.farewell() {
         // Nobody is left to be told when this fails.
         let _ = timeout(GOODBYE, connection.say_goodbye(farewell)).await;
@@ -128,23 +133,29 @@ async fn serve(
 
 struct Connection {
     socket: WebSocket,
-    feed: Arc<Feed>,
-    guest: Option<Arc<Guest>>,
+    timing: Timing,
     pace: Pace,
 }
 
 impl Connection {
-    async fn run(&mut self, opening: Vec<Utf8Bytes>, mut watcher: Watcher) -> Leave {
-        let timing = self.feed.timing;
+    /// `leaving` is one future for the whole connection: to begin and drop one for each message would cost more than
+    /// the message, since all connections would take turns at one lock for it.
+    async fn run(
+        &mut self,
+        opening: Vec<Utf8Bytes>,
+        mut watcher: Watcher,
+        mut leaving: Pin<&mut impl Future<Output = Leave>>,
+    ) -> Leave {
+        let timing = self.timing;
         let mut pings = interval_at(Instant::now() + timing.ping, timing.ping);
         let mut due = opening;
         loop {
-            if let Err(leave) = self.send(std::mem::take(&mut due)).await {
+            if let Err(leave) = self.send(std::mem::take(&mut due), leaving.as_mut()).await {
                 return leave;
             }
             let held_until = self.pace.held_until();
             tokio::select! {
-                leave = told_to_leave(&self.feed, self.guest.as_deref()) => return leave,
+                leave = &mut leaving => return leave,
                 incoming = self.socket.recv() => match incoming {
                     // What a client says is not read, only that it lives.
                     Some(Ok(Message::Pong(payload))) => self.pace.answered(&payload, Instant::now()),
@@ -162,7 +173,7 @@ impl Connection {
                         return Leave::Gone;
                     }
                     let ping = self.pace.ping();
-                    if let Err(leave) = self.write(vec![ping]).await {
+                    if let Err(leave) = self.write(vec![ping], leaving.as_mut()).await {
                         return leave;
                     }
                 }
@@ -171,16 +182,24 @@ impl Connection {
     }
 
     /// Sends messages as one write, and now and then a ping behind them whose answer tells that they were read.
-    async fn send(&mut self, messages: Vec<Utf8Bytes>) -> Result<(), Leave> {
+    async fn send(
+        &mut self,
+        messages: Vec<Utf8Bytes>,
+        leaving: Pin<&mut impl Future<Output = Leave>>,
+    ) -> Result<(), Leave> {
         if messages.is_empty() {
             return Ok(());
         }
         let ping = self.pace.sending(messages.len(), Instant::now());
-        self.write(messages.into_iter().map(Message::Text).chain(ping).collect()).await
+        self.write(messages.into_iter().map(Message::Text).chain(ping).collect(), leaving).await
     }
 
-    async fn write(&mut self, messages: Vec<Message>) -> Result<(), Leave> {
-        let limit = self.feed.timing.write;
+    async fn write(
+        &mut self,
+        messages: Vec<Message>,
+        leaving: Pin<&mut impl Future<Output = Leave>>,
+    ) -> Result<(), Leave> {
+        let limit = self.timing.write;
         let socket = &mut self.socket;
         let writing = async {
             for message in messages {
@@ -189,7 +208,7 @@ impl Connection {
             socket.flush().await
         };
         tokio::select! {
-            leave = told_to_leave(&self.feed, self.guest.as_deref()) => Err(leave),
+            leave = leaving => Err(leave),
             written = timeout(limit, writing) => match written {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(_)) | Err(_) => Err(Leave::Gone),
@@ -236,8 +255,11 @@ struct Pace {
 }
 
 impl Pace {
-    fn begin(now: Instant) -> Self {
-        Self { sent: 0, asked: 0, read: 0, last_sent: now, last_heard: now }
+    /// `turn` differs from connection to connection: all are sent the same messages, and if all were asked behind the
+    /// same one, ten thousand answers would come at once.
+    fn begin(now: Instant, turn: u64) -> Self {
+        let before = turn % STRIDE;
+        Self { sent: before, asked: 0, read: before, last_sent: now, last_heard: now }
     }
 
     /// Counts messages; sometimes a ping belongs behind them.
@@ -291,7 +313,7 @@ mod pace_tests {
     #[test]
     fn who_answers_pings_is_told_everything_and_who_does_not_the_newest_now_and_then() {
         let now = Instant::now();
-        let mut pace = Pace::begin(now);
+        let mut pace = Pace::begin(now, 0);
         let mut pings = Vec::new();
         for _ in 0..MOST_UNREAD {
             assert_eq!(pace.held_until(), None);
@@ -311,9 +333,19 @@ mod pace_tests {
     }
 
     #[test]
+    fn connections_that_are_sent_the_same_are_asked_behind_different_messages() {
+        let now = Instant::now();
+        let mut paces: Vec<_> = (0..STRIDE).map(|turn| Pace::begin(now, turn)).collect();
+        for _ in 0..STRIDE {
+            let asked = paces.iter_mut().filter_map(|pace| pace.sending(1, now)).count();
+            assert_eq!(asked, 1);
+        }
+    }
+
+    #[test]
     fn a_pong_that_nobody_asked_for_opens_nothing() {
         let now = Instant::now();
-        let mut pace = Pace::begin(now);
+        let mut pace = Pace::begin(now, 0);
         pace.sending(MOST_UNREAD as usize, now);
         pace.answered(&u64::MAX.to_be_bytes(), now);
         pace.answered(b"hello", now);
