@@ -132,6 +132,11 @@ enum Bench {
         #[command(flatten)]
         store: WhichStore,
     },
+    /// Watch the program's live count on many sockets.
+    Sockets {
+        #[command(flatten)]
+        store: WhichStore,
+    },
     /// Note that a figure cannot be measured.
     Skip {
         /// The figure.
@@ -167,6 +172,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         Bench::Start { store } => serving::start::run(&store.within(&folder), &results).await,
         Bench::Requests { store } => serving::requests::run(&store.within(&folder), &results).await,
         Bench::Latency { store } => serving::latency::run(&store.within(&folder), &results).await,
+        Bench::Sockets { store } => serving::sockets::run(&store.within(&folder), &results).await,
         Bench::Sync => peers::sync::run(&folder, &results),
         Bench::Duckdb { store, python } => peers::duckdb::run(&python, &store.within(&folder), &results),
         Bench::Ingest { amount } => store::ingest::run(&folder, amount.into(), &results).await,

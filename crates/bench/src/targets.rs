@@ -92,5 +92,7 @@ pub const TARGETS: &[Target] = &[
     ),
     target("GET one call", Against::Figure("hello: /healthz"), Reach::AtLeast(0.5)),
     target("GET list of 20", Against::Figure("hello: /healthz"), Reach::AtLeast(0.12)),
+    target("live count at 1000 sockets, p99", Against::Nothing, Reach::AtMost(20.0)),
+    target("live count at 10000 sockets, p99", Against::Nothing, Reach::AtMost(100.0)),
     target("start to the first answer", Against::Nothing, Reach::AtMost(1_000_000.0)),
 ];

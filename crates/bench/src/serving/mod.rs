@@ -4,6 +4,7 @@ mod client;
 pub mod latency;
 mod program;
 pub mod requests;
+pub mod sockets;
 pub mod start;
 
 use std::{path::Path, time::Duration};

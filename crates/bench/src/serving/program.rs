@@ -21,6 +21,8 @@ pub struct Program {
     child: Child,
     /// Where HTTP is served.
     pub http: SocketAddr,
+    /// Where the live WebSocket is served.
+    pub live: SocketAddr,
     /// A key of the largest organization, with every scope.
     pub key: String,
     /// A key of an organization that none of the calls belong to.
@@ -39,21 +41,22 @@ impl Program {
         // The key of a first start; a store that has calls alone has no organization yet.
         let child = spawn(&data, &filled.path(), &ready)?;
         let mut program =
-            Self { child, http: ([127, 0, 0, 1], 0).into(), key: String::new(), key_apart: String::new() };
-        program.http = program.wait_for(&ready).await?;
+            Self { child, http: nowhere(), live: nowhere(), key: String::new(), key_apart: String::new() };
+        [program.http, program.live] = program.wait_for(&ready).await?;
         program.key = read(&data.join("first-key"))?;
         program.key_apart = key_apart(&data, &filled.path())?;
         Ok(program)
     }
 
-    async fn wait_for(&mut self, ready: &Path) -> Result<SocketAddr, String> {
+    async fn wait_for(&mut self, ready: &Path) -> Result<[SocketAddr; 2], String> {
         let begun = Instant::now();
         loop {
             if let Ok(text) = fs::read_to_string(ready)
                 && let Ok(addresses) = serde_json::from_str::<Value>(&text)
-                && let Some(address) = addresses["http"].as_str()
+                && let [Some(http), Some(live)] = ["http", "live"].map(|name| addresses[name].as_str())
             {
-                return address.parse().map_err(|error| failed("the address of the server", &error));
+                let parse = |text: &str| text.parse().map_err(|error| failed("the server's address", &error));
+                return Ok([parse(http)?, parse(live)?]);
             }
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(format!("the server ended by itself: {status}"));
@@ -99,6 +102,10 @@ impl Program {
         // Gone already: then there is nothing to stop.
         let _ = pid.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::TERM));
     }
+}
+
+fn nowhere() -> SocketAddr {
+    ([127, 0, 0, 1], 0).into()
 }
 
 impl Drop for Program {
