@@ -114,6 +114,9 @@ enum Bench {
         /// How it is reached.
         #[arg(long)]
         url: String,
+        /// With an index of the words, as the ledger's own store has.
+        #[arg(long)]
+        text_index: bool,
         #[command(flatten)]
         amount: HowMuch,
     },
@@ -176,7 +179,9 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         Bench::Sync => peers::sync::run(&folder, &results),
         Bench::Duckdb { store, python } => peers::duckdb::run(&python, &store.within(&folder), &results),
         Bench::Ingest { amount } => store::ingest::run(&folder, amount.into(), &results).await,
-        Bench::Postgres { url, amount } => peers::postgres::run(&url, amount.into(), &results).await,
+        Bench::Postgres { url, text_index, amount } => {
+            peers::postgres::run(&url, text_index, amount.into(), &results).await
+        }
         Bench::Skip { name, why, calls } => {
             let figure = Figure::missing(&name, &why);
             results.put(match calls {

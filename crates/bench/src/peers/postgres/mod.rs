@@ -2,7 +2,8 @@
 //! thousand events, COPY for events, unnest for the rest.
 //!
 //! It is given every advantage that such a store could have: the histories of all live calls are kept in memory, calls
-//! get their keys here, and nothing is read back. The text index and the sketches of percentiles are left out.
+//! get their keys here, and nothing is read back. The sketches of percentiles are left out, and so is the text index unless
+//! it is asked for.
 
 mod rows;
 
@@ -36,6 +37,7 @@ struct Postgres {
     calls: HashMap<u64, Kept>,
     next_key: i64,
     tariff: Tariff,
+    text_index: bool,
     /// How long was spent here rather than in the database.
     folding: std::time::Duration,
 }
@@ -56,7 +58,7 @@ fn said(error: &tokio_postgres::Error) -> String {
 ///
 /// # Errors
 /// When the database does not do it.
-pub async fn run(url: &str, amount: Amount, results: &Results) -> Result<(), String> {
+pub async fn run(url: &str, text_index: bool, amount: Amount, results: &Results) -> Result<(), String> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.map_err(|error| said(&error))?;
     let connection = tokio::spawn(connection);
     let version: String = ask(&client, "SHOW server_version").await?;
@@ -66,6 +68,9 @@ pub async fn run(url: &str, amount: Amount, results: &Results) -> Result<(), Str
         return Err("PostgreSQL does not write durably: fsync and synchronous_commit must be on".to_owned());
     }
     client.batch_execute(include_str!("schema.sql")).await.map_err(|error| said(&error))?;
+    if text_index {
+        client.batch_execute(include_str!("text_index.sql")).await.map_err(|error| said(&error))?;
+    }
     let statements = Statements::prepare(&client).await.map_err(|error| said(&error))?;
     let mut postgres = Postgres {
         client,
@@ -73,16 +78,15 @@ pub async fn run(url: &str, amount: Amount, results: &Results) -> Result<(), Str
         calls: HashMap::new(),
         next_key: 0,
         tariff: Tariff::default(),
+        text_index,
         folding: std::time::Duration::ZERO,
     };
     let begun = std::time::Instant::now();
-    let name = "ingest, PostgreSQL";
+    let name = if text_index { "ingest, PostgreSQL with a text index" } else { "ingest, PostgreSQL" };
     let figure = tell_all(&mut postgres, amount, results, Figure::of(name, "events/s", Vec::new())).await?;
     let share = postgres.folding.as_secs_f64() / begun.elapsed().as_secs_f64() * 100.0;
     let rounds = figure.note.clone().unwrap_or_default();
-    let note = format!(
-        "{version}, one connection, no text index; {share:.0} % of the time is the client's own; {rounds}"
-    );
+    let note = format!("{version}, one connection; {share:.0} % of the time is the client's own; {rounds}");
     drop(postgres);
     let ended = connection.await.map_err(|error| error.to_string())?;
     ended.map_err(|error| said(&error))?;
@@ -153,7 +157,7 @@ impl Postgres {
                 touched.push(events);
             }
         }
-        let mut rows = Rows::default();
+        let mut rows = Rows::new(self.text_index);
         for events in touched {
             let Some(kept) = self.calls.get_mut(&events.number) else { continue };
             kept.touched = false;

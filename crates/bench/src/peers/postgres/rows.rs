@@ -77,6 +77,7 @@ pub(super) struct Rows {
     pub(super) calls: Columns,
     pub(super) documents: Columns,
     pub(super) meta: Columns,
+    with_words: bool,
     /// Changes of counts, each key once and in order.
     counts: BTreeMap<Series, Counters>,
 }
@@ -88,6 +89,11 @@ impl Kept {
 }
 
 impl Rows {
+    /// None yet; with or without the words that a text index holds.
+    pub(super) fn new(with_words: bool) -> Self {
+        Self { with_words, ..Self::default() }
+    }
+
     /// Adds what has changed of a call.
     ///
     /// # Errors
@@ -114,7 +120,8 @@ impl Rows {
         body.hash(&mut hasher);
         let digest = hasher.finish();
         if kept.document.replace(digest) != Some(digest) {
-            self.documents.push([Cell::Number(Some(kept.key)), Cell::Text(Some(body))]);
+            let words = self.with_words.then(|| words(call));
+            self.documents.push([Cell::Number(Some(kept.key)), Cell::Text(Some(body)), Cell::Text(words)]);
         }
         if kept.counted.is_none() {
             for (key, value) in &call.content.metadata {
@@ -208,6 +215,13 @@ fn texts(call: &Call) -> [Option<String>; 5] {
         call.phone_number.as_ref().map(PhoneNumberName::to_string),
         sentiment.map(|sentiment| sentiment.to_lowercase()),
     ]
+}
+
+/// What a text index holds of a call: what was said, and the summary.
+fn words(call: &Call) -> String {
+    let turns = call.content.turns.iter().map(|turn| turn.said.content.as_str());
+    let summary = call.content.analysis.as_ref().and_then(|analysis| analysis.summary.as_deref());
+    turns.chain(summary).collect::<Vec<_>>().join("\n")
 }
 
 fn series(organization: i64, call: &Call) -> Vec<Series> {

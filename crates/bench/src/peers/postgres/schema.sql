@@ -18,7 +18,7 @@ CREATE INDEX ON calls (org, endpoint, start_ms);
 CREATE INDEX ON calls (org, phone_number, start_ms);
 CREATE INDEX ON calls (org, status) WHERE status BETWEEN 1 AND 3;
 
-CREATE TABLE call_documents (pk bigint PRIMARY KEY, body text COMPRESSION lz4 NOT NULL);
+CREATE TABLE call_documents (pk bigint PRIMARY KEY, body text COMPRESSION lz4 NOT NULL, words tsvector);
 
 CREATE TABLE events (
     pk bigint NOT NULL, at_ms bigint NOT NULL, id text NOT NULL, kind text NOT NULL, source text NOT NULL,

@@ -1,0 +1,1 @@
+CREATE INDEX ON call_documents USING gin (words)
