@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use sha2::Sha256;
 
 use super::{
-    calls,
+    calls, events,
     fault::{Result, unavailable, unreadable},
     rollups::{COUNTED, counted_call},
     rows::{many, one, run},
@@ -37,7 +37,8 @@ pub(super) fn erase(connection: &Connection, changes: &mut Changes, key: CallKey
         );
         run(connection, &sql, [key.0])?;
     }
-    for table in ["events", "legs", "call_names", "call_uuids", "calls"] {
+    events::remove(connection, key)?;
+    for table in ["legs", "call_names", "call_uuids", "calls"] {
         run(connection, &format!("DELETE FROM {table} WHERE pk = ?1"), [key.0])?;
     }
     Ok(())
