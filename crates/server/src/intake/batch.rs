@@ -235,16 +235,16 @@ impl<'a> Batch<'a> {
     pub(super) async fn finish(mut self) -> Result<Standing, StoreError> {
         let mut done = Vec::with_capacity(self.touched.len());
         for (key, mut touched) in std::mem::take(&mut self.touched) {
-            if touched.changed
-                && let Some(status) = self.write(key, &mut touched).await?
-            {
+            let status = if touched.changed { self.write(key, &mut touched).await? } else { None };
+            if let Some(status) = status {
                 self.standing.push((touched.head.organization, key, Some(status)));
             }
-            done.push((key, touched.kept));
+            // Where only repetitions came it is not known; the next new event will tell.
+            done.push((key, touched.kept, status.is_some_and(|status| !status.is_ended())));
         }
         self.transaction.commit().await?;
-        for (key, kept) in done {
-            self.cache.put(key, kept);
+        for (key, kept, lives) in done {
+            self.cache.put(key, kept, lives);
         }
         Ok(self.standing)
     }

@@ -13,9 +13,11 @@ use crate::vocabulary::{self, Rejection, Told};
 pub(super) const MOST_EVENTS: usize = 20_000;
 /// Most bytes that the data of one call's events may have.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
-/// How many events the cache keeps over all calls, and how many bytes of their data.
-const CACHED_EVENTS: usize = 400_000;
-const CACHED_BYTES: usize = 256 * 1024 * 1024;
+/// How much the cache keeps of calls that live: about 200,000 at a time. Each of their events would else cost a read of
+/// all the earlier ones.
+const OF_LIVE: Bounds = Bounds { events: 1_500_000, bytes: 512 * 1024 * 1024 };
+/// How much it keeps of calls that are over, of which a few more events may come.
+const OF_OVER: Bounds = Bounds { events: 50_000, bytes: 64 * 1024 * 1024 };
 
 /// What is remembered of the words of an event, to tell a repetition from another event under its id.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -167,31 +169,60 @@ fn reused(id: &EventId) -> Rejection {
     Rejection::new(Rejection::EVENT_ID_REUSED, message)
 }
 
-/// The histories that were written last, as many as fit.
+/// How many events, and how many bytes of their data.
+#[derive(Clone, Copy)]
+struct Bounds {
+    events: usize,
+    bytes: usize,
+}
+
+/// The histories that were written last, as many as fit: of calls that live, and of those that are over.
 pub(super) struct Cache {
+    live: Shelf,
+    over: Shelf,
+}
+
+impl Cache {
+    pub(super) fn new() -> Self {
+        Self { live: Shelf::with_room(OF_LIVE), over: Shelf::with_room(OF_OVER) }
+    }
+
+    pub(super) fn take(&mut self, key: CallKey) -> Option<Kept> {
+        self.live.take(key).or_else(|| self.over.take(key))
+    }
+
+    /// Keeps the history of a call that was taken, or never kept.
+    pub(super) fn put(&mut self, key: CallKey, kept: Kept, lives: bool) {
+        let shelf = if lives { &mut self.live } else { &mut self.over };
+        shelf.put(key, kept);
+    }
+}
+
+struct Shelf {
+    room: Bounds,
     calls: LruCache<CallKey, Kept>,
     events: usize,
     bytes: usize,
 }
 
-impl Cache {
-    pub(super) fn new() -> Self {
-        Self { calls: LruCache::unbounded(), events: 0, bytes: 0 }
+impl Shelf {
+    fn with_room(room: Bounds) -> Self {
+        Self { room, calls: LruCache::unbounded(), events: 0, bytes: 0 }
     }
 
-    pub(super) fn take(&mut self, key: CallKey) -> Option<Kept> {
+    fn take(&mut self, key: CallKey) -> Option<Kept> {
         let kept = self.calls.pop(&key)?;
         self.discount(&kept);
         Some(kept)
     }
 
-    pub(super) fn put(&mut self, key: CallKey, kept: Kept) {
+    fn put(&mut self, key: CallKey, kept: Kept) {
         self.events += kept.len();
         self.bytes += kept.bytes;
         if let Some(before) = self.calls.put(key, kept) {
             self.discount(&before);
         }
-        while (self.events > CACHED_EVENTS || self.bytes > CACHED_BYTES)
+        while (self.events > self.room.events || self.bytes > self.room.bytes)
             && let Some((_, oldest)) = self.calls.pop_lru()
         {
             self.discount(&oldest);
@@ -201,5 +232,28 @@ impl Cache {
     fn discount(&mut self, kept: &Kept) {
         self.events -= kept.len();
         self.bytes -= kept.bytes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(bytes: usize) -> Kept {
+        Kept { bytes, ..Kept::empty() }
+    }
+
+    #[test]
+    fn calls_that_are_over_make_room_for_each_other_and_leave_live_ones_alone() {
+        let mut cache = Cache::new();
+        cache.put(CallKey(1), kept(1), true);
+        for over in 2..10 {
+            cache.put(CallKey(over), kept(OF_OVER.bytes / 4), false);
+        }
+        assert!(cache.take(CallKey(1)).is_some());
+        assert!(cache.take(CallKey(1)).is_none());
+        assert!(cache.take(CallKey(5)).is_none());
+        assert!(cache.take(CallKey(9)).is_some());
+        assert_eq!((cache.live.bytes, cache.over.bytes), (0, OF_OVER.bytes / 4 * 3));
     }
 }

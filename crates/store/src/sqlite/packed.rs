@@ -124,6 +124,7 @@ fn pack_tally(tally: &Tally) -> Vec<u8> {
 /// Adds what the bytes of a tally hold to another.
 pub(super) fn unpack_tally(bytes: &[u8], into: &mut Tally) -> Result<()> {
     let mut numbers = Numbers { bytes };
+    let mut place = 0;
     while !numbers.bytes.is_empty() {
         let kind = numbers.kind()?;
         let sum = Sum {
@@ -132,7 +133,7 @@ pub(super) fn unpack_tally(bytes: &[u8], into: &mut Tally) -> Result<()> {
             talk_seconds: numbers.next()?,
             cost_nanos: numbers.next()?,
         };
-        into.add(kind, &sum);
+        place = into.add_near(place, kind, &sum);
     }
     Ok(())
 }
