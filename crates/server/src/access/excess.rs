@@ -23,6 +23,8 @@ pub enum Remedy {
     Word,
     /// The list in the order of creation.
     ByCreation,
+    /// To do without the calls at once.
+    NoConcurrency,
     /// To go on from the last call that was seen instead of counting up to it.
     Cursor,
 }
@@ -35,7 +37,7 @@ impl Remedy {
             Self::Party => Some("an endpoint or a phone number"),
             Self::Word => Some("one more word to search for"),
             Self::ByCreation => Some("creation as the order"),
-            Self::Cursor => None,
+            Self::NoConcurrency | Self::Cursor => None,
         }
     }
 }
@@ -79,6 +81,13 @@ impl Excess {
         let names_a_party = query.endpoint.is_some() || query.phone_number.is_some();
         let remedies = [(Remedy::Created, true), (Remedy::Party, !names_a_party)];
         Self { cause: Some(cause), remedies: wanted(remedies) }
+    }
+
+    /// Of calls at once, which are found by walking through the calls.
+    pub fn of_concurrency(query: &StatsQuery) -> Self {
+        let Self { mut remedies, .. } = Self::of_stats(query);
+        remedies.insert(0, Remedy::NoConcurrency);
+        Self { cause: Some("walks through very many calls to see how many there were at once"), remedies }
     }
 
     /// The sentence, with each remedy as `name` has it; one without a name is left out.
@@ -141,6 +150,11 @@ mod tests {
                 Excess::of_stats(&StatsQuery::default()),
                 ": it adds up every call there is; give a (shorter) range of creation times, or an endpoint or a \
                  phone number",
+            ),
+            (
+                Excess::of_concurrency(&StatsQuery::default()),
+                ": it walks through very many calls to see how many there were at once; give a (shorter) range of \
+                 creation times, or an endpoint or a phone number",
             ),
             (Excess::default(), "; ask for less at once"),
         ] {

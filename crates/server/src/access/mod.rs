@@ -238,7 +238,7 @@ impl Access {
     pub async fn spreads_between(&self, query: &StatsQuery, bounds: &[Timestamp]) -> Answer<Vec<Spreads>> {
         self.need(Scope::CallsRead)?;
         let found = self.ledger.store.spreads_between(self.organization.number, query, bounds, &Measure::ALL);
-        self.ledger.read(found.await)
+        self.ledger.read_unless_cut(found.await, || Excess::of_stats(query))
     }
 
     /// How many calls of this organization were in progress at once, for each stretch between neighbouring bounds.
@@ -253,7 +253,7 @@ impl Access {
         self.need(Scope::CallsRead)?;
         let now = self.now();
         let found = self.ledger.store.concurrency_between(self.organization.number, query, bounds, now);
-        self.ledger.read(found.await)
+        self.ledger.read_unless_cut(found.await, || Excess::of_concurrency(query))
     }
 
     /// How often each reason ended a call.

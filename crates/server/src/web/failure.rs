@@ -131,6 +131,7 @@ fn remedy(remedy: Remedy) -> Option<&'static str> {
         Remedy::Party => "endpoint_id or phone_number_id",
         Remedy::Word => "one more word in q",
         Remedy::ByCreation => "sort=created_at",
+        Remedy::NoConcurrency => "with=percentiles (no calls at once)",
         Remedy::Cursor => "cursor instead of offset",
     })
 }

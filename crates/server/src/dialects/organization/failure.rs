@@ -125,7 +125,7 @@ fn remedy(remedy: Remedy) -> Option<&'static str> {
         Remedy::Party => Some("agent_id, from_number or to_number"),
         Remedy::Word => Some("one more word in transcript_search"),
         Remedy::ByCreation => Some("sort_by start_timestamp"),
-        Remedy::Cursor => None,
+        Remedy::NoConcurrency | Remedy::Cursor => None,
     }
 }
 
