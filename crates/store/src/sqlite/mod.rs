@@ -86,6 +86,7 @@ impl Sqlite {
             connection,
             compressor,
             changes: Changes::default(),
+            spoken: 0,
             gauge,
             room: room.clone(),
         }));

@@ -192,6 +192,13 @@ impl Numbers<'_> {
             let number = i64::from(low & 0x7f) | i64::from(*high) << 7;
             return Ok(((number >> 1) ^ -(number & 1)).into());
         }
+        // Nearly all others fit 63 bits: money is nine bytes at most.
+        if let Some(length) = self.bytes.iter().take(9).position(|byte| byte & 0x80 == 0) {
+            let (number, rest) = self.bytes.split_at(length + 1);
+            self.bytes = rest;
+            let number = number.iter().rev().fold(0_u64, |number, byte| number << 7 | u64::from(byte & 0x7f));
+            return Ok(((number >> 1).cast_signed() ^ -(number & 1).cast_signed()).into());
+        }
         let mut number = 0_u128;
         for shift in (0..u128::BITS).step_by(7) {
             let Some((byte, rest)) = self.bytes.split_first() else { break };

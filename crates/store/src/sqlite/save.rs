@@ -32,7 +32,7 @@ type CallRow = [(&'static str, Value); COLUMNS];
 
 /// Keeps the call as folded now.
 pub(super) fn save(
-    Writer { connection, compressor, changes, .. }: &mut Writer,
+    Writer { connection, compressor, changes, spoken, .. }: &mut Writer,
     key: CallKey,
     (call, bill): (&Call, &Bill),
     phone_number: Option<&PhoneNumberName>,
@@ -65,7 +65,10 @@ pub(super) fn save(
     let old_pairs = old_start.map(|start| Pairs::of(&old_content, start)).unwrap_or_default();
     Pairs::of(&call.content, call.created_at).replace(&old_pairs, connection, organization, key)?;
     let old_words = Words::of(&old_content, had_ended);
-    Words::of(&call.content, has_ended).replace(&old_words, connection, organization, key)
+    if Words::of(&call.content, has_ended).replace(&old_words, connection, organization, key)? {
+        *spoken = spoken.saturating_add(1);
+    }
+    Ok(())
 }
 
 /// What a row that is kept holds in this column; the new one tells where it stands.

@@ -14,7 +14,7 @@ use super::{
     fault::{Result, unavailable},
     legs, rollups,
     room::Room,
-    save,
+    save, words,
 };
 use crate::{CallHead, CallKey, Filed, LegSpan, OrganizationNumber, Report, Transaction, rollups::Changes};
 
@@ -30,6 +30,8 @@ pub(super) struct Writer {
     /// What this transaction has changed in the counts beside the calls: written at its end, each bucket once. Nothing
     /// within the transaction reads them.
     pub(super) changes: Changes,
+    /// Of how many calls it has changed the words.
+    pub(super) spoken: u32,
 }
 
 /// A write transaction that has begun.
@@ -42,6 +44,7 @@ impl Writing {
     pub(super) fn begin(mut writer: OwnedMutexGuard<Writer>) -> Result<Self> {
         // What a transaction that was rolled back had changed has not happened.
         writer.changes.clear();
+        writer.spoken = 0;
         writer.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         Ok(Self { writer, failed: false })
     }
@@ -67,6 +70,7 @@ impl Writing {
     pub(super) fn finish(mut self) -> crate::Result<()> {
         self.work(|writer| {
             rollups::flush(&writer.connection, &mut writer.changes)?;
+            words::merge(&writer.connection, std::mem::take(&mut writer.spoken))?;
             writer.connection.prepare_cached("COMMIT")?.execute([])?;
             Ok(())
         })
