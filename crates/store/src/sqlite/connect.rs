@@ -94,6 +94,21 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
+/// How far a thread of long reads stands back.
+const NICENESS: i32 = 10;
+
+/// Has this thread stand back behind the one that writes, and behind those that answer short questions: a machine whose
+/// cores are all busy with statistics still takes events in.
+pub(super) fn stand_back() {
+    thread_local! {
+        static STANDS_BACK: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    }
+    if !STANDS_BACK.replace(true) {
+        // Refused: then it reads as fast as everybody.
+        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
+    }
+}
+
 /// The connections that read. Those that may take long have places of their own, so that they never keep the quick
 /// ones waiting.
 pub(super) struct Readers {

@@ -106,7 +106,11 @@ impl Sqlite {
         work: impl FnOnce(&Connection) -> fault::Result<T> + Send + 'static,
     ) -> Result<T> {
         let reader = self.readers.slow().await?;
-        Ok(tokio::task::spawn_blocking(move || reader.read(work)).await.map_err(unavailable)??)
+        let read = move || {
+            connect::stand_back();
+            reader.read(work)
+        };
+        Ok(tokio::task::spawn_blocking(read).await.map_err(unavailable)??)
     }
 
     /// Writes in a transaction of its own.
