@@ -7,6 +7,8 @@
 
 mod frame;
 pub mod guard;
+mod quoting;
+pub mod registrar;
 mod side;
 
 pub use frame::{Frame, Tap};

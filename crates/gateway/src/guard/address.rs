@@ -1,6 +1,8 @@
 //! Addresses: the URI of a request, and those in From, To, Contact (RFC 3261, 19.1 and 20.10).
 
-use super::message::{blank, is_token, split_outside};
+use crate::quoting::split_outside;
+
+use super::message::{blank, is_token};
 
 /// Schemes that a call can be made to.
 const SCHEMES: [&str; 3] = ["sip", "sips", "tel"];
@@ -78,7 +80,7 @@ pub(super) struct Address<'a> {
 impl<'a> Address<'a> {
     /// Reads `"Name" <uri>;parameters`, `Name <uri>` or `uri;parameters`; nothing when it is none of them.
     pub(super) fn read(value: &'a str) -> Option<Self> {
-        let mut parts = split_outside(value, b';')?.into_iter();
+        let mut parts = split_outside(value, ';')?.into_iter();
         let first = parts.next()?;
         let uri = match first.strip_suffix('>') {
             Some(first) => {
@@ -132,9 +134,9 @@ fn is_display_name(text: &str) -> bool {
 /// Whether a Contact is a list of readable addresses, or the star.
 pub(super) fn is_contact(value: &str) -> bool {
     value == "*"
-        || split_outside(value, b',').is_some_and(|addresses| {
+        || split_outside(value, ',').is_some_and(|addresses| {
             addresses.iter().all(|address| {
-                split_outside(address, b';').and_then(|parts| parts.first().copied()).is_some_and(|first| {
+                split_outside(address, ';').and_then(|parts| parts.first().copied()).is_some_and(|first| {
                     first.strip_suffix('>').map_or_else(
                         || first.contains(':') && !first.contains(['?', '"', ' ']),
                         |first| split_display(first).is_some_and(|(_, uri)| uri.contains(':')),
@@ -157,7 +159,7 @@ pub(super) struct Via<'a> {
 
 impl<'a> Via<'a> {
     pub(super) fn read(value: &'a str) -> Option<Self> {
-        let mut parts = split_outside(value, b';')?.into_iter();
+        let mut parts = split_outside(value, ';')?.into_iter();
         let (protocol, sent_by) = parts.next()?.split_once(' ')?;
         let mut words = protocol.split('/');
         let names_sip = words.next()?.eq_ignore_ascii_case("SIP");

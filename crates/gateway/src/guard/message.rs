@@ -1,5 +1,7 @@
 //! A SIP message in its parts, unfolded and tidied (RFC 3261, 7).
 
+use crate::quoting::split_outside;
+
 use super::{
     header::{Kind, long_name, tidied},
     reason::Reason,
@@ -97,7 +99,7 @@ impl<'a> Message<'a> {
             return Ok(());
         }
         // The stack reads one value of each line.
-        let parts = split_outside(&value, b',');
+        let parts = split_outside(&value, ',');
         for part in parts.iter().flatten().take(MOST_HEADERS) {
             self.headers.push(Header {
                 kind,
@@ -221,34 +223,6 @@ fn is_printable(text: &str) -> bool {
 /// RFC 3261, 25.1.
 pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte))
-}
-
-/// The parts between separators that stand neither in quotes nor in angle brackets; nothing when those do not close.
-pub(super) fn split_outside(text: &str, separator: u8) -> Option<Vec<&str>> {
-    let (mut parts, mut begin) = (Vec::new(), 0);
-    let (mut quoted, mut angled, mut escaped) = (false, false, false);
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' if !angled => quoted = !quoted,
-            _ if quoted => {}
-            b'<' if angled => return None,
-            b'<' => angled = true,
-            b'>' if !angled => return None,
-            b'>' => angled = false,
-            _ if byte == separator && !angled => {
-                parts.push(&text[begin..at]);
-                begin = at + 1;
-            }
-            _ => {}
-        }
-    }
-    if quoted || angled {
-        return None;
-    }
-    parts.push(&text[begin..]);
-    Some(parts)
 }
 
 /// Where these bytes begin.

@@ -116,7 +116,8 @@ pub struct Policy {
     pub peer_rate: Rate,
     /// For each address of a stranger (each /64 of IPv6).
     pub stranger_rate: Rate,
-    /// The largest message taken, in bytes. What is handed on may be some hundred bytes larger.
+    /// The largest message taken, in bytes. What is handed on may be some hundred bytes larger, and the stack has room
+    /// for 8192.
     pub largest_message: usize,
     /// Methods that are taken; a known one that is not is answered 405.
     pub methods: Vec<String>,
@@ -135,7 +136,7 @@ impl Default for Policy {
             strangers: Strangers::Refused,
             peer_rate: Rate { per_second: 20_000, burst: 20_000 },
             stranger_rate: Rate { per_second: 20, burst: 60 },
-            largest_message: 8192,
+            largest_message: 7168,
             methods: owned(&[
                 "INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "INFO", "UPDATE", "PRACK", "REFER",
                 "NOTIFY",
