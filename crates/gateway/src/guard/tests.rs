@@ -379,6 +379,22 @@ fn a_network_contains_its_addresses_and_no_others() {
     }
 }
 
+const SOUND: [&str; 3] = [
+    INVITE,
+    include_str!("../registrar/recorded/register-with-digest.sip"),
+    "SIP/2.0 200 OK\r\n\
+     Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKxyz;received=192.0.2.1;rport=5060\r\n\
+     Record-Route: <sip:192.0.2.7;lr>, <sip:192.0.2.8;lr;ftag=1>\r\n\
+     From: sip:ann@example.com;tag=1\r\n\
+     To: Bell, Ann <sip:+15550100;npdi@192.0.2.1;user=phone>;tag=2\r\n\
+     Call-ID: one@192.0.2.7\r\n\
+     CSeq: 1 INVITE\r\n\
+     m: <sip:ann@[2001:db8::1]:5070;transport=udp>\r\n\
+     x: 1800;refresher=uac\r\n\
+     l: 0\r\n\
+     \r\n",
+];
+
 /// A sound message with pieces torn out, doubled and replaced.
 fn torn() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
@@ -403,11 +419,11 @@ fn torn() -> impl Strategy<Value = Vec<u8>> {
         "[ -~]{0,12}",
         "\\PC{0,4}",
     ];
-    let change = (0..INVITE.len(), 0..12_usize, piece);
-    proptest::collection::vec(change, 0..6).prop_map(|changes| {
-        let mut bytes = INVITE.as_bytes().to_vec();
+    let change = (0..1000_usize, 0..12_usize, piece);
+    (0..SOUND.len(), proptest::collection::vec(change, 0..6)).prop_map(|(which, changes)| {
+        let mut bytes = SOUND[which].as_bytes().to_vec();
         for (at, gone, piece) in changes {
-            let at = at.min(bytes.len());
+            let at = at % (bytes.len() + 1);
             let end = (at + gone).min(bytes.len());
             bytes.splice(at..end, piece.into_bytes());
         }
@@ -443,6 +459,15 @@ proptest! {
 }
 
 #[test]
+fn every_sound_message_passes_and_every_reason_has_a_name_of_its_own() {
+    for message in SOUND {
+        assert_eq!(stack_reads(passed(message).as_bytes()), Ok(()), "{message}");
+    }
+    let names: std::collections::HashSet<_> = Reason::ALL.iter().map(|reason| reason.name()).collect();
+    assert_eq!(names.len(), Reason::ALL.len());
+}
+
+#[test]
 fn the_largest_of_anything_becomes_little_more() {
     let policy = policy();
     for filler in ["a,", "<", "\"", "\r\n ", "\r\nv:a", "\r\nRoute: ,", ";", " ", "\\", ",<a>", "\r\nTo:a"] {
@@ -458,7 +483,11 @@ fn the_largest_of_anything_becomes_little_more() {
 mod sockets {
     use std::sync::Arc;
 
-    use rsipstack::platform::net::UdpSocket;
+    use rsipstack::{
+        EndpointBuilder,
+        platform::{CancellationToken, net::UdpSocket},
+        transport::{SipConnection, TransportLayer, udp::UdpConnection},
+    };
 
     use super::*;
 
@@ -495,6 +524,36 @@ mod sockets {
             _ = receive => panic!("nobody is known any more"),
             () = async { while counts.dropped(Reason::UnknownSource) == 0 { tokio::task::yield_now().await } } => {}
         }
+    }
+
+    #[tokio::test]
+    async fn the_stack_serves_a_request_that_it_could_not_read_without_the_guard() {
+        let policy = Policy { peers: vec!["127.0.0.0/8".parse().expect("a network")], ..Policy::default() };
+        let room = NonZeroUsize::new(10).expect("room");
+        let guarded = Arc::new(GuardedSocket::new(loopback(), policy, room));
+        let address = guarded.local_addr().expect("an address");
+        let transport = TransportLayer::new(CancellationToken::new());
+        let connection = UdpConnection::from_socket(guarded, None, None).await.expect("a connection");
+        transport.add_transport(SipConnection::Udp(connection));
+        let stack = EndpointBuilder::new().with_transport_layer(transport).build();
+        let mut incoming = stack.incoming_transactions().expect("transactions");
+        let inner = Arc::clone(&stack.inner);
+        let serving = tokio::spawn(async move { inner.serve().await });
+        let peer = loopback();
+        let message = INVITE
+            .replace("INVITE", "OPTIONS")
+            .replace("z9hG4bKabc", "z9hG4bKabc ; rport ,\r\n SIP/2.0/UDP b.example")
+            .replace(";tag=1", "; tag = 1")
+            .replace("Content-Length: 5\r\n", "");
+        peer.send_to(message.as_bytes(), address).await.expect("sent");
+        let mut transaction = incoming.recv().await.expect("a transaction");
+        assert_eq!(transaction.original.body, b"v=0\r\n");
+        transaction.reply(rsipstack::sip::StatusCode::OK).await.expect("replied");
+        let mut buffer = [0; 8192];
+        let (length, _) = peer.recv_from(&mut buffer).await.expect("an answer");
+        let reply = String::from_utf8_lossy(&buffer[..length]);
+        assert!(reply.starts_with("SIP/2.0 200 OK\r\n") && reply.contains("Via: SIP/2.0/UDP b.example\r\n"));
+        serving.abort();
     }
 
     /// Sends a hundred datagrams through this weather, and gives what arrived, in order.
