@@ -1,0 +1,231 @@
+//! A SIP message in its parts, unfolded and tidied (RFC 3261, 7).
+
+use crate::quoting::split_outside;
+
+use super::{
+    header::{Kind, long_name, tidied},
+    reason::Reason,
+};
+
+/// Headers of one message, after lists were taken apart.
+const MOST_HEADERS: usize = 200;
+
+/// Why a message cannot be taken, and what its sender is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) reason: Reason,
+    pub(super) status: u16,
+    pub(super) phrase: &'static str,
+    /// A header line of the answer, without its end.
+    pub(super) header: Option<String>,
+}
+
+impl Fault {
+    pub(super) const fn new(reason: Reason, status: u16, phrase: &'static str) -> Self {
+        Self { reason, status, phrase, header: None }
+    }
+
+    pub(super) const fn bad(reason: Reason, phrase: &'static str) -> Self {
+        Self::new(reason, 400, phrase)
+    }
+}
+
+/// The first line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    Request { method: String, uri: String, version: String },
+    Response { version: String, code: String, phrase: String },
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Header {
+    pub(super) kind: Kind,
+    pub(super) name: String,
+    pub(super) value: String,
+}
+
+/// A message as far as it could be read.
+#[derive(Clone, Debug)]
+pub(super) struct Message<'a> {
+    pub(super) start: Start,
+    pub(super) headers: Vec<Header>,
+    /// Everything after the empty line.
+    pub(super) rest: &'a [u8],
+    /// The first thing that was wrong with its form.
+    pub(super) fault: Option<Fault>,
+}
+
+impl<'a> Message<'a> {
+    /// Takes a message apart; nothing when its first line is not one of SIP.
+    pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
+        let begin = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
+        let bytes = &bytes[begin..];
+        let mut fault = None;
+        let (head, rest) = match find(bytes, b"\r\n\r\n") {
+            Some(end) => (&bytes[..end], &bytes[end + 4..]),
+            None => {
+                fault = Some(Fault::bad(Reason::Malformed, "Headers Without End"));
+                (bytes.strip_suffix(b"\r\n").unwrap_or(bytes), &[][..])
+            }
+        };
+        let head = text_of(head);
+        let mut lines = unfolded(&head).into_iter();
+        let (start, odd) = start_line(&lines.next()?)?;
+        let mut message = Self { start, headers: Vec::new(), rest, fault: fault.or(odd) };
+        for line in lines {
+            if let Err(broken) = message.take_header(&line) {
+                message.fault.get_or_insert(broken);
+            }
+            if message.headers.len() > MOST_HEADERS {
+                message.fault.get_or_insert(Fault::bad(Reason::Malformed, "Too Many Headers"));
+                break;
+            }
+        }
+        Some(message)
+    }
+
+    fn take_header(&mut self, line: &str) -> Result<(), Fault> {
+        const BROKEN: Fault = Fault::bad(Reason::Malformed, "Malformed Header");
+        let (name, value) = line.split_once(':').ok_or(BROKEN)?;
+        let name = name.trim_matches(blank);
+        if !is_token(name) || !is_printable(value) {
+            return Err(BROKEN);
+        }
+        let name = long_name(name);
+        let kind = Kind::of(name);
+        let value = tidied(kind, value.trim_matches(blank));
+        if !kind.is_taken_apart() {
+            self.headers.push(Header { kind, name: name.to_owned(), value });
+            return Ok(());
+        }
+        // The stack reads one value of each line.
+        let parts = split_outside(&value, ',');
+        for part in parts.iter().flatten().take(MOST_HEADERS) {
+            self.headers.push(Header {
+                kind,
+                name: name.to_owned(),
+                value: part.trim_matches(blank).to_owned(),
+            });
+        }
+        if parts.is_none_or(|parts| parts.iter().any(|part| part.trim_matches(blank).is_empty())) {
+            return Err(BROKEN);
+        }
+        Ok(())
+    }
+
+    /// The first header of this kind.
+    pub(super) fn first(&self, kind: Kind) -> Option<&str> {
+        self.all(kind).next()
+    }
+
+    pub(super) fn all(&self, kind: Kind) -> impl Iterator<Item = &str> {
+        self.headers.iter().filter(move |header| header.kind == kind).map(|header| header.value.as_str())
+    }
+
+    /// The message in the form that the stack reads, with so much of the rest as its body.
+    pub(super) fn written(&self, body: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(body.len() + 64 * self.headers.len());
+        let start = match &self.start {
+            Start::Request { method, uri, version } => [method, uri, version],
+            Start::Response { version, code, phrase } => [version, code, phrase],
+        };
+        out.extend_from_slice(start.map(String::as_str).join(" ").as_bytes());
+        out.extend_from_slice(b"\r\n");
+        for header in self.headers.iter().filter(|header| header.kind != Kind::ContentLength) {
+            push_header(&mut out, &header.name, &header.value);
+        }
+        push_header(&mut out, "Content-Length", &body.len().to_string());
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(body);
+        out
+    }
+}
+
+pub(super) fn push_header(out: &mut Vec<u8>, name: &str, value: &str) {
+    for part in [name, ": ", value, "\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+}
+
+/// The first line in its parts, and what is wrong with its form.
+fn start_line(line: &str) -> Option<(Start, Option<Fault>)> {
+    if line.get(..4).is_some_and(|begin| begin.eq_ignore_ascii_case("SIP/")) {
+        let mut parts = line.splitn(3, ' ');
+        let (version, code) = (parts.next()?.to_owned(), parts.next()?.to_owned());
+        let phrase = parts.next().unwrap_or_default().trim_matches(blank).to_owned();
+        let odd = (!is_printable(&phrase)).then_some(Fault::bad(Reason::Malformed, "Malformed Status-Line"));
+        return Some((Start::Response { version, code, phrase }, odd));
+    }
+    let (method, after) = line.split_once([' ', '\t'])?;
+    let (uri, version) = after.trim_matches(blank).rsplit_once([' ', '\t'])?;
+    if !is_token(method) || !version.get(..4).is_some_and(|begin| begin.eq_ignore_ascii_case("SIP/")) {
+        return None;
+    }
+    // One blank between the parts, and none after them.
+    let exact = line.len() == method.len() + uri.len() + version.len() + 2
+        && !uri.is_empty()
+        && uri.bytes().all(|byte| byte.is_ascii_graphic());
+    let odd = (!exact).then_some(Fault::bad(Reason::Malformed, "Malformed Request-Line"));
+    let start =
+        Start::Request { method: method.to_owned(), uri: uri.to_owned(), version: version.to_owned() };
+    Some((start, odd))
+}
+
+/// The lines, each with those that continue it. Blanks between them become one.
+fn unfolded(head: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for line in head.split("\r\n") {
+        match lines.last_mut() {
+            Some(before) if lines_continue(line) => {
+                before.truncate(before.trim_end_matches(blank).len());
+                before.push(' ');
+                before.push_str(line.trim_matches(blank));
+            }
+            _ => lines.push(line.to_owned()),
+        }
+    }
+    lines
+}
+
+fn lines_continue(line: &str) -> bool {
+    line.starts_with([' ', '\t'])
+}
+
+/// The headers as text. A byte that is not UTF-8 (Latin-1 in a display name, mostly) becomes a question mark: the
+/// stack would stop reading headers there.
+fn text_of(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| '?'));
+    }
+    text
+}
+
+pub(super) fn blank(character: char) -> bool {
+    matches!(character, ' ' | '\t')
+}
+
+/// No control characters, but after a backslash (RFC 3261, 25.1, quoted-pair), and no end of line at all.
+fn is_printable(text: &str) -> bool {
+    let mut escaped = false;
+    text.bytes().all(|byte| {
+        let fine = match byte {
+            b'\r' | b'\n' => false,
+            b'\t' => true,
+            _ => !byte.is_ascii_control() || escaped,
+        };
+        escaped = byte == b'\\' && !escaped;
+        fine
+    })
+}
+
+/// RFC 3261, 25.1.
+pub(super) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte))
+}
+
+/// Where these bytes begin.
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
+}

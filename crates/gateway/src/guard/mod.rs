@@ -1,0 +1,159 @@
+//! What stands between the sockets and the SIP stack.
+//!
+//! The stack reads most of what is sent to it, but not all, and it reads some of it wrongly: it drops in silence what it
+//! does not understand, cuts what it should refuse, and answers whoever asks. So every message is looked at first. What is
+//! sound is handed on in the one form that the stack reads rightly; what is not is answered here, without a
+//! transaction, or dropped; both are counted by [`Reason`]. Only known sources are ever answered.
+//!
+//! # Where this differs from RFC 3261 and RFC 4475
+//!
+//! | what | here | the RFC |
+//! | --- | --- | --- |
+//! | no Max-Forwards (INV2543) | 400 | a proxy adds one; old elements send none |
+//! | no tag in From (INV2543) | 400: the stack finds no transaction without | to be served as RFC 2543 was |
+//! | a branch of the cookie alone (BADBRANCH) | 400 | 400, or matched as in RFC 2543 |
+//! | Max-Forwards 0 (ZEROMF) | 483, whoever it is for | who it is for may answer |
+//! | no From, To or Call-ID (INSUF) | 400 with what there is | "ideally" 400 |
+//! | a From that cannot be read | dropped | 400 |
+//! | blanks in or after the first line (LWSSTART, TRWS) | 400 | 400, or taken |
+//! | headers in the Request-URI (ESCRURI) | 400 | 400, or left out |
+//! | an unquoted comma in a display name (BADDN) | taken | 400, or taken |
+//! | blanks inside angle brackets (BADASPEC) | taken, without them | 400, or taken |
+//! | a Date of another zone (BADDATE) | taken: nobody reads it | 400, or taken |
+//! | an unknown method and another in CSeq (MISMATCH02) | 501 | 400 or 501 |
+//! | Content-Length twice (MCL01) | 400, also when both are equal | 400, or a guess |
+//! | bytes that are not UTF-8 | a `?` each: Latin-1 in display names is heard often | 400 |
+//! | `<` and `>` in a quoted display name | `'` each: the stack would begin the URI there | kept |
+//! | `;` and `?` in the user part of a URI (SEMIURI) | `%3B` and `%3F`: the stack would end the host there | kept |
+//! | a response with several Vias (BCAST) | dropped | dropped |
+//! | unknown body, Accept or authentication (INVUT, SDP01, REGAUT01) | handed on: calls and the registrar answer | 415, 406, 401 |
+//! | ends of line that are not CRLF | 400 | 400 |
+
+mod address;
+mod answer;
+mod check;
+mod header;
+mod limits;
+mod message;
+mod policy;
+mod reason;
+mod socket;
+#[cfg(test)]
+mod tests;
+mod weather;
+
+use std::{net::SocketAddr, time::Instant};
+
+pub use limits::Limits;
+pub use policy::{Network, NotANetwork, Policy, Rate, Strangers};
+pub use reason::{Counts, Reason};
+pub use socket::{GuardedSocket, bind};
+pub use weather::{Weather, WeatheredSocket};
+
+use header::Kind;
+use message::{Fault, Message, Start};
+
+/// How a message came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// As one datagram; its end is the message's.
+    Datagram,
+    /// Cut from a stream: without Content-Length nobody knows where it ends.
+    Stream,
+}
+
+/// Where a message came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The address on the wire, not the one in the message.
+    pub address: SocketAddr,
+    /// How it came.
+    pub carrier: Carrier,
+}
+
+impl Source {
+    /// A datagram from this address.
+    pub const fn datagram(address: SocketAddr) -> Self {
+        Self { address, carrier: Carrier::Datagram }
+    }
+}
+
+/// What becomes of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is handed to the stack, in this form.
+    Pass(Vec<u8>),
+    /// It is answered without the stack.
+    Answer {
+        /// Why.
+        reason: Reason,
+        /// The answer.
+        reply: Vec<u8>,
+        /// Where it goes: the source's address, and the port that its Via asks for.
+        to: SocketAddr,
+    },
+    /// Nothing is done.
+    Drop(Reason),
+}
+
+/// Judges one message. Work and memory are bounded by its size, and its size by the policy.
+pub fn inspect(bytes: &[u8], source: Source, now: Instant, policy: &Policy, limits: &mut Limits) -> Verdict {
+    let known = policy.knows(source.address.ip());
+    if !known && policy.strangers == Strangers::Refused {
+        return Verdict::Drop(Reason::UnknownSource);
+    }
+    let rate = if known { policy.peer_rate } else { policy.stranger_rate };
+    if !limits.take(source.address.ip(), rate, now) {
+        return Verdict::Drop(Reason::TooFast);
+    }
+    if bytes.iter().all(|byte| byte.is_ascii_whitespace() || *byte == 0) {
+        return keep_alive(bytes, source, known);
+    }
+    // One that is too large is still read, so that its sender can be told.
+    let head = bytes.get(..policy.largest_message).unwrap_or(bytes);
+    let Some(mut message) = Message::read(head) else { return Verdict::Drop(Reason::NotSip) };
+    if message.first(Kind::UserAgent).is_some_and(|name| policy.is_scanner(name)) {
+        return Verdict::Drop(Reason::Scanner);
+    }
+    let too_large = bytes.len() > policy.largest_message;
+    let framed = source.carrier == Carrier::Datagram;
+    let method = match &message.start {
+        Start::Request { method, .. } => method.clone(),
+        Start::Response { .. } if too_large => return Verdict::Drop(Reason::TooLarge),
+        Start::Response { .. } => {
+            return match check::response(&mut message, framed) {
+                Ok(body) => Verdict::Pass(message.written(body)),
+                Err(reason) => Verdict::Drop(reason),
+            };
+        }
+    };
+    let outcome = if too_large {
+        Err(Fault::new(Reason::TooLarge, 513, "Message Too Large"))
+    } else {
+        check::request(&mut message, framed, policy)
+    };
+    match outcome {
+        Ok(_) if !known && !stranger_may(&method, &message) => Verdict::Drop(Reason::UnknownSource),
+        Ok(body) => Verdict::Pass(message.written(body)),
+        // An ACK is never answered, and a stranger learns nothing.
+        Err(fault) if !known || method == "ACK" => Verdict::Drop(fault.reason),
+        Err(fault) => match answer::to_request(&message, &fault, source, bytes.len()) {
+            Some((reply, to)) => Verdict::Answer { reason: fault.reason, reply, to },
+            None => Verdict::Drop(fault.reason),
+        },
+    }
+}
+
+/// A known source's ping (two ends of line) gets its pong (one), as RFC 5626, 4.4.1, has it for streams.
+fn keep_alive(bytes: &[u8], source: Source, known: bool) -> Verdict {
+    if known && bytes == b"\r\n\r\n" {
+        let reply = b"\r\n".to_vec();
+        return Verdict::Answer { reason: Reason::KeepAlive, reply, to: source.address };
+    }
+    Verdict::Drop(Reason::KeepAlive)
+}
+
+/// A stranger may ask to be authenticated, and go on with what came of it.
+fn stranger_may(method: &str, message: &Message<'_>) -> bool {
+    matches!(method, "REGISTER" | "INVITE" | "ACK" | "CANCEL") || check::is_in_dialog(message)
+}

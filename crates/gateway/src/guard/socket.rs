@@ -1,0 +1,116 @@
+//! A socket that hands the stack only what passed the guard.
+
+use std::{
+    io,
+    net::SocketAddr,
+    num::NonZeroUsize,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use async_trait::async_trait;
+use rsipstack::platform::net::UdpSocket;
+use tokio::sync::Mutex;
+
+use super::{Counts, Limits, Policy, Reason, Source, Verdict, inspect};
+
+/// Room for the largest datagram there is: a smaller buffer would cut it, and what is cut cannot be told from what is
+/// broken.
+const LARGEST_DATAGRAM: usize = 65_536;
+
+/// Binds a socket of UDP whose receive buffer has this many bytes, or as many as the system allows.
+///
+/// # Errors
+///
+/// The address is not ours, or taken.
+pub fn bind(address: SocketAddr, receive_buffer: usize) -> io::Result<tokio::net::UdpSocket> {
+    let socket = socket2::Socket::new(
+        socket2::Domain::for_address(address),
+        socket2::Type::DGRAM,
+        Some(socket2::Protocol::UDP),
+    )?;
+    socket.set_recv_buffer_size(receive_buffer)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    tokio::net::UdpSocket::from_std(socket.into())
+}
+
+/// A socket of UDP with the guard before it. Messages are inspected as they are received; answers that need no stack
+/// are sent from here.
+pub struct GuardedSocket<S> {
+    socket: S,
+    policy: RwLock<Arc<Policy>>,
+    counts: Arc<Counts>,
+    /// The stack receives in one task, so nobody waits here.
+    door: Mutex<Door>,
+}
+
+struct Door {
+    limits: Limits,
+    buffer: Vec<u8>,
+}
+
+impl<S: UdpSocket> GuardedSocket<S> {
+    /// Guards this socket, and remembers the rate of so many addresses.
+    pub fn new(socket: S, policy: Policy, addresses: NonZeroUsize) -> Self {
+        Self {
+            socket,
+            policy: RwLock::new(Arc::new(policy)),
+            counts: Arc::default(),
+            door: Mutex::new(Door {
+                limits: Limits::with_room(addresses),
+                buffer: vec![0; LARGEST_DATAGRAM],
+            }),
+        }
+    }
+
+    /// What was done so far.
+    pub fn counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.counts)
+    }
+
+    /// From the next message on, this is let through.
+    pub fn set_policy(&self, policy: Policy) {
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+    }
+
+    fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[async_trait]
+impl<S: UdpSocket> UdpSocket for GuardedSocket<S> {
+    async fn recv_from(&self, buffer: &mut [u8]) -> rsipstack::Result<(usize, SocketAddr)> {
+        let mut door = self.door.lock().await;
+        let Door { limits, buffer: datagram } = &mut *door;
+        loop {
+            let (length, address) = self.socket.recv_from(datagram).await?;
+            let bytes = datagram.get(..length).unwrap_or_default();
+            let now = tokio::time::Instant::now().into_std();
+            match inspect(bytes, Source::datagram(address), now, &self.policy(), limits) {
+                Verdict::Pass(message) => match buffer.get_mut(..message.len()) {
+                    Some(room) => {
+                        room.copy_from_slice(&message);
+                        self.counts.count_passed();
+                        return Ok((message.len(), address));
+                    }
+                    None => self.counts.count_dropped(Reason::TooLarge),
+                },
+                Verdict::Answer { reason, reply, to } => {
+                    self.counts.count_answered(reason);
+                    // Whoever asked asks again.
+                    let _lost = self.socket.send_to(&reply, to).await;
+                }
+                Verdict::Drop(reason) => self.counts.count_dropped(reason),
+            }
+        }
+    }
+
+    async fn send_to(&self, bytes: &[u8], address: SocketAddr) -> rsipstack::Result<usize> {
+        self.socket.send_to(bytes, address).await
+    }
+
+    fn local_addr(&self) -> rsipstack::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+}
