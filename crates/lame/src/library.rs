@@ -38,7 +38,6 @@ pub(crate) struct Functions {
     pub set_quality: Set,
     pub set_write_vbr_tag: Set,
     pub init_params: unsafe extern "C" fn(State) -> c_int,
-    #[expect(clippy::type_complexity, reason = "as lame.h has it")]
     pub encode_buffer:
         unsafe extern "C" fn(State, *const c_short, *const c_short, c_int, *mut c_uchar, c_int) -> c_int,
     pub encode_flush: unsafe extern "C" fn(State, *mut c_uchar, c_int) -> c_int,
