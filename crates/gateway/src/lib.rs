@@ -8,6 +8,7 @@
 mod frame;
 pub mod guard;
 mod quoting;
+pub mod recording;
 pub mod registrar;
 mod side;
 
