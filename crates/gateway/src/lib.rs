@@ -6,6 +6,7 @@
 #![deny(missing_docs)]
 
 mod frame;
+pub mod sdp;
 mod side;
 
 pub use frame::{Frame, Tap};
