@@ -6,10 +6,11 @@
 #![deny(missing_docs)]
 
 mod frame;
-pub mod guard;
 mod quoting;
+pub mod guard;
 pub mod recording;
 pub mod registrar;
+pub mod sdp;
 mod side;
 
 pub use frame::{Frame, Tap};
