@@ -5,8 +5,15 @@
 //! reports of its own.
 #![deny(missing_docs)]
 
+mod call;
+mod cause;
 mod frame;
+mod report;
+mod routes;
 mod side;
 
+pub use cause::{Cause, Why};
 pub use frame::{Frame, Tap};
+pub use report::{By, CallId, Direction, Ended, Quality, Report, Reporter, What};
+pub use routes::{Ask, Credential, Knock, Limits, Plan, Routes, Target, Trunk, Who};
 pub use side::Side;
