@@ -12,6 +12,10 @@ mod report;
 mod routes;
 mod side;
 
+pub use call::{
+    Clock, Dial, HangUp, Media, MediaEvent, MediaMaker, MediaRefused, NotStarted, Refused, Settings, Stance,
+    Switch,
+};
 pub use cause::{Cause, Why};
 pub use frame::{Frame, Tap};
 pub use report::{By, CallId, Direction, Ended, Quality, Report, Reporter, What};

@@ -18,6 +18,11 @@ pub trait Routes: Send + Sync + 'static {
 
     /// Where a party is that another asked to be replaced by; `None` when it may not be.
     fn transfer(&self, call: &CallId, to: &str) -> Option<Target>;
+
+    /// The status and headers to answer a request with that has nothing to do with a call, a REGISTER above all.
+    fn other(&self, _knock: &Knock) -> (u16, Vec<(String, String)>) {
+        (405, Vec::new())
+    }
 }
 
 /// A request of somebody who is not yet known.
@@ -29,8 +34,16 @@ pub struct Knock {
     pub method: String,
     /// The URI it asks for.
     pub uri: String,
-    /// The value of its `Authorization` or `Proxy-Authorization` header.
-    pub authorization: Option<String>,
+    /// Its headers, by their names as they were sent.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Knock {
+    /// The value of the first header of a name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(named, _)| named.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
 }
 
 /// Who knocks.

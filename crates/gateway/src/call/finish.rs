@@ -29,8 +29,9 @@ impl Machine {
             return;
         }
         let at = self.now;
-        self.ending =
-            Some(Ending { why: why.clone(), by, at, media_closed: false, reported: false, finished: false });
+        let told = why.clone();
+        self.ending = Some(Ending { why, by, at, media_closed: false, reported: false, finished: false });
+        let why = told;
         self.drop_relayed(487);
         self.drop_hunt(&why);
         for timer in [Timer::Talk, Timer::Glare, Timer::Silence(Side::Caller), Timer::Silence(Side::Callee)] {

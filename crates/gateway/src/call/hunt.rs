@@ -254,7 +254,6 @@ impl Machine {
         self.attempt_failed(match failure {
             Failure::Refused { status, reason, .. } => Why::of_response(status, reason.as_deref()),
             Failure::Unreachable => Cause::Unreachable.into(),
-            Failure::Media => Cause::MediaFailure.into(),
         });
     }
 

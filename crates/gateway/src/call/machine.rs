@@ -210,8 +210,9 @@ impl Machine {
     }
 
     fn cancelled(&mut self, leg: LegId, reason: Option<&str>) {
-        if self.state(leg) == Some(LegState::Asked) {
-            self.legs.remove(&leg);
+        // A CANCEL that overtakes our 2xx within the stack leaves that unsent.
+        if matches!(self.state(leg), Some(LegState::Asked | LegState::Unacknowledged | LegState::Leaving)) {
+            self.gone(leg);
             let why = Why::of_request(Cause::Cancelled, reason);
             self.end(Why { cause: Cause::Cancelled, ..why }, By::Caller);
         }
@@ -343,7 +344,7 @@ impl Machine {
             Timer::Glare => self.offer_again(),
             Timer::Talk => self.end(Why::from(Cause::Timeout).saying(Some("longest call")), By::System),
             Timer::Silence(_) => {
-                self.end(Why::from(Cause::MediaFailure).saying(Some("no media")), By::System)
+                self.end(Why::from(Cause::MediaFailure).saying(Some("no media")), By::System);
             }
             Timer::Media => self.media_closed(),
         }
@@ -431,6 +432,11 @@ impl Machine {
     /// The leg that stands on a side and is connected.
     pub(super) fn connected(&self, side: Side) -> Option<LegId> {
         self.legs.iter().find(|(_, leg)| leg.side == side && leg.state.lives()).map(|(id, _)| *id)
+    }
+
+    /// The same, when it also takes requests of ours: its ACK is here.
+    pub(super) fn ready(&self, side: Side) -> Option<LegId> {
+        self.connected(side).filter(|leg| self.state(*leg) == Some(LegState::Up))
     }
 
     pub(super) fn session_wish(&self) -> u32 {

@@ -76,7 +76,7 @@ impl Machine {
             let session = self.grant(leg, granted);
             return self.act(Action::Reply { leg, request, status: 200, body, session });
         }
-        let other = self.legs.get(&leg).and_then(|leg| self.connected(leg.side.other()));
+        let other = self.legs.get(&leg).and_then(|leg| self.ready(leg.side.other()));
         match (other, &self.relayed, &self.hunt) {
             (Some(to), None, None) => {
                 let granted = self.grant(leg, granted);
@@ -97,7 +97,7 @@ impl Machine {
 
     /// Tells the other side what a party that is new on one side said.
     pub(super) fn offer_to_other(&mut self, side: Side, offer: Bytes) {
-        if let Some(to) = self.connected(side.other())
+        if let Some(to) = self.ready(side.other())
             && self.relayed.is_none()
         {
             self.relayed =
@@ -237,9 +237,7 @@ impl Machine {
         if let Some(digit) = digit {
             self.report(What::Dtmf { side, digit });
         }
-        if let Some(other) = self.connected(side.other())
-            && self.state(other) == Some(LegState::Up)
-        {
+        if let Some(other) = self.ready(side.other()) {
             self.send(other, Outgoing::Info { content_type, body });
         }
     }

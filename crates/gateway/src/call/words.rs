@@ -189,8 +189,6 @@ pub enum Failure {
     },
     /// It could not be sent, or nothing came back.
     Unreachable,
-    /// The media could not be set up.
-    Media,
 }
 
 /// A request within a dialog.

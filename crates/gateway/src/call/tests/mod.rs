@@ -1,5 +1,7 @@
 //! What a call does in all its turns, without a network.
 
+mod network;
+mod phone;
 mod property;
 mod stories;
 
