@@ -5,13 +5,24 @@
 //! reports of its own.
 #![deny(missing_docs)]
 
+mod call;
+mod cause;
 mod frame;
-mod quoting;
 pub mod guard;
+mod quoting;
 pub mod recording;
 pub mod registrar;
+mod report;
+mod routes;
 pub mod sdp;
 mod side;
 
+pub use call::{
+    Clock, Dial, HangUp, Media, MediaEvent, MediaMaker, MediaRefused, NotStarted, Refused, Settings, Stance,
+    Switch,
+};
+pub use cause::{Cause, Why};
 pub use frame::{Frame, Tap};
+pub use report::{By, CallId, Direction, Ended, Quality, Report, Reporter, What};
+pub use routes::{Ask, Credential, Knock, Limits, Plan, Routes, Target, Trunk, Who};
 pub use side::Side;

@@ -1,0 +1,345 @@
+//! The task of one call: it feeds the state machine with what happens, and carries out what that orders.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use rsipstack::{
+    dialog::dialog::{DialogState, DialogStateReceiver, DialogStateSender, TransactionHandle},
+    sip::Response,
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    legs::StackLeg,
+    machine::Machine,
+    media::{Media, Stance},
+    registry::{Command, Place},
+    switch::Shared,
+    wire,
+    words::{Action, Body, Input, LegId, MediaEvent, RequestId, Timer},
+};
+use crate::{Report, Reporter};
+
+/// What a task that was begun for a call comes back with.
+pub(super) enum Note {
+    /// The final response to an INVITE; none: there was none.
+    Invited {
+        /// Whose.
+        leg: LegId,
+        /// It.
+        response: Option<Box<Response>>,
+    },
+    /// A BYE of ours is through.
+    Closed {
+        /// Whose.
+        leg: LegId,
+    },
+    /// The final response to a re-INVITE or UPDATE.
+    Replied {
+        /// Whose.
+        leg: LegId,
+        /// The request's number.
+        exchange: u32,
+        /// It.
+        response: Option<Box<Response>>,
+    },
+    /// The reason that a BYE gives, which comes before the BYE itself.
+    ByeReason {
+        /// The Call-ID of the leg.
+        sip_call_id: String,
+        /// The value of the header.
+        reason: String,
+    },
+}
+
+/// One call.
+pub(super) struct Actor {
+    pub(super) shared: Arc<Shared>,
+    pub(super) place: Place,
+    pub(super) machine: Machine,
+    pub(super) media: Box<dyn Media>,
+    pub(super) legs: HashMap<LegId, StackLeg>,
+    pub(super) requests: HashMap<RequestId, TransactionHandle>,
+    pub(super) notes: mpsc::UnboundedSender<Note>,
+    pub(super) states: DialogStateSender,
+    /// The `From` of legs that we call, when their target has none.
+    pub(super) from: String,
+    /// What `Max-Forwards` our INVITEs have.
+    pub(super) max_forwards: u8,
+    timers: BTreeMap<Timer, Instant>,
+    reporter: Reporter,
+    next_request: u64,
+    media_closed: bool,
+    begun_wall: u64,
+    begun: Instant,
+}
+
+/// What an actor listens to, apart from its own media, timers and reports.
+pub(super) struct Ears {
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) notes: mpsc::UnboundedReceiver<Note>,
+    pub(super) states: DialogStateReceiver,
+}
+
+impl Actor {
+    /// A call that has begun, and what it listens to.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        place: Place,
+        commands: mpsc::Receiver<Command>,
+        media: Box<dyn Media>,
+        from: String,
+        channel: (DialogStateSender, DialogStateReceiver),
+    ) -> (Self, Ears) {
+        let (notes, note_ears) = mpsc::unbounded_channel();
+        let reporter = Reporter::new(shared.owner.clone(), shared.lost.clone());
+        let begun_wall = shared.now();
+        let ears = Ears { commands, notes: note_ears, states: channel.1 };
+        let actor = Self {
+            shared,
+            place,
+            machine: Machine::new(),
+            media,
+            legs: HashMap::new(),
+            requests: HashMap::new(),
+            notes,
+            states: channel.0,
+            from,
+            max_forwards: 70,
+            timers: BTreeMap::new(),
+            reporter,
+            next_request: 0,
+            media_closed: false,
+            begun_wall,
+            begun: Instant::now(),
+        };
+        (actor, ears)
+    }
+
+    /// Runs the call from its first input to its end, and then waits until the owner has its reports.
+    pub(super) async fn run(mut self, first: Input, mut ears: Ears) {
+        self.feed(first).await;
+        while !self.machine.finished() {
+            let due = self.timers.values().min().copied();
+            tokio::select! {
+                biased;
+                // Before states: a BYE's reason has to be known when the BYE is.
+                Some(note) = ears.notes.recv() => self.noted(note).await,
+                Some(state) = ears.states.recv() => self.changed(state).await,
+                Some(command) = ears.commands.recv() => match command {
+                    Command::HangUp(reason) => self.feed(Input::HangUp { reason }).await,
+                    Command::Stop => self.feed(Input::Stop).await,
+                },
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.ring_timers().await,
+                event = self.media.next(), if !self.media_closed => {
+                    self.media_closed = event == MediaEvent::Closed;
+                    self.feed(Input::Media(event)).await;
+                }
+                () = self.reporter.next_room() => {}
+            }
+        }
+        // Whoever asks meanwhile asks nobody.
+        ears.states.close();
+        while let Some(state) = ears.states.recv().await {
+            self.changed(state).await;
+        }
+        self.legs.clear();
+        self.place.over();
+        let Self { reporter, place, media, .. } = self;
+        drop(media);
+        reporter.finish().await;
+        drop(place);
+    }
+
+    /// Milliseconds since 1970 by the clock at the beginning and the time since: it never goes back.
+    fn now(&self) -> u64 {
+        self.begun_wall + u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Gives the machine one input, and what comes of carrying out its orders.
+    pub(super) async fn feed(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let over = match &input {
+                Input::Failed { leg, .. }
+                | Input::Cancelled { leg, .. }
+                | Input::Bye { leg, .. }
+                | Input::Closed { leg } => Some(*leg),
+                _ => None,
+            };
+            let now = self.now();
+            for action in self.machine.step(now, input) {
+                if let Some(back) = self.perform(action).await {
+                    inputs.push_back(back);
+                }
+            }
+            if let Some(leg) = over {
+                self.legs.remove(&leg);
+            }
+        }
+    }
+
+    async fn ring_timers(&mut self) {
+        let now = Instant::now();
+        while let Some((timer, _)) = self.timers.iter().find(|(_, due)| **due <= now) {
+            let timer = *timer;
+            self.timers.remove(&timer);
+            self.feed(Input::Fired(timer)).await;
+        }
+    }
+
+    async fn noted(&mut self, note: Note) {
+        match note {
+            Note::Invited { leg, response } => {
+                let input = self.invite_outcome(leg, response.as_deref());
+                self.feed(input).await;
+            }
+            Note::Closed { leg } => self.feed(Input::Closed { leg }).await,
+            Note::Replied { leg, exchange, response } => {
+                let response = response.as_deref();
+                let status = response.map(|response| response.status_code.code());
+                let body = response.and_then(|response| wire::body(&response.body));
+                let session = response.map(wire::session_ask).unwrap_or_default();
+                self.feed(Input::Replied { leg, exchange, status, body, session }).await;
+            }
+            Note::ByeReason { sip_call_id, reason } => {
+                if let Some(leg) = self.legs.values_mut().find(|leg| leg.sip_call_id() == sip_call_id) {
+                    leg.bye_reason = Some(reason);
+                }
+            }
+        }
+    }
+
+    /// Takes in what the stack says of one of the call's dialogs.
+    async fn changed(&mut self, state: DialogState) {
+        let sip_call_id = &state.id().call_id;
+        let leg = self.legs.iter().find(|(_, leg)| leg.sip_call_id() == sip_call_id).map(|(id, _)| *id);
+        match state {
+            DialogState::Updated(_, request, handle)
+            | DialogState::Refer(_, request, handle)
+            | DialogState::Info(_, request, handle)
+            | DialogState::Options(_, request, handle)
+            | DialogState::Message(_, request, handle)
+            | DialogState::Publish(_, request, handle)
+            | DialogState::Notify(_, request, handle) => {
+                let Some(leg) = leg else {
+                    let _ = handle.reply(wire::status(481)).await;
+                    return;
+                };
+                self.next_request += 1;
+                let id = RequestId(self.next_request);
+                self.requests.insert(id, handle);
+                let (routes, call) = (self.shared.routes.clone(), self.place.call().clone());
+                let ask = wire::asked(&request, |to| routes.transfer(&call, to));
+                self.feed(Input::Asked { leg, request: id, ask }).await;
+            }
+            DialogState::Calling(_)
+            | DialogState::Trying(_)
+            | DialogState::Early(..)
+            | DialogState::WaitAck(..)
+            | DialogState::Confirmed(..)
+            | DialogState::Terminated(..) => {
+                if let Some(leg) = leg
+                    && let Some(input) = self.legs.get_mut(&leg).and_then(|stack| stack.heard(leg, state))
+                {
+                    self.feed(input).await;
+                }
+            }
+        }
+    }
+
+    /// Carries out one order. What comes of it at once is the machine's next input.
+    async fn perform(&mut self, action: Action) -> Option<Input> {
+        match action {
+            Action::Invite { leg, side, target, body, session } => {
+                let Ok(offer) = self.words(side, body).await else {
+                    return Some(Input::MediaRefused { leg });
+                };
+                self.invite(leg, side, &target, offer, session)
+            }
+            Action::Cancel { leg } => self.cancel(leg),
+            Action::Abandon { leg } => {
+                if let Some(leg) = self.legs.remove(&leg) {
+                    leg.abandon();
+                }
+                None
+            }
+            Action::Ring { leg, body } => {
+                let side = self.legs.get(&leg)?.side;
+                // Early media that cannot be relayed is no reason not to ring.
+                let body = self.words(side, body).await.unwrap_or_default();
+                self.legs.get(&leg)?.ring(body);
+                None
+            }
+            Action::Accept { leg, body, session } => {
+                let side = self.legs.get(&leg)?.side;
+                match self.words(side, body).await {
+                    Ok(body) => self.legs.get(&leg)?.accept(body, session),
+                    Err(()) => {
+                        self.legs.remove(&leg)?.reject(488, &crate::Cause::MediaFailure.into());
+                        return Some(Input::MediaRefused { leg });
+                    }
+                }
+                None
+            }
+            Action::Reject { leg, status, why } => {
+                self.legs.remove(&leg)?.reject(status, &why);
+                None
+            }
+            Action::Bye { leg, why } => self.bye(leg, &why),
+            Action::Send { leg, exchange, request } => self.send(leg, exchange, request).await,
+            Action::Reply { leg, request, status, body, session } => {
+                self.respond(leg, request, status, body, session).await
+            }
+            Action::Take { leg, answer } => {
+                let side = self.legs.get(&leg)?.side;
+                let taken = self.media.relay(side, Stance::Answer, &answer).await;
+                taken.is_err().then_some(Input::MediaRefused { leg })
+            }
+            Action::Start { timer, after } => {
+                self.timers.insert(timer, Instant::now() + after);
+                None
+            }
+            Action::Stop { timer } => {
+                self.timers.remove(&timer);
+                None
+            }
+            Action::Record => {
+                self.media.record();
+                None
+            }
+            Action::CloseMedia => {
+                self.media.close();
+                None
+            }
+            Action::Report { at, what } => {
+                let call = self.place.call().clone();
+                self.reporter.tell(Report { call, at, what });
+                None
+            }
+            Action::Finish => None,
+        }
+    }
+
+    /// The SDP of a message to a side.
+    pub(super) async fn words(&mut self, to: crate::Side, body: Body) -> Result<Option<Vec<u8>>, ()> {
+        let words = match body {
+            Body::None => return Ok(None),
+            Body::Offer(sdp) => self.media.relay(to.other(), Stance::Offer, &sdp).await,
+            Body::Answer(sdp) => self.media.relay(to.other(), Stance::Answer, &sdp).await,
+            Body::Own => self.media.own(to).await,
+        };
+        match words {
+            Ok(words) => Ok(Some(words.to_vec())),
+            Err(refused) => {
+                tracing::info!(call = %self.place.call(), %refused, "media refused");
+                Err(())
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What the gateway asks of the program: who may call, and where a call leads.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use crate::{CallId, Cause, Direction};
+
+/// Decides for the gateway. It is asked while a caller waits and while nothing else of that caller is handled, so it
+/// answers from memory: no wait for a disk or a network.
+pub trait Routes: Send + Sync + 'static {
+    /// Who sent a request that belongs to no call yet.
+    fn who(&self, knock: &Knock) -> Who;
+
+    /// Where a call leads.
+    ///
+    /// # Errors
+    /// When it may not be made.
+    fn route(&self, ask: &Ask) -> Result<Plan, Cause>;
+
+    /// Where a party is that another asked to be replaced by; `None` when it may not be.
+    fn transfer(&self, call: &CallId, to: &str) -> Option<Target>;
+
+    /// The status and headers to answer a request with that has nothing to do with a call, a REGISTER above all.
+    fn other(&self, _knock: &Knock) -> (u16, Vec<(String, String)>) {
+        (405, Vec::new())
+    }
+}
+
+/// A request of somebody who is not yet known.
+#[derive(Clone, Debug)]
+pub struct Knock {
+    /// Where it came from.
+    pub source: SocketAddr,
+    /// Its method.
+    pub method: String,
+    /// The URI it asks for.
+    pub uri: String,
+    /// Its headers, by their names as they were sent.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Knock {
+    /// The value of the first header of a name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(named, _)| named.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+/// Who knocks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// A trunk, known by its address.
+    Trunk(String),
+    /// A user, known by a digest.
+    User(String),
+    /// Not known yet: asked to prove it, with this value of a `Proxy-Authenticate` header.
+    Challenge(String),
+    /// Not known, and not asked.
+    Stranger,
+}
+
+/// A call that somebody wants to make.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// Who: a trunk or a user.
+    pub who: Who,
+    /// The user part of the caller's From.
+    pub from: String,
+    /// The user part of the URI it asks for.
+    pub to: String,
+    /// The whole URI it asks for.
+    pub uri: String,
+}
+
+/// Where a call leads, and within which limits.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Which way it goes.
+    pub direction: Direction,
+    /// The trunk that it uses, and how many calls that may carry at a time.
+    pub trunk: Option<Trunk>,
+    /// Whom to try, in order. At most [`Plan::MOST_TARGETS`] are.
+    pub targets: Vec<Target>,
+    /// Whether it is recorded.
+    pub record: bool,
+    /// Its limits.
+    pub limits: Limits,
+}
+
+impl Plan {
+    /// Targets tried for one call.
+    pub const MOST_TARGETS: usize = 16;
+}
+
+/// A trunk that a call uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trunk {
+    /// Its name.
+    pub name: String,
+    /// How many calls it carries at a time; `None`: as many as the gateway does.
+    pub most_calls: Option<usize>,
+}
+
+/// Somebody to invite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The SIP URI.
+    pub uri: String,
+    /// Where to send it, when not to where the URI points: a proxy, or the address a user registered from.
+    pub destination: Option<SocketAddr>,
+    /// The From to show, as a URI; `None`: the caller's number at our address.
+    pub caller: Option<String>,
+    /// What to answer a challenge with.
+    pub credential: Option<Arc<Credential>>,
+}
+
+impl Target {
+    /// Somebody at a URI.
+    pub fn at(uri: impl Into<String>) -> Self {
+        Self { uri: uri.into(), destination: None, caller: None, credential: None }
+    }
+}
+
+/// A name and password for a challenge.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// The name.
+    pub user: String,
+    /// The password.
+    pub password: String,
+    /// The realm it is for; `None`: any.
+    pub realm: Option<String>,
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credential").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Until a target gives any sign of life.
+    pub provisional: Duration,
+    /// Until a target that did answers.
+    pub ring: Duration,
+    /// From the answer to the end.
+    pub talk: Duration,
+    /// Without any media from a side, while nobody is on hold.
+    pub silence: Duration,
+    /// The session interval that we ask for (RFC 4028); not under 90 s.
+    pub session: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            provisional: Duration::from_secs(4),
+            ring: Duration::from_secs(60),
+            talk: Duration::from_secs(4 * 3_600),
+            silence: Duration::from_secs(60),
+            session: Duration::from_secs(1_800),
+        }
+    }
+}
