@@ -6,6 +6,7 @@
 #![deny(missing_docs)]
 
 mod frame;
+pub mod media;
 pub mod sdp;
 mod side;
 
