@@ -9,6 +9,7 @@ mod call;
 mod cause;
 mod frame;
 pub mod guard;
+pub mod media;
 mod quoting;
 pub mod recording;
 pub mod registrar;

@@ -1,0 +1,200 @@
+//! Where a side's media comes from and goes to.
+
+use std::net::SocketAddr;
+
+use crate::sdp::{Audio, Direction, PayloadMap};
+
+/// A side as signalling knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// Where it takes RTP and sends it from; `None` while it holds the old way: what was known before then still says
+    /// where it sends from.
+    pub rtp: Option<SocketAddr>,
+    /// Where it takes RTCP and sends it from.
+    pub rtcp: Option<SocketAddr>,
+    /// Whether it may be behind address translation: then its media is taken from where it really comes from.
+    pub nat: bool,
+    /// What the payload types of its packets stand for.
+    pub payloads: PayloadMap,
+    /// Which way media flows, as it sees it.
+    pub direction: Direction,
+}
+
+impl Remote {
+    /// A side that described itself so and that was sent this description.
+    pub fn new(described: &Audio, sent: &Audio, nat: bool) -> Self {
+        Self {
+            rtp: described.rtp,
+            rtcp: described.rtcp,
+            nat,
+            payloads: sent.payloads.towards(&described.payloads),
+            direction: described.direction,
+        }
+    }
+}
+
+/// The addresses of a side. Without address translation there are only the signalled ones. With it, the source of the
+/// first credible packet is latched on to, and only while the first packets come, so that nobody can take a running call
+/// over by sending to its port.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Latch {
+    rtp: Option<SocketAddr>,
+    rtcp: Option<SocketAddr>,
+    nat: bool,
+    latched: Option<SocketAddr>,
+    latched_rtcp: Option<SocketAddr>,
+    /// Where to send while the choice is open anew: where the side was before.
+    before: Option<SocketAddr>,
+    /// Packets that may still choose.
+    left: u32,
+}
+
+impl Latch {
+    /// Takes what was signalled. What is latched on to stays when the same side is signalled again and is still `heard`:
+    /// a hold must not open the door anew.
+    pub(super) fn signal(&mut self, remote: &Remote, packets: u32, heard: bool) {
+        let same = remote.rtp.is_none() || remote.rtp == self.rtp;
+        let keeps = same && heard && remote.nat == self.nat && self.latched.is_some();
+        self.rtp = remote.rtp.or(self.rtp);
+        self.rtcp = remote.rtcp.or(self.rtcp);
+        self.nat = remote.nat;
+        if !keeps {
+            self.left = if remote.nat { packets } else { 0 };
+            self.before = self.latched.take().or(self.before).filter(|_| same && remote.nat);
+            self.latched_rtcp = None;
+        }
+    }
+
+    /// Whether a packet from this source is the side's. Only a `credible` one, RTP of a described type, may choose.
+    pub(super) fn takes_rtp(&mut self, from: SocketAddr, credible: bool) -> bool {
+        let signalled = self.rtp == Some(from);
+        if !self.nat {
+            return signalled;
+        }
+        let chooses = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        if self.latched == Some(from) {
+            return true;
+        }
+        if chooses && credible && (signalled || self.latched.is_none()) {
+            // The signalled source is right beyond doubt: the choice is over.
+            self.left = if signalled { 0 } else { self.left };
+            self.latched = Some(from);
+            self.latched_rtcp = None;
+            return true;
+        }
+        signalled && self.latched.is_none()
+    }
+
+    /// Whether RTCP from this source is the side's: the signalled source, or one port of the host latched on to.
+    pub(super) fn takes_rtcp(&mut self, from: SocketAddr) -> bool {
+        let host = self.latched.map(|latched| latched.ip());
+        if self.nat && host.is_some_and(|host| host == from.ip()) {
+            return *self.latched_rtcp.get_or_insert(from) == from;
+        }
+        host.is_none() && (self.rtcp == Some(from) || self.rtp == Some(from))
+    }
+
+    /// Where RTP goes.
+    pub(super) fn rtp(&self) -> Option<SocketAddr> {
+        self.latched.or(self.before).or(self.rtp)
+    }
+
+    /// Where RTCP goes; `None` while its place behind an address translation is unknown.
+    pub(super) fn rtcp(&self) -> Option<SocketAddr> {
+        let host = self.rtp().map(|rtp| rtp.ip());
+        let signalled = self.rtcp.filter(|rtcp| !self.nat || host == Some(rtcp.ip()));
+        self.latched_rtcp.or(signalled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(address: &str) -> SocketAddr {
+        address.parse().expect("an address")
+    }
+
+    fn latch(rtp: &str, nat: bool) -> (Latch, Remote) {
+        let rtp = at(rtp);
+        let rtcp = SocketAddr::new(rtp.ip(), rtp.port() + 1);
+        let remote = Remote {
+            rtp: Some(rtp),
+            rtcp: Some(rtcp),
+            nat,
+            payloads: PayloadMap::default(),
+            direction: Direction::SendReceive,
+        };
+        let mut latch = Latch::default();
+        latch.signal(&remote, 3, false);
+        (latch, remote)
+    }
+
+    #[test]
+    fn without_translation_only_the_signalled_source_is_taken() {
+        let (mut latch, _) = latch("192.0.2.1:4000", false);
+        assert!(!latch.takes_rtp(at("192.0.2.2:4000"), true));
+        assert!(!latch.takes_rtp(at("192.0.2.1:4002"), true));
+        assert!(latch.takes_rtp(at("192.0.2.1:4000"), false));
+        assert!(latch.takes_rtcp(at("192.0.2.1:4001")) && !latch.takes_rtcp(at("192.0.2.9:4001")));
+        assert_eq!((latch.rtp(), latch.rtcp()), (Some(at("192.0.2.1:4000")), Some(at("192.0.2.1:4001"))));
+        assert!(
+            !Latch::default().takes_rtp(at("192.0.2.1:4000"), true),
+            "nothing is taken before signalling"
+        );
+    }
+
+    #[test]
+    fn the_first_credible_source_is_latched_on_to_for_good() {
+        let (mut latch, remote) = latch("10.0.0.1:4000", true);
+        assert!(!latch.takes_rtp(at("203.0.113.5:9"), false), "noise chooses nothing");
+        assert!(latch.takes_rtp(at("203.0.113.1:7000"), true));
+        for _ in 0..5 {
+            assert!(!latch.takes_rtp(at("203.0.113.5:9"), true));
+        }
+        assert!(latch.takes_rtp(at("203.0.113.1:7000"), true));
+        assert!(!latch.takes_rtp(at("10.0.0.1:4000"), true), "the choice is over");
+        assert_eq!((latch.rtp(), latch.rtcp()), (Some(at("203.0.113.1:7000")), None));
+        assert!(!latch.takes_rtcp(at("203.0.113.5:9")));
+        assert!(latch.takes_rtcp(at("203.0.113.1:7777")) && !latch.takes_rtcp(at("203.0.113.1:7778")));
+        assert_eq!(latch.rtcp(), Some(at("203.0.113.1:7777")));
+
+        latch.signal(&Remote { direction: Direction::SendOnly, ..remote.clone() }, 3, true);
+        assert!(!latch.takes_rtp(at("203.0.113.5:9"), true), "a hold opens no door");
+        latch.signal(&Remote { rtp: Some(at("10.0.0.2:4000")), ..remote }, 3, true);
+        assert!(latch.takes_rtp(at("203.0.113.5:9"), true), "another address does");
+    }
+
+    #[test]
+    fn only_the_first_packets_choose() {
+        let (mut latch, remote) = latch("10.0.0.1:4000", true);
+        for _ in 0..3 {
+            assert!(!latch.takes_rtp(at("203.0.113.5:9"), false));
+        }
+        assert!(!latch.takes_rtp(at("203.0.113.1:7000"), true));
+        assert!(latch.takes_rtp(at("10.0.0.1:4000"), true), "the signalled source is still right");
+        latch.signal(&remote, 3, false);
+        assert!(latch.takes_rtp(at("203.0.113.1:7000"), true), "a side that fell silent may have moved");
+        latch.signal(&remote, 3, false);
+        assert_eq!(latch.rtp(), Some(at("203.0.113.1:7000")), "until it is heard it is where it was");
+        assert!(latch.takes_rtp(at("203.0.113.1:8000"), true));
+        assert_eq!(latch.rtp(), Some(at("203.0.113.1:8000")));
+    }
+
+    #[test]
+    fn the_signalled_source_outdoes_a_faster_stranger() {
+        let (mut latch, _) = latch("198.51.100.1:4000", true);
+        assert!(latch.takes_rtp(at("203.0.113.5:9"), true));
+        assert!(latch.takes_rtp(at("198.51.100.1:4000"), true));
+        assert!(!latch.takes_rtp(at("203.0.113.5:9"), true));
+        assert!(latch.takes_rtcp(at("198.51.100.1:4001")));
+    }
+
+    #[test]
+    fn an_old_way_hold_keeps_the_source() {
+        let (mut latch, remote) = latch("192.0.2.1:4000", false);
+        latch.signal(&Remote { rtp: None, rtcp: None, ..remote }, 3, true);
+        assert!(latch.takes_rtp(at("192.0.2.1:4000"), true));
+    }
+}

@@ -1,0 +1,238 @@
+//! The sockets of a session and the tasks that serve them.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    net::UdpSocket,
+    sync::mpsc,
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval, sleep},
+};
+
+use super::{
+    event::MediaEvent,
+    exchange::{Exchange, Onward},
+    latch::Remote,
+    ports::{Lease, Pair, Ports, PortsError},
+    quality::{Quality, Summary},
+};
+use crate::{Side, Tap};
+
+/// No packet of a telephone is longer; a longer datagram is dropped.
+const LONGEST_PACKET: usize = 2048;
+/// How often silence is looked for.
+const TICK: Duration = Duration::from_millis(500);
+/// How long a socket rests after an error, so that a lasting one takes no whole core.
+const REST: Duration = Duration::from_millis(10);
+/// "Expedited forwarding", the class of telephony (RFC 4594, 4.1).
+const TRAFFIC_CLASS: u32 = 46 << 2;
+
+/// How media is relayed.
+#[derive(Clone, Debug)]
+pub struct MediaConfig {
+    /// The address that the sockets are bound to.
+    pub host: IpAddr,
+    /// The ports to choose from, shared by all calls.
+    pub ports: Ports,
+    /// How many packets may choose the source of a side behind address translation.
+    pub latch_packets: u32,
+    /// After how long a side that should send is silent.
+    pub silence_after: Duration,
+    /// Room for events that nobody has taken yet; when it is full they are dropped and counted.
+    pub event_room: usize,
+}
+
+impl MediaConfig {
+    /// With usual values: 50 packets to choose, 30 s of silence, room for 64 events.
+    pub const fn new(host: IpAddr, ports: Ports) -> Self {
+        Self { host, ports, latch_packets: 50, silence_after: Duration::from_secs(30), event_room: 64 }
+    }
+}
+
+/// The media of one call. On drop the relay ends, and its ports are free as soon as its tasks are gone;
+/// [`MediaSession::close`] waits for that.
+#[derive(Debug)]
+pub struct MediaSession {
+    relay: Arc<Relay>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Relay {
+    began: Instant,
+    caller: Sockets,
+    callee: Sockets,
+    exchange: Mutex<Exchange>,
+    unsent: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Sockets {
+    rtp: UdpSocket,
+    rtcp: UdpSocket,
+    local: SocketAddr,
+    /// Last, so that it is given back when the sockets are closed.
+    _lease: Lease,
+}
+
+impl Sockets {
+    fn open(config: &MediaConfig) -> Result<Self, PortsError> {
+        let Pair { rtp, rtcp, lease } = config.ports.open(config.host)?;
+        let (rtp, rtcp) = (UdpSocket::from_std(rtp)?, UdpSocket::from_std(rtcp)?);
+        let local = rtp.local_addr()?;
+        // A network that gives telephony no class loses nothing.
+        let _ = match local {
+            SocketAddr::V4(_) => rtp.set_tos_v4(TRAFFIC_CLASS),
+            SocketAddr::V6(_) => rtp.set_tclass_v6(TRAFFIC_CLASS),
+        };
+        Ok(Self { rtp, rtcp, local, _lease: lease })
+    }
+}
+
+impl MediaSession {
+    /// Opens the sockets and starts to relay; nothing is taken from a side before it is connected. Events come from the
+    /// receiver. Needs a tokio runtime.
+    pub fn open(config: &MediaConfig) -> Result<(Self, mpsc::Receiver<MediaEvent>), PortsError> {
+        let (events, receiver) = mpsc::channel(config.event_room.max(1));
+        let relay = Arc::new(Relay {
+            began: Instant::now(),
+            caller: Sockets::open(config)?,
+            callee: Sockets::open(config)?,
+            exchange: Mutex::new(Exchange::new(config.latch_packets, config.silence_after, events)),
+            unsent: AtomicU64::default(),
+        });
+        let mut tasks: Vec<JoinHandle<()>> =
+            Side::BOTH.map(|side| tokio::spawn(serve_rtp(Arc::clone(&relay), side))).into();
+        tasks.push(tokio::spawn(serve_rtcp(Arc::clone(&relay))));
+        Ok((Self { relay, tasks }, receiver))
+    }
+
+    /// The address and port at which a side's RTP is taken; its RTCP is at the next port.
+    pub fn local(&self, side: Side) -> SocketAddr {
+        self.relay.sockets(side).local
+    }
+
+    /// The time since the session began: what `at` of its events counts.
+    pub fn elapsed(&self) -> Duration {
+        self.relay.began.elapsed()
+    }
+
+    /// Tells where a side is and what it sends, once it is known and whenever it changes.
+    pub fn connect(&self, side: Side, remote: Remote) {
+        self.relay.exchange().connect(side, remote, self.relay.nanos());
+    }
+
+    /// Gives a copy of every packet that is taken to a recording, or to none from now on.
+    pub fn record(&self, tap: Option<Tap>) {
+        self.relay.exchange().record(tap);
+    }
+
+    /// What was measured of a side so far.
+    pub fn quality(&self, side: Side) -> Quality {
+        self.relay.exchange().quality(side)
+    }
+
+    /// Ends the relay, frees its ports and tells what was measured.
+    pub async fn close(mut self) -> Summary {
+        for task in std::mem::take(&mut self.tasks) {
+            task.abort();
+            // It was ended on purpose.
+            let _ = task.await;
+        }
+        let unsent = self.relay.unsent.load(Ordering::Relaxed);
+        Summary { unsent, ..self.relay.exchange().summary() }
+    }
+}
+
+impl Drop for MediaSession {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Relay {
+    const fn sockets(&self, side: Side) -> &Sockets {
+        match side {
+            Side::Caller => &self.caller,
+            Side::Callee => &self.callee,
+        }
+    }
+
+    fn exchange(&self) -> MutexGuard<'_, Exchange> {
+        self.exchange.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn nanos(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Sends a datagram of a side on as it is. Never waits: what the system does not take at once is dropped.
+    fn pass_on(&self, side: Side, onward: Option<Onward>, bytes: &[u8]) {
+        let other = self.sockets(side.other());
+        let sent = match onward {
+            Some(Onward::Rtp(to)) => other.rtp.try_send_to(bytes, to),
+            Some(Onward::Rtcp(to)) => other.rtcp.try_send_to(bytes, to),
+            None => return,
+        };
+        if sent.is_err() {
+            self.unsent.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn rtp(&self, side: Side, from: SocketAddr, bytes: &[u8]) {
+        let onward = self.exchange().rtp(side, from, bytes, self.nanos());
+        self.pass_on(side, onward, bytes);
+    }
+
+    fn rtcp(&self, side: Side, from: SocketAddr, bytes: &[u8]) {
+        let onward = self.exchange().rtcp(side, from, bytes, self.nanos());
+        self.pass_on(side, onward, bytes);
+    }
+}
+
+/// One task a side does nothing else, as it is the busiest place of the gateway.
+async fn serve_rtp(relay: Arc<Relay>, side: Side) {
+    let own = &relay.sockets(side).rtp;
+    // A new socket counts as full until the runtime has seen that it is not.
+    let _ = relay.sockets(side.other()).rtp.writable().await;
+    let mut buffer = [0; LONGEST_PACKET + 1];
+    loop {
+        match own.recv_from(&mut buffer).await {
+            Ok((length, from)) if length <= LONGEST_PACKET => relay.rtp(side, from, &buffer[..length]),
+            Ok(_) => {}
+            Err(_) => sleep(REST).await,
+        }
+    }
+}
+
+/// RTCP of both sides, and what comes with time.
+async fn serve_rtcp(relay: Arc<Relay>) {
+    let (caller, callee) = (&relay.caller.rtcp, &relay.callee.rtcp);
+    let _ = caller.writable().await;
+    let _ = callee.writable().await;
+    let (mut from_caller, mut from_callee) = ([0; LONGEST_PACKET + 1], [0; LONGEST_PACKET + 1]);
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let (side, received, buffer) = tokio::select! {
+            received = caller.recv_from(&mut from_caller) => (Side::Caller, received, &from_caller),
+            received = callee.recv_from(&mut from_callee) => (Side::Callee, received, &from_callee),
+            _ = ticks.tick() => {
+                relay.exchange().tick(relay.nanos());
+                continue;
+            }
+        };
+        match received {
+            Ok((length, from)) if length <= LONGEST_PACKET => relay.rtcp(side, from, &buffer[..length]),
+            Ok(_) => {}
+            Err(_) => sleep(REST).await,
+        }
+    }
+}
