@@ -53,7 +53,13 @@ impl Machine {
                 self.gone(leg);
                 self.act(Action::Reject { leg, status, why: why.clone() });
             }
-            Some(LegState::Calling { .. }) => {
+            // A CANCEL may not go before a provisional response (RFC 3261, 9.1). Whoever gave no sign of life so far is left
+            // to the stack, which cancels or hangs up what still answers: nobody waits for it.
+            Some(LegState::Calling { alive: false }) => {
+                self.gone(leg);
+                self.act(Action::Abandon { leg });
+            }
+            Some(LegState::Calling { alive: true }) => {
                 self.stop_leg_timers(leg);
                 self.set(leg, LegState::Cancelling);
                 self.act(Action::Cancel { leg });

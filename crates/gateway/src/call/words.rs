@@ -301,7 +301,8 @@ pub enum Action {
         /// Which leg.
         leg: LegId,
     },
-    /// Forget a leg that never confirmed its end.
+    /// Forget a leg that gave no sign of life, or never confirmed its end. Nothing follows; the stack cancels or hangs up
+    /// what still answers.
     Abandon {
         /// Which leg.
         leg: LegId,

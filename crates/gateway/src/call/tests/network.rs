@@ -291,6 +291,24 @@ async fn a_target_that_is_not_there_is_left_for_the_next() {
         }
     }
     assert_eq!(attempts, [(mute.uri(), 1), (callee.uri(), 2)]);
+    lab.nothing_left().await;
+    let late = mute.expect("INVITE").await;
+    mute.reply(&late, "180 Ringing", "").await;
+    mute.expect("CANCEL").await;
+}
+
+#[tokio::test]
+async fn a_target_that_was_left_and_answers_late_is_hung_up() {
+    let mut lab = Lab::new().await;
+    let (mut caller, slow) = (lab.phone().await, lab.phone().await);
+    lab.lead_to(&[&slow]);
+    caller.invite("late").await;
+    let invite = slow.expect("INVITE").await;
+    caller.expect("SIP/2.0 503").await;
+    assert_eq!(lab.end().await.why.cause, Cause::Unreachable);
+    slow.reply(&invite, "200 OK", SDP).await;
+    slow.expect("ACK").await;
+    slow.expect("BYE").await;
 }
 
 #[tokio::test]

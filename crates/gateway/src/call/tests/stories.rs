@@ -159,6 +159,16 @@ fn a_hang_up_from_inside_ends_a_call_in_each_of_its_states() {
 }
 
 #[test]
+fn nobody_waits_for_a_target_that_gave_no_sign_of_life() {
+    let mut bench = Bench::new();
+    bench.feed(invited(1));
+    let actions = bench.feed(Input::HangUp { reason: None });
+    assert!(actions.iter().any(|action| matches!(action, Action::Abandon { leg: CALLEE })));
+    close(&mut bench);
+    assert!(bench.finished);
+}
+
+#[test]
 fn a_hang_up_between_the_200_and_the_ack_waits_for_the_ack_before_the_bye() {
     let mut bench = Bench::new();
     bench.feed(invited(1));
