@@ -70,7 +70,7 @@ impl<'a> LiveCalls<'a> {
             let plan = maker.plan(number, begin);
             if plan.ended() > NOW {
                 let place = happened(&plan);
-                calls.expect(plan, place);
+                calls.await_next(plan, place);
             }
         }
         calls
@@ -103,17 +103,17 @@ impl<'a> LiveCalls<'a> {
         if self.next.peek().is_none_or(|Reverse((at, ..))| *at >= opens_at) {
             let plan = self.maker.plan(self.opened, opens_at);
             self.opened += 1;
-            self.expect(plan, 0);
+            self.await_next(plan, 0);
         }
         let Some(Reverse((_, number, place))) = self.next.pop() else { return Err("no call".to_owned()) };
         let plan = self.under_way.remove(&number).ok_or("a call that is not under way")?;
         let said = plan.said(self.maker, place).ok_or("an event that is not planned")?;
         let events = Events { number, organization: organization(&plan), told: vec![tell(&said)?] };
-        self.expect(plan, place + 1);
+        self.await_next(plan, place + 1);
         Ok(events)
     }
 
-    fn expect(&mut self, plan: Plan, place: usize) {
+    fn await_next(&mut self, plan: Plan, place: usize) {
         let moment = plan.moments().nth(place);
         if let Some(at) = moment {
             self.next.push(Reverse((at, plan.number, place)));
