@@ -189,11 +189,14 @@ impl Reader {
         // Not rusqlite's transaction: that one compiles its statements anew each time, which a short read feels.
         connection.prepare_cached("BEGIN")?.execute([])?;
         let done = work(connection);
-        // A read that was cut has ended its transaction by itself.
-        if !connection.is_autocommit() {
-            connection.prepare_cached("COMMIT")?.execute([])?;
-        }
-        done
+        // A read that was cut may have ended its transaction by itself. What it says goes before what its end says.
+        let ended = match connection.is_autocommit() {
+            true => Ok(()),
+            false => connection.prepare_cached("COMMIT").and_then(|mut end| end.execute([])).map(drop),
+        };
+        let done = done?;
+        ended?;
+        Ok(done)
     }
 }
 
