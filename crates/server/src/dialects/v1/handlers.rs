@@ -4,6 +4,7 @@ use axum::{
     Json,
     extract::{RawQuery, Request},
     http::StatusCode,
+    response::Response,
 };
 
 use super::{
@@ -14,6 +15,7 @@ use crate::{
     auth::Scope,
     vocabulary::kinds,
     web::{
+        aside,
         caller::Caller,
         failure::{Failure, FailureBody},
         number::Measure,
@@ -48,20 +50,23 @@ pub(super) fn params(query: Option<&str>) -> Params {
     ),
     responses((status = 200, body = CallList), (status = 400, body = FailureBody), (status = 401, body = FailureBody))
 )]
-pub(super) async fn list_calls(caller: Caller, RawQuery(query): RawQuery) -> Result<Json<CallList>, Failure> {
+pub(super) async fn list_calls(
+    Caller { access, .. }: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
     let query = call_query(&params(query.as_deref()))?;
-    let page = caller.access.calls(&query).await?;
-    Ok(Json(CallList {
-        calls: page
-            .calls
-            .iter()
-            .map(|filed| CallRow::of(filed, caller.access.recording_url(filed)))
-            .collect(),
-        total: page.total,
-        limit: query.paging.limit,
-        offset: query.paging.offset,
-        next_cursor: page.next.map(|next| write_cursor(query.sort, next)),
-    }))
+    let page = access.calls(&query).await?;
+    let write = move || {
+        let row = |filed| CallRow::of(filed, access.recording_url(filed));
+        serde_json::to_vec(&CallList {
+            calls: page.calls.iter().map(row).collect(),
+            total: page.total,
+            limit: query.paging.limit,
+            offset: query.paging.offset,
+            next_cursor: page.next.map(|next| write_cursor(query.sort, next)),
+        })
+    };
+    Ok(aside::json(write).await?)
 }
 
 /// Get aggregated statistics for calls.
