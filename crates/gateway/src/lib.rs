@@ -8,6 +8,7 @@
 mod call;
 mod cause;
 mod frame;
+mod front;
 pub mod guard;
 pub mod media;
 mod quoting;
@@ -18,12 +19,13 @@ mod routes;
 pub mod sdp;
 mod side;
 
-pub use call::{
-    Clock, Dial, HangUp, Media, MediaEvent, MediaMaker, MediaRefused, NotStarted, Refused, Settings, Stance,
-    Switch,
-};
+pub use call::{Clock, Dial, HangUp, Refused};
 pub use cause::{Cause, Why};
 pub use frame::{Frame, Tap};
-pub use report::{By, CallId, Direction, Ended, Quality, Report, Reporter, What};
-pub use routes::{Ask, Credential, Knock, Limits, Plan, Routes, Target, Trunk, Who};
+pub use front::{
+    Addresses, Config, Counts, Digest, Gateway, GuardCount, GuardSettings, LeftOver, MediaSettings, Peers,
+    Recordings, RtpCounts, SipCounts, StartError, Tls, TraceSettings, Traced, TrunkPeer, UserPeer,
+};
+pub use report::{By, CallId, Direction, Ended, Quality, Recording, Report, What};
+pub use routes::{Ask, Credential, Limits, Plan, Routes, Target, Trunk, Who};
 pub use side::Side;

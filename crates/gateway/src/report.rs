@@ -3,15 +3,20 @@
 use std::{
     collections::VecDeque,
     fmt,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::sync::mpsc;
 
-use crate::{Side, Why};
+use crate::{
+    Side, Why,
+    recording::{Flaws, Format},
+};
 
 /// The name of a call, the same in every report of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -76,13 +81,16 @@ impl From<Side> for By {
 pub struct Report {
     /// To which.
     pub call: CallId,
+    /// Whose that is: [`crate::Plan::account`].
+    pub account: Arc<str>,
     /// When: milliseconds since 1970, never earlier than the report before it of the same call.
     pub at: u64,
     /// What.
     pub what: What,
 }
 
-/// What happened. A call's first report is [`What::Invited`], its last [`What::Ended`]; both come once.
+/// What happened. A call's first report is [`What::Invited`], its last [`What::Ended`]; both come once. Only what becomes of
+/// its recording comes later, at most once: [`What::Recorded`] or [`What::NotRecorded`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
     /// A call began.
@@ -165,6 +173,34 @@ pub enum What {
     },
     /// The call ended.
     Ended(Ended),
+    /// Its recording is a file that the disk keeps.
+    Recorded(Recording),
+    /// There is no recording.
+    NotRecorded {
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+/// A finished recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recording {
+    /// The file.
+    pub file: PathBuf,
+    /// What kind of file it is.
+    pub format: Format,
+    /// 1, or 2 with the caller on the left and the callee on the right.
+    pub channels: u8,
+    /// How large it is.
+    pub bytes: u64,
+    /// How long it is.
+    pub duration: Duration,
+    /// The SHA-256 of the file.
+    pub sha256: [u8; 32],
+    /// The time of its first sample: milliseconds since 1970.
+    pub begins_at: u64,
+    /// What is missing from it, or was mended.
+    pub flaws: Flaws,
 }
 
 impl What {
@@ -298,7 +334,7 @@ mod tests {
     use crate::Cause;
 
     fn report(what: What) -> Report {
-        Report { call: CallId::new("call_1"), at: 0, what }
+        Report { call: CallId::new("call_1"), account: "1".into(), at: 0, what }
     }
 
     fn ended() -> What {

@@ -23,7 +23,7 @@ use super::{
     wire,
     words::{Action, Body, Input, LegId, MediaEvent, RequestId, Timer},
 };
-use crate::{Report, Reporter};
+use crate::{Report, report::Reporter};
 
 /// What a task that was begun for a call comes back with.
 pub(super) enum Note {
@@ -57,6 +57,16 @@ pub(super) enum Note {
     },
 }
 
+/// What is known of a call when it begins.
+pub(super) struct Beginning {
+    /// Whose it is.
+    pub(super) account: Arc<str>,
+    /// The `From` of legs that we call, when their target has none.
+    pub(super) from: String,
+    /// What `Max-Forwards` our INVITEs have.
+    pub(super) max_forwards: u8,
+}
+
 /// One call.
 pub(super) struct Actor {
     pub(super) shared: Arc<Shared>,
@@ -67,10 +77,7 @@ pub(super) struct Actor {
     pub(super) requests: HashMap<RequestId, TransactionHandle>,
     pub(super) notes: mpsc::UnboundedSender<Note>,
     pub(super) states: DialogStateSender,
-    /// The `From` of legs that we call, when their target has none.
-    pub(super) from: String,
-    /// What `Max-Forwards` our INVITEs have.
-    pub(super) max_forwards: u8,
+    pub(super) beginning: Beginning,
     timers: BTreeMap<Timer, Instant>,
     reporter: Reporter,
     next_request: u64,
@@ -93,7 +100,7 @@ impl Actor {
         place: Place,
         commands: mpsc::Receiver<Command>,
         media: Box<dyn Media>,
-        from: String,
+        beginning: Beginning,
         channel: (DialogStateSender, DialogStateReceiver),
     ) -> (Self, Ears) {
         let (notes, note_ears) = mpsc::unbounded_channel();
@@ -109,8 +116,7 @@ impl Actor {
             requests: HashMap::new(),
             notes,
             states: channel.0,
-            from,
-            max_forwards: 70,
+            beginning,
             timers: BTreeMap::new(),
             reporter,
             next_request: 0,
@@ -235,7 +241,8 @@ impl Actor {
                 let id = RequestId(self.next_request);
                 self.requests.insert(id, handle);
                 let (routes, call) = (self.shared.routes.clone(), self.place.call().clone());
-                let ask = wire::asked(&request, |to| routes.transfer(&call, to));
+                let account = self.beginning.account.clone();
+                let ask = wire::asked(&request, |to| routes.transfer(&call, &account, to));
                 self.feed(Input::Asked { leg, request: id, ask }).await;
             }
             DialogState::Calling(_)
@@ -319,7 +326,8 @@ impl Actor {
             }
             Action::Report { at, what } => {
                 let call = self.place.call().clone();
-                self.reporter.tell(Report { call, at, what });
+                let account = self.beginning.account.clone();
+                self.reporter.tell(Report { call, account, at, what });
                 None
             }
             Action::Finish => None,

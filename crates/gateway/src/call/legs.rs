@@ -177,7 +177,7 @@ impl Actor {
     fn invite_option(&self, target: &Target, offer: Option<Vec<u8>>, session: u32) -> Option<InviteOption> {
         let caller = match &target.caller {
             Some(caller) => caller.clone(),
-            None => format!("sip:{}@{}", self.from, self.shared.advertised),
+            None => format!("sip:{}@{}", self.beginning.from, self.shared.advertised),
         };
         let credential = target.credential.as_ref().map(|credential| Credential {
             username: credential.user.clone(),
@@ -190,7 +190,7 @@ impl Actor {
             wire::header("Allow", wire::ALLOW),
             wire::header("Session-Expires", session.to_string()),
             wire::header("Min-SE", LEAST.to_string()),
-            Header::MaxForwards(u32::from(self.max_forwards).into()),
+            Header::MaxForwards(u32::from(self.beginning.max_forwards).into()),
         ];
         Some(InviteOption {
             caller: Uri::try_from(caller.as_str()).ok()?,

@@ -19,7 +19,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    actor::{Actor, Note},
+    actor::{Actor, Beginning, Note},
+    directory::{Answer, Directory},
     legs::StackLeg,
     media::{Media, MediaMaker, NoMedia},
     registry::{Refused, Registry},
@@ -27,7 +28,7 @@ use super::{
     wire,
     words::{Dial, Input, Invited, LegId},
 };
-use crate::{Ask, CallId, Knock, Report, Routes, Side, Who};
+use crate::{Ask, CallId, Report, Routes, Side};
 
 /// The time of day: milliseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -67,6 +68,7 @@ pub(super) struct Shared {
     pub(super) advertised: SocketAddr,
     pub(super) contact: Uri,
     pub(super) routes: Arc<dyn Routes>,
+    pub(super) directory: Arc<dyn Directory>,
     pub(super) media: Arc<dyn MediaMaker>,
     pub(super) owner: mpsc::Sender<Report>,
     pub(super) lost: Arc<AtomicU64>,
@@ -133,6 +135,7 @@ impl Switch {
         socket: Arc<dyn UdpSocket>,
         settings: Settings,
         routes: Arc<dyn Routes>,
+        directory: Arc<dyn Directory>,
         media: Arc<dyn MediaMaker>,
         owner: mpsc::Sender<Report>,
     ) -> Result<Self, NotStarted> {
@@ -154,6 +157,7 @@ impl Switch {
             advertised: settings.advertised,
             contact,
             routes,
+            directory,
             media,
             owner,
             lost: Arc::default(),
@@ -175,12 +179,15 @@ impl Switch {
         let call = CallId::fresh();
         let (place, commands) = self.shared.registry.admit(&call, order.plan.trunk.as_ref())?;
         let shared = self.shared.clone();
-        let from: String =
-            order.from.chars().filter(|c| c.is_ascii_alphanumeric() || "+-_.".contains(*c)).collect();
+        let beginning = Beginning {
+            account: order.plan.account.clone(),
+            from: order.from.chars().filter(|c| c.is_ascii_alphanumeric() || "+-_.".contains(*c)).collect(),
+            max_forwards: 70,
+        };
         tokio::spawn(async move {
             let media = shared.open_media(place.call()).await;
             let channel = shared.dialogs.new_dialog_state_channel();
-            let (actor, ears) = Actor::new(shared, place, commands, media, from, channel);
+            let (actor, ears) = Actor::new(shared, place, commands, media, beginning, channel);
             actor.run(Input::Dial(Box::new(order)), ears).await;
         });
         Ok(call)
@@ -284,12 +291,12 @@ fn received(shared: &Arc<Shared>, mut transaction: Transaction) {
             refuse(transaction, 481, Vec::new());
         }
         (_, false) => {
-            let (status, headers) = match knock(&transaction.original) {
-                Some(knock) => shared.routes.other(&knock),
-                None => (400, Vec::new()),
+            let answer = match (&transaction.original.method, source(&transaction.original)) {
+                (Method::Register, Some(source)) => shared.directory.register(&transaction.original, source),
+                (_, Some(_)) => Answer::plain(405),
+                (_, None) => Answer::plain(400),
             };
-            let headers = headers.into_iter().map(|(name, value)| wire::header(&name, value)).collect();
-            refuse(transaction, status, headers);
+            refuse(transaction, answer.status, answer.headers);
         }
     }
 }
@@ -309,20 +316,10 @@ fn refuse(mut transaction: Transaction, status: u16, headers: Vec<rsipstack::sip
     });
 }
 
-/// Who sent a request, and what it is; `None` when that cannot be told.
-fn knock(request: &Request) -> Option<Knock> {
+/// Where a request came from; `None` when that cannot be told.
+fn source(request: &Request) -> Option<SocketAddr> {
     let (_, source) = SipConnection::parse_target_from_via(request.via_header().ok()?).ok()?;
-    let source: SocketAddr = source.try_into().ok()?;
-    Some(Knock {
-        source,
-        method: request.method.to_string(),
-        uri: request.uri.to_string(),
-        headers: request
-            .headers
-            .iter()
-            .map(|header| (header.name().to_owned(), header.value().to_owned()))
-            .collect(),
-    })
+    source.try_into().ok()
 }
 
 type Refusal = (Box<Transaction>, u16, Vec<rsipstack::sip::Header>);
@@ -330,7 +327,7 @@ type Refusal = (Box<Transaction>, u16, Vec<rsipstack::sip::Header>);
 /// Begins a call, or says how to refuse it.
 fn invited(shared: &Arc<Shared>, mut transaction: Transaction) -> Result<(), Refusal> {
     let screened = screen(shared, &transaction.original);
-    let Screened { invited, trunk, from, max_forwards } = match screened {
+    let Screened { invited, trunk, beginning } = match screened {
         Ok(screened) => screened,
         Err((status, headers)) => return Err((Box::new(transaction), status, headers)),
     };
@@ -358,8 +355,7 @@ fn invited(shared: &Arc<Shared>, mut transaction: Transaction) -> Result<(), Ref
     tokio::spawn(async move {
         let media = shared.open_media(place.call()).await;
         let (mut actor, ears) =
-            Actor::new(shared.clone(), place, commands, media, from, (states, state_ears));
-        actor.max_forwards = max_forwards;
+            Actor::new(shared.clone(), place, commands, media, beginning, (states, state_ears));
         let leg = StackLeg::new(&shared, Side::Caller, dialog, &actor.notes);
         actor.legs.insert(LegId(0), leg);
         actor.run(Input::Invited(Box::new(invited)), ears).await;
@@ -370,21 +366,14 @@ fn invited(shared: &Arc<Shared>, mut transaction: Transaction) -> Result<(), Ref
 struct Screened {
     invited: Invited,
     trunk: Option<crate::Trunk>,
-    from: String,
-    max_forwards: u8,
+    beginning: Beginning,
 }
 
 /// Looks at an INVITE before it becomes a call: whether it can be understood, who sent it, where it leads.
 fn screen(shared: &Shared, request: &Request) -> Result<Screened, (u16, Vec<rsipstack::sip::Header>)> {
     let bad = || (400, Vec::new());
-    let knock = knock(request).ok_or_else(bad)?;
-    let who = match shared.routes.who(&knock) {
-        Who::Challenge(challenge) => {
-            return Err((407, vec![wire::header("Proxy-Authenticate", challenge)]));
-        }
-        Who::Stranger => return Err((403, Vec::new())),
-        who @ (Who::Trunk(_) | Who::User(_)) => who,
-    };
+    let source = source(request).ok_or_else(bad)?;
+    let known = shared.directory.who(request, source).map_err(|answer| (answer.status, answer.headers))?;
     let max_forwards = request
         .header_value("Max-Forwards")
         .map_or(Ok(70), |value| value.trim().parse::<u8>())
@@ -412,10 +401,11 @@ fn screen(shared: &Shared, request: &Request) -> Result<Screened, (u16, Vec<rsip
     let from = wire::user(&from);
     let to = wire::user(&request.uri);
     let sip_call_id = request.call_id_header().map_err(|_| bad())?.value().to_owned();
-    let ask = Ask { who, from: from.clone(), to: to.clone(), uri: request.uri.to_string() };
+    let ask = Ask { who: known.who, from: from.clone(), to: to.clone(), uri: request.uri.to_string() };
     let plan = shared.routes.route(&ask).map_err(|cause| (cause.status(), Vec::new()))?;
     let trunk = plan.trunk.clone();
     let offer = wire::body(&request.body);
-    let invited = Invited { from: from.clone(), to, sip_call_id, offer, session, plan };
-    Ok(Screened { invited, trunk, from, max_forwards })
+    let beginning = Beginning { account: plan.account.clone(), from: from.clone(), max_forwards };
+    let invited = Invited { from, to, sip_call_id, offer, session, plan };
+    Ok(Screened { invited, trunk, beginning })
 }

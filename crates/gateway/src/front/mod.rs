@@ -1,0 +1,13 @@
+//! The gateway's front: everything else put together, as the program holds it.
+
+mod config;
+mod counts;
+mod gateway;
+mod trace;
+
+pub use config::{
+    Config, Digest, GuardSettings, MediaSettings, Peers, Recordings, Tls, TraceSettings, TrunkPeer, UserPeer,
+};
+pub use counts::{Counts, GuardCount, RtpCounts, SipCounts};
+pub use gateway::{Addresses, Gateway, LeftOver, StartError};
+pub use trace::Traced;
