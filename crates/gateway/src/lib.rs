@@ -27,5 +27,5 @@ pub use front::{
     Recordings, RtpCounts, SipCounts, StartError, Tls, TraceSettings, Traced, TrunkPeer, UserPeer,
 };
 pub use report::{By, CallId, Direction, Ended, Quality, Recording, Report, What};
-pub use routes::{Ask, Credential, Limits, Plan, Routes, Target, Trunk, Who};
+pub use routes::{Ask, Credential, Limits, Plan, Routes, Target, TransferAsk, Trunk, Who};
 pub use side::Side;

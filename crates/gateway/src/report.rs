@@ -105,6 +105,8 @@ pub enum What {
         trunk: Option<String>,
         /// The Call-ID of the caller's dialog; none for a call that the owner ordered.
         sip_call_id: Option<String>,
+        /// What the plan noted: [`crate::Plan::note`].
+        note: Arc<str>,
     },
     /// An INVITE was sent.
     InviteSent {

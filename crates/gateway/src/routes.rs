@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use crate::{CallId, Cause, Direction};
+use crate::{CallId, Cause, Direction, Side};
 
 /// Decides for the gateway. It is asked while a caller waits and while nothing else of that caller is handled, so it
 /// answers from memory: no wait for a disk or a network. Only who is known, a trunk or a user, is asked about.
@@ -13,8 +13,23 @@ pub trait Routes: Send + Sync + 'static {
     /// When it may not be made.
     fn route(&self, ask: &Ask) -> Result<Plan, Cause>;
 
-    /// Where a party of an account's call is that another asked to be replaced by; `None` when it may not be.
-    fn transfer(&self, call: &CallId, account: &str, to: &str) -> Option<Target>;
+    /// Where the party is that somebody asked to be replaced by; `None` when that may not be.
+    fn transfer(&self, ask: &TransferAsk<'_>) -> Option<Target>;
+}
+
+/// Somebody in a call who wants to be replaced by another party.
+#[derive(Clone, Copy, Debug)]
+pub struct TransferAsk<'a> {
+    /// Which call.
+    pub call: &'a CallId,
+    /// Whose it is: [`Plan::account`].
+    pub account: &'a str,
+    /// What its plan noted: [`Plan::note`].
+    pub note: &'a str,
+    /// Who asks. Somebody outside may not have others called at the account's cost.
+    pub by: Side,
+    /// The URI that it names.
+    pub to: &'a str,
 }
 
 /// Who calls.
@@ -45,6 +60,8 @@ pub struct Plan {
     /// Whose call it is. The gateway only carries it: it stands in every report of the call, and in the name of its
     /// recording. Letters, digits, `_` and `-`; a call of any other account is not recorded.
     pub account: Arc<str>,
+    /// Words of the owner's own, which the gateway only carries: they stand in the report of the beginning.
+    pub note: Arc<str>,
     /// Which way it goes.
     pub direction: Direction,
     /// The trunk that it uses, and how many calls that may carry at a time.

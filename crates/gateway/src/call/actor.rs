@@ -23,7 +23,7 @@ use super::{
     wire,
     words::{Action, Body, Input, LegId, MediaEvent, RequestId, Timer},
 };
-use crate::{Report, report::Reporter};
+use crate::{Report, TransferAsk, report::Reporter};
 
 /// What a task that was begun for a call comes back with.
 pub(super) enum Note {
@@ -61,6 +61,8 @@ pub(super) enum Note {
 pub(super) struct Beginning {
     /// Whose it is.
     pub(super) account: Arc<str>,
+    /// What its plan noted.
+    pub(super) note: Arc<str>,
     /// The `From` of legs that we call, when their target has none.
     pub(super) from: String,
     /// What `Max-Forwards` our INVITEs have.
@@ -240,9 +242,12 @@ impl Actor {
                 self.next_request += 1;
                 let id = RequestId(self.next_request);
                 self.requests.insert(id, handle);
-                let (routes, call) = (self.shared.routes.clone(), self.place.call().clone());
-                let account = self.beginning.account.clone();
-                let ask = wire::asked(&request, |to| routes.transfer(&call, &account, to));
+                let by = self.legs.get(&leg).map(|stack| stack.side);
+                let ask = wire::asked(&request, |to| {
+                    let (call, beginning) = (self.place.call(), &self.beginning);
+                    let (account, note) = (&*beginning.account, &*beginning.note);
+                    self.shared.routes.transfer(&TransferAsk { call, account, note, by: by?, to })
+                });
                 self.feed(Input::Asked { leg, request: id, ask }).await;
             }
             DialogState::Calling(_)

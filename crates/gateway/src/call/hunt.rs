@@ -128,8 +128,9 @@ impl Machine {
         }
         let waiting = match self.hunt.as_ref().map(|hunt| &hunt.purpose) {
             Some(Purpose::Answer { leg, .. }) => Some(*leg),
-            Some(Purpose::Second) => None,
-            Some(Purpose::First { .. } | Purpose::Replace { .. }) | None => return,
+            // Of an order to connect two, the one that is called first is whom the call is meant for.
+            Some(Purpose::First { .. } | Purpose::Second) => None,
+            Some(Purpose::Replace { .. }) | None => return,
         };
         let first = status == 180 && !std::mem::replace(&mut self.rang, true);
         if first {

@@ -154,6 +154,7 @@ impl Machine {
             to,
             trunk: plan.trunk.map(|trunk| trunk.name),
             sip_call_id: Some(sip_call_id),
+            note: plan.note,
         });
         if let Some(caller) = self.legs.get_mut(&leg) {
             caller.said.clone_from(&offer);
@@ -181,7 +182,8 @@ impl Machine {
         self.limits = plan.limits;
         self.record = plan.record;
         let trunk = plan.trunk.map(|trunk| trunk.name);
-        self.report(What::Invited { direction, from, to, trunk, sip_call_id: None });
+        let note = plan.note;
+        self.report(What::Invited { direction, from, to, trunk, sip_call_id: None, note });
         let hunt = Hunt::new(Side::Caller, None, first, Purpose::First { then: plan.targets });
         self.hunt_on(hunt);
     }

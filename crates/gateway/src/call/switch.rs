@@ -181,6 +181,7 @@ impl Switch {
         let shared = self.shared.clone();
         let beginning = Beginning {
             account: order.plan.account.clone(),
+            note: order.plan.note.clone(),
             from: order.from.chars().filter(|c| c.is_ascii_alphanumeric() || "+-_.".contains(*c)).collect(),
             max_forwards: 70,
         };
@@ -405,7 +406,12 @@ fn screen(shared: &Shared, request: &Request) -> Result<Screened, (u16, Vec<rsip
     let plan = shared.routes.route(&ask).map_err(|cause| (cause.status(), Vec::new()))?;
     let trunk = plan.trunk.clone();
     let offer = wire::body(&request.body);
-    let beginning = Beginning { account: plan.account.clone(), from: from.clone(), max_forwards };
+    let beginning = Beginning {
+        account: plan.account.clone(),
+        note: plan.note.clone(),
+        from: from.clone(),
+        max_forwards,
+    };
     let invited = Invited { from, to, sip_call_id, offer, session, plan };
     Ok(Screened { invited, trunk, beginning })
 }
