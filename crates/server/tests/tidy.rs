@@ -48,7 +48,18 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     (
         "server",
-        &["access", "app", "config", "dialects", "operator_socket", "reference", "sources", "status", "web"],
+        &[
+            "access",
+            "app",
+            "config",
+            "dialects",
+            "metrics",
+            "operator_socket",
+            "reference",
+            "sources",
+            "status",
+            "web",
+        ],
     ),
     ("cli", &["app", "clock", "config", "demo", "operations", "operator_socket", "server", "sources"]),
 ];
