@@ -18,6 +18,8 @@ mod report;
 mod routes;
 pub mod sdp;
 mod side;
+mod stream;
+mod trace;
 
 pub use call::{Clock, Dial, HangUp, Refused};
 pub use cause::{Cause, Why};

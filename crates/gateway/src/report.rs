@@ -322,11 +322,16 @@ impl Reporter {
         }
     }
 
-    /// Waits until everything is handed over, or the owner is gone.
-    pub async fn finish(mut self) {
+    /// Waits until everything so far is handed over, or the owner is gone.
+    pub async fn drain(&mut self) {
         while !self.backlog.is_empty() {
             self.next_room().await;
         }
+    }
+
+    /// Waits until everything is handed over, or the owner is gone.
+    pub async fn finish(mut self) {
+        self.drain().await;
     }
 }
 

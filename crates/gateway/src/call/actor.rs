@@ -21,12 +21,13 @@ use super::{
     registry::{Command, Place},
     switch::Shared,
     wire,
-    words::{Action, Body, Input, LegId, MediaEvent, RequestId, Timer},
+    words::{Action, Body, Failure, Input, LegId, MediaEvent, RequestId, Timer},
 };
-use crate::{Report, TransferAsk, report::Reporter};
+use crate::{Report, Target, TransferAsk, What, Why, report::Reporter, trace::TraceSeat};
 
 /// What a task that was begun for a call comes back with.
-pub(super) enum Note {
+#[derive(Debug)]
+pub enum Note {
     /// The final response to an INVITE; none: there was none.
     Invited {
         /// Whose.
@@ -50,10 +51,17 @@ pub(super) enum Note {
     },
     /// The reason that a BYE gives, which comes before the BYE itself.
     ByeReason {
-        /// The Call-ID of the leg.
-        sip_call_id: String,
+        /// Whose.
+        leg: LegId,
         /// The value of the header.
         reason: String,
+    },
+    /// Where a target is.
+    Located {
+        /// The number of the question.
+        ticket: u32,
+        /// The places, to be tried in order; or why there is none.
+        targets: Result<Vec<Target>, Why>,
     },
 }
 
@@ -67,6 +75,8 @@ pub(super) struct Beginning {
     pub(super) from: String,
     /// What `Max-Forwards` our INVITEs have.
     pub(super) max_forwards: u8,
+    /// What is remembered of its messages.
+    pub(super) trace: Option<TraceSeat>,
 }
 
 /// One call.
@@ -103,12 +113,24 @@ impl Actor {
         commands: mpsc::Receiver<Command>,
         media: Box<dyn Media>,
         beginning: Beginning,
-        channel: (DialogStateSender, DialogStateReceiver),
     ) -> (Self, Ears) {
         let (notes, note_ears) = mpsc::unbounded_channel();
-        let reporter = Reporter::new(shared.owner.clone(), shared.lost.clone());
+        let (states, state_ears) = mpsc::unbounded_channel();
+        let ears = Ears { commands, notes: note_ears, states: state_ears };
+        Self::listening(shared, place, media, beginning, (notes, states), ears)
+    }
+
+    /// The same for one whose first leg has spoken already.
+    pub(super) fn listening(
+        shared: Arc<Shared>,
+        place: Place,
+        media: Box<dyn Media>,
+        beginning: Beginning,
+        (notes, states): (mpsc::UnboundedSender<Note>, DialogStateSender),
+        ears: Ears,
+    ) -> (Self, Ears) {
+        let reporter = Reporter::new(shared.settings.owner.clone(), shared.lost.clone());
         let begun_wall = shared.now();
-        let ears = Ears { commands, notes: note_ears, states: channel.1 };
         let actor = Self {
             shared,
             place,
@@ -117,7 +139,7 @@ impl Actor {
             legs: HashMap::new(),
             requests: HashMap::new(),
             notes,
-            states: channel.0,
+            states,
             beginning,
             timers: BTreeMap::new(),
             reporter,
@@ -158,7 +180,14 @@ impl Actor {
         }
         self.legs.clear();
         self.place.over();
-        let Self { reporter, place, media, .. } = self;
+        let now = self.now();
+        let Self { mut reporter, place, mut media, beginning, .. } = self;
+        reporter.drain().await;
+        // Nothing is told of a recording before the end of its call is.
+        if let Some(reason) = media.over() {
+            let what = What::NotRecorded { reason };
+            reporter.tell(Report { call: place.call().clone(), account: beginning.account, at: now, what });
+        }
         drop(media);
         reporter.finish().await;
         drop(place);
@@ -187,7 +216,7 @@ impl Actor {
                 }
             }
             if let Some(leg) = over {
-                self.legs.remove(&leg);
+                self.forget(leg);
             }
         }
     }
@@ -215,11 +244,12 @@ impl Actor {
                 let session = response.map(wire::session_ask).unwrap_or_default();
                 self.feed(Input::Replied { leg, exchange, status, body, session }).await;
             }
-            Note::ByeReason { sip_call_id, reason } => {
-                if let Some(leg) = self.legs.values_mut().find(|leg| leg.sip_call_id() == sip_call_id) {
+            Note::ByeReason { leg, reason } => {
+                if let Some(leg) = self.legs.get_mut(&leg) {
                     leg.bye_reason = Some(reason);
                 }
             }
+            Note::Located { ticket, targets } => self.feed(Input::Located { ticket, targets }).await,
         }
     }
 
@@ -246,7 +276,7 @@ impl Actor {
                 let ask = wire::asked(&request, |to| {
                     let (call, beginning) = (self.place.call(), &self.beginning);
                     let (account, note) = (&*beginning.account, &*beginning.note);
-                    self.shared.routes.transfer(&TransferAsk { call, account, note, by: by?, to })
+                    self.shared.settings.routes.transfer(&TransferAsk { call, account, note, by: by?, to })
                 });
                 self.feed(Input::Asked { leg, request: id, ask }).await;
             }
@@ -268,15 +298,23 @@ impl Actor {
     /// Carries out one order. What comes of it at once is the machine's next input.
     async fn perform(&mut self, action: Action) -> Option<Input> {
         match action {
+            Action::Locate { ticket, target } => {
+                self.locate(ticket, target);
+                None
+            }
             Action::Invite { leg, side, target, body, session } => {
+                let Some(way) = self.way_to(&target) else {
+                    return Some(Input::Failed { leg, failure: Failure::Unreachable });
+                };
+                self.media.party(side, way.party);
                 let Ok(offer) = self.words(side, body).await else {
                     return Some(Input::MediaRefused { leg });
                 };
-                self.invite(leg, side, &target, offer, session)
+                self.invite(leg, side, &target, way, (offer, session))
             }
             Action::Cancel { leg } => self.cancel(leg),
             Action::Abandon { leg } => {
-                if let Some(leg) = self.legs.remove(&leg) {
+                if let Some(leg) = self.forget(leg) {
                     leg.abandon();
                 }
                 None
@@ -293,14 +331,14 @@ impl Actor {
                 match self.words(side, body).await {
                     Ok(body) => self.legs.get(&leg)?.accept(body, session),
                     Err(()) => {
-                        self.legs.remove(&leg)?.reject(488, &crate::Cause::MediaFailure.into());
+                        self.forget(leg)?.reject(488, &crate::Cause::MediaFailure.into());
                         return Some(Input::MediaRefused { leg });
                     }
                 }
                 None
             }
             Action::Reject { leg, status, why } => {
-                self.legs.remove(&leg)?.reject(status, &why);
+                self.forget(leg)?.reject(status, &why);
                 None
             }
             Action::Bye { leg, why } => self.bye(leg, &why),
@@ -337,6 +375,15 @@ impl Actor {
             }
             Action::Finish => None,
         }
+    }
+
+    /// Lets a leg go. Who else stands on its side is there again, as far as the media is concerned.
+    fn forget(&mut self, leg: LegId) -> Option<StackLeg> {
+        let gone = self.legs.remove(&leg)?;
+        if let Some(stays) = self.legs.values().find(|stays| stays.side == gone.side) {
+            self.media.party(stays.side, stays.party);
+        }
+        Some(gone)
     }
 
     /// The SDP of a message to a side.

@@ -132,6 +132,7 @@ impl Machine {
                 }
             }
             Input::MediaRefused { leg } => self.media_refused(leg),
+            Input::Located { ticket, targets } => self.located(ticket, targets),
             Input::Media(event) => self.media(event),
             Input::HangUp { reason } => {
                 let why = Why::from(Cause::NormalClearing).saying(reason.as_deref());
@@ -330,6 +331,7 @@ impl Machine {
             return;
         }
         match timer {
+            Timer::Locate => self.not_located(),
             Timer::Provisional(leg) => self.give_up_on(leg, Cause::Unreachable),
             Timer::Ring(leg) => self.give_up_on(leg, Cause::NoAnswer),
             Timer::Ack(leg) => self.never_acknowledged(leg),

@@ -2,9 +2,14 @@
 
 mod actor;
 mod directory;
+mod door;
 mod finish;
 mod hunt;
+mod incoming;
+mod index;
+mod inspector;
 mod legs;
+mod locate;
 mod machine;
 mod media;
 mod registry;
@@ -15,7 +20,8 @@ mod wire;
 mod words;
 
 pub use directory::{Answer, Directory, Known};
-pub use media::{Media, MediaMaker, MediaRefused, Stance};
+pub use door::{Opening, Transport};
+pub use media::{Media, MediaMaker, MediaRefused, Party, Stance};
 pub use registry::Refused;
 pub use switch::{Clock, HangUp, NotStarted, Settings, Switch};
 pub use words::{Dial, MediaEvent};

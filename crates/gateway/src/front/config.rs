@@ -219,7 +219,7 @@ impl Default for GuardSettings {
             largest_message,
             most_connections: 1_000,
             most_connections_each: 100,
-            idle: Duration::from_secs(300),
+            idle: Duration::from_secs(3_600),
         }
     }
 }

@@ -2,12 +2,15 @@
 
 mod config;
 mod counts;
+mod directory;
 mod gateway;
-mod trace;
+mod media;
+mod opening;
+mod recordings;
 
+pub use crate::trace::Traced;
 pub use config::{
     Config, Digest, GuardSettings, MediaSettings, Peers, Recordings, Tls, TraceSettings, TrunkPeer, UserPeer,
 };
 pub use counts::{Counts, GuardCount, RtpCounts, SipCounts};
 pub use gateway::{Addresses, Gateway, LeftOver, StartError};
-pub use trace::Traced;

@@ -1,0 +1,9 @@
+//! The media of calls: the relay, the session descriptions on their way through it, and the recording, as a call wants them.
+
+mod describe;
+mod line;
+mod made;
+#[cfg(test)]
+mod tests;
+
+pub(super) use made::{Maker, RtpTotals};
