@@ -162,7 +162,7 @@ impl Sip {
     pub async fn reconfigure(&self, config: &Config) -> Result<(), String> {
         let (rules, peers) = config.rules()?;
         if let Some(gateway) = self.gateway() {
-            gateway.set_peers(peers).map_err(|error| format!("sip: {error}"))?;
+            gateway.set_peers(&peers).map_err(|error| format!("sip: {error}"))?;
         }
         self.decisions.set_rules(rules);
         self.read_directory().await.map_err(|error| format!("sip: the store cannot be read: {error}"))
