@@ -157,7 +157,15 @@ impl Actor {
             tokio::select! {
                 biased;
                 // Before states: a BYE's reason has to be known when the BYE is.
-                Some(note) = ears.notes.recv() => self.noted(note).await,
+                Some(note) = ears.notes.recv() => {
+                    if matches!(note, Note::Invited { .. }) {
+                        // What its target said before comes before its final word.
+                        while let Ok(state) = ears.states.try_recv() {
+                            self.changed(state).await;
+                        }
+                    }
+                    self.noted(note).await;
+                }
                 Some(state) = ears.states.recv() => self.changed(state).await,
                 Some(command) = ears.commands.recv() => match command {
                     Command::HangUp(reason) => self.feed(Input::HangUp { reason }).await,

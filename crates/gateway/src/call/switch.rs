@@ -34,6 +34,8 @@ pub struct Settings {
     pub user_agent: String,
     /// How many calls there may be.
     pub most_calls: usize,
+    /// T1 of the stack (RFC 3261, 17.1.1.1): 500 ms, but for tests that wait for the end of transactions.
+    pub t1: Duration,
     /// The time of day.
     pub clock: Clock,
     /// Where calls lead.
@@ -134,9 +136,7 @@ impl Switch {
         let (mut opened, mut incoming) = (Vec::new(), Vec::new());
         for (opening, advertised) in doors {
             let inspector = Inspector::new(index.clone(), settings.clock.clone());
-            let opening =
-                Door::open(opening, advertised, &settings.user_agent, inspector, &settings.gate, &running);
-            let (door, requests) = opening.await?;
+            let (door, requests) = Door::open(opening, advertised, inspector, &settings, &running).await?;
             opened.push(door.clone());
             incoming.push((door, requests));
         }
