@@ -65,8 +65,14 @@ pub enum HangUp {
 
 /// The SIP side could not be started.
 #[derive(Debug, thiserror::Error)]
-#[error("the SIP end point could not be set up: {0}")]
-pub struct NotStarted(#[from] rsipstack::Error);
+#[error("the SIP stack did not take a socket: {0}")]
+pub struct NotStarted(Box<rsipstack::Error>);
+
+impl From<rsipstack::Error> for NotStarted {
+    fn from(error: rsipstack::Error) -> Self {
+        Self(Box::new(error))
+    }
+}
 
 /// What all calls share.
 pub(super) struct Shared {

@@ -2,7 +2,7 @@
 
 mod lab;
 mod network;
-mod phone;
+pub mod phone;
 mod property;
 mod races;
 mod stories;

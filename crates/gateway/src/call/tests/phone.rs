@@ -41,7 +41,12 @@ impl Message {
 
 impl Phone {
     pub async fn new(peer: SocketAddr) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        Self::at("127.0.0.1", peer).await
+    }
+
+    /// One at another address of the loopback.
+    pub async fn at(host: &str, peer: SocketAddr) -> Self {
+        let socket = UdpSocket::bind((host, 0)).await.unwrap();
         let addr = socket.local_addr().unwrap();
         Self { socket, addr, peer, sequence: 0, seen: Mutex::default() }
     }
