@@ -221,3 +221,31 @@ async fn an_order_of_the_program_calls_and_hangs_up() {
     assert_eq!(hung_up, HangUp::Ended);
     lab.nothing_left().await;
 }
+
+#[tokio::test]
+async fn a_call_comes_by_ipv6_and_goes_on_by_ipv4() {
+    let folder = TempDir::new().unwrap();
+    let mut peers = trunk();
+    peers.trunks[0].networks.push("::1".parse().unwrap());
+    let mut config = config(&folder, peers);
+    config.udp.push("[::1]:0".parse().unwrap());
+    config.media.host = "::".parse().unwrap();
+    let mut lab = Lab::of(config, folder, false).await;
+    let [ipv4, ipv6] = lab.gateway.addresses().udp[..] else { panic!("two addresses") };
+    let (mut caller, callee) = (Phone::at("::1", ipv6).await, Phone::new(ipv4).await);
+    lab.lead_to(Target::at(callee.uri()));
+    caller.invite("families").await;
+    let invite = callee.expect("INVITE").await;
+    assert!(invite.header("Via").unwrap().contains(&ipv4.to_string()), "{}", invite.0);
+    assert_eq!(invite.header("Contact"), Some(format!("<sip:{ipv4}>").as_str()));
+    assert!(invite.body().contains("c=IN IP4 127.0.0.1"), "{}", invite.body());
+    callee.reply(&invite, "200 OK", SDP).await;
+    callee.expect("ACK").await;
+    let answer = caller.expect("SIP/2.0 200").await;
+    assert_eq!(answer.header("Contact"), Some(format!("<sip:{ipv6}>").as_str()));
+    assert!(answer.body().contains("c=IN IP6 ::1"), "{}", answer.body());
+    caller.ack(&answer).await;
+    hang_up(&mut caller, &answer, &callee).await;
+    lab.until(is_ended).await;
+    lab.nothing_left().await;
+}
