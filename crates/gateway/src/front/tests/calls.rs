@@ -249,3 +249,15 @@ async fn a_call_comes_by_ipv6_and_goes_on_by_ipv4() {
     lab.until(is_ended).await;
     lab.nothing_left().await;
 }
+
+#[tokio::test]
+async fn a_recording_does_not_wait_for_a_peer_that_never_confirms_its_end() {
+    let mut lab = Lab::with(trunk(), true).await;
+    let (mut caller, callee) = (lab.phone().await, lab.phone().await);
+    let answer = spoken(&lab, &mut caller, &callee).await;
+    caller.as_caller("BYE", &answer, "", "").await;
+    callee.expect("BYE").await;
+    let told = lab.until(|what| matches!(what, What::Recorded(_))).await;
+    assert!(is_ended(&told[told.len() - 2].what));
+    assert!(lab.gateway.is_live(&told[0].call), "the callee has not confirmed");
+}
