@@ -116,6 +116,9 @@ impl Shared {
         &self,
         trunk: Option<&crate::Trunk>,
     ) -> Result<(Place, mpsc::Receiver<super::registry::Command>), Refused> {
+        if !self.settings.media.has_room() {
+            return Err(Refused::Full);
+        }
         self.registry.admit(&CallId::fresh(), trunk)
     }
 }

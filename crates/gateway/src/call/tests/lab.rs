@@ -66,6 +66,10 @@ struct Fakes;
 
 #[async_trait]
 impl MediaMaker for Fakes {
+    fn has_room(&self) -> bool {
+        true
+    }
+
     async fn open(&self, _: &CallId, _: &str) -> Result<Box<dyn Media>, MediaRefused> {
         Ok(Box::<Fake>::default())
     }

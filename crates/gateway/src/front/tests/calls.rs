@@ -261,3 +261,18 @@ async fn a_recording_does_not_wait_for_a_peer_that_never_confirms_its_end() {
     assert!(is_ended(&told[told.len() - 2].what));
     assert!(lab.gateway.is_live(&told[0].call), "the callee has not confirmed");
 }
+
+#[tokio::test]
+async fn a_call_without_ports_for_its_media_is_told_to_come_again() {
+    let folder = TempDir::new().unwrap();
+    let mut config = config(&folder, trunk());
+    config.media.ports = 44_000..=44_003;
+    let lab = Lab::of(config, folder, false).await;
+    let (mut caller, callee) = (lab.phone().await, lab.phone().await);
+    lab.lead_to(Target::at(callee.uri()));
+    caller.invite("first").await;
+    callee.expect("INVITE").await;
+    caller.invite("second").await;
+    let refused = caller.expect("SIP/2.0 503").await;
+    assert_eq!(refused.header("Retry-After"), Some("5"));
+}
