@@ -329,9 +329,9 @@ impl Reporter {
         }
     }
 
-    /// Waits until everything is handed over, or the owner is gone.
-    pub async fn finish(mut self) {
-        self.drain().await;
+    /// Whether everything so far is handed over.
+    pub fn is_drained(&self) -> bool {
+        self.backlog.is_empty()
     }
 }
 
@@ -364,7 +364,7 @@ mod tests {
         }
         reporter.tell(report(What::Answered));
         reporter.tell(report(ended()));
-        let finishing = tokio::spawn(reporter.finish());
+        let finishing = tokio::spawn(async move { reporter.drain().await });
         let mut seen = Vec::new();
         while let Some(report) = reports.recv().await {
             seen.push(report.what);
@@ -385,7 +385,7 @@ mod tests {
         reporter.tell(report(What::Answered));
         drop(reports);
         reporter.tell(report(ended()));
-        reporter.finish().await;
+        reporter.drain().await;
     }
 
     #[test]

@@ -94,6 +94,7 @@ pub(super) struct Actor {
     reporter: Reporter,
     next_request: u64,
     media_closed: bool,
+    recording_ended: bool,
     begun_wall: u64,
     begun: Instant,
 }
@@ -145,6 +146,7 @@ impl Actor {
             reporter,
             next_request: 0,
             media_closed: false,
+            recording_ended: false,
             begun_wall,
             begun: Instant::now(),
         };
@@ -159,7 +161,15 @@ impl Actor {
             tokio::select! {
                 biased;
                 // Before states: a BYE's reason has to be known when the BYE is.
-                Some(note) = ears.notes.recv() => self.noted(note).await,
+                Some(note) = ears.notes.recv() => {
+                    if matches!(note, Note::Invited { .. }) {
+                        // What its target said before comes before its final word.
+                        while let Ok(state) = ears.states.try_recv() {
+                            self.changed(state).await;
+                        }
+                    }
+                    self.noted(note).await;
+                }
                 Some(state) = ears.states.recv() => self.changed(state).await,
                 Some(command) = ears.commands.recv() => match command {
                     Command::HangUp(reason) => self.feed(Input::HangUp { reason }).await,
@@ -172,6 +182,7 @@ impl Actor {
                 }
                 () = self.reporter.next_room() => {}
             }
+            self.end_recording();
         }
         // Whoever asks meanwhile asks nobody.
         ears.states.close();
@@ -180,17 +191,23 @@ impl Actor {
         }
         self.legs.clear();
         self.place.over();
-        let now = self.now();
-        let Self { mut reporter, place, mut media, beginning, .. } = self;
-        reporter.drain().await;
-        // Nothing is told of a recording before the end of its call is.
-        if let Some(reason) = media.over() {
-            let what = What::NotRecorded { reason };
-            reporter.tell(Report { call: place.call().clone(), account: beginning.account, at: now, what });
+        self.reporter.drain().await;
+        self.end_recording();
+        self.reporter.drain().await;
+    }
+
+    /// Ends the recording once the owner has the end of the call, be the legs gone or not: what becomes of it is told by
+    /// others, and not before that.
+    fn end_recording(&mut self) {
+        if self.recording_ended || !self.machine.reported_end() || !self.reporter.is_drained() {
+            return;
         }
-        drop(media);
-        reporter.finish().await;
-        drop(place);
+        self.recording_ended = true;
+        if let Some(reason) = self.media.over() {
+            let (call, account) = (self.place.call().clone(), self.beginning.account.clone());
+            let what = What::NotRecorded { reason };
+            self.reporter.tell(Report { call, account, at: self.now(), what });
+        }
     }
 
     /// Milliseconds since 1970 by the clock at the beginning and the time since: it never goes back.

@@ -7,16 +7,19 @@ use rsipstack::{
     dialog::dialog_layer::DialogLayer,
     platform::net::UdpSocket,
     sip::Uri,
-    transaction::{TransactionReceiver, endpoint::EndpointInnerRef},
+    transaction::{
+        TransactionReceiver,
+        endpoint::{EndpointInnerRef, EndpointOption},
+    },
     transport::{SipAddr, TransportLayer, udp::UdpConnection},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     inspector::{Inspector, StreamInspector},
-    switch::NotStarted,
+    switch::{NotStarted, Settings},
 };
-use crate::{guard::Gate, stream::Streams};
+use crate::stream::Streams;
 
 /// How messages travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,9 +89,8 @@ impl Door {
     pub async fn open(
         opening: Opening,
         advertised: SocketAddr,
-        user_agent: &str,
         inspector: Inspector,
-        gate: &Arc<Gate>,
+        settings: &Settings,
         running: &CancellationToken,
     ) -> Result<(Arc<Self>, TransactionReceiver), NotStarted> {
         let layer = TransportLayer::new(running.child_token());
@@ -103,9 +105,14 @@ impl Door {
         let endpoint = EndpointBuilder::new()
             .with_cancel_token(running.child_token())
             .with_transport_layer(layer)
-            .with_user_agent(user_agent)
+            .with_user_agent(&settings.user_agent)
+            .with_option(EndpointOption {
+                t1: settings.t1,
+                t1x64: settings.t1 * 64,
+                ..EndpointOption::default()
+            })
             .with_inspector(Box::new(inspector))
-            .with_transport_inspector(Box::new(StreamInspector::new(gate.clone())))
+            .with_transport_inspector(Box::new(StreamInspector::new(settings.gate.clone())))
             .build();
         let incoming = endpoint.incoming_transactions()?;
         let contact = format!("sip:{advertised}{}", transport.parameter());

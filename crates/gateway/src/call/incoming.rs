@@ -22,7 +22,7 @@ use super::{
     wire,
     words::{Input, Invited, LegId},
 };
-use crate::{Ask, Side};
+use crate::{Ask, Side, trace::TraceSeat};
 
 /// Hands out requests of one door that the stack has no transaction for.
 pub(super) async fn dispatch(shared: Arc<Shared>, door: Arc<Door>, mut incoming: TransactionReceiver) {
@@ -141,7 +141,7 @@ fn invited(shared: &Arc<Shared>, door: &Arc<Door>, mut transaction: Transaction)
         side: Side::Caller,
         nat: known.nat,
         notes: notes.clone(),
-        trace: trace.as_ref().map(|seat| seat.trace()),
+        trace: trace.as_ref().map(TraceSeat::trace),
     };
     entry.remember(shared.now(), false, Some(source), &SipMessage::Request(transaction.original.clone()));
     let Some(seat) = shared.index.enter(&invited.sip_call_id, entry) else {

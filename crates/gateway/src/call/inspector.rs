@@ -7,7 +7,10 @@ use std::{
 
 use async_trait::async_trait;
 use rsipstack::{
-    sip::{Contact, Header, HeadersExt, Method, SipMessage, StatusCode, Uri, prelude::ToTypedHeader},
+    sip::{
+        CSeq, CallId, Contact, Header, HeadersExt, Method, SipMessage, StatusCode, Uri,
+        prelude::ToTypedHeader,
+    },
     transaction::endpoint::{MessageInspector, TransportEventInspector},
     transport::{SipAddr, SipConnection, TransportEvent},
 };
@@ -33,7 +36,7 @@ fn call_id(message: &SipMessage) -> Option<&str> {
         SipMessage::Request(request) => request.call_id_header(),
         SipMessage::Response(response) => response.call_id_header(),
     };
-    header.ok().map(|header| header.value())
+    header.ok().map(CallId::value)
 }
 
 impl MessageInspector for Inspector {
@@ -54,7 +57,7 @@ impl MessageInspector for Inspector {
         entry.remember((self.clock)(), false, from.get_socketaddr().ok(), &message);
         if let SipMessage::Response(response) = &mut message
             && matches!(response.status_code.code(), 201..=299)
-            && response.cseq_header().and_then(|cseq| cseq.method()).is_ok_and(|of| of == Method::Invite)
+            && response.cseq_header().and_then(CSeq::method).is_ok_and(|of| of == Method::Invite)
         {
             // The stack knows no other success of an INVITE.
             response.status_code = StatusCode::OK;
@@ -70,7 +73,7 @@ fn mend_contact(message: &mut SipMessage, from: &SipAddr, nat: bool) {
     let (said, needed) = match &*message {
         SipMessage::Request(request) => (request.contact_header().ok(), false),
         SipMessage::Response(response) => {
-            let method = response.cseq_header().and_then(|cseq| cseq.method());
+            let method = response.cseq_header().and_then(CSeq::method);
             let accepts = matches!(response.status_code.code(), 200..=299);
             (response.contact_header().ok(), accepts && method.is_ok_and(|of| of == Method::Invite))
         }

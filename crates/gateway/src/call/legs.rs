@@ -24,7 +24,7 @@ use super::{
     wire,
     words::{Body, Failure, Input, LegId, Outgoing, RequestId},
 };
-use crate::{Side, Target, Why, guard::Expected};
+use crate::{Side, Target, Why, guard::Expected, trace::TraceSeat};
 
 /// One dialog of a call. Dropped, it is gone from the stack.
 pub(super) struct StackLeg {
@@ -171,7 +171,7 @@ impl Actor {
         let Some(mut option) = self.invite_option(target, &door, (offer, session)) else { return failed };
         option.destination = Some(door.stack_address(address));
         option.call_id = Some(sip_call_id.clone());
-        let trace = self.beginning.trace.as_ref().map(|seat| seat.trace());
+        let trace = self.beginning.trace.as_ref().map(TraceSeat::trace);
         let entry = Entry { leg, side, nat: party.nat, notes: self.notes.clone(), trace };
         // What comes back may be here before this goes on.
         let Some(seat) = self.shared.index.enter(&sip_call_id, entry) else { return failed };

@@ -100,6 +100,11 @@ impl Machine {
         self.ending.as_ref().is_some_and(|ending| ending.finished)
     }
 
+    /// Whether its end is reported.
+    pub fn reported_end(&self) -> bool {
+        self.ending.as_ref().is_some_and(|ending| ending.reported)
+    }
+
     /// Takes in what happened at a time (milliseconds since 1970; one that goes back is taken for the latest so far)
     /// and says what to do, in order.
     pub fn step(&mut self, now: u64, input: Input) -> Vec<Action> {

@@ -64,6 +64,9 @@ pub trait Media: Send {
 /// Makes the media of calls.
 #[async_trait]
 pub trait MediaMaker: Send + Sync + 'static {
+    /// Whether there is room for the media of one more call. One that is let in without finds it refused.
+    fn has_room(&self) -> bool;
+
     /// The media of a call that begins.
     ///
     /// # Errors

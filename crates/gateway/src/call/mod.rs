@@ -27,4 +27,4 @@ pub use switch::{Clock, HangUp, NotStarted, Settings, Switch};
 pub use words::{Dial, MediaEvent};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

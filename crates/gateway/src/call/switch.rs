@@ -34,6 +34,8 @@ pub struct Settings {
     pub user_agent: String,
     /// How many calls there may be.
     pub most_calls: usize,
+    /// T1 of the stack (RFC 3261, 17.1.1.1): 500 ms, but for tests that wait for the end of transactions.
+    pub t1: Duration,
     /// The time of day.
     pub clock: Clock,
     /// Where calls lead.
@@ -63,8 +65,14 @@ pub enum HangUp {
 
 /// The SIP side could not be started.
 #[derive(Debug, thiserror::Error)]
-#[error("the SIP end point could not be set up: {0}")]
-pub struct NotStarted(#[from] rsipstack::Error);
+#[error("the SIP stack did not take a socket: {0}")]
+pub struct NotStarted(Box<rsipstack::Error>);
+
+impl From<rsipstack::Error> for NotStarted {
+    fn from(error: rsipstack::Error) -> Self {
+        Self(Box::new(error))
+    }
+}
 
 /// What all calls share.
 pub(super) struct Shared {
@@ -108,6 +116,9 @@ impl Shared {
         &self,
         trunk: Option<&crate::Trunk>,
     ) -> Result<(Place, mpsc::Receiver<super::registry::Command>), Refused> {
+        if !self.settings.media.has_room() {
+            return Err(Refused::Full);
+        }
         self.registry.admit(&CallId::fresh(), trunk)
     }
 }
@@ -134,9 +145,7 @@ impl Switch {
         let (mut opened, mut incoming) = (Vec::new(), Vec::new());
         for (opening, advertised) in doors {
             let inspector = Inspector::new(index.clone(), settings.clock.clone());
-            let opening =
-                Door::open(opening, advertised, &settings.user_agent, inspector, &settings.gate, &running);
-            let (door, requests) = opening.await?;
+            let (door, requests) = Door::open(opening, advertised, inspector, &settings, &running).await?;
             opened.push(door.clone());
             incoming.push((door, requests));
         }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     CallId, Clock, Dial, HangUp, Refused, Report, Routes,
-    call::Switch,
+    call::{NotStarted, Switch},
     guard::{Gate, Reason},
     media::{Ports, PortsError},
     recording::{self, Ending, Format, Recorder},
@@ -81,8 +81,14 @@ pub enum StartError {
     #[error("the system has no means for the gateway: {0}")]
     System(#[source] io::Error),
     /// The SIP stack did not take a socket.
-    #[error(transparent)]
-    Stack(#[from] crate::call::NotStarted),
+    #[error("{0}")]
+    Stack(String),
+}
+
+impl From<NotStarted> for StartError {
+    fn from(error: NotStarted) -> Self {
+        Self::Stack(error.to_string())
+    }
 }
 
 impl From<SameName> for StartError {

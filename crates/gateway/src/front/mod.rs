@@ -7,6 +7,8 @@ mod gateway;
 mod media;
 mod opening;
 mod recordings;
+#[cfg(test)]
+mod tests;
 
 pub use crate::trace::Traced;
 pub use config::{

@@ -240,6 +240,7 @@ pub(super) async fn open(
     let settings = Settings {
         user_agent: config.user_agent,
         most_calls: config.most_calls,
+        t1: Duration::from_millis(500),
         clock: clock.clone(),
         routes,
         directory: people.clone(),

@@ -7,8 +7,6 @@
 mod connection;
 mod frame;
 mod open;
-#[cfg(test)]
-mod tests;
 mod tls;
 
 pub(crate) use open::Open;
@@ -28,17 +26,13 @@ use rsipstack::{
     transport::{SipAddr, SipConnection, channel::ChannelConnection},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::mpsc,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{
-    connection::{Connection, Ways},
-    open::Place,
-};
+use self::connection::{Connection, Ways};
 use crate::{
     call::Transport,
     guard::{Gate, Limits},
@@ -62,6 +56,13 @@ pub(crate) struct StreamSettings {
     pub(crate) addresses: NonZeroUsize,
 }
 
+/// A connection that is open.
+struct Live {
+    closed: CancellationToken,
+    /// The name that its peer proved; none for who connected to us: it can only be answered there.
+    name: Option<String>,
+}
+
 /// The connections of one door.
 pub(crate) struct Streams {
     transport: Transport,
@@ -72,7 +73,7 @@ pub(crate) struct Streams {
     means: Option<Means>,
     /// Taken when it is served.
     listener: Mutex<Option<TcpListener>>,
-    live: Mutex<HashMap<SocketAddr, CancellationToken>>,
+    live: Mutex<HashMap<SocketAddr, Live>>,
 }
 
 impl Streams {
@@ -102,7 +103,7 @@ impl Streams {
         self.transport
     }
 
-    fn live(&self) -> MutexGuard<'_, HashMap<SocketAddr, CancellationToken>> {
+    fn live(&self) -> MutexGuard<'_, HashMap<SocketAddr, Live>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -110,7 +111,7 @@ impl Streams {
     fn forget(&self, remote: SocketAddr, closed: &CancellationToken) {
         closed.cancel();
         let mut live = self.live();
-        if live.get(&remote).is_some_and(CancellationToken::is_cancelled) {
+        if live.get(&remote).is_some_and(|live| live.closed.is_cancelled()) {
             live.remove(&remote);
         }
     }
@@ -154,12 +155,15 @@ impl Streams {
         prepare(&stream);
         let (streams, endpoint, closed) = (self.clone(), endpoint.clone(), running.child_token());
         tokio::spawn(async move {
+            let connection = Connection { streams: streams.clone(), remote, place, closed, ours: false };
             let Some(means) = &streams.means else {
-                return streams.clone().take_in(stream, remote, place, closed, &endpoint, false).await;
+                let Some(ways) = streams.introduce(&connection, None, &endpoint).await else { return };
+                return connection.run(stream, ways).await;
             };
             match timeout(HANDSHAKE, means.acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => {
-                    streams.clone().take_in(stream, remote, place, closed, &endpoint, false).await;
+                    let Some(ways) = streams.introduce(&connection, None, &endpoint).await else { return };
+                    connection.run(stream, ways).await;
                 }
                 Ok(Err(error)) => tracing::debug!(%remote, %error, "no handshake"),
                 Err(_) => tracing::debug!(%remote, "no handshake in time"),
@@ -175,59 +179,54 @@ impl Streams {
         endpoint: &EndpointInnerRef,
         running: &CancellationToken,
     ) -> io::Result<()> {
-        if self.live().get(&remote).is_some_and(|closed| !closed.is_cancelled()) {
+        let fits = |live: &Live| {
+            let proved = self.means.is_none() || live.name.as_deref().is_none_or(|name| name == host);
+            proved && !live.closed.is_cancelled()
+        };
+        if self.live().get(&remote).is_some_and(fits) {
             return Ok(());
         }
         let full = || io::Error::new(io::ErrorKind::QuotaExceeded, "as many connections as may be");
         let place = self.open.enter(remote.ip()).ok_or_else(full)?;
         let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+        let stopping = || io::Error::from(io::ErrorKind::NotConnected);
         let closed = running.child_token();
-        let (streams, endpoint) = (self.clone(), endpoint.clone());
+        let connection = Connection { streams: self.clone(), remote, place, closed, ours: true };
         let stream = timeout(CONNECT, TcpStream::connect(remote)).await.map_err(late)??;
         prepare(&stream);
+        let name = Some(host.to_owned());
         match &self.means {
             None => {
-                tokio::spawn(async move {
-                    streams.take_in(stream, remote, place, closed, &endpoint, true).await;
-                });
+                let ways = self.introduce(&connection, name, endpoint).await.ok_or_else(stopping)?;
+                tokio::spawn(connection.run(stream, ways));
             }
             Some(means) => {
                 let shaking = means.connector.connect(tls::name_of(host, remote), stream);
                 let stream = timeout(CONNECT, shaking).await.map_err(late)??;
-                tokio::spawn(async move {
-                    streams.take_in(stream, remote, place, closed, &endpoint, true).await;
-                });
+                let ways = self.introduce(&connection, name, endpoint).await.ok_or_else(stopping)?;
+                tokio::spawn(connection.run(stream, ways));
             }
         }
-        // The stack knows it as soon as its task has begun.
-        let known = async {
-            while !self.live().contains_key(&remote) {
-                tokio::task::yield_now().await;
-            }
-        };
-        timeout(CONNECT, known).await.map_err(late)
+        Ok(())
     }
 
-    /// Hands a connection to the stack, and serves it to its end.
-    async fn take_in<S: AsyncRead + AsyncWrite>(
-        self: Arc<Self>,
-        stream: S,
-        remote: SocketAddr,
-        place: Place,
-        closed: CancellationToken,
+    /// Makes a connection known to the stack, which sends by it from then on.
+    async fn introduce(
+        &self,
+        connection: &Connection,
+        name: Option<String>,
         endpoint: &EndpointInnerRef,
-        ours: bool,
-    ) {
-        let address = SipAddr { r#type: Some(self.transport.of_stack()), addr: remote.into() };
+    ) -> Option<Ways> {
+        let Connection { remote, closed, .. } = connection;
+        let address = SipAddr { r#type: Some(self.transport.of_stack()), addr: (*remote).into() };
         let (to_stack, incoming) = mpsc::unbounded_channel();
         let (outgoing, from_stack) = mpsc::unbounded_channel();
         let made =
             ChannelConnection::create_connection(incoming, outgoing, address.clone(), Some(closed.clone()));
-        let Ok(channel) = made.await else { return };
+        let channel = made.await.ok()?;
         endpoint.transport_layer.add_connection(SipConnection::Channel(channel.clone()));
-        self.live().insert(remote, closed.clone());
-        let ways = Ways { channel, address, to_stack, from_stack };
-        Connection { streams: self, remote, place, closed, ours }.run(stream, ways).await;
+        self.live().insert(*remote, Live { closed: closed.clone(), name });
+        Some(Ways { channel, address, to_stack, from_stack })
     }
 }
 

@@ -6,8 +6,8 @@ use crate::{
     Side,
     media::Remote,
     sdp::{
-        Codec, Description, Local, Origin, Relayed, SdpError, direction_offer, own_offer, relay_answer,
-        relay_offer,
+        Codec, Description, Local, Origin, Relayed, SdpError, own_offer, relay_answer, relay_offer,
+        told_again,
     },
 };
 
@@ -136,8 +136,7 @@ impl Table {
         let local = self.place(to);
         let party = self.party(to);
         if let Some(told) = &party.told {
-            let direction = told.audio().direction;
-            return Ok(direction_offer(told, direction, &mut party.origin)?.body);
+            return Ok(told_again(told, &mut party.origin)?.body);
         }
         let Relayed { body, sent } = own_offer(local, &CODECS, &mut party.origin)?;
         self.pending = Some(Pending { from: None, said: None, to, told: sent });

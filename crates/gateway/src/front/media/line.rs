@@ -138,8 +138,8 @@ impl Line {
         }
     }
 
-    fn heard(&mut self, event: media::MediaEvent) {
-        let told = match event {
+    fn heard(&mut self, event: &media::MediaEvent) {
+        let told = match *event {
             media::MediaEvent::Began { side, codec, .. } => {
                 self.began[index(side)] = true;
                 self.codec = self.codec.or(codec.filter(|codec| codec.is_speech()));
@@ -252,7 +252,7 @@ impl Media for Line {
             let Some(open) = &mut self.parts else { return std::future::pending().await };
             let due = open.quality_at;
             tokio::select! {
-                Some(event) = open.heard.recv() => self.heard(event),
+                Some(event) = open.heard.recv() => self.heard(&event),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.tell_quality(),
             }
         }
@@ -263,7 +263,7 @@ impl Media for Line {
         open.session.record(None);
         self.ended_at = Some(moment((self.clock)()));
         while let Ok(event) = open.heard.try_recv() {
-            self.heard(event);
+            self.heard(&event);
         }
         self.closing = Some(tokio::spawn(open.session.close()));
     }

@@ -92,6 +92,11 @@ fn recording_name(call: &CallId, account: &str) -> Result<String, &'static str> 
 
 #[async_trait]
 impl MediaMaker for Maker {
+    fn has_room(&self) -> bool {
+        let ports = &self.config.ports;
+        ports.in_use() + Side::BOTH.len() <= ports.pairs()
+    }
+
     async fn open(&self, call: &CallId, account: &str) -> Result<Box<dyn Media>, MediaRefused> {
         let opened = MediaSession::open(&self.config).map_err(|error| MediaRefused(error.to_string()));
         let (session, heard) = opened?;

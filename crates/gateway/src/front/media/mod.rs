@@ -3,7 +3,5 @@
 mod describe;
 mod line;
 mod made;
-#[cfg(test)]
-mod tests;
 
 pub(super) use made::{Maker, RtpTotals};
