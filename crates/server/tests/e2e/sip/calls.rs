@@ -217,7 +217,6 @@ async fn holding_and_resuming_are_told_with_who_did_it() {
     caller.connected().await;
     for (direction, answer) in [("sendonly", "recvonly"), ("sendrecv", "sendrecv")] {
         caller.request("INVITE", "", &carrier.sdp(direction)).await;
-        if let Some(m) = carrier.next_within(std::time::Duration::from_secs(3)).await { println!("CALLER GOT {}", m.text); }
         let again = agent.expect("INVITE").await;
         assert!(again.body().contains(&format!("a={direction}")), "{}", again.text);
         agent.answer(&again, 200, "OK", "", &agent.sdp(answer)).await;

@@ -2,11 +2,10 @@
 
 use std::net::SocketAddr;
 
-/// A message, and where it came from.
+/// A message.
 #[derive(Clone, Debug)]
 pub struct Message {
     pub text: String,
-    pub from: SocketAddr,
 }
 
 impl Message {
@@ -15,10 +14,6 @@ impl Message {
         let mut words = self.text.split(' ');
         let first = words.next().unwrap_or_default();
         if first.starts_with("SIP/") { words.next().unwrap_or_default() } else { first }
-    }
-
-    pub fn is_request(&self) -> bool {
-        !self.text.starts_with("SIP/")
     }
 
     /// The URI that a request asks for.
@@ -56,12 +51,6 @@ impl Message {
 
     pub fn body(&self) -> &str {
         self.text.split_once("\r\n\r\n").map_or("", |(_, body)| body)
-    }
-
-    /// A parameter of the tag's kind of a header.
-    pub fn tag(&self, name: &str) -> Option<&str> {
-        let (_, after) = self.header(name).split_once(";tag=")?;
-        after.split(';').next()
     }
 
     /// The URI in its Contact.

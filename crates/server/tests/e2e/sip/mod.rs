@@ -3,4 +3,7 @@
 mod calls;
 mod lab;
 mod message;
+mod orders;
 mod peer;
+mod restart;
+mod users;

@@ -32,10 +32,18 @@ fn unique() -> u32 {
 impl Peer {
     /// On a free port of an address.
     pub async fn at(ip: &str, gateway: SocketAddr) -> Self {
-        let bind = || async { UdpSocket::bind((ip, 0)).await.expect("a socket") };
-        let socket = bind().await;
+        Self::with(UdpSocket::bind((ip, 0)).await.expect("a socket"), gateway).await
+    }
+
+    /// On a socket that is there already.
+    pub async fn with(socket: UdpSocket, gateway: SocketAddr) -> Self {
         let address = socket.local_addr().expect("an address");
-        Self { socket, media: bind().await.into(), address, gateway }
+        let media = UdpSocket::bind((address.ip(), 0)).await.expect("a socket");
+        Self { socket, media: media.into(), address, gateway }
+    }
+
+    pub fn gateway(&self) -> SocketAddr {
+        self.gateway
     }
 
     /// The URI of a name here.
@@ -51,8 +59,8 @@ impl Peer {
     pub async fn next_within(&self, limit: Duration) -> Option<Message> {
         let mut buffer = vec![0; 65_536];
         let received = timeout(limit, self.socket.recv_from(&mut buffer)).await.ok()?;
-        let (length, from) = received.expect("a datagram");
-        Some(Message { text: String::from_utf8_lossy(&buffer[..length]).into_owned(), from })
+        let (length, _) = received.expect("a datagram");
+        Some(Message { text: String::from_utf8_lossy(&buffer[..length]).into_owned() })
     }
 
     /// The next message of a kind: a method, or a status. Others are passed over, retransmissions above all.
