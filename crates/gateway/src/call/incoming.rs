@@ -1,11 +1,14 @@
 //! Requests that come in: to which call they go, or how a call begins, or how they are answered.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use rsipstack::{
-    dialog::{DialogId, dialog::Dialog},
+    dialog::{
+        DialogId,
+        dialog::{Dialog, DialogState},
+    },
     sip::{Header, HeadersExt, Method, Request, SipMessage},
-    transaction::{TransactionReceiver, transaction::Transaction},
+    transaction::{TransactionReceiver, key::TransactionRole, transaction::Transaction},
     transport::SipConnection,
 };
 
@@ -23,6 +26,10 @@ use super::{
     words::{Input, Invited, LegId},
 };
 use crate::{Ask, Side, trace::TraceSeat};
+
+/// How long a request within a dialog waits until the dialog is settled.
+const SETTLES_WITHIN: Duration = Duration::from_secs(2);
+const LOOKS_EVERY: Duration = Duration::from_millis(5);
 
 /// Hands out requests of one door that the stack has no transaction for.
 pub(super) async fn dispatch(shared: Arc<Shared>, door: Arc<Door>, mut incoming: TransactionReceiver) {
@@ -79,11 +86,30 @@ fn within_dialog(shared: &Arc<Shared>, mut transaction: Transaction) {
             let _ = dialog.reject(Some(wire::status(487)), None);
         }
     }
+    let waits = dialog.role() == TransactionRole::Server
+        && !matches!(transaction.original.method, Method::Bye | Method::PRack);
     tokio::spawn(async move {
+        if waits && !settled(|| dialog.state()).await {
+            let later = Answer { status: 500, headers: vec![wire::header("Retry-After", "1")] };
+            return refuse(transaction, later);
+        }
         if let Err(error) = dialog.handle(&mut transaction).await {
             tracing::debug!(%error, "request within a dialog");
         }
     });
+}
+
+/// Whether the dialog of a caller is settled, now or soon. The stack leaves a request without an answer that it takes up
+/// before the ACK, or while another is on its way: the ACK right in front of it, which another task takes up, above all.
+async fn settled(state: impl Fn() -> DialogState) -> bool {
+    for _ in 0..SETTLES_WITHIN.as_millis() / LOOKS_EVERY.as_millis() {
+        let state = state();
+        if state.is_confirmed() || state.is_terminated() {
+            return true;
+        }
+        tokio::time::sleep(LOOKS_EVERY).await;
+    }
+    state().is_confirmed()
 }
 
 /// Tells a call why a leg hangs up, before the stack tells that it does.

@@ -42,6 +42,11 @@ impl Peer {
         Self { socket, media: media.into(), address, gateway }
     }
 
+    /// A number that nobody has had.
+    pub fn unique(&self) -> u32 {
+        unique()
+    }
+
     pub fn gateway(&self) -> SocketAddr {
         self.gateway
     }

@@ -37,14 +37,14 @@ fn proof(challenge: &Message, name: &str, user: &str, password: &str, method: &s
 
 async fn register(phone: &Peer, password: &str) -> Message {
     let uri = format!("sip:{}", phone.gateway());
+    let call = phone.unique();
     let send = |cseq: u32, extra: String| {
         let text = format!(
-            "REGISTER {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch=z9hG4bK-r{cseq}{port};rport\r\n\
+            "REGISTER {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch=z9hG4bK-{call}-{cseq};rport\r\n\
              Max-Forwards: 70\r\nFrom: <sip:alice@pegcount>;tag=r\r\nTo: <sip:alice@pegcount>\r\n\
-             Call-ID: register-{port}\r\nCSeq: {cseq} REGISTER\r\nContact: <sip:alice@{address}>\r\nExpires: 120\r\n\
+             Call-ID: register-{call}\r\nCSeq: {cseq} REGISTER\r\nContact: <sip:alice@{address}>\r\nExpires: 120\r\n\
              {extra}Content-Length: 0\r\n\r\n",
             address = phone.address,
-            port = phone.address.port(),
         );
         async move { phone.send(&text).await }
     };
