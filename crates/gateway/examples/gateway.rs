@@ -12,8 +12,8 @@ use std::{
 };
 
 use pegcount_gateway::{
-    Ask, CallId, Cause, Config, Direction, Gateway, Limits, Peers, Plan, Report, Routes, Target, TrunkPeer,
-    What, guard::Network,
+    Ask, Cause, Config, Direction, Gateway, Limits, Peers, Plan, Report, Routes, Target, TransferAsk,
+    TrunkPeer, What, guard::Network,
 };
 use tokio::{io::AsyncReadExt, sync::mpsc, time::interval};
 
@@ -28,6 +28,7 @@ impl Routes for OnePlace {
     fn route(&self, _ask: &Ask) -> Result<Plan, Cause> {
         Ok(Plan {
             account: "1".into(),
+            note: "".into(),
             direction: Direction::Inbound,
             trunk: None,
             targets: vec![Target { nat: true, ..Target::at(&self.target) }],
@@ -36,8 +37,8 @@ impl Routes for OnePlace {
         })
     }
 
-    fn transfer(&self, _call: &CallId, _account: &str, to: &str) -> Option<Target> {
-        Some(Target { nat: true, ..Target::at(to) })
+    fn transfer(&self, ask: &TransferAsk<'_>) -> Option<Target> {
+        Some(Target { nat: true, ..Target::at(ask.to) })
     }
 }
 

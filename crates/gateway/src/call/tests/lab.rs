@@ -14,8 +14,8 @@ use tokio::{net::UdpSocket, sync::mpsc};
 
 use super::phone::{LIMIT, Phone, SDP};
 use crate::{
-    Ask, CallId, Cause, Direction, Ended, Limits, Plan, Report, Routes, Side, Target, TraceSettings, What,
-    Who,
+    Ask, CallId, Cause, Direction, Ended, Limits, Plan, Report, Routes, Side, Target, TraceSettings,
+    TransferAsk, What, Who,
     call::{
         Answer, Directory, Known, Media, MediaEvent, MediaMaker, MediaRefused, Opening, Party, Settings,
         Stance, Switch,
@@ -89,6 +89,7 @@ impl Everywhere {
     pub fn plan(&self) -> Plan {
         Plan {
             account: "1".into(),
+            note: "".into(),
             direction: Direction::Inbound,
             trunk: None,
             targets: self.targets.lock().unwrap().clone(),
@@ -104,9 +105,9 @@ impl Routes for Everywhere {
         Ok(self.plan())
     }
 
-    fn transfer(&self, _: &CallId, account: &str, to: &str) -> Option<Target> {
-        assert_eq!(account, "1");
-        Some(Target::at(to))
+    fn transfer(&self, ask: &TransferAsk<'_>) -> Option<Target> {
+        assert_eq!(ask.account, "1");
+        Some(Target::at(ask.to))
     }
 }
 

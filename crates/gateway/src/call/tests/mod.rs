@@ -102,6 +102,7 @@ pub fn sdp(name: &str) -> Option<Bytes> {
 pub fn plan(targets: usize) -> Plan {
     Plan {
         account: "1".into(),
+        note: "".into(),
         direction: Direction::Inbound,
         trunk: None,
         targets: (0..targets).map(|n| Target::at(format!("sip:agent@127.0.0.{n}"))).collect(),

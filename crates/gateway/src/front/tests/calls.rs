@@ -158,7 +158,7 @@ async fn an_account_that_no_file_can_be_named_after_is_not_recorded() {
         fn route(&self, ask: &Ask) -> Result<Plan, Cause> {
             Ok(Plan { account: "../7".into(), ..self.0.route(ask)? })
         }
-        fn transfer(&self, _: &CallId, _: &str, _: &str) -> Option<Target> {
+        fn transfer(&self, _: &TransferAsk<'_>) -> Option<Target> {
             None
         }
     }

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::{Config, Gateway, Peers, TrunkPeer};
 use crate::{
-    Ask, CallId, Cause, Direction, Limits, Plan, Report, Routes, Target, What,
+    Ask, Cause, Direction, Limits, Plan, Report, Routes, Target, TransferAsk, What,
     call::tests::phone::{LIMIT, Phone},
 };
 
@@ -32,6 +32,7 @@ impl Routes for Everywhere {
         self.asked.lock().unwrap().push(ask.clone());
         Ok(Plan {
             account: "7".into(),
+            note: "".into(),
             direction: Direction::Inbound,
             trunk: None,
             targets: self.targets.lock().unwrap().clone(),
@@ -40,7 +41,7 @@ impl Routes for Everywhere {
         })
     }
 
-    fn transfer(&self, _: &CallId, _: &str, _: &str) -> Option<Target> {
+    fn transfer(&self, _: &TransferAsk<'_>) -> Option<Target> {
         None
     }
 }
