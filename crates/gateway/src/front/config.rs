@@ -11,7 +11,7 @@ use std::{
 use crate::{
     guard::{Network, Policy, Rate},
     recording::Layout,
-    registrar::Ha1,
+    registrar::{Algorithm, Ha1},
 };
 
 /// Everything the gateway is told when it starts.
@@ -30,6 +30,8 @@ pub struct Config {
     pub user_agent: String,
     /// What the passwords of users and trunks are for; part of every [`Ha1`].
     pub realm: String,
+    /// What users may prove themselves with, the first first: old phones look at no other.
+    pub algorithms: Vec<Algorithm>,
     /// Who may speak to the gateway.
     pub peers: Peers,
     /// How media is relayed.
@@ -60,6 +62,7 @@ impl Config {
             advertised: Vec::new(),
             user_agent: "Pegcount".to_owned(),
             realm: "pegcount".to_owned(),
+            algorithms: vec![Algorithm::Md5, Algorithm::Sha256],
             peers: Peers::default(),
             media: MediaSettings::new(host),
             recordings: Recordings::in_folder(recordings),

@@ -39,10 +39,10 @@ struct Listed {
 
 impl People {
     /// Knows nobody yet. The key signs what clients are challenged with.
-    pub(super) fn new(realm: &str, key: [u8; 32]) -> Self {
+    pub(super) fn new(terms: Terms, key: [u8; 32]) -> Self {
         Self {
             people: RwLock::default(),
-            registrar: Mutex::new(Registrar::new(Terms::of(realm), key)),
+            registrar: Mutex::new(Registrar::new(terms, key)),
             since: Instant::now(),
         }
     }
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_trunk_is_known_by_its_address_and_others_have_to_prove_who_they_are() {
-        let people = People::new("test", [0; 32]);
+        let people = People::new(Terms::of("test"), [0; 32]);
         let [inside, outside] = ["192.0.2.1:5060", "198.51.100.1:5060"].map(|at| at.parse().unwrap());
         assert_eq!(people.who(&invite(), inside).unwrap_err().status, 403, "nobody is known");
         let peers = Peers { trunks: vec![trunk("carrier", "192.0.2.0/24", None)], users: Vec::new() };
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn two_peers_of_a_name_are_refused() {
-        let people = People::new("test", [0; 32]);
+        let people = People::new(Terms::of("test"), [0; 32]);
         let named =
             |first, second| people.set(&Peers { trunks: vec![first, second], users: vec![user("alice")] });
         let same = named(trunk("a", "192.0.2.1", None), trunk("a", "192.0.2.2", None));

@@ -22,6 +22,7 @@ use crate::{
     guard::{Gate, GuardedSocket, bind},
     media::{MediaConfig, Ports},
     recording::{self, Format, Recorder, RecorderConfig},
+    registrar::Terms,
     stream::{Means, Open, StreamSettings, Streams},
     trace::Traces,
 };
@@ -215,7 +216,10 @@ pub(super) async fn open(
     let shown = Shown::of(&config.advertised)?;
     let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(|error| StartError::System(io::Error::other(error)))?;
-    let people = Arc::new(People::new(&config.realm, key));
+    let people = Arc::new(People::new(
+        Terms { algorithms: config.algorithms.clone(), ..Terms::of(&config.realm) },
+        key,
+    ));
     people.set(&config.peers)?;
     let gate = Gate::new(policy(&config.peers, &config.guard));
     let ports = Ports::new(config.media.ports.clone())?;

@@ -19,6 +19,8 @@ pub struct Config {
     pub advertised: Vec<IpAddr>,
     /// What passwords are for.
     pub realm: String,
+    /// What users and trunks may prove themselves with, in the order in which it is offered.
+    pub digests: Vec<DigestWord>,
     /// Calls at a time.
     pub most_calls: usize,
     /// Threads for SIP and media.
@@ -52,6 +54,7 @@ impl Default for Config {
             also_listen: Vec::new(),
             advertised: Vec::new(),
             realm: "pegcount".into(),
+            digests: vec![DigestWord::Md5],
             most_calls: 2_000,
             threads: 1,
             opt_out_organizations: Vec::new(),
@@ -65,6 +68,17 @@ impl Default for Config {
             users: Vec::new(),
         }
     }
+}
+
+/// A hash that passwords are proved with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub enum DigestWord {
+    /// All that many phones speak.
+    #[serde(rename = "md5")]
+    Md5,
+    /// RFC 8760.
+    #[serde(rename = "sha-256")]
+    Sha256,
 }
 
 /// SIP over TLS: all of `listen`, `cert` and `key`, or none.

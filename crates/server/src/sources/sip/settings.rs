@@ -19,7 +19,7 @@ use pegcount_gateway::{
 
 use super::{
     address::{Proxy, is_user_name, plain_number},
-    config::{Config, LayoutWord, OFF, Secret, TrunkConfig, UserConfig},
+    config::{Config, DigestWord, LayoutWord, OFF, Secret, TrunkConfig, UserConfig},
 };
 
 /// Everything that the configuration says, checked.
@@ -117,6 +117,14 @@ impl Config {
             return Err(format!("sip.advertised: {wrong} is no address that a peer could reach"));
         }
         gateway.realm.clone_from(&self.realm);
+        if self.digests.is_empty() {
+            return Err("sip.digests: must name md5, sha-256, or both".into());
+        }
+        let algorithm = |word: &DigestWord| match word {
+            DigestWord::Md5 => Algorithm::Md5,
+            DigestWord::Sha256 => Algorithm::Sha256,
+        };
+        gateway.algorithms = self.digests.iter().map(algorithm).collect();
         gateway.user_agent = concat!("Pegcount/", env!("CARGO_PKG_VERSION")).to_owned();
         gateway.peers = peers;
         gateway.media = self.media(&all)?;

@@ -31,7 +31,7 @@ impl Network {
     pub fn config(&self, outbound: Option<SocketAddr>, more: &str) -> String {
         let outbound = outbound.map(|address| format!("outbound = \"sip:{address}\"\n")).unwrap_or_default();
         format!(
-            "[sip]\nlisten = \"{}:0\"\n[sip.limits]\nsign_of_life_seconds = 1\nring_seconds = 2\n\
+            "[sip]\nlisten = \"{}:0\"\ndigests = [\"sha-256\"]\n[sip.limits]\nsign_of_life_seconds = 1\nring_seconds = 2\n\
              [[sip.trunks]]\nname = \"carrier\"\norganization = \"org_default\"\nnetworks = [\"{}\"]\n{outbound}{more}",
             self.ip(1),
             self.ip(2),

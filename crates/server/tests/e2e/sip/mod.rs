@@ -5,5 +5,6 @@ mod lab;
 mod message;
 mod orders;
 mod peer;
+mod programs;
 mod restart;
 mod users;

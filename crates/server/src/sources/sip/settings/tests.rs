@@ -98,6 +98,7 @@ fn what_is_wrong_is_named_by_its_key() {
     for (text, begin) in [
         ("listen = \"5060\"".to_owned(), "sip.listen: \"5060\" is neither an address"),
         ("realm = \"\"".to_owned(), "sip.realm: "),
+        ("digests = []".to_owned(), "sip.digests: "),
         ("most_calls = 0".to_owned(), "sip.most_calls: "),
         ("threads = 0".to_owned(), "sip.threads: "),
         ("advertised = [\"0.0.0.0\"]".to_owned(), "sip.advertised: "),
