@@ -3,7 +3,7 @@
 use std::{collections::HashMap, num::NonZeroUsize, time::Duration};
 
 use lru::LruCache;
-use pegcount_calls::{CallName, Timestamp};
+use pegcount_calls::{CallName, EndpointName, PhoneNumberName, Timestamp};
 use pegcount_gateway::{CallId, Ended, Quality, Recording, Report, Side, What, Why};
 use pegcount_store::OrganizationNumber;
 use serde_json::{Map, Number, Value, json};
@@ -174,8 +174,8 @@ impl Course {
             .with("direction", Some(direction_word(note.direction())))
             .with_text("from_number", Some(&told(&note.from, from)))
             .with_text("to_number", Some(&told(&note.to, to)))
-            .with("endpoint_id", note.endpoint.as_ref().map(|id| id.as_str()))
-            .with("phone_number_id", note.phone_number.as_ref().map(|id| id.as_str()))
+            .with("endpoint_id", note.endpoint.as_ref().map(EndpointName::as_str))
+            .with("phone_number_id", note.phone_number.as_ref().map(PhoneNumberName::as_str))
             .with("telephony", sip_call_id.and_then(short_text).map(|id| json!({ "sip_call_id": id })))
             .with_text("sip_trunk", trunk)
             .with("metadata", metadata)

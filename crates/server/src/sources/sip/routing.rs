@@ -62,20 +62,20 @@ impl Routing<'_> {
         match &ask.who {
             Who::Trunk(name) => {
                 let trunk = self.rules.trunks.iter().find(|trunk| trunk.name == *name);
-                self.from_trunk(trunk.ok_or(Cause::NotAllowed)?, ask)
+                self.of_trunk(trunk.ok_or(Cause::NotAllowed)?, ask)
             }
-            Who::User(name) => self.from_user(name, ask),
+            Who::User(name) => self.of_user(name, ask),
         }
     }
 
-    fn from_trunk(&self, trunk: &Trunk, ask: &Ask) -> Result<Plan, Cause> {
+    fn of_trunk(&self, trunk: &Trunk, ask: &Ask) -> Result<Plan, Cause> {
         let place = self.place(&trunk.organization).ok_or(Cause::InvalidNumber)?;
         let line = place.listing.line(&ask.to).ok_or(Cause::InvalidNumber)?;
         let note = Note { callee_is_ours: true, from: ask.from.clone(), ..Note::default() };
         self.to_line(&place, line, note, Some(trunk))
     }
 
-    fn from_user(&self, name: &str, ask: &Ask) -> Result<Plan, Cause> {
+    fn of_user(&self, name: &str, ask: &Ask) -> Result<Plan, Cause> {
         let user = self.rules.users.get(name).ok_or(Cause::NotAllowed)?;
         let place = self.place(&user.organization).ok_or(Cause::NotAllowed)?;
         let own = || user.endpoint.as_ref().and_then(|endpoint| place.listing.line_of(endpoint));
