@@ -1,11 +1,6 @@
 //! `/v1/calls`.
 
-use axum::{
-    Json,
-    extract::{RawQuery, Request},
-    http::StatusCode,
-    response::Response,
-};
+use axum::{Json, extract::RawQuery, http::StatusCode, response::Response};
 
 use super::{
     query::{call_query, stats_query, write_cursor},
@@ -189,15 +184,4 @@ pub(super) async fn recording(
     found.map(Json).ok_or_else(|| {
         Failure::new(StatusCode::NOT_FOUND, "RECORDING_NOT_FOUND", "This call has no recording")
     })
-}
-
-/// Place a call. Needs the SIP gateway, which this version does not have.
-#[utoipa::path(
-    post, path = "/v1/outbound-calls", tag = "calls",
-    responses((status = 503, description = "There is no gateway", body = FailureBody))
-)]
-pub(super) async fn outbound_call(caller: Caller, _request: Request) -> Result<Json<CallDetail>, Failure> {
-    caller.access.need(Scope::CallsControl)?;
-    let sentence = "This version has no SIP gateway, so it cannot place calls";
-    Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "SOURCE_UNREACHABLE", sentence))
 }
