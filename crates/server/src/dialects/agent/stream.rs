@@ -21,7 +21,7 @@ const PART: u64 = 50;
 /// later one fails, the connection breaks, and nobody takes what he has for the whole.
 ///
 /// # Errors
-/// [`Refusal`] of the first part.
+/// [`crate::access::Refusal`] of the first part.
 pub(super) async fn body(access: Access, agent: Endpoint, part: Part) -> Answer<Body> {
     let mut walk = Walk { access, agent, part, position: Position::Begin, separator: "[" };
     let first = walk.next_part().await?;

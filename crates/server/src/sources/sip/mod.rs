@@ -1,8 +1,8 @@
 //! IN: the program's own SIP gateway. Its reports become native events; its calls are hung up and placed by orders.
 //!
 //! The gateway is a crate of its own and knows nothing of organizations, endpoints or the ledger. Here it is told who may
-//! call where ([`routing`]), from memory, and what it reports is put into words ([`map`]) and told to the intake
-//! ([`outbox`]).
+//! call where (`routing`), from memory, and what it reports is put into words (`map`) and told to the intake
+//! (`outbox`).
 
 mod address;
 mod config;
