@@ -134,6 +134,9 @@ enum Bench {
     Latency {
         #[command(flatten)]
         store: WhichStore,
+        /// Only the slow pace, alone and with readers.
+        #[arg(long)]
+        only_slowly: bool,
     },
     /// Watch the program's live count on many sockets.
     Sockets {
@@ -174,7 +177,9 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         Bench::Reads { store } => store::reads::run(&store.within(&folder), &results).await,
         Bench::Start { store } => serving::start::run(&store.within(&folder), &results).await,
         Bench::Requests { store } => serving::requests::run(&store.within(&folder), &results).await,
-        Bench::Latency { store } => serving::latency::run(&store.within(&folder), &results).await,
+        Bench::Latency { store, only_slowly } => {
+            serving::latency::run(&store.within(&folder), only_slowly, &results).await
+        }
         Bench::Sockets { store } => serving::sockets::run(&store.within(&folder), &results).await,
         Bench::Sync => peers::sync::run(&folder, &results),
         Bench::Duckdb { store, python } => peers::duckdb::run(&python, &store.within(&folder), &results),

@@ -1,13 +1,41 @@
 //! A SIP back-to-back user agent: it takes calls from trunks and registered users, bridges them to endpoints, relays and
 //! records their media, measures it, and reports every step.
 //!
-//! It knows nothing of calls on file, HTTP or any other part of the program: it is told who may call where, and it emits
-//! reports of its own.
+//! A program starts a [`Gateway`] with a [`Config`], answers where calls lead ([`Routes`]), and reads [`Report`]s. The gateway
+//! has threads, sockets and a memory of its own, and waits for nobody: what the program does not read waits or is counted
+//! as lost, and a call goes on. It knows nothing of calls on file, HTTP or any other part of the program.
+//!
+//! ```text
+//! sockets -- guard --> SIP stack -- incoming --> call (state machine + task) --> Routes, Report
+//!    ^                     ^                       |  asks: directory (trunks, users), registrar
+//!    |                     +---- legs, doors <-----+  has: media (SDP, relay, recording), trace
+//!    +-- stream: TCP, TLS
+//! ```
+//!
+//! | room | is |
+//! | --- | --- |
+//! | `front` | all of it put together: what a program sees |
+//! | `call` | one call, and which call a message belongs to |
+//! | [`guard`] | what is let through to the stack |
+//! | `stream` | connections over TCP and TLS |
+//! | [`registrar`] | digests and registrations |
+//! | [`sdp`], [`media`] | session descriptions; the relay |
+//! | [`recording`] | from packets to files |
+//! | `trace` | the last messages of calls |
+//!
+//! # What it does not do
+//!
+//! It follows no redirection (3xx): a target that moved has failed, and the next is tried; who pays for a call is not for a
+//! peer to say. It asks for no SRV records: a name is looked up as a host. It sends no reliable provisional responses
+//! (100rel), transcodes nothing, and refuses media that is offered encrypted only (488). A request within a call from a
+//! host that is neither a trunk's nor the one that was called is not heard where nobody may be a stranger: a trunk has to
+//! list the networks of all its hosts.
 #![deny(missing_docs)]
 
 mod call;
 mod cause;
 mod frame;
+mod front;
 pub mod guard;
 pub mod media;
 mod quoting;
@@ -17,13 +45,16 @@ mod report;
 mod routes;
 pub mod sdp;
 mod side;
+mod stream;
+mod trace;
 
-pub use call::{
-    Clock, Dial, HangUp, Media, MediaEvent, MediaMaker, MediaRefused, NotStarted, Refused, Settings, Stance,
-    Switch,
-};
+pub use call::{Clock, Dial, HangUp, Refused};
 pub use cause::{Cause, Why};
 pub use frame::{Frame, Tap};
-pub use report::{By, CallId, Direction, Ended, Quality, Report, Reporter, What};
-pub use routes::{Ask, Credential, Knock, Limits, Plan, Routes, Target, Trunk, Who};
+pub use front::{
+    Addresses, Config, Counts, Digest, Gateway, GuardCount, GuardSettings, LeftOver, MediaSettings, Peers,
+    Recordings, RtpCounts, SipCounts, StartError, Tls, TraceSettings, Traced, TrunkPeer, UserPeer,
+};
+pub use report::{By, CallId, Direction, Ended, Quality, Recording, Report, What};
+pub use routes::{Ask, Credential, Limits, Plan, Routes, Target, TransferAsk, Trunk, Who};
 pub use side::Side;

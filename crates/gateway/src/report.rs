@@ -3,15 +3,20 @@
 use std::{
     collections::VecDeque,
     fmt,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::sync::mpsc;
 
-use crate::{Side, Why};
+use crate::{
+    Side, Why,
+    recording::{Flaws, Format},
+};
 
 /// The name of a call, the same in every report of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -76,13 +81,16 @@ impl From<Side> for By {
 pub struct Report {
     /// To which.
     pub call: CallId,
+    /// Whose that is: [`crate::Plan::account`].
+    pub account: Arc<str>,
     /// When: milliseconds since 1970, never earlier than the report before it of the same call.
     pub at: u64,
     /// What.
     pub what: What,
 }
 
-/// What happened. A call's first report is [`What::Invited`], its last [`What::Ended`]; both come once.
+/// What happened. A call's first report is [`What::Invited`], its last [`What::Ended`]; both come once. Only what becomes of
+/// its recording comes later, at most once: [`What::Recorded`] or [`What::NotRecorded`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
     /// A call began.
@@ -97,6 +105,8 @@ pub enum What {
         trunk: Option<String>,
         /// The Call-ID of the caller's dialog; none for a call that the owner ordered.
         sip_call_id: Option<String>,
+        /// What the plan noted: [`crate::Plan::note`].
+        note: Arc<str>,
     },
     /// An INVITE was sent.
     InviteSent {
@@ -165,6 +175,34 @@ pub enum What {
     },
     /// The call ended.
     Ended(Ended),
+    /// Its recording is a file that the disk keeps.
+    Recorded(Recording),
+    /// There is no recording.
+    NotRecorded {
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+/// A finished recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recording {
+    /// The file.
+    pub file: PathBuf,
+    /// What kind of file it is.
+    pub format: Format,
+    /// 1, or 2 with the caller on the left and the callee on the right.
+    pub channels: u8,
+    /// How large it is.
+    pub bytes: u64,
+    /// How long it is.
+    pub duration: Duration,
+    /// The SHA-256 of the file.
+    pub sha256: [u8; 32],
+    /// The time of its first sample: milliseconds since 1970.
+    pub begins_at: u64,
+    /// What is missing from it, or was mended.
+    pub flaws: Flaws,
 }
 
 impl What {
@@ -284,11 +322,16 @@ impl Reporter {
         }
     }
 
-    /// Waits until everything is handed over, or the owner is gone.
-    pub async fn finish(mut self) {
+    /// Waits until everything so far is handed over, or the owner is gone.
+    pub async fn drain(&mut self) {
         while !self.backlog.is_empty() {
             self.next_room().await;
         }
+    }
+
+    /// Whether everything so far is handed over.
+    pub fn is_drained(&self) -> bool {
+        self.backlog.is_empty()
     }
 }
 
@@ -298,7 +341,7 @@ mod tests {
     use crate::Cause;
 
     fn report(what: What) -> Report {
-        Report { call: CallId::new("call_1"), at: 0, what }
+        Report { call: CallId::new("call_1"), account: "1".into(), at: 0, what }
     }
 
     fn ended() -> What {
@@ -321,7 +364,7 @@ mod tests {
         }
         reporter.tell(report(What::Answered));
         reporter.tell(report(ended()));
-        let finishing = tokio::spawn(reporter.finish());
+        let finishing = tokio::spawn(async move { reporter.drain().await });
         let mut seen = Vec::new();
         while let Some(report) = reports.recv().await {
             seen.push(report.what);
@@ -342,7 +385,7 @@ mod tests {
         reporter.tell(report(What::Answered));
         drop(reports);
         reporter.tell(report(ended()));
-        reporter.finish().await;
+        reporter.drain().await;
     }
 
     #[test]

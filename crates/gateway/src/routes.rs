@@ -2,61 +2,43 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use crate::{CallId, Cause, Direction};
+use crate::{CallId, Cause, Direction, Side};
 
 /// Decides for the gateway. It is asked while a caller waits and while nothing else of that caller is handled, so it
-/// answers from memory: no wait for a disk or a network.
+/// answers from memory: no wait for a disk or a network. Only who is known, a trunk or a user, is asked about.
 pub trait Routes: Send + Sync + 'static {
-    /// Who sent a request that belongs to no call yet.
-    fn who(&self, knock: &Knock) -> Who;
-
     /// Where a call leads.
     ///
     /// # Errors
     /// When it may not be made.
     fn route(&self, ask: &Ask) -> Result<Plan, Cause>;
 
-    /// Where a party is that another asked to be replaced by; `None` when it may not be.
-    fn transfer(&self, call: &CallId, to: &str) -> Option<Target>;
-
-    /// The status and headers to answer a request with that has nothing to do with a call, a REGISTER above all.
-    fn other(&self, _knock: &Knock) -> (u16, Vec<(String, String)>) {
-        (405, Vec::new())
-    }
+    /// Where the party is that somebody asked to be replaced by; `None` when that may not be.
+    fn transfer(&self, ask: &TransferAsk<'_>) -> Option<Target>;
 }
 
-/// A request of somebody who is not yet known.
-#[derive(Clone, Debug)]
-pub struct Knock {
-    /// Where it came from.
-    pub source: SocketAddr,
-    /// Its method.
-    pub method: String,
-    /// The URI it asks for.
-    pub uri: String,
-    /// Its headers, by their names as they were sent.
-    pub headers: Vec<(String, String)>,
+/// Somebody in a call who wants to be replaced by another party.
+#[derive(Clone, Copy, Debug)]
+pub struct TransferAsk<'a> {
+    /// Which call.
+    pub call: &'a CallId,
+    /// Whose it is: [`Plan::account`].
+    pub account: &'a str,
+    /// What its plan noted: [`Plan::note`].
+    pub note: &'a str,
+    /// Who asks. Somebody outside may not have others called at the account's cost.
+    pub by: Side,
+    /// The URI that it names.
+    pub to: &'a str,
 }
 
-impl Knock {
-    /// The value of the first header of a name.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(named, _)| named.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.as_str())
-    }
-}
-
-/// Who knocks.
+/// Who calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Who {
-    /// A trunk, known by its address.
+    /// A trunk, known by its address or a digest.
     Trunk(String),
     /// A user, known by a digest.
     User(String),
-    /// Not known yet: asked to prove it, with this value of a `Proxy-Authenticate` header.
-    Challenge(String),
-    /// Not known, and not asked.
-    Stranger,
 }
 
 /// A call that somebody wants to make.
@@ -75,6 +57,11 @@ pub struct Ask {
 /// Where a call leads, and within which limits.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// Whose call it is. The gateway only carries it: it stands in every report of the call, and in the name of its
+    /// recording. Letters, digits, `_` and `-`; a call of any other account is not recorded.
+    pub account: Arc<str>,
+    /// Words of the owner's own, which the gateway only carries: they stand in the report of the beginning.
+    pub note: Arc<str>,
     /// Which way it goes.
     pub direction: Direction,
     /// The trunk that it uses, and how many calls that may carry at a time.
@@ -104,7 +91,7 @@ pub struct Trunk {
 /// Somebody to invite.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The SIP URI.
+    /// The SIP URI: `sip:`, `sips:`, and with `;transport=tcp` or `tls` where it is so.
     pub uri: String,
     /// Where to send it, when not to where the URI points: a proxy, or the address a user registered from.
     pub destination: Option<SocketAddr>,
@@ -112,12 +99,21 @@ pub struct Target {
     pub caller: Option<String>,
     /// What to answer a challenge with.
     pub credential: Option<Arc<Credential>>,
+    /// Whether its media may come from elsewhere than its SDP says.
+    pub nat: bool,
+    /// The user that this is: the places are tried that it registered from, the latest first, in the place of the URI.
+    pub user: Option<String>,
 }
 
 impl Target {
     /// Somebody at a URI.
     pub fn at(uri: impl Into<String>) -> Self {
-        Self { uri: uri.into(), destination: None, caller: None, credential: None }
+        Self { uri: uri.into(), destination: None, caller: None, credential: None, nat: false, user: None }
+    }
+
+    /// A user, wherever it is registered. One that is not registered has no answer (480).
+    pub fn user(name: impl Into<String>) -> Self {
+        Self { user: Some(name.into()), ..Self::at("") }
     }
 }
 

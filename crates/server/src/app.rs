@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     fs,
     io::Write,
+    net::SocketAddr,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
     sync::Arc,
@@ -17,13 +18,13 @@ use crate::{
     auth::{Keyring, NewKey, Scopes},
     clock::Clock,
     config::Config,
-    control::{Control, Hangup},
+    control::{Control, Hangup, Switchboard},
     intake::{Intake, IntakeParts, TariffsHandle},
     links::Links,
     live::Live,
     metrics::Metrics,
     operations::{Operator, chain},
-    sources::native,
+    sources::{native, sip, sip::Sip},
     vocabulary::source_name,
 };
 
@@ -41,6 +42,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// What organizations pay.
     pub tariffs: TariffsHandle,
+    /// The SIP gateway; it runs once [`App::start_sip`] was called.
+    pub sip: Arc<Sip>,
     /// The time.
     pub clock: Clock,
     /// The key that was made, if this is the first start.
@@ -87,18 +90,43 @@ impl App {
             metrics: Arc::clone(&metrics),
         })
         .map_err(|error| format!("the writer cannot be started: {error}"))?;
+        let sip = Arc::new(Sip::new(Arc::clone(&store), millis(&clock)));
+        let control = Control::new(controllers(config, &store, &sip), clock.clone());
         let ledger = Arc::new(Ledger::new(LedgerParts {
             store: Arc::clone(&store),
             intake: intake.clone(),
             live: Arc::clone(&live),
-            control: Arc::new(Control::new(controllers(config, &store), clock.clone())),
+            control: Arc::new(control.with_switchboard(Arc::clone(&sip) as Arc<dyn Switchboard>)),
             keyring: Arc::new(Keyring::default()),
             links: Links::new(link_key(&config.data)?),
             clock: clock.clone(),
             rate_limit: config.rate_limit(),
         }));
         ledger.reload().await.map_err(|error| cannot_start(&error))?;
-        Ok(Self { store, intake, ledger, live, metrics, tariffs, clock, first_key, writer, _locks: locks })
+        Ok(Self {
+            store,
+            intake,
+            ledger,
+            live,
+            metrics,
+            tariffs,
+            sip,
+            clock,
+            first_key,
+            writer,
+            _locks: locks,
+        })
+    }
+
+    /// Starts the SIP gateway, unless the configuration says `off`, and says where it listens.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong and what to do.
+    pub async fn start_sip(&self, config: &Config) -> Result<Option<SocketAddr>, String> {
+        match config.sip.settings(&config.data)? {
+            Some(settings) => self.sip.start(settings, self.intake.clone()).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Carries out what an operator orders.
@@ -116,8 +144,9 @@ impl App {
     /// # Errors
     /// A sentence; what was acknowledged is on disk all the same.
     pub async fn stop(self) -> Result<(), String> {
-        let Self { store, intake, ledger, live, writer, .. } = self;
-        drop((intake, ledger, live));
+        let Self { store, intake, ledger, live, writer, sip, .. } = self;
+        sip.stop().await;
+        drop((intake, ledger, live, sip));
         // The thread ends when nobody holds a handle any more; a connection that is still open may.
         let ended = tokio::task::spawn_blocking(move || writer.join());
         let patience = std::time::Duration::from_secs(5);
@@ -140,11 +169,22 @@ fn cannot_start(error: &StoreError) -> String {
 }
 
 /// Every source that can hang up.
-fn controllers(config: &Config, store: &Arc<dyn Store>) -> HashMap<SourceName, Arc<dyn Hangup>> {
+fn controllers(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    gateway: &Arc<Sip>,
+) -> HashMap<SourceName, Arc<dyn Hangup>> {
     let allow_private = config.native.allow_private_control_urls;
     let native: Arc<dyn Hangup> =
         Arc::new(native::hangup::NativeHangup::new(Arc::clone(store), allow_private));
-    HashMap::from([(source_name(native::NAME), native)])
+    let gateway: Arc<dyn Hangup> = Arc::clone(gateway) as Arc<dyn Hangup>;
+    HashMap::from([(source_name(native::NAME), native), (source_name(sip::NAME), gateway)])
+}
+
+/// The clock as the gateway reads it.
+fn millis(clock: &Clock) -> pegcount_gateway::Clock {
+    let clock = clock.clone();
+    Arc::new(move || u64::try_from(clock.now().millis()).unwrap_or_default())
 }
 
 /// Takes the lock of a data folder, which is made if it is missing.

@@ -12,8 +12,9 @@ use std::{
 };
 
 use figment::{
-    Figment,
+    Figment, Metadata, Profile, Provider,
     providers::{Env, Format, Serialized, Toml},
+    value::{Dict, Map, Value},
 };
 use pegcount_calls::{Direction, Increments, OrganizationName, Rate, Tariff, parse_decimal};
 use serde::{Deserialize, Serialize};
@@ -32,8 +33,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the WebSocket of the tenant dialect is served.
     pub live_listen: SocketAddr,
-    /// Where SIP is served, or `off`.
-    pub sip: String,
+    /// The SIP gateway.
+    pub sip: sources::sip::Config,
     /// The URL under which clients reach this server, for links; empty: made of `listen`.
     pub public_url: String,
     /// An opened dialect (`tenant.access`, `agent.access`) may be served on an address that others can reach.
@@ -61,7 +62,7 @@ impl Default for Config {
             store: String::new(),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             live_listen: SocketAddr::from(([127, 0, 0, 1], 8001)),
-            sip: "127.0.0.1:5060".into(),
+            sip: sources::sip::Config::default(),
             public_url: String::new(),
             allow_open_access_on_public_address: false,
             tls: TlsConfig::default(),
@@ -173,7 +174,7 @@ pub struct Overrides {
     /// `--live-listen`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub live_listen: Option<SocketAddr>,
-    /// `--sip`.
+    /// `--sip`: where it listens, or `off`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sip: Option<String>,
 }
@@ -189,12 +190,13 @@ impl Config {
             Some(file) if !file.is_file() => {
                 return Err(format!("there is no configuration file {}", file.display()));
             }
-            Some(file) => Figment::from(Toml::file_exact(file)),
-            None if usual.is_file() => Figment::from(Toml::file_exact(usual)),
+            Some(file) => Figment::from(Lifted(Toml::file_exact(file))),
+            None if usual.is_file() => Figment::from(Lifted(Toml::file_exact(usual))),
             None => Figment::new(),
         };
-        let figment =
-            figment.merge(Env::prefixed("PEGCOUNT_").split("__")).merge(Serialized::defaults(overrides));
+        let figment = figment
+            .merge(Lifted(Env::prefixed("PEGCOUNT_").split("__")))
+            .merge(Lifted(Serialized::defaults(overrides)));
         let config: Self = figment.extract().map_err(|error| explain(&error))?;
         config.check()?;
         Ok(config)
@@ -204,9 +206,7 @@ impl Config {
     fn check(&self) -> Result<(), String> {
         self.tariffs()?;
         self.rate_limit();
-        if self.sip != "off" && self.sip.parse::<SocketAddr>().is_err() {
-            return Err(format!("sip: {:?} is neither an address such as 127.0.0.1:5060 nor off", self.sip));
-        }
+        self.sip.settings(&self.data)?;
         if self.tls.cert.as_os_str().is_empty() != self.tls.key.as_os_str().is_empty() {
             return Err("tls: set both cert and key, or neither".into());
         }
@@ -313,6 +313,30 @@ impl TariffConfig {
             rates: rates.collect::<Result<_, String>>()?,
             products: products.collect::<Result<_, String>>()?,
         })
+    }
+}
+
+/// A provider in which `sip` may be said in short: an address or `off`, for `sip.listen`.
+struct Lifted<P>(P);
+
+impl<P: Provider> Provider for Lifted<P> {
+    fn metadata(&self) -> Metadata {
+        self.0.metadata()
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let mut data = self.0.data()?;
+        for dict in data.values_mut() {
+            if let Some(short @ Value::String(..)) = dict.get("sip").cloned() {
+                let tag = short.tag();
+                dict.insert("sip".into(), Value::Dict(tag, Dict::from([("listen".into(), short)])));
+            }
+        }
+        Ok(data)
+    }
+
+    fn profile(&self) -> Option<Profile> {
+        self.0.profile()
     }
 }
 

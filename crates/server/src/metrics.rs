@@ -1,5 +1,7 @@
 //! What the program counts of itself, for `GET /metrics`.
 
+mod sip;
+
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::{
@@ -12,6 +14,8 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
+
+pub use sip::{GuardLabels, SipFigures, SipMetrics};
 
 /// What became of events.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -56,6 +60,8 @@ pub struct Metrics {
     pub live_calls: Gauge<u64, AtomicU64>,
     /// Watchers of the live counts.
     pub watchers: Gauge<u64, AtomicU64>,
+    /// The SIP gateway.
+    pub sip: SipMetrics,
 }
 
 impl Default for Metrics {
@@ -73,6 +79,7 @@ impl Default for Metrics {
             request_seconds: seconds(),
             live_calls: Gauge::default(),
             watchers: Gauge::default(),
+            sip: SipMetrics::default(),
             registry: Registry::default(),
         };
         registry.register("events", "Events by source and outcome", this.events.clone());
@@ -103,6 +110,7 @@ impl Default for Metrics {
         );
         registry.register("live_calls", "Calls that are live", this.live_calls.clone());
         registry.register("watchers", "Watchers of the live counts", this.watchers.clone());
+        this.sip.register(&mut registry);
         Self { registry, ..this }
     }
 }

@@ -27,7 +27,9 @@ use crate::{
     access::Ledger,
     app::App,
     config::Config,
-    dialects, operator_socket, reference, sources,
+    dialects,
+    metrics::SipFigures,
+    operator_socket, reference, sources,
     status::{self, Status},
     web::{failure::Failure, layers},
 };
@@ -78,6 +80,10 @@ fn main_router(app: &App, config: &Config, feed: &Arc<dialects::tenant::Feed>) -
             let feed = Arc::clone(feed);
             move || feed.connections()
         },
+        {
+            let sip = Arc::clone(&app.sip);
+            move || gateway_of(sip.standing())
+        },
     ));
     let (status_router, status_api) = status::routes(status).split_for_parts();
     api.merge(status_api);
@@ -88,6 +94,34 @@ fn main_router(app: &App, config: &Config, feed: &Arc<dialects::tenant::Feed>) -
         .method_not_allowed_fallback(|| async { Failure::wrong_method() })
         .with_state(Arc::clone(&app.ledger));
     layers::around(router, Arc::clone(&app.metrics))
+}
+
+/// How the gateway is, for who looks after the program.
+fn gateway_of(standing: sources::sip::Standing) -> status::Gateway {
+    let running = match standing {
+        sources::sip::Standing::Off => return status::Gateway::off(),
+        sources::sip::Standing::Running(running) => running,
+    };
+    let mut notes = Vec::new();
+    if running.is_behind {
+        notes.push(format!("{} reports wait for the ledger", running.waiting_reports));
+    }
+    if running.lacks_lame {
+        notes.push("LAME is missing: recordings are WAV files (install libmp3lame0)".to_owned());
+    }
+    for organization in &running.unknown_organizations {
+        notes.push(format!("the configuration names the organization {organization}, which does not exist"));
+    }
+    status::Gateway {
+        ok: !running.is_behind,
+        message: (!notes.is_empty()).then(|| notes.join("; ")),
+        figures: Some(SipFigures {
+            gateway: running.counts,
+            waiting_reports: running.waiting_reports,
+            retries: running.retries,
+            refused_events: running.refused,
+        }),
+    }
 }
 
 /// The reference asks nobody: its own setting would send the URL of the document to a validator on the internet.
@@ -116,7 +150,9 @@ pub async fn serve(
     let http = bind("listen", config.listen)?;
     let live = bind("live_listen", config.live_listen)?;
     let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
-    let ready = Ready { http: address(&http)?, live: address(&live)?, sip: None, pid: std::process::id() };
+    let (http_address, live_address) = (address(&http)?, address(&live)?);
+    let sip = app.start_sip(&config).await?;
+    let ready = Ready { http: http_address, live: live_address, sip, pid: std::process::id() };
     app.ledger.links_begin_with(&public_url(&config, ready.http));
 
     let stop = CancellationToken::new();
@@ -192,11 +228,11 @@ async fn wait(
         tokio::select! {
             _ = signals.terminate.recv() => return Ok(()),
             _ = signals.interrupt.recv() => return Ok(()),
-            _ = signals.hang_up.recv() => match reload().and_then(|config| config.tariffs()) {
-                Ok(tariffs) => {
-                    app.tariffs.replace(tariffs);
-                    tracing::info!("the configuration was read again: rates hold from now on, the rest at the next start");
-                }
+            _ = signals.hang_up.recv() => match take_over(app, &reload).await {
+                Ok(()) => tracing::info!(
+                    "the configuration was read again: rates and SIP trunks, users and limits hold from now on, the rest \
+                     at the next start"
+                ),
                 Err(error) => tracing::error!(error, "the configuration was not taken over"),
             },
             ended = servers.join_next() => {
@@ -208,6 +244,15 @@ async fn wait(
             }
         }
     }
+}
+
+/// Takes over what can be changed while the program runs.
+async fn take_over(app: &App, reload: impl Fn() -> Result<Config, String>) -> Result<(), String> {
+    let config = reload()?;
+    let tariffs = config.tariffs()?;
+    app.sip.reconfigure(&config.sip).await?;
+    app.tariffs.replace(tariffs);
+    Ok(())
 }
 
 fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, String> {

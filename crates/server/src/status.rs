@@ -13,10 +13,31 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{clock::Clock, live::Live, metrics::Metrics};
+use crate::{
+    clock::Clock,
+    live::Live,
+    metrics::{Metrics, SipFigures},
+};
 
 /// How long an answer about the store is believed: asking it writes to the disk.
 const BELIEVED_MILLIS: i64 = 1000;
+
+/// How the SIP gateway is.
+pub struct Gateway {
+    /// Whether it works, or is not wanted.
+    pub ok: bool,
+    /// What is to be known of it.
+    pub message: Option<String>,
+    /// What it counts, while it runs.
+    pub figures: Option<SipFigures>,
+}
+
+impl Gateway {
+    /// One that is not wanted.
+    pub fn off() -> Self {
+        Self { ok: true, message: Some("the SIP gateway is off".into()), figures: None }
+    }
+}
 
 /// What is needed to tell how the program is.
 pub struct Status {
@@ -25,19 +46,22 @@ pub struct Status {
     metrics: Arc<Metrics>,
     clock: Clock,
     watchers: Box<dyn Fn() -> usize + Send + Sync>,
+    gateway: Box<dyn Fn() -> Gateway + Send + Sync>,
     store_problem: Mutex<Option<(Timestamp, Option<String>)>>,
 }
 
 impl Status {
-    /// Of these; `watchers` counts the connections that watch the live counts.
+    /// Of these; `watchers` counts the connections that watch the live counts, `gateway` tells how that is.
     pub fn new(
         store: Arc<dyn Store>,
         live: Arc<Live>,
         metrics: Arc<Metrics>,
         clock: Clock,
         watchers: impl Fn() -> usize + Send + Sync + 'static,
+        gateway: impl Fn() -> Gateway + Send + Sync + 'static,
     ) -> Self {
-        Self { store, live, metrics, clock, watchers: Box::new(watchers), store_problem: Mutex::default() }
+        let (watchers, gateway) = (Box::new(watchers), Box::new(gateway));
+        Self { store, live, metrics, clock, watchers, gateway, store_problem: Mutex::default() }
     }
 
     async fn store_problem(&self) -> Option<String> {
@@ -98,11 +122,12 @@ pub struct Part {
 )]
 async fn readyz(Extension(status): Extension<Arc<Status>>) -> Response {
     let problem = status.store_problem().await;
-    let ready = problem.is_none();
+    let gateway = (status.gateway)();
+    let ready = problem.is_none() && gateway.ok;
     let readiness = Readiness {
         ready,
-        store: Part { ok: ready, message: problem },
-        sip: Part { ok: true, message: Some("this version has no SIP gateway".into()) },
+        store: Part { ok: problem.is_none(), message: problem },
+        sip: Part { ok: gateway.ok, message: gateway.message },
     };
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(readiness)).into_response()
@@ -113,6 +138,9 @@ async fn readyz(Extension(status): Extension<Arc<Status>>) -> Response {
 async fn metrics(Extension(status): Extension<Arc<Status>>) -> Response {
     status.metrics.live_calls.set(status.live.total() as u64);
     status.metrics.watchers.set((status.watchers)() as u64);
+    if let Some(figures) = (status.gateway)().figures {
+        status.metrics.sip.show(&figures);
+    }
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, content_type)], status.metrics.render()).into_response()
 }

@@ -9,7 +9,7 @@ use std::{
 
 use pegcount::{
     config::{Config, Overrides},
-    metrics::{EventLabels, Metrics, RequestLabels},
+    metrics::{EventLabels, GuardLabels, Metrics, RequestLabels},
 };
 
 fn root() -> PathBuf {
@@ -152,6 +152,50 @@ fn the_table_of_rates_names_every_key_of_a_rate() {
 }
 
 #[test]
+fn the_trunks_and_users_that_the_example_configuration_shows_as_comments_are_taken_with_every_key() {
+    let text = read("config.example.toml");
+    let (_, shown) = text.split_once("\n# # A carrier,").unwrap();
+    let (shown, _) = shown.split_once("\n\n").unwrap();
+    let uncommented: String =
+        shown.lines().skip(1).map(|line| format!("{}\n", line.trim_start_matches("# "))).collect();
+    let uncommented: String = uncommented
+        .lines()
+        .map(|line| if line.contains(['=', '[']) { format!("{line}\n") } else { String::new() })
+        .collect();
+    let config = load(&uncommented).unwrap();
+    let table = toml::Table::try_from(&config).unwrap();
+    let document = read("docs/configuration.md");
+    let described = first_cells(&document, "## SIP trunks and users");
+    for (list, shown_less) in [("trunks", "ha1"), ("users", "ha1")] {
+        let [block] = table["sip"][list].as_array().unwrap().as_slice() else { panic!("one of {list}") };
+        for key in block.as_table().unwrap().keys() {
+            assert!(described.contains(key), "{list}: {key}");
+            assert!(key == shown_less || uncommented.contains(&format!("\n{key} = ")), "{list}: {key}");
+        }
+    }
+}
+
+#[test]
+fn where_sip_listens_may_be_said_in_short() {
+    for (text, listen) in [
+        ("sip = \"off\"", "off"),
+        ("sip = \"127.0.0.1:5070\"", "127.0.0.1:5070"),
+        ("[sip]\nlisten = \"127.0.0.1:5070\"", "127.0.0.1:5070"),
+        ("[sip]\nmost_calls = 5", "127.0.0.1:5060"),
+    ] {
+        assert_eq!(load(text).unwrap().sip.listen, listen, "{text}");
+    }
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), "[sip]\nmost_calls = 5").expect("it is written");
+    let flag = Overrides { sip: Some("127.0.0.1:5071".into()), ..Overrides::default() };
+    let config = Config::load(Some(file.path()), &flag).unwrap();
+    assert_eq!((config.sip.listen.as_str(), config.sip.most_calls), ("127.0.0.1:5071", 5));
+    for wrong in ["sip = \"5060\"", "sip = \"on\"", "[sip]\nlisten = \"localhost\""] {
+        assert!(load(wrong).unwrap_err().contains("sip.listen"), "{wrong}");
+    }
+}
+
+#[test]
 fn every_configuration_that_a_document_shows_is_taken() {
     let mut shown = 0;
     for (path, text) in documents() {
@@ -274,6 +318,7 @@ fn every_metric_is_documented_and_every_documented_one_is_there() {
     metrics.events.get_or_create(&EventLabels { source: "native".into(), outcome: "accepted" }).inc();
     let request = RequestLabels { route: "/".into(), method: "GET".into(), status: 200 };
     metrics.requests.get_or_create(&request).inc();
+    metrics.sip.guard.get_or_create(&GuardLabels { reason: "scanner", outcome: "dropped" }).inc();
     let rendered = metrics.render();
     let types = rendered.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let known: BTreeSet<String> = types

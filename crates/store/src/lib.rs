@@ -27,6 +27,7 @@ pub use model::{
     StatsQuery,
 };
 pub use sketch::Spreads;
+pub use sqlite::stand_back;
 
 /// The result of every call to the store.
 pub type Result<T> = std::result::Result<T, StoreError>;

@@ -3,10 +3,12 @@
 
 use std::{
     fmt::Write as _,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -38,11 +40,11 @@ const READERS: usize = 8;
 /// Events of one request while what has happened so far is told.
 const AT_ONCE: usize = 500;
 
-/// Measures it: slowly, quickly, and with readers beside it.
+/// Measures it: slowly, with readers beside it and, unless `only_slowly`, quickly.
 ///
 /// # Errors
 /// When the server does not take an event.
-pub async fn run(filled: &Filled, results: &Results) -> Result<(), String> {
+pub async fn run(filled: &Filled, only_slowly: bool, results: &Results) -> Result<(), String> {
     let program = Program::start(filled).await?;
     let maker = Maker::new(SEED, TEXT_BYTES);
     let mut calls = LiveCalls::begin(&maker, LIVE);
@@ -53,26 +55,26 @@ pub async fn run(filled: &Filled, results: &Results) -> Result<(), String> {
         teller.connections.push(Connection::open(program.http).await?);
     }
     teller.begin(&calls).await?;
-    for (rate, share, name) in [
-        (500, 50, "acknowledgement at 500 events/s, p50"),
-        (500, 99, "acknowledgement at 500 events/s, p99"),
-        (5_000, 99, "acknowledgement at 5,000 events/s, p99"),
-    ] {
-        let rounds = teller.rounds(&mut calls, rate, share).await?;
-        results.put(Figure::of_times(name, &rounds).at(filled.calls))?;
+    let put = |name: &str, rounds: &[Vec<Duration>], share: usize, note: Option<String>| {
+        let times: Vec<Duration> =
+            rounds.iter().filter_map(|times| times.get(times.len() * share / 100).copied()).collect();
+        let figure = Figure::of_times(name, &times).at(filled.calls);
+        results.put(match note {
+            Some(note) => figure.with_note(&note),
+            None => figure,
+        })
+    };
+    let alone = teller.rounds(&mut calls, 500).await?;
+    put("acknowledgement at 500 events/s, p50", &alone, 50, None)?;
+    put("acknowledgement at 500 events/s, p99", &alone, 99, None)?;
+    let readers = Readers::start(&program)?;
+    let beside = teller.rounds(&mut calls, 500).await?;
+    let note = format!("they read {:.0} statistics and lists a second", readers.stop()?);
+    put("acknowledgement at 500 events/s beside 8 readers, p99", &beside, 99, Some(note))?;
+    if !only_slowly {
+        let quickly = teller.rounds(&mut calls, 5_000).await?;
+        put("acknowledgement at 5,000 events/s, p99", &quickly, 99, None)?;
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    let readers = read_until(&stop, &program);
-    let rounds = teller.rounds(&mut calls, 500, 99).await?;
-    stop.store(true, Ordering::Relaxed);
-    let mut reads = 0;
-    for reader in readers.join_all().await {
-        reads += reader?;
-    }
-    let per_second = reads as f64 / (ROUND * u32::try_from(ROUNDS).unwrap_or(1)).as_secs_f64();
-    let name = "acknowledgement at 500 events/s beside 8 readers, p99";
-    let note = format!("they read {per_second:.0} statistics and lists a second");
-    results.put(Figure::of_times(name, &rounds).at(filled.calls).with_note(&note))?;
     drop(teller);
     program.stop().await
 }
@@ -117,18 +119,13 @@ impl Teller<'_> {
         Ok(())
     }
 
-    /// The share's percentile of each round.
-    async fn rounds(
-        &mut self,
-        calls: &mut LiveCalls<'_>,
-        rate: u32,
-        share: usize,
-    ) -> Result<Vec<Duration>, String> {
+    /// How long each event of each round waited, the shortest first.
+    async fn rounds(&mut self, calls: &mut LiveCalls<'_>, rate: u32) -> Result<Vec<Vec<Duration>>, String> {
         let mut rounds = Vec::with_capacity(ROUNDS);
         for _ in 0..ROUNDS {
             let mut times = self.round(calls, rate).await?;
             times.sort_unstable();
-            rounds.push(times.get(times.len() * share / 100).copied().unwrap_or_default());
+            rounds.push(times);
         }
         Ok(rounds)
     }
@@ -190,33 +187,63 @@ fn taken(status: u16) -> Result<(), String> {
     if status == 200 { Ok(()) } else { Err(format!("an event was answered with {status}")) }
 }
 
-/// Reads statistics and lists of the largest organization, one after the other on each of several connections.
-fn read_until(stop: &Arc<AtomicBool>, program: &Program) -> JoinSet<Result<u64, String>> {
-    let mut readers = JoinSet::new();
-    for reader in 0..READERS {
-        let (stop, address, key) = (Arc::clone(stop), program.http, program.key.clone());
-        readers.spawn(async move {
-            let paths = [
-                "/v1/calls/stats",
-                "/v1/calls?limit=20",
-                "/v1/calls?limit=20&status=failed&offset=5000",
-                "/v1/calls/trends?from_date=2025-01-01&to_date=2025-06-30",
-                "/v1/calls?limit=20&sort=-completed_at",
-            ];
-            let mut connection = Connection::open(address).await?;
-            let mut reads = 0;
-            for path in paths.iter().cycle().skip(reader) {
-                if stop.load(Ordering::Relaxed) {
-                    break;
+/// How far the readers' thread stands back: they stand for clients on other machines, which would not take the server's
+/// cores.
+const NICENESS: i32 = 10;
+
+/// Read statistics and lists of the largest organization, one after the other on each of several connections.
+struct Readers {
+    begun: Instant,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Result<u64, String>>,
+}
+
+impl Readers {
+    fn start(program: &Program) -> Result<Self, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| failed("the readers' thread", &error))?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, address, key) = (Arc::clone(&stop), program.http, program.key.clone());
+        let thread = std::thread::spawn(move || {
+            let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
+            runtime.block_on(async {
+                let mut readers = JoinSet::new();
+                for reader in 0..READERS {
+                    readers.spawn(read(reader, address, key.clone(), Arc::clone(&stopped)));
                 }
-                let status = connection.ask(&request("GET", path, &key, "")).await?;
-                if status != 200 {
-                    return Err(format!("{path} was answered with {status}"));
-                }
-                reads += 1;
-            }
-            Ok(reads)
+                readers.join_all().await.into_iter().sum()
+            })
         });
+        Ok(Self { begun: Instant::now(), stop, thread })
     }
-    readers
+
+    /// How many answers they got a second.
+    fn stop(self) -> Result<f64, String> {
+        self.stop.store(true, Ordering::Relaxed);
+        let reads = self.thread.join().map_err(|_| "a reader has panicked".to_owned())??;
+        Ok(reads as f64 / self.begun.elapsed().as_secs_f64())
+    }
+}
+
+async fn read(reader: usize, address: SocketAddr, key: String, stop: Arc<AtomicBool>) -> Result<u64, String> {
+    let paths = [
+        "/v1/calls/stats",
+        "/v1/calls?limit=20",
+        "/v1/calls?limit=20&status=failed&offset=5000",
+        "/v1/calls/trends?from_date=2025-01-01&to_date=2025-06-30",
+        "/v1/calls?limit=20&sort=-completed_at",
+    ];
+    let mut connection = Connection::open(address).await?;
+    let mut reads = 0;
+    for path in paths.iter().cycle().skip(reader) {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let status = connection.ask(&request("GET", path, &key, "")).await?;
+        if status != 200 {
+            return Err(format!("{path} was answered with {status}"));
+        }
+        reads += 1;
+    }
+    Ok(reads)
 }

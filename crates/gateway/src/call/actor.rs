@@ -21,12 +21,13 @@ use super::{
     registry::{Command, Place},
     switch::Shared,
     wire,
-    words::{Action, Body, Input, LegId, MediaEvent, RequestId, Timer},
+    words::{Action, Body, Failure, Input, LegId, MediaEvent, RequestId, Timer},
 };
-use crate::{Report, Reporter};
+use crate::{Report, Target, TransferAsk, What, Why, report::Reporter, trace::TraceSeat};
 
 /// What a task that was begun for a call comes back with.
-pub(super) enum Note {
+#[derive(Debug)]
+pub enum Note {
     /// The final response to an INVITE; none: there was none.
     Invited {
         /// Whose.
@@ -50,11 +51,32 @@ pub(super) enum Note {
     },
     /// The reason that a BYE gives, which comes before the BYE itself.
     ByeReason {
-        /// The Call-ID of the leg.
-        sip_call_id: String,
+        /// Whose.
+        leg: LegId,
         /// The value of the header.
         reason: String,
     },
+    /// Where a target is.
+    Located {
+        /// The number of the question.
+        ticket: u32,
+        /// The places, to be tried in order; or why there is none.
+        targets: Result<Vec<Target>, Why>,
+    },
+}
+
+/// What is known of a call when it begins.
+pub(super) struct Beginning {
+    /// Whose it is.
+    pub(super) account: Arc<str>,
+    /// What its plan noted.
+    pub(super) note: Arc<str>,
+    /// The `From` of legs that we call, when their target has none.
+    pub(super) from: String,
+    /// What `Max-Forwards` our INVITEs have.
+    pub(super) max_forwards: u8,
+    /// What is remembered of its messages.
+    pub(super) trace: Option<TraceSeat>,
 }
 
 /// One call.
@@ -67,14 +89,12 @@ pub(super) struct Actor {
     pub(super) requests: HashMap<RequestId, TransactionHandle>,
     pub(super) notes: mpsc::UnboundedSender<Note>,
     pub(super) states: DialogStateSender,
-    /// The `From` of legs that we call, when their target has none.
-    pub(super) from: String,
-    /// What `Max-Forwards` our INVITEs have.
-    pub(super) max_forwards: u8,
+    pub(super) beginning: Beginning,
     timers: BTreeMap<Timer, Instant>,
     reporter: Reporter,
     next_request: u64,
     media_closed: bool,
+    recording_ended: bool,
     begun_wall: u64,
     begun: Instant,
 }
@@ -93,13 +113,25 @@ impl Actor {
         place: Place,
         commands: mpsc::Receiver<Command>,
         media: Box<dyn Media>,
-        from: String,
-        channel: (DialogStateSender, DialogStateReceiver),
+        beginning: Beginning,
     ) -> (Self, Ears) {
         let (notes, note_ears) = mpsc::unbounded_channel();
-        let reporter = Reporter::new(shared.owner.clone(), shared.lost.clone());
+        let (states, state_ears) = mpsc::unbounded_channel();
+        let ears = Ears { commands, notes: note_ears, states: state_ears };
+        Self::listening(shared, place, media, beginning, (notes, states), ears)
+    }
+
+    /// The same for one whose first leg has spoken already.
+    pub(super) fn listening(
+        shared: Arc<Shared>,
+        place: Place,
+        media: Box<dyn Media>,
+        beginning: Beginning,
+        (notes, states): (mpsc::UnboundedSender<Note>, DialogStateSender),
+        ears: Ears,
+    ) -> (Self, Ears) {
+        let reporter = Reporter::new(shared.settings.owner.clone(), shared.lost.clone());
         let begun_wall = shared.now();
-        let ears = Ears { commands, notes: note_ears, states: channel.1 };
         let actor = Self {
             shared,
             place,
@@ -108,13 +140,13 @@ impl Actor {
             legs: HashMap::new(),
             requests: HashMap::new(),
             notes,
-            states: channel.0,
-            from,
-            max_forwards: 70,
+            states,
+            beginning,
             timers: BTreeMap::new(),
             reporter,
             next_request: 0,
             media_closed: false,
+            recording_ended: false,
             begun_wall,
             begun: Instant::now(),
         };
@@ -129,7 +161,15 @@ impl Actor {
             tokio::select! {
                 biased;
                 // Before states: a BYE's reason has to be known when the BYE is.
-                Some(note) = ears.notes.recv() => self.noted(note).await,
+                Some(note) = ears.notes.recv() => {
+                    if matches!(note, Note::Invited { .. }) {
+                        // What its target said before comes before its final word.
+                        while let Ok(state) = ears.states.try_recv() {
+                            self.changed(state).await;
+                        }
+                    }
+                    self.noted(note).await;
+                }
                 Some(state) = ears.states.recv() => self.changed(state).await,
                 Some(command) = ears.commands.recv() => match command {
                     Command::HangUp(reason) => self.feed(Input::HangUp { reason }).await,
@@ -142,6 +182,7 @@ impl Actor {
                 }
                 () = self.reporter.next_room() => {}
             }
+            self.end_recording();
         }
         // Whoever asks meanwhile asks nobody.
         ears.states.close();
@@ -150,10 +191,23 @@ impl Actor {
         }
         self.legs.clear();
         self.place.over();
-        let Self { reporter, place, media, .. } = self;
-        drop(media);
-        reporter.finish().await;
-        drop(place);
+        self.reporter.drain().await;
+        self.end_recording();
+        self.reporter.drain().await;
+    }
+
+    /// Ends the recording once the owner has the end of the call, be the legs gone or not: what becomes of it is told by
+    /// others, and not before that.
+    fn end_recording(&mut self) {
+        if self.recording_ended || !self.machine.reported_end() || !self.reporter.is_drained() {
+            return;
+        }
+        self.recording_ended = true;
+        if let Some(reason) = self.media.over() {
+            let (call, account) = (self.place.call().clone(), self.beginning.account.clone());
+            let what = What::NotRecorded { reason };
+            self.reporter.tell(Report { call, account, at: self.now(), what });
+        }
     }
 
     /// Milliseconds since 1970 by the clock at the beginning and the time since: it never goes back.
@@ -179,7 +233,7 @@ impl Actor {
                 }
             }
             if let Some(leg) = over {
-                self.legs.remove(&leg);
+                self.forget(leg);
             }
         }
     }
@@ -207,11 +261,12 @@ impl Actor {
                 let session = response.map(wire::session_ask).unwrap_or_default();
                 self.feed(Input::Replied { leg, exchange, status, body, session }).await;
             }
-            Note::ByeReason { sip_call_id, reason } => {
-                if let Some(leg) = self.legs.values_mut().find(|leg| leg.sip_call_id() == sip_call_id) {
+            Note::ByeReason { leg, reason } => {
+                if let Some(leg) = self.legs.get_mut(&leg) {
                     leg.bye_reason = Some(reason);
                 }
             }
+            Note::Located { ticket, targets } => self.feed(Input::Located { ticket, targets }).await,
         }
     }
 
@@ -234,8 +289,12 @@ impl Actor {
                 self.next_request += 1;
                 let id = RequestId(self.next_request);
                 self.requests.insert(id, handle);
-                let (routes, call) = (self.shared.routes.clone(), self.place.call().clone());
-                let ask = wire::asked(&request, |to| routes.transfer(&call, to));
+                let by = self.legs.get(&leg).map(|stack| stack.side);
+                let ask = wire::asked(&request, |to| {
+                    let (call, beginning) = (self.place.call(), &self.beginning);
+                    let (account, note) = (&*beginning.account, &*beginning.note);
+                    self.shared.settings.routes.transfer(&TransferAsk { call, account, note, by: by?, to })
+                });
                 self.feed(Input::Asked { leg, request: id, ask }).await;
             }
             DialogState::Calling(_)
@@ -256,15 +315,23 @@ impl Actor {
     /// Carries out one order. What comes of it at once is the machine's next input.
     async fn perform(&mut self, action: Action) -> Option<Input> {
         match action {
+            Action::Locate { ticket, target } => {
+                self.locate(ticket, target);
+                None
+            }
             Action::Invite { leg, side, target, body, session } => {
+                let Some(way) = self.way_to(&target) else {
+                    return Some(Input::Failed { leg, failure: Failure::Unreachable });
+                };
+                self.media.party(side, way.party);
                 let Ok(offer) = self.words(side, body).await else {
                     return Some(Input::MediaRefused { leg });
                 };
-                self.invite(leg, side, &target, offer, session)
+                self.invite(leg, side, &target, way, (offer, session))
             }
             Action::Cancel { leg } => self.cancel(leg),
             Action::Abandon { leg } => {
-                if let Some(leg) = self.legs.remove(&leg) {
+                if let Some(leg) = self.forget(leg) {
                     leg.abandon();
                 }
                 None
@@ -281,14 +348,14 @@ impl Actor {
                 match self.words(side, body).await {
                     Ok(body) => self.legs.get(&leg)?.accept(body, session),
                     Err(()) => {
-                        self.legs.remove(&leg)?.reject(488, &crate::Cause::MediaFailure.into());
+                        self.forget(leg)?.reject(488, &crate::Cause::MediaFailure.into());
                         return Some(Input::MediaRefused { leg });
                     }
                 }
                 None
             }
             Action::Reject { leg, status, why } => {
-                self.legs.remove(&leg)?.reject(status, &why);
+                self.forget(leg)?.reject(status, &why);
                 None
             }
             Action::Bye { leg, why } => self.bye(leg, &why),
@@ -319,11 +386,21 @@ impl Actor {
             }
             Action::Report { at, what } => {
                 let call = self.place.call().clone();
-                self.reporter.tell(Report { call, at, what });
+                let account = self.beginning.account.clone();
+                self.reporter.tell(Report { call, account, at, what });
                 None
             }
             Action::Finish => None,
         }
+    }
+
+    /// Lets a leg go. Who else stands on its side is there again, as far as the media is concerned.
+    fn forget(&mut self, leg: LegId) -> Option<StackLeg> {
+        let gone = self.legs.remove(&leg)?;
+        if let Some(stays) = self.legs.values().find(|stays| stays.side == gone.side) {
+            self.media.party(stays.side, stays.party);
+        }
+        Some(gone)
     }
 
     /// The SDP of a message to a side.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::{
     machine::{LegState, Machine},
     session::{Granted, LEAST, Session, SessionAsk},
+    wire,
     words::{Action, Body, Failure, LegId, Outgoing, Timer},
 };
 use crate::{By, Cause, Plan, Side, Target, What, Why};
@@ -17,13 +18,23 @@ pub struct Hunt {
     pub(super) side: Side,
     /// What the other side offers; none: the media offers.
     offer: Option<Bytes>,
-    waiting: VecDeque<Target>,
+    waiting: VecDeque<Candidate>,
+    /// The number of a question for a place that was not answered yet.
+    locating: Option<u32>,
     current: Option<(LegId, Arc<Target>)>,
     /// Whether the current target was asked for a longer session already.
     lengthened: bool,
     /// The most telling failure so far.
     failed: Option<Why>,
     pub(super) purpose: Purpose,
+}
+
+/// Somebody to invite.
+#[derive(Debug)]
+struct Candidate {
+    target: Target,
+    /// Whether its place is known, so that it can be invited.
+    located: bool,
 }
 
 /// What for.
@@ -55,8 +66,12 @@ pub enum Purpose {
 impl Hunt {
     /// One that has not begun.
     pub(super) fn new(side: Side, offer: Option<Bytes>, targets: Vec<Target>, purpose: Purpose) -> Self {
-        let waiting = targets.into_iter().take(Plan::MOST_TARGETS).collect();
-        Self { side, offer, waiting, current: None, lengthened: false, failed: None, purpose }
+        let waiting = targets.into_iter().take(Plan::MOST_TARGETS).map(|target| {
+            let located = wire::way(&target).is_some_and(|way| way.is_plain());
+            Candidate { target, located }
+        });
+        let waiting = waiting.collect();
+        Self { side, offer, waiting, locating: None, current: None, lengthened: false, failed: None, purpose }
     }
 
     /// How telling a failure is: what a caller wants to hear of several targets.
@@ -90,14 +105,47 @@ impl Machine {
         let Some(hunt) = &mut self.hunt else { return };
         hunt.lengthened = false;
         match hunt.waiting.pop_front() {
-            Some(target) => {
+            Some(Candidate { target, located: true }) => {
                 let wish = self.session_wish().max(LEAST);
                 self.invite(Arc::new(target), wish);
+            }
+            Some(Candidate { target, located: false }) => {
+                self.exchanges += 1;
+                let ticket = self.exchanges;
+                hunt.locating = Some(ticket);
+                self.start(Timer::Locate, self.limits.provisional);
+                self.act(Action::Locate { ticket, target: Arc::new(target) });
             }
             None => {
                 let why = hunt.failed.take().unwrap_or_else(|| Cause::InvalidNumber.into());
                 self.hunt_failed(why);
             }
+        }
+    }
+
+    /// The places of a target that was asked for; they go before the targets that still wait.
+    pub(super) fn located(&mut self, ticket: u32, targets: Result<Vec<Target>, Why>) {
+        let Some(hunt) = self.hunt.as_mut().filter(|hunt| hunt.locating == Some(ticket)) else { return };
+        hunt.locating = None;
+        match targets {
+            Ok(targets) => {
+                for target in targets.into_iter().take(Plan::MOST_TARGETS).rev() {
+                    hunt.waiting.push_front(Candidate { target, located: true });
+                }
+            }
+            Err(why) => hunt.remember(why),
+        }
+        self.stop(Timer::Locate);
+        self.next_target();
+    }
+
+    /// Nobody found out in time where a target is.
+    pub(super) fn not_located(&mut self) {
+        if let Some(hunt) = &mut self.hunt
+            && hunt.locating.take().is_some()
+        {
+            hunt.remember(Cause::Unreachable.into());
+            self.next_target();
         }
     }
 
@@ -128,8 +176,9 @@ impl Machine {
         }
         let waiting = match self.hunt.as_ref().map(|hunt| &hunt.purpose) {
             Some(Purpose::Answer { leg, .. }) => Some(*leg),
-            Some(Purpose::Second) => None,
-            Some(Purpose::First { .. } | Purpose::Replace { .. }) | None => return,
+            // Of an order to connect two, the one that is called first is whom the call is meant for.
+            Some(Purpose::First { .. } | Purpose::Second) => None,
+            Some(Purpose::Replace { .. }) | None => return,
         };
         let first = status == 180 && !std::mem::replace(&mut self.rang, true);
         if first {
@@ -299,6 +348,7 @@ impl Machine {
     /// Ends a hunt because the call ends.
     pub(super) fn drop_hunt(&mut self, why: &Why) {
         let Some(hunt) = self.hunt.take() else { return };
+        self.stop(Timer::Locate);
         if let Purpose::Replace { to, .. } = hunt.purpose {
             self.report(What::TransferEnded { by: hunt.side, target: to, result: Err(why.clone()) });
         }

@@ -1,6 +1,6 @@
 //! The dialogs of a call in the SIP stack: how orders are carried out on them, and what they say.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rsipstack::{
     dialog::{
@@ -12,23 +12,31 @@ use rsipstack::{
     sip::{Header, HeadersExt, Response, Uri},
     transaction::key::TransactionRole,
 };
-use tokio::{sync::mpsc, task::AbortHandle};
+use tokio::task::AbortHandle;
 
 use super::{
     actor::{Actor, Note},
+    door::Door,
+    index::{Entry, Seat},
+    locate::Way,
+    media::Party,
     session::{Granted, LEAST},
-    switch::Shared,
     wire,
     words::{Body, Failure, Input, LegId, Outgoing, RequestId},
 };
-use crate::{Side, Target, Why};
+use crate::{Side, Target, Why, guard::Expected, trace::TraceSeat};
 
 /// One dialog of a call. Dropped, it is gone from the stack.
 pub(super) struct StackLeg {
     pub(super) side: Side,
+    /// What the media has to know of it.
+    pub(super) party: Party,
+    door: Arc<Door>,
     dialog: InviteDialog,
-    sip_call_id: String,
-    shared: std::sync::Arc<Shared>,
+    /// Its place among those that messages are for.
+    seat: Seat,
+    /// What it sends is let through.
+    _expected: Expected,
     /// Ends the INVITE that is still out.
     inviting: Option<AbortHandle>,
     /// The CSeq number of the last ACK that was taken in.
@@ -38,18 +46,20 @@ pub(super) struct StackLeg {
 
 impl StackLeg {
     pub(super) fn new(
-        shared: &std::sync::Arc<Shared>,
+        door: Arc<Door>,
         side: Side,
         dialog: InviteDialog,
-        notes: &mpsc::UnboundedSender<Note>,
+        seat: Seat,
+        party: Party,
+        expected: Expected,
     ) -> Self {
-        let sip_call_id = dialog.id().call_id;
-        shared.listen(&sip_call_id, notes.clone());
         Self {
             side,
+            party,
+            door,
             dialog,
-            sip_call_id,
-            shared: shared.clone(),
+            seat,
+            _expected: expected,
             inviting: None,
             acknowledged: None,
             bye_reason: None,
@@ -57,7 +67,7 @@ impl StackLeg {
     }
 
     pub(super) fn sip_call_id(&self) -> &str {
-        &self.sip_call_id
+        self.seat.sip_call_id()
     }
 
     fn incoming(&self) -> bool {
@@ -133,7 +143,7 @@ impl StackLeg {
 
     fn log(&self, doing: &str, done: rsipstack::Result<()>) {
         if let Err(error) = done {
-            tracing::info!(doing, sip_call_id = self.sip_call_id, %error, "SIP stack");
+            tracing::info!(doing, sip_call_id = self.sip_call_id(), %error, "SIP stack");
         }
     }
 }
@@ -141,8 +151,7 @@ impl StackLeg {
 impl Drop for StackLeg {
     fn drop(&mut self) {
         // A client's id changes with the tag of the response; the dialog knows its last.
-        self.shared.dialogs.remove_dialog(&self.dialog.id());
-        self.shared.unlisten(&self.sip_call_id);
+        self.door.dialogs.remove_dialog(&self.dialog.id());
     }
 }
 
@@ -153,16 +162,24 @@ impl Actor {
         leg: LegId,
         side: Side,
         target: &Target,
-        offer: Option<Vec<u8>>,
-        session: u32,
+        way: Way,
+        (offer, session): (Option<Vec<u8>>, u32),
     ) -> Option<Input> {
-        let Some(option) = self.invite_option(target, offer, session) else {
-            return Some(Input::Failed { leg, failure: Failure::Unreachable });
+        let failed = Some(Input::Failed { leg, failure: Failure::Unreachable });
+        let Way { door, address, party } = way;
+        let sip_call_id = format!("{}@{}", uuid::Uuid::now_v7().simple(), door.advertised.ip());
+        let Some(mut option) = self.invite_option(target, &door, (offer, session)) else { return failed };
+        option.destination = Some(door.stack_address(address));
+        option.call_id = Some(sip_call_id.clone());
+        let trace = self.beginning.trace.as_ref().map(TraceSeat::trace);
+        let entry = Entry { leg, side, nat: party.nat, notes: self.notes.clone(), trace };
+        // What comes back may be here before this goes on.
+        let Some(seat) = self.shared.index.enter(&sip_call_id, entry) else { return failed };
+        let expected = self.shared.settings.gate.expect(address.ip());
+        let Ok((dialog, task)) = door.dialogs.do_invite_async(option, self.states.clone()) else {
+            return failed;
         };
-        let Ok((dialog, task)) = self.shared.dialogs.do_invite_async(option, self.states.clone()) else {
-            return Some(Input::Failed { leg, failure: Failure::Unreachable });
-        };
-        let mut stack = StackLeg::new(&self.shared, side, dialog, &self.notes);
+        let mut stack = StackLeg::new(door, side, dialog, seat, party, expected);
         stack.inviting = Some(task.abort_handle());
         self.legs.insert(leg, stack);
         let notes = self.notes.clone();
@@ -174,10 +191,15 @@ impl Actor {
         None
     }
 
-    fn invite_option(&self, target: &Target, offer: Option<Vec<u8>>, session: u32) -> Option<InviteOption> {
+    fn invite_option(
+        &self,
+        target: &Target,
+        door: &Door,
+        (offer, session): (Option<Vec<u8>>, u32),
+    ) -> Option<InviteOption> {
         let caller = match &target.caller {
             Some(caller) => caller.clone(),
-            None => format!("sip:{}@{}", self.from, self.shared.advertised),
+            None => format!("sip:{}@{}", self.beginning.from, door.advertised),
         };
         let credential = target.credential.as_ref().map(|credential| Credential {
             username: credential.user.clone(),
@@ -190,15 +212,14 @@ impl Actor {
             wire::header("Allow", wire::ALLOW),
             wire::header("Session-Expires", session.to_string()),
             wire::header("Min-SE", LEAST.to_string()),
-            Header::MaxForwards(u32::from(self.max_forwards).into()),
+            Header::MaxForwards(u32::from(self.beginning.max_forwards).into()),
         ];
         Some(InviteOption {
             caller: Uri::try_from(caller.as_str()).ok()?,
             callee: Uri::try_from(target.uri.as_str()).ok()?,
-            destination: target.destination.map(Into::into),
             content_type: Some("application/sdp".into()),
             offer,
-            contact: self.shared.contact.clone(),
+            contact: door.contact.clone(),
             credential,
             headers: Some(headers),
             ..InviteOption::default()

@@ -100,6 +100,11 @@ impl Machine {
         self.ending.as_ref().is_some_and(|ending| ending.finished)
     }
 
+    /// Whether its end is reported.
+    pub fn reported_end(&self) -> bool {
+        self.ending.as_ref().is_some_and(|ending| ending.reported)
+    }
+
     /// Takes in what happened at a time (milliseconds since 1970; one that goes back is taken for the latest so far)
     /// and says what to do, in order.
     pub fn step(&mut self, now: u64, input: Input) -> Vec<Action> {
@@ -132,6 +137,7 @@ impl Machine {
                 }
             }
             Input::MediaRefused { leg } => self.media_refused(leg),
+            Input::Located { ticket, targets } => self.located(ticket, targets),
             Input::Media(event) => self.media(event),
             Input::HangUp { reason } => {
                 let why = Why::from(Cause::NormalClearing).saying(reason.as_deref());
@@ -154,6 +160,7 @@ impl Machine {
             to,
             trunk: plan.trunk.map(|trunk| trunk.name),
             sip_call_id: Some(sip_call_id),
+            note: plan.note,
         });
         if let Some(caller) = self.legs.get_mut(&leg) {
             caller.said.clone_from(&offer);
@@ -181,7 +188,8 @@ impl Machine {
         self.limits = plan.limits;
         self.record = plan.record;
         let trunk = plan.trunk.map(|trunk| trunk.name);
-        self.report(What::Invited { direction, from, to, trunk, sip_call_id: None });
+        let note = plan.note;
+        self.report(What::Invited { direction, from, to, trunk, sip_call_id: None, note });
         let hunt = Hunt::new(Side::Caller, None, first, Purpose::First { then: plan.targets });
         self.hunt_on(hunt);
     }
@@ -328,6 +336,7 @@ impl Machine {
             return;
         }
         match timer {
+            Timer::Locate => self.not_located(),
             Timer::Provisional(leg) => self.give_up_on(leg, Cause::Unreachable),
             Timer::Ring(leg) => self.give_up_on(leg, Cause::NoAnswer),
             Timer::Ack(leg) => self.never_acknowledged(leg),

@@ -20,9 +20,21 @@ pub enum Stance {
 #[error("{0}")]
 pub struct MediaRefused(pub String);
 
+/// What the media has to know of who stands on a side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Party {
+    /// Whether its media may come from elsewhere than its SDP says.
+    pub nat: bool,
+    /// Whether it is spoken to over IPv4, else over IPv6.
+    pub ipv4: bool,
+}
+
 /// The media of one call. Dropped, it is gone at once.
 #[async_trait]
 pub trait Media: Send {
+    /// Who stands on a side from now on, or is asked to.
+    fn party(&mut self, side: Side, party: Party);
+
     /// Takes what one side said, and says what to tell the other. The same words may come again, and a later answer
     /// goes before an earlier one.
     ///
@@ -44,16 +56,22 @@ pub trait Media: Send {
 
     /// Ends it: the last events follow, and then [`MediaEvent::Closed`].
     fn close(&mut self);
+
+    /// The owner knows that the call is over. Says why it is not recorded although it should be.
+    fn over(&mut self) -> Option<String>;
 }
 
 /// Makes the media of calls.
 #[async_trait]
 pub trait MediaMaker: Send + Sync + 'static {
+    /// Whether there is room for the media of one more call. One that is let in without finds it refused.
+    fn has_room(&self) -> bool;
+
     /// The media of a call that begins.
     ///
     /// # Errors
     /// When there are no ports left.
-    async fn open(&self, call: &CallId) -> Result<Box<dyn Media>, MediaRefused>;
+    async fn open(&self, call: &CallId, account: &str) -> Result<Box<dyn Media>, MediaRefused>;
 }
 
 /// The media of a call that has none: everything is refused.
@@ -64,6 +82,8 @@ pub struct NoMedia {
 
 #[async_trait]
 impl Media for NoMedia {
+    fn party(&mut self, _side: Side, _party: Party) {}
+
     async fn relay(&mut self, _from: Side, _stance: Stance, _sdp: &[u8]) -> Result<Bytes, MediaRefused> {
         Err(MediaRefused("no media".into()))
     }
@@ -80,5 +100,9 @@ impl Media for NoMedia {
 
     fn close(&mut self) {
         self.closed = true;
+    }
+
+    fn over(&mut self) -> Option<String> {
+        None
     }
 }

@@ -1,9 +1,15 @@
 //! One call: its state machine, and the task that carries out what that orders.
 
 mod actor;
+mod directory;
+mod door;
 mod finish;
 mod hunt;
+mod incoming;
+mod index;
+mod inspector;
 mod legs;
+mod locate;
 mod machine;
 mod media;
 mod registry;
@@ -13,10 +19,12 @@ mod talk;
 mod wire;
 mod words;
 
-pub use media::{Media, MediaMaker, MediaRefused, Stance};
+pub use directory::{Answer, Directory, Known};
+pub use door::{Opening, Transport};
+pub use media::{Media, MediaMaker, MediaRefused, Party, Stance};
 pub use registry::Refused;
 pub use switch::{Clock, HangUp, NotStarted, Settings, Switch};
 pub use words::{Dial, MediaEvent};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -25,7 +25,7 @@ const COMMANDS: usize = 8;
 /// Why a call is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// There are as many calls as may be, on the whole or on the trunk.
+    /// There are as many calls as may be: on the whole, on the trunk, or by the ports for media.
     #[error("as many calls as may be")]
     Full,
     /// The gateway stops.

@@ -1,48 +1,55 @@
-//! The gateway's SIP side as a whole: its end point, who gets which request, and the orders of the program.
+//! The gateway's SIP side as a whole: its doors, and the orders of the program.
 
 use std::{
-    collections::HashMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
-use rsipstack::{
-    EndpointBuilder,
-    dialog::{DialogId, dialog::Dialog, dialog_layer::DialogLayer},
-    platform::net::UdpSocket,
-    sip::{HeadersExt, Method, Request, Uri},
-    transaction::{TransactionReceiver, endpoint::EndpointInnerRef, transaction::Transaction},
-    transport::{SipConnection, TransportLayer, udp::UdpConnection},
-};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    actor::{Actor, Note},
-    legs::StackLeg,
+    actor::{Actor, Beginning},
+    directory::Directory,
+    door::{Door, Opening, Transport},
+    incoming,
+    index::Index,
+    inspector::Inspector,
     media::{Media, MediaMaker, NoMedia},
-    registry::{Refused, Registry},
-    session::{LEAST, Session},
-    wire,
-    words::{Dial, Input, Invited, LegId},
+    registry::{Place, Refused, Registry},
+    words::{Dial, Input},
 };
-use crate::{Ask, CallId, Knock, Report, Routes, Side, Who};
+use crate::{CallId, Report, Routes, guard::Gate, trace::Traces};
 
 /// The time of day: milliseconds since 1970.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
-/// What the gateway needs to know.
-#[derive(Clone)]
+/// What the gateway's SIP side needs to know, and whom it asks.
 pub struct Settings {
-    /// The address that peers know us by: it stands in Via and Contact.
-    pub advertised: SocketAddr,
     /// What `User-Agent` says.
     pub user_agent: String,
     /// How many calls there may be.
     pub most_calls: usize,
+    /// T1 of the stack (RFC 3261, 17.1.1.1): 500 ms, but for tests that wait for the end of transactions.
+    pub t1: Duration,
     /// The time of day.
     pub clock: Clock,
+    /// Where calls lead.
+    pub routes: Arc<dyn Routes>,
+    /// Who people are.
+    pub directory: Arc<dyn Directory>,
+    /// Makes the media of calls.
+    pub media: Arc<dyn MediaMaker>,
+    /// Takes the reports.
+    pub owner: mpsc::Sender<Report>,
+    /// Guards what comes in.
+    pub gate: Arc<Gate>,
+    /// Remembers messages.
+    pub traces: Arc<Traces>,
 }
 
 /// How an order to hang up went.
@@ -56,52 +63,46 @@ pub enum HangUp {
     NoSuchCall,
 }
 
-/// The gateway could not be started.
+/// The SIP side could not be started.
 #[derive(Debug, thiserror::Error)]
-#[error("the SIP end point could not be set up: {0}")]
-pub struct NotStarted(#[from] rsipstack::Error);
+#[error("the SIP stack did not take a socket: {0}")]
+pub struct NotStarted(Box<rsipstack::Error>);
+
+impl From<rsipstack::Error> for NotStarted {
+    fn from(error: rsipstack::Error) -> Self {
+        Self(Box::new(error))
+    }
+}
 
 /// What all calls share.
 pub(super) struct Shared {
-    pub(super) dialogs: Arc<DialogLayer>,
-    pub(super) advertised: SocketAddr,
-    pub(super) contact: Uri,
-    pub(super) routes: Arc<dyn Routes>,
-    pub(super) media: Arc<dyn MediaMaker>,
-    pub(super) owner: mpsc::Sender<Report>,
+    pub(super) doors: Vec<Arc<Door>>,
+    pub(super) settings: Settings,
+    pub(super) index: Arc<Index>,
     pub(super) lost: Arc<AtomicU64>,
     pub(super) registry: Arc<Registry>,
-    clock: Clock,
-    /// Who listens to what is said of a leg, by the leg's Call-ID.
-    listeners: Mutex<HashMap<String, mpsc::UnboundedSender<Note>>>,
+    pub(super) running: CancellationToken,
+    /// The tasks of calls.
+    calls: TaskTracker,
 }
 
 impl Shared {
     pub(super) fn now(&self) -> u64 {
-        (self.clock)()
+        (self.settings.clock)()
     }
 
-    pub(super) fn listen(&self, sip_call_id: &str, notes: mpsc::UnboundedSender<Note>) {
-        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        listeners.insert(sip_call_id.to_owned(), notes);
+    /// The door by which messages reach an address.
+    pub(super) fn door_to(&self, transport: Transport, address: SocketAddr) -> Option<&Arc<Door>> {
+        self.doors.iter().find(|door| door.leads_to(transport, address))
     }
 
-    pub(super) fn unlisten(&self, sip_call_id: &str) {
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).remove(sip_call_id);
+    /// Runs a call's task.
+    pub(super) fn spawn(&self, call: impl Future<Output = ()> + Send + 'static) {
+        self.calls.spawn(call);
     }
 
-    /// Tells a call why a leg hangs up, before the stack tells that it does.
-    fn bye_reason(&self, request: &Request) {
-        let (Some(reason), Ok(call_id)) = (wire::reason(request), request.call_id_header()) else { return };
-        let sip_call_id = call_id.value().to_owned();
-        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(listener) = listeners.get(&sip_call_id) {
-            let _ = listener.send(Note::ByeReason { sip_call_id, reason });
-        }
-    }
-
-    async fn open_media(&self, call: &CallId) -> Box<dyn Media> {
-        match self.media.open(call).await {
+    pub(super) async fn open_media(&self, call: &CallId, account: &str) -> Box<dyn Media> {
+        match self.settings.media.open(call, account).await {
             Ok(media) => media,
             Err(refused) => {
                 tracing::warn!(%call, %refused, "no media for a call");
@@ -109,62 +110,58 @@ impl Shared {
             }
         }
     }
+
+    /// A place for a new call.
+    pub(super) fn admit(
+        &self,
+        trunk: Option<&crate::Trunk>,
+    ) -> Result<(Place, mpsc::Receiver<super::registry::Command>), Refused> {
+        if !self.settings.media.has_room() {
+            return Err(Refused::Full);
+        }
+        self.registry.admit(&CallId::fresh(), trunk)
+    }
 }
 
 /// The gateway's SIP side. Dropped, it is deaf, and calls are left as they are: [`Switch::stop`] ends them.
 pub struct Switch {
     shared: Arc<Shared>,
-    endpoint: EndpointInnerRef,
-    running: CancellationToken,
 }
 
 impl Drop for Switch {
     fn drop(&mut self) {
-        self.running.cancel();
+        self.shared.running.cancel();
     }
 }
 
 impl Switch {
-    /// Starts to listen on a socket, and tells the owner of its calls.
+    /// Opens the doors, each with the address that peers know it by, and tells the owner of its calls.
     ///
     /// # Errors
-    /// When the socket has no address.
-    pub async fn start(
-        socket: Arc<dyn UdpSocket>,
-        settings: Settings,
-        routes: Arc<dyn Routes>,
-        media: Arc<dyn MediaMaker>,
-        owner: mpsc::Sender<Report>,
-    ) -> Result<Self, NotStarted> {
+    /// When a socket has no address.
+    pub async fn start(doors: Vec<(Opening, SocketAddr)>, settings: Settings) -> Result<Self, NotStarted> {
         let running = CancellationToken::new();
-        let transport = TransportLayer::new(running.child_token());
-        let udp = UdpConnection::from_socket(socket, Some(settings.advertised), Some(running.child_token()))
-            .await?;
-        transport.add_transport(udp.into());
-        let endpoint = EndpointBuilder::new()
-            .with_cancel_token(running.child_token())
-            .with_transport_layer(transport)
-            .with_user_agent(&settings.user_agent)
-            .build();
-        let incoming = endpoint.incoming_transactions()?;
-        let contact =
-            Uri::try_from(format!("sip:{}", settings.advertised).as_str()).map_err(rsipstack::Error::from)?;
+        let index = Arc::new(Index::default());
+        let (mut opened, mut incoming) = (Vec::new(), Vec::new());
+        for (opening, advertised) in doors {
+            let inspector = Inspector::new(index.clone(), settings.clock.clone());
+            let (door, requests) = Door::open(opening, advertised, inspector, &settings, &running).await?;
+            opened.push(door.clone());
+            incoming.push((door, requests));
+        }
         let shared = Arc::new(Shared {
-            dialogs: Arc::new(DialogLayer::new(endpoint.inner.clone())),
-            advertised: settings.advertised,
-            contact,
-            routes,
-            media,
-            owner,
-            lost: Arc::default(),
+            doors: opened,
             registry: Registry::with_room(settings.most_calls),
-            clock: settings.clock,
-            listeners: Mutex::default(),
+            settings,
+            index,
+            lost: Arc::default(),
+            running,
+            calls: TaskTracker::new(),
         });
-        let inner = endpoint.inner.clone();
-        tokio::spawn(async move { endpoint.serve().await });
-        tokio::spawn(dispatch(shared.clone(), incoming, running.child_token()));
-        Ok(Self { shared, endpoint: inner, running })
+        for (door, requests) in incoming {
+            tokio::spawn(incoming::dispatch(shared.clone(), door, requests));
+        }
+        Ok(Self { shared })
     }
 
     /// Calls two parties and connects them.
@@ -172,15 +169,19 @@ impl Switch {
     /// # Errors
     /// When there is no room for a call.
     pub fn dial(&self, order: Dial) -> Result<CallId, Refused> {
-        let call = CallId::fresh();
-        let (place, commands) = self.shared.registry.admit(&call, order.plan.trunk.as_ref())?;
+        let (place, commands) = self.shared.admit(order.plan.trunk.as_ref())?;
+        let call = place.call().clone();
         let shared = self.shared.clone();
-        let from: String =
-            order.from.chars().filter(|c| c.is_ascii_alphanumeric() || "+-_.".contains(*c)).collect();
-        tokio::spawn(async move {
-            let media = shared.open_media(place.call()).await;
-            let channel = shared.dialogs.new_dialog_state_channel();
-            let (actor, ears) = Actor::new(shared, place, commands, media, from, channel);
+        let beginning = Beginning {
+            account: order.plan.account.clone(),
+            note: order.plan.note.clone(),
+            from: order.from.chars().filter(|c| c.is_ascii_alphanumeric() || "+-_.".contains(*c)).collect(),
+            max_forwards: 70,
+            trace: shared.settings.traces.begin(&call),
+        };
+        self.shared.spawn(async move {
+            let media = shared.open_media(place.call(), &beginning.account).await;
+            let (actor, ears) = Actor::new(shared, place, commands, media, beginning);
             actor.run(Input::Dial(Box::new(order)), ears).await;
         });
         Ok(call)
@@ -212,210 +213,25 @@ impl Switch {
 
     /// Reports that were dropped so far.
     pub fn lost_reports(&self) -> u64 {
-        self.shared.lost.load(std::sync::atomic::Ordering::Relaxed)
+        self.shared.lost.load(Ordering::Relaxed)
     }
 
-    /// How many dialogs the SIP stack holds.
+    /// How many dialogs the SIP stacks hold.
     pub fn dialogs(&self) -> usize {
-        self.shared.dialogs.len()
+        self.shared.doors.iter().map(|door| door.dialogs.len()).sum()
     }
 
-    /// How many transactions the SIP stack is running.
+    /// How many transactions the SIP stacks are running.
     pub fn transactions(&self) -> usize {
-        self.endpoint.get_stats().running_transactions
+        self.shared.doors.iter().map(|door| door.endpoint.get_stats().running_transactions).sum()
     }
 
-    /// Takes no more calls, ends all, waits up to a limit until they are over on all sides, and stops listening. Says how
-    /// many were not over in time.
+    /// Takes no more calls, ends all, and waits up to a limit until they are over on all sides and the owner has their
+    /// reports. Then it is deaf. Says how many were not over in time.
     pub async fn stop(self, limit: Duration) -> usize {
         let ending = self.shared.registry.stop();
-        let all = async {
-            for over in &ending {
-                over.cancelled().await;
-            }
-        };
-        let _ = tokio::time::timeout(limit, all).await;
+        self.shared.calls.close();
+        let _ = tokio::time::timeout(limit, self.shared.calls.wait()).await;
         ending.iter().filter(|over| !over.is_cancelled()).count()
     }
-}
-
-/// Hands out requests that the stack has no transaction for.
-async fn dispatch(shared: Arc<Shared>, mut incoming: TransactionReceiver, running: CancellationToken) {
-    loop {
-        let transaction = tokio::select! {
-            () = running.cancelled() => return,
-            transaction = incoming.recv() => transaction,
-        };
-        match transaction {
-            Some(transaction) => received(&shared, transaction),
-            None => return,
-        }
-    }
-}
-
-fn received(shared: &Arc<Shared>, mut transaction: Transaction) {
-    let in_dialog = DialogId::try_from(&transaction).is_ok_and(|id| !id.local_tag.is_empty());
-    match (transaction.original.method, in_dialog) {
-        (Method::Ack | Method::Cancel, _) => {}
-        (_, true) => match shared.dialogs.match_dialog(&transaction) {
-            Some(Dialog::Invite(mut dialog)) => {
-                if transaction.original.method == Method::Bye {
-                    shared.bye_reason(&transaction.original);
-                    if dialog.state().can_cancel() {
-                        // The INVITE that this BYE comes too early for is to be answered too (RFC 3261, 15.1.2).
-                        let _ = dialog.reject(Some(wire::status(487)), None);
-                    }
-                }
-                tokio::spawn(async move {
-                    if let Err(error) = dialog.handle(&mut transaction).await {
-                        tracing::debug!(%error, "request within a dialog");
-                    }
-                });
-            }
-            _ => refuse(transaction, 481, Vec::new()),
-        },
-        (Method::Invite, false) => {
-            if let Err((transaction, status, headers)) = invited(shared, transaction) {
-                refuse(*transaction, status, headers);
-            }
-        }
-        (Method::Options, false) => refuse(transaction, 200, vec![wire::header("Allow", wire::ALLOW)]),
-        (Method::Bye | Method::Update | Method::Info | Method::Refer | Method::Notify, false) => {
-            refuse(transaction, 481, Vec::new());
-        }
-        (_, false) => {
-            let (status, headers) = match knock(&transaction.original) {
-                Some(knock) => shared.routes.other(&knock),
-                None => (400, Vec::new()),
-            };
-            let headers = headers.into_iter().map(|(name, value)| wire::header(&name, value)).collect();
-            refuse(transaction, status, headers);
-        }
-    }
-}
-
-/// Answers a request with a final response, and stays until that is through.
-fn refuse(mut transaction: Transaction, status: u16, headers: Vec<rsipstack::sip::Header>) {
-    tokio::spawn(async move {
-        let invite = transaction.original.method == Method::Invite;
-        if transaction.reply_with(wire::status(status), headers, None).await.is_ok() && invite {
-            // Its ACK, or the end of its retransmissions.
-            while transaction.receive().await.is_some() {
-                if transaction.is_terminated() {
-                    break;
-                }
-            }
-        }
-    });
-}
-
-/// Who sent a request, and what it is; `None` when that cannot be told.
-fn knock(request: &Request) -> Option<Knock> {
-    let (_, source) = SipConnection::parse_target_from_via(request.via_header().ok()?).ok()?;
-    let source: SocketAddr = source.try_into().ok()?;
-    Some(Knock {
-        source,
-        method: request.method.to_string(),
-        uri: request.uri.to_string(),
-        headers: request
-            .headers
-            .iter()
-            .map(|header| (header.name().to_owned(), header.value().to_owned()))
-            .collect(),
-    })
-}
-
-type Refusal = (Box<Transaction>, u16, Vec<rsipstack::sip::Header>);
-
-/// Begins a call, or says how to refuse it.
-fn invited(shared: &Arc<Shared>, mut transaction: Transaction) -> Result<(), Refusal> {
-    let screened = screen(shared, &transaction.original);
-    let Screened { invited, trunk, from, max_forwards } = match screened {
-        Ok(screened) => screened,
-        Err((status, headers)) => return Err((Box::new(transaction), status, headers)),
-    };
-    let call = CallId::fresh();
-    let (place, commands) = match shared.registry.admit(&call, trunk.as_ref()) {
-        Ok(admitted) => admitted,
-        Err(refused) => {
-            tracing::info!(%refused, "a call was not taken");
-            let headers = vec![wire::header("Retry-After", "5")];
-            return Err((Box::new(transaction), 503, headers));
-        }
-    };
-    let (states, state_ears) = shared.dialogs.new_dialog_state_channel();
-    let contact = Some(shared.contact.clone());
-    let created = shared.dialogs.get_or_create_server_invite(&transaction, states.clone(), None, contact);
-    let Ok(dialog) = created else { return Err((Box::new(transaction), 400, Vec::new())) };
-    let mut handling = dialog.clone();
-    tokio::spawn(async move {
-        // Ends with the ACK, the CANCEL, or neither.
-        if let Err(error) = handling.handle(&mut transaction).await {
-            tracing::debug!(%error, "INVITE");
-        }
-    });
-    let shared = shared.clone();
-    tokio::spawn(async move {
-        let media = shared.open_media(place.call()).await;
-        let (mut actor, ears) =
-            Actor::new(shared.clone(), place, commands, media, from, (states, state_ears));
-        actor.max_forwards = max_forwards;
-        let leg = StackLeg::new(&shared, Side::Caller, dialog, &actor.notes);
-        actor.legs.insert(LegId(0), leg);
-        actor.run(Input::Invited(Box::new(invited)), ears).await;
-    });
-    Ok(())
-}
-
-struct Screened {
-    invited: Invited,
-    trunk: Option<crate::Trunk>,
-    from: String,
-    max_forwards: u8,
-}
-
-/// Looks at an INVITE before it becomes a call: whether it can be understood, who sent it, where it leads.
-fn screen(shared: &Shared, request: &Request) -> Result<Screened, (u16, Vec<rsipstack::sip::Header>)> {
-    let bad = || (400, Vec::new());
-    let knock = knock(request).ok_or_else(bad)?;
-    let who = match shared.routes.who(&knock) {
-        Who::Challenge(challenge) => {
-            return Err((407, vec![wire::header("Proxy-Authenticate", challenge)]));
-        }
-        Who::Stranger => return Err((403, Vec::new())),
-        who @ (Who::Trunk(_) | Who::User(_)) => who,
-    };
-    let max_forwards = request
-        .header_value("Max-Forwards")
-        .map_or(Ok(70), |value| value.trim().parse::<u8>())
-        .map_err(|_| bad())?;
-    let max_forwards = max_forwards.checked_sub(1).ok_or((483, Vec::new()))?;
-    if let Some(unknown) = request
-        .headers
-        .iter()
-        .filter(|header| header.name().eq_ignore_ascii_case("Require"))
-        .flat_map(|header| header.value().split(','))
-        .find(|tag| !tag.trim().is_empty() && !tag.trim().eq_ignore_ascii_case("timer"))
-    {
-        return Err((420, vec![wire::header("Unsupported", unknown.trim())]));
-    }
-    let kind = request.header_value("Content-Type").or_else(|| request.header_value("c"));
-    let kind = kind.as_deref().and_then(|kind| kind.split(';').next()).unwrap_or("application/sdp");
-    if !request.body.is_empty() && !kind.trim().eq_ignore_ascii_case("application/sdp") {
-        return Err((415, vec![wire::header("Accept", "application/sdp")]));
-    }
-    let session = wire::session_ask(request);
-    if Session::respond(&session, LEAST).is_err() {
-        return Err((422, vec![wire::header("Min-SE", LEAST.to_string())]));
-    }
-    let from = request.from_header().ok().and_then(|from| from.uri().ok()).ok_or_else(bad)?;
-    let from = wire::user(&from);
-    let to = wire::user(&request.uri);
-    let sip_call_id = request.call_id_header().map_err(|_| bad())?.value().to_owned();
-    let ask = Ask { who, from: from.clone(), to: to.clone(), uri: request.uri.to_string() };
-    let plan = shared.routes.route(&ask).map_err(|cause| (cause.status(), Vec::new()))?;
-    let trunk = plan.trunk.clone();
-    let offer = wire::body(&request.body);
-    let invited = Invited { from: from.clone(), to, sip_call_id, offer, session, plan };
-    Ok(Screened { invited, trunk, from, max_forwards })
 }

@@ -1,9 +1,12 @@
 //! Words of SIP messages as the state machine knows them, and back.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
-use rsipstack::sip::{Header, HeadersExt, Method, Request, StatusCode, Uri};
+use rsipstack::sip::{Header, HeadersExt, Method, Request, Scheme, StatusCode, Uri};
 
 use super::{
+    door::Transport,
     session::{Granted, LEAST, Refresher, SessionAsk},
     words::Asked,
 };
@@ -173,6 +176,50 @@ fn digit(content_type: &str, body: &[u8]) -> Option<char> {
 pub fn user(uri: &Uri) -> String {
     let user = uri.user().unwrap_or_default();
     user.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.!~*'()&=+$,/%#".contains(*c)).take(128).collect()
+}
+
+/// How a target is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UriWay {
+    /// How messages travel to it.
+    pub transport: Transport,
+    /// The host of its URI.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Its address, where no name has to be looked up.
+    pub address: Option<SocketAddr>,
+}
+
+impl UriWay {
+    /// Whether it can be sent to at once: there is an address, and no connection is needed.
+    pub const fn is_plain(&self) -> bool {
+        self.address.is_some() && matches!(self.transport, Transport::Udp)
+    }
+}
+
+/// How a target is reached, as far as it says so itself; `None` for a user and for a URI that leads nowhere.
+pub fn way(target: &Target) -> Option<UriWay> {
+    if target.user.is_some() {
+        return None;
+    }
+    let uri = Uri::try_from(target.uri.as_str()).ok()?;
+    let named = target.uri.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("transport").then(|| value.trim().to_ascii_lowercase())
+    });
+    let secure = uri.scheme == Some(Scheme::Sips);
+    let transport = match (named.as_deref(), secure) {
+        (Some("tls"), _) | (None | Some("tcp"), true) => Transport::Tls,
+        (Some("tcp"), false) => Transport::Tcp,
+        (None | Some("udp"), false) => Transport::Udp,
+        (Some(_), _) => return None,
+    };
+    let host = uri.host_with_port.host.to_string();
+    let host = host.trim_matches(['[', ']']).to_owned();
+    let port = uri.host_with_port.port.map_or(transport.usual_port(), |port| port.value());
+    let literal = host.parse().ok().map(|address| SocketAddr::new(address, port));
+    Some(UriWay { transport, host, port, address: target.destination.or(literal) })
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ pub struct RequestId(pub u64);
 /// What a timer is for. Each runs at most once at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
+    /// Nobody found out where a target is.
+    Locate,
     /// A target gave no sign of life.
     Provisional(LegId),
     /// A target did not answer.
@@ -127,6 +129,13 @@ pub enum Input {
     },
     /// What the media says.
     Media(MediaEvent),
+    /// Where a target is.
+    Located {
+        /// The number that the question had.
+        ticket: u32,
+        /// The places, to be tried in order; or why there is none.
+        targets: Result<Vec<Target>, Why>,
+    },
     /// An order to hang up.
     HangUp {
         /// The owner's words for it.
@@ -283,6 +292,13 @@ pub enum Body {
 /// Something to do.
 #[derive(Clone, Debug)]
 pub enum Action {
+    /// Find out where a target is. `Located` follows.
+    Locate {
+        /// A number to give back with the places.
+        ticket: u32,
+        /// Whom.
+        target: Arc<Target>,
+    },
     /// Send an INVITE.
     Invite {
         /// The new leg's number.

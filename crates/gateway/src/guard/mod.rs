@@ -32,6 +32,7 @@
 mod address;
 mod answer;
 mod check;
+mod gate;
 mod header;
 mod limits;
 mod message;
@@ -44,6 +45,7 @@ mod weather;
 
 use std::{net::SocketAddr, time::Instant};
 
+pub use gate::{Expected, Gate};
 pub use limits::Limits;
 pub use policy::{Network, NotANetwork, Policy, Rate, Strangers};
 pub use reason::{Counts, Reason};
@@ -96,9 +98,16 @@ pub enum Verdict {
     Drop(Reason),
 }
 
-/// Judges one message. Work and memory are bounded by its size, and its size by the policy.
-pub fn inspect(bytes: &[u8], source: Source, now: Instant, policy: &Policy, limits: &mut Limits) -> Verdict {
-    let known = policy.knows(source.address.ip());
+/// Judges one message; `known` says whether its source is a peer. Work and memory are bounded by its size, and its size by
+/// the policy.
+pub fn inspect(
+    bytes: &[u8],
+    source: Source,
+    known: bool,
+    now: Instant,
+    policy: &Policy,
+    limits: &mut Limits,
+) -> Verdict {
     if !known && policy.strangers == Strangers::Refused {
         return Verdict::Drop(Reason::UnknownSource);
     }

@@ -94,15 +94,15 @@ impl Counts {
         read(&self.dropped, reason)
     }
 
-    pub(super) fn count_passed(&self) {
+    pub(crate) fn count_passed(&self) {
         self.passed.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn count_answered(&self, reason: Reason) {
+    pub(crate) fn count_answered(&self, reason: Reason) {
         count(&self.answered, reason);
     }
 
-    pub(super) fn count_dropped(&self, reason: Reason) {
+    pub(crate) fn count_dropped(&self, reason: Reason) {
         count(&self.dropped, reason);
     }
 }

@@ -1,17 +1,12 @@
 //! A socket that hands the stack only what passed the guard.
 
-use std::{
-    io,
-    net::SocketAddr,
-    num::NonZeroUsize,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc};
 
 use async_trait::async_trait;
 use rsipstack::platform::net::UdpSocket;
 use tokio::sync::Mutex;
 
-use super::{Counts, Limits, Policy, Reason, Source, Verdict, inspect};
+use super::{Counts, Gate, Limits, Policy, Reason, Source, Verdict};
 
 /// Room for the largest datagram there is: a smaller buffer would cut it, and what is cut cannot be told from what is
 /// broken.
@@ -28,6 +23,10 @@ pub fn bind(address: SocketAddr, receive_buffer: usize) -> io::Result<tokio::net
         socket2::Type::DGRAM,
         Some(socket2::Protocol::UDP),
     )?;
+    if address.is_ipv6() {
+        // IPv4 has sockets, and an address to show, of its own.
+        socket.set_only_v6(true)?;
+    }
     socket.set_recv_buffer_size(receive_buffer)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -38,7 +37,7 @@ pub fn bind(address: SocketAddr, receive_buffer: usize) -> io::Result<tokio::net
 /// are sent from here.
 pub struct GuardedSocket<S> {
     socket: S,
-    policy: RwLock<Arc<Policy>>,
+    gate: Arc<Gate>,
     counts: Arc<Counts>,
     /// The stack receives in one task, so nobody waits here.
     door: Mutex<Door>,
@@ -50,12 +49,18 @@ struct Door {
 }
 
 impl<S: UdpSocket> GuardedSocket<S> {
-    /// Guards this socket, and remembers the rate of so many addresses.
+    /// Guards this socket by a policy of its own, and remembers the rate of so many addresses.
     pub fn new(socket: S, policy: Policy, addresses: NonZeroUsize) -> Self {
+        Self::behind(Gate::new(policy), socket, addresses)
+    }
+
+    /// Guards this socket by what others are guarded by too, and remembers the rate of so many addresses.
+    pub fn behind(gate: Arc<Gate>, socket: S, addresses: NonZeroUsize) -> Self {
+        let counts = gate.counts();
         Self {
             socket,
-            policy: RwLock::new(Arc::new(policy)),
-            counts: Arc::default(),
+            gate,
+            counts,
             door: Mutex::new(Door {
                 limits: Limits::with_room(addresses),
                 buffer: vec![0; LARGEST_DATAGRAM],
@@ -70,11 +75,7 @@ impl<S: UdpSocket> GuardedSocket<S> {
 
     /// From the next message on, this is let through.
     pub fn set_policy(&self, policy: Policy) {
-        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
-    }
-
-    fn policy(&self) -> Arc<Policy> {
-        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
+        self.gate.set_policy(policy);
     }
 }
 
@@ -87,7 +88,7 @@ impl<S: UdpSocket> UdpSocket for GuardedSocket<S> {
             let (length, address) = self.socket.recv_from(datagram).await?;
             let bytes = datagram.get(..length).unwrap_or_default();
             let now = tokio::time::Instant::now().into_std();
-            match inspect(bytes, Source::datagram(address), now, &self.policy(), limits) {
+            match self.gate.judge(bytes, Source::datagram(address), now, limits) {
                 Verdict::Pass(message) => match buffer.get_mut(..message.len()) {
                     Some(room) => {
                         room.copy_from_slice(&message);

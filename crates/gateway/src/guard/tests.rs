@@ -30,7 +30,8 @@ fn limits() -> Limits {
 }
 
 fn judged(bytes: &[u8], from: SocketAddr, policy: &Policy) -> Verdict {
-    inspect(bytes, Source::datagram(from), Instant::now(), policy, &mut limits())
+    let known = policy.knows(from.ip());
+    inspect(bytes, Source::datagram(from), known, Instant::now(), policy, &mut limits())
 }
 
 /// The status of an answer, 0 for what passes, and the reason of what is dropped.
@@ -52,7 +53,7 @@ fn short(verdict: &Verdict) -> Expected {
     }
 }
 
-use Expected::{Answer, Drop, Pass};
+use self::Expected::{Answer, Drop, Pass};
 
 /// What becomes of each message of RFC 4475, by its section.
 const TORTURE: [(&str, Expected); 49] = [
@@ -206,7 +207,7 @@ fn a_datagram_without_content_length_keeps_its_body_and_a_stream_without_it_is_r
     let message = INVITE.replace("Content-Length: 5\r\n", "");
     assert!(passed(&message).ends_with("Content-Length: 5\r\n\r\nv=0\r\n"));
     let source = Source { address: PEER, carrier: Carrier::Stream };
-    let verdict = inspect(message.as_bytes(), source, Instant::now(), &policy(), &mut limits());
+    let verdict = inspect(message.as_bytes(), source, true, Instant::now(), &policy(), &mut limits());
     assert_eq!(short(&verdict), Answer(400, Reason::ContentLength));
 }
 
@@ -341,7 +342,10 @@ fn an_address_sends_a_burst_and_then_at_its_rate_and_others_are_not_slowed_by_it
     let mut passes = |from: &str, after: u64| {
         let source = Source::datagram(SocketAddr::new(from.parse().expect("an address"), 5060));
         let now = begin + Duration::from_millis(after);
-        matches!(inspect(INVITE.as_bytes(), source, now, &policy, &mut limits), Verdict::Pass(_))
+        matches!(
+            inspect(INVITE.as_bytes(), source, policy.knows(source.address.ip()), now, &policy, &mut limits),
+            Verdict::Pass(_)
+        )
     };
     let sent: Vec<bool> = (0..5).map(|_| passes("203.0.113.9", 0)).collect();
     assert_eq!(sent, [true, true, true, false, false]);

@@ -94,6 +94,14 @@ impl Sockets {
         };
         Ok(Self { rtp, rtcp, local, _lease: lease })
     }
+
+    /// An address as these sockets write it: those of IPv6 reach IPv4 too.
+    fn reachable(&self, to: SocketAddr) -> SocketAddr {
+        match (self.local, to) {
+            (SocketAddr::V6(_), SocketAddr::V4(to)) => (to.ip().to_ipv6_mapped(), to.port()).into(),
+            (SocketAddr::V6(_) | SocketAddr::V4(_), _) => to,
+        }
+    }
 }
 
 impl MediaSession {
@@ -177,8 +185,8 @@ impl Relay {
     fn pass_on(&self, side: Side, onward: Option<Onward>, bytes: &[u8]) {
         let other = self.sockets(side.other());
         let sent = match onward {
-            Some(Onward::Rtp(to)) => other.rtp.try_send_to(bytes, to),
-            Some(Onward::Rtcp(to)) => other.rtcp.try_send_to(bytes, to),
+            Some(Onward::Rtp(to)) => other.rtp.try_send_to(bytes, other.reachable(to)),
+            Some(Onward::Rtcp(to)) => other.rtcp.try_send_to(bytes, other.reachable(to)),
             None => return,
         };
         if sent.is_err() {
@@ -187,11 +195,13 @@ impl Relay {
     }
 
     fn rtp(&self, side: Side, from: SocketAddr, bytes: &[u8]) {
+        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         let onward = self.exchange().rtp(side, from, bytes, self.nanos());
         self.pass_on(side, onward, bytes);
     }
 
     fn rtcp(&self, side: Side, from: SocketAddr, bytes: &[u8]) {
+        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         let onward = self.exchange().rtcp(side, from, bytes, self.nanos());
         self.pass_on(side, onward, bytes);
     }

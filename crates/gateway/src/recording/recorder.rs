@@ -110,11 +110,17 @@ pub struct LeftOver {
 pub struct Recorder {
     journals: PathBuf,
     frames: usize,
+    running: Mutex<Option<Running>>,
+    reporter: Reporter,
+    left_over: Mutex<Vec<LeftOver>>,
+}
+
+/// What there is until the recorder stops.
+#[derive(Debug)]
+struct Running {
     openings: SyncSender<Opening>,
     threads: Threads,
     queue: Queue,
-    reporter: Reporter,
-    left_over: Mutex<Vec<LeftOver>>,
 }
 
 impl Recorder {
@@ -146,7 +152,8 @@ impl Recorder {
         })?;
         let left_over = Mutex::new(left_over);
         let frames = config.frames;
-        Ok((Self { journals, frames, openings, threads, queue, reporter, left_over }, reports))
+        let running = Mutex::new(Some(Running { openings, threads, queue }));
+        Ok((Self { journals, frames, running, reporter, left_over }, reports))
     }
 
     /// Begins to record a call; never waits. `started_at` is the time of day at the zero of
@@ -165,7 +172,9 @@ impl Recorder {
             tap: tap.clone(),
             line: line.clone(),
         };
-        self.openings.try_send(opening).map_err(|_| BeginError::Busy)?;
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let openings = running.as_ref().map(|running| &running.openings).ok_or(BeginError::Busy)?;
+        openings.try_send(opening).map_err(|_| BeginError::Busy)?;
         Ok(CallRecording { tap, line })
     }
 
@@ -181,7 +190,10 @@ impl Recorder {
         let Some(at) = all.iter().position(|one| one == left_over) else { return Ok(()) };
         journal::end(&left_over.path, left_over.whole, ending)?;
         all.remove(at);
-        self.queue.push(left_over.path.clone());
+        // One that stops has it made at the next start.
+        if let Some(running) = &*self.running.lock().unwrap_or_else(PoisonError::into_inner) {
+            running.queue.push(left_over.path.clone());
+        }
         Ok(())
     }
 
@@ -192,9 +204,12 @@ impl Recorder {
 
     /// Stops: returns when all that came in is written. The calls that have not ended are [`Self::left_over`] at the
     /// next start, as are the recordings that are not made when the program ends. Waits for the disk.
-    pub fn stop(self) {
-        drop(self.openings);
-        self.threads.join();
+    pub fn stop(&self) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Running { openings, threads, .. }) = running {
+            drop(openings);
+            threads.join();
+        }
     }
 }
 

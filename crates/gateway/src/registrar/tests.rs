@@ -153,7 +153,14 @@ fn through_the_guard(message: &str) -> String {
     let policy = Policy { strangers: Strangers::Phones, ..Policy::default() };
     let mut limits = Limits::with_room(NonZeroUsize::MIN);
     let now = std::time::Instant::now();
-    match inspect(message.as_bytes(), Source::datagram(source()), now, &policy, &mut limits) {
+    match inspect(
+        message.as_bytes(),
+        Source::datagram(source()),
+        policy.knows(source().ip()),
+        now,
+        &policy,
+        &mut limits,
+    ) {
         Verdict::Pass(message) => String::from_utf8(message).expect("text"),
         verdict => panic!("{verdict:?}"),
     }

@@ -20,7 +20,7 @@ pub use codec::{Codec, Payload, PayloadMap};
 pub use description::{Audio, Description};
 pub use direction::Direction;
 pub use origin::Origin;
-pub use relay::{Local, Relayed, direction_offer, own_offer, relay_answer, relay_offer};
+pub use relay::{Local, Relayed, direction_offer, own_offer, relay_answer, relay_offer, told_again};
 
 /// Why a description cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -88,6 +88,11 @@ pub fn direction_offer(
     signed(document, origin)
 }
 
+/// What a side got last, once more: in the same words if nothing else was said to it since.
+pub fn told_again(sent: &Description, origin: &mut Origin) -> Result<Relayed, SdpError> {
+    signed(sent.document.clone(), origin)
+}
+
 /// An offer of our own, for a side that called without one (RFC 3261, 13.2.1): these codecs, in this order.
 pub fn own_offer(local: Local, codecs: &[Codec], origin: &mut Origin) -> Result<Relayed, SdpError> {
     let mut formats = Vec::new();

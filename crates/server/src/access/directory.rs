@@ -48,29 +48,33 @@ impl Access {
     /// Makes an endpoint.
     pub async fn create_endpoint(&self, new: &NewEndpoint) -> Answer<Endpoint> {
         self.need(Scope::Admin)?;
-        self.ledger.read(self.ledger.store.create_endpoint(self.organization.number, new).await)
+        let made =
+            self.ledger.read(self.ledger.store.create_endpoint(self.organization.number, new).await)?;
+        self.directory_changed().await;
+        Ok(made)
     }
 
     /// Changes an endpoint.
     pub async fn change_endpoint(&self, id: &EndpointName, change: EndpointChange) -> Answer<Endpoint> {
         self.need(Scope::Admin)?;
-        let found = self.ledger.store.endpoint(self.organization.number, id).await;
-        let mut endpoint = self.ledger.read(found)?.ok_or(Refusal::NotFound(Thing::Endpoint))?;
+        let known = self.ledger.store.endpoint(self.organization.number, id).await;
+        let mut endpoint = self.ledger.read(known)?.ok_or(Refusal::NotFound(Thing::Endpoint))?;
         endpoint.name = change.name.unwrap_or(endpoint.name);
         endpoint.provider = change.provider.unwrap_or(endpoint.provider);
         endpoint.sip_uri = change.sip_uri.unwrap_or(endpoint.sip_uri);
         endpoint.metadata = change.metadata.unwrap_or(endpoint.metadata);
-        match self.ledger.read(self.ledger.store.update_endpoint(&endpoint).await)? {
-            true => Ok(endpoint),
-            false => Err(Refusal::NotFound(Thing::Endpoint)),
-        }
+        found(self.ledger.read(self.ledger.store.update_endpoint(&endpoint).await)?, Thing::Endpoint)?;
+        self.directory_changed().await;
+        Ok(endpoint)
     }
 
     /// Forgets an endpoint; calls keep its id.
     pub async fn delete_endpoint(&self, id: &EndpointName) -> Answer<()> {
         self.need(Scope::Admin)?;
         let deleted = self.ledger.store.delete_endpoint(self.organization.number, id).await;
-        found(self.ledger.read(deleted)?, Thing::Endpoint)
+        found(self.ledger.read(deleted)?, Thing::Endpoint)?;
+        self.directory_changed().await;
+        Ok(())
     }
 
     /// The phone numbers, by id, and how many there are.
@@ -96,6 +100,7 @@ impl Access {
         self.need(Scope::Admin)?;
         let number = PhoneNumber { organization: self.organization.number, id, number, endpoint };
         self.ledger.read(self.ledger.store.create_phone_number(&number).await)?;
+        self.directory_changed().await;
         Ok(number)
     }
 
@@ -112,6 +117,7 @@ impl Access {
         number.endpoint = change.endpoint.unwrap_or(number.endpoint);
         let updated = self.ledger.store.update_phone_number(&number).await;
         found(self.ledger.read(updated)?, Thing::PhoneNumber)?;
+        self.directory_changed().await;
         Ok(number)
     }
 
@@ -119,7 +125,9 @@ impl Access {
     pub async fn delete_phone_number(&self, id: &PhoneNumberName) -> Answer<()> {
         self.need(Scope::Admin)?;
         let deleted = self.ledger.store.delete_phone_number(self.organization.number, id).await;
-        found(self.ledger.read(deleted)?, Thing::PhoneNumber)
+        found(self.ledger.read(deleted)?, Thing::PhoneNumber)?;
+        self.directory_changed().await;
+        Ok(())
     }
 
     /// The organization's keys; their secrets are not known.

@@ -4,6 +4,7 @@
 //! organization. So no handler can forget a check, and nothing of another organization can be reached: its ids are
 //! unknown here.
 
+mod calling;
 mod directory;
 mod excess;
 mod ledger;
@@ -22,6 +23,8 @@ use crate::{
     vocabulary::{self, Telling, kinds},
 };
 
+pub use crate::control::SipMessage;
+pub use calling::NewCall;
 pub use directory::{EndpointChange, PhoneNumberChange};
 pub use excess::{Excess, Remedy};
 pub use ledger::{Ledger, LedgerParts, RateLimit, Watched};
@@ -64,6 +67,9 @@ pub enum Refusal {
     /// The source of the call cannot be reached.
     #[error("the source of the call cannot be reached: {0}")]
     SourceUnreachable(String),
+    /// The organization has no way out for a call.
+    #[error("the organization has no SIP trunk that calls go out by: configure one with outbound")]
+    NoTrunk,
     /// Too many requests with this key.
     #[error("too many requests with this key")]
     TooManyRequests {
@@ -100,6 +106,8 @@ pub enum Thing {
     ControlUrl,
     /// A log behind a link.
     Link,
+    /// The SIP messages of a call.
+    SipTrace,
 }
 
 impl std::fmt::Display for Thing {
@@ -112,6 +120,7 @@ impl std::fmt::Display for Thing {
             Self::Key => "Key",
             Self::ControlUrl => "Control URL",
             Self::Link => "Page",
+            Self::SipTrace => "SIP trace",
         })
     }
 }
@@ -179,7 +188,7 @@ impl Access {
         self.find_call(id).await
     }
 
-    async fn find_call(&self, id: &str) -> Answer<Filed> {
+    pub(super) async fn find_call(&self, id: &str) -> Answer<Filed> {
         let found = self.ledger.store.call(self.organization.number, id).await;
         self.ledger.read(found)?.ok_or(Refusal::NotFound(Thing::Call))
     }
@@ -350,8 +359,11 @@ impl Access {
         match order.unwrap_or_else(|_| Err(ControlError::Unreachable("the order failed".into()))) {
             Ok(Reply::Taken) => Ok(()),
             Ok(Reply::Gone) => {
-                let last = reports.iter().flatten().map(|report| report.at).max();
-                self.end_by_reconciliation(&filed, last).await?;
+                // Its end may have been told meanwhile.
+                if !self.find_call(id).await?.call.status().is_ended() {
+                    let last = reports.iter().flatten().map(|report| report.at).max();
+                    self.end_by_reconciliation(&filed, last).await?;
+                }
                 Err(Refusal::NotLive)
             }
             Err(ControlError::NotControllable) => Err(Refusal::NotControllable),

@@ -104,7 +104,10 @@ const BUILT_AFTER_MILLIS: i64 = 1_735_689_600_000;
 /// What is to be found outside the store: the disk, the clock, the ports.
 fn machine_findings(config: &Config, running: bool, clock: &Clock) -> Vec<Value> {
     let mut findings = vec![disk(config), time(clock)];
-    for (name, address) in [("listen", config.listen), ("live_listen", config.live_listen)] {
+    let sip = config.sip.listen.parse().ok().map(|address| ("sip.listen", address));
+    for (name, address) in
+        [("listen", config.listen), ("live_listen", config.live_listen)].into_iter().chain(sip)
+    {
         let (severity, message) = port(name, address, running);
         findings.push(finding_value(severity, &format!("port {}", address.port()), &message));
     }

@@ -337,9 +337,6 @@ async fn serve(common: &Common, args: ServeArgs) -> Result<ExitCode, String> {
     let load = move || Config::load(file.as_deref(), &overrides);
     let config = load()?;
     log_to_stderr(&config.log.level, config.log.json)?;
-    if config.sip != "off" {
-        tracing::info!("there is no SIP gateway in this version yet; --sip off says so too");
-    }
     let app = App::start(&config, Clock::system()).await?;
     let json = common.json;
     let data = config.data.clone();
@@ -352,7 +349,9 @@ async fn serve(common: &Common, args: ServeArgs) -> Result<ExitCode, String> {
 
 fn log_to_stderr(level: &str, json: bool) -> Result<(), String> {
     use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
-    let filter = EnvFilter::try_new(level).map_err(|error| format!("log.level: {error}"))?;
+    // It logs whole messages, with the numbers and names of who calls; what stands later goes before.
+    let filter = EnvFilter::try_new(format!("rsipstack=warn,{level}"))
+        .map_err(|error| format!("log.level: {error}"))?;
     let registry = tracing_subscriber::registry().with(filter);
     let done = if json {
         registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init()

@@ -3,6 +3,10 @@
 //! An order changes no call. The source's next event does. So an order is sent once, however often it is asked for
 //! while the source works on it, and a source that says the call is gone is believed by way of another event
 //! ([`crate::access`]).
+//!
+//! The way to the SIP gateway is here too: who serves clients places calls by it, and knows of it no more than that.
+
+mod switchboard;
 
 use std::{
     collections::HashMap,
@@ -16,6 +20,8 @@ use pegcount_store::{CallHead, CallKey, OrganizationNumber};
 use tokio::sync::OnceCell;
 
 use crate::clock::Clock;
+
+pub use switchboard::{NoPlacement, Placement, SipMessage, Switchboard};
 
 /// How long an order that was taken stands before another one is sent: a source normally ends a call within a second.
 const ORDER_STANDS: Duration = Duration::from_secs(30);
@@ -68,6 +74,7 @@ struct Standing {
 /// Every source that can hang up, and the orders that stand.
 pub struct Control {
     sources: HashMap<SourceName, Arc<dyn Hangup>>,
+    switchboard: Option<Arc<dyn Switchboard>>,
     standing: Mutex<HashMap<CallKey, Standing>>,
     clock: Clock,
 }
@@ -75,7 +82,19 @@ pub struct Control {
 impl Control {
     /// Control through these sources.
     pub fn new(sources: HashMap<SourceName, Arc<dyn Hangup>>, clock: Clock) -> Self {
-        Self { sources, standing: Mutex::default(), clock }
+        Self { sources, switchboard: None, standing: Mutex::default(), clock }
+    }
+
+    /// The same, with the way to a gateway.
+    #[must_use]
+    pub fn with_switchboard(mut self, switchboard: Arc<dyn Switchboard>) -> Self {
+        self.switchboard = Some(switchboard);
+        self
+    }
+
+    /// The way to the gateway.
+    pub fn switchboard(&self) -> Option<&Arc<dyn Switchboard>> {
+        self.switchboard.as_ref()
     }
 
     /// Gives the order to hang a call up, once, to its owner: of its sources, in the order of their earliest events,

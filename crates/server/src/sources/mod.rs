@@ -9,5 +9,6 @@ mod mapped;
 pub mod native;
 #[cfg(test)]
 mod replay;
+pub mod sip;
 
 pub use mapped::Mapped;

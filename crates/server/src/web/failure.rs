@@ -108,6 +108,7 @@ impl From<Refusal> for Failure {
             Refusal::Exists { .. } => Self::new(StatusCode::CONFLICT, "ALREADY_EXISTS", sentence),
             Refusal::NotLive => Self::new(StatusCode::CONFLICT, "CALL_NOT_ACTIVE", "Call is not active"),
             Refusal::NotOver => Self::new(StatusCode::CONFLICT, "CALL_ACTIVE", sentence),
+            Refusal::NoTrunk => Self::new(StatusCode::CONFLICT, "NO_TRUNK", sentence),
             Refusal::NotControllable => Self::new(StatusCode::CONFLICT, "NOT_CONTROLLABLE", sentence),
             Refusal::SourceUnreachable(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "SOURCE_UNREACHABLE", sentence)
@@ -145,6 +146,7 @@ fn not_found_code(thing: Thing) -> &'static str {
         Thing::Key => "KEY_NOT_FOUND",
         Thing::ControlUrl => "CONTROL_URL_NOT_FOUND",
         Thing::Link => "LINK_NOT_FOUND",
+        Thing::SipTrace => "SIP_TRACE_NOT_FOUND",
     }
 }
 

@@ -1,6 +1,7 @@
 //! What every HTTP surface shares: reading queries, bodies and credentials within bounds. It knows no dialect and no
 //! call; each dialect puts a failure in its own words.
 
+pub mod aside;
 pub mod body;
 pub mod caller;
 pub mod credentials;

@@ -20,5 +20,6 @@ mod isolation;
 mod live;
 mod reference;
 mod shutdown;
+mod sip;
 mod smoke;
 mod streams;

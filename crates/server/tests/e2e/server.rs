@@ -73,8 +73,10 @@ impl Home {
         let ready = self.path("ready.json");
         let _ = std::fs::remove_file(&ready);
         let log = std::fs::File::create(self.path("log")).expect("the log is made");
+        let sip: &[&str] = if self.config.contains("[sip]") { &[] } else { &["--sip", "off"] };
         let child = self
-            .command(&["serve", "--listen", "127.0.0.1:0", "--live-listen", "127.0.0.1:0", "--sip", "off"])
+            .command(&["serve", "--listen", "127.0.0.1:0", "--live-listen", "127.0.0.1:0"])
+            .args(sip)
             .arg("--ready-file")
             .arg(&ready)
             .stdin(Stdio::null())
@@ -82,7 +84,8 @@ impl Home {
             .stderr(log)
             .spawn()
             .expect("the program starts");
-        let mut server = Server { home: self, child, http: unset(), live: unset(), key: String::new() };
+        let mut server =
+            Server { home: self, child, http: unset(), live: unset(), sip: None, key: String::new() };
         let ready: Option<Value> = wait_for("the ready file", || {
             if let Ok(Some(_)) = server.child.try_wait() {
                 return Some(None);
@@ -92,6 +95,7 @@ impl Home {
         let Some(ready) = ready else { return Err(server.log()) };
         let address = |name: &str| ready[name].as_str().expect(name).parse().expect("an address");
         (server.http, server.live) = (address("http"), address("live"));
+        server.sip = ready["sip"].as_str().map(|sip| sip.parse().expect("an address"));
         server.key = std::fs::read_to_string(self.data().join("first-key")).expect("the first key");
         Ok(server)
     }
@@ -121,6 +125,8 @@ pub struct Server<'a> {
     pub http: SocketAddr,
     /// Where the live WebSocket is served.
     pub live: SocketAddr,
+    /// Where SIP is served over UDP.
+    pub sip: Option<SocketAddr>,
     /// The whole first key: every scope.
     pub key: String,
 }

@@ -1,9 +1,10 @@
 //! Checkpoints: what moves pages from the write-ahead log into the file, on a thread of its own.
 //!
-//! The path of a commit only says how long the log has become. The thread moves pages while others write; the log then
-//! begins anew by itself as soon as nobody writes for a moment. Under a writer that never rests it would not: once the
-//! log is far too long, the thread keeps writers out for as long as the last few pages take, and empties it. A reader
-//! that goes on keeps what it sees in the log; that is tried again when the log has grown once more.
+//! The path of a commit only says how long the log has become. The thread moves pages while others write and read; the
+//! log then begins anew by itself as soon as nobody does for a moment. With readers whose reads overlap, or a writer that
+//! never rests, that moment never comes: once the log is long, the thread holds new reads back until those under way are
+//! over, moves what is left, keeps writers out for the last few pages, and has the log begin anew. A read that goes on
+//! for long keeps what it sees in the log; then it is tried again when the log has grown once more.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,7 +19,7 @@ use std::{
 use rusqlite::Connection;
 
 use super::{
-    connect,
+    connect::{self, Readers},
     fault::{Result, unavailable},
     transaction::Writer,
 };
@@ -29,7 +30,8 @@ pub(super) struct Bounds {
     /// After so many new pages it is moved into the file. Late, since a page is moved once however often it was written;
     /// but not so late that the sync at the end holds up the disk for long.
     pub(super) due_after: u32,
-    /// From here on it is emptied, even if that keeps writers out for a moment.
+    /// From here on it is emptied, even if that keeps writers out until long reads are over; from a quarter of it on, new
+    /// reads are held back for a moment to have it begin anew.
     pub(super) longest: u32,
 }
 
@@ -55,6 +57,9 @@ impl Bounds {
         Self { due_after, longest: self.longest.min(due_after.saturating_mul(4)) }
     }
 }
+
+/// How long new reads are held back for those under way to end.
+const READERS_WAIT: Duration = Duration::from_millis(25);
 
 /// How long to wait before room is looked for in the log once more.
 const ROOM_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -153,10 +158,11 @@ impl Checkpoints {
         &self,
         path: PathBuf,
         bounds: Bounds,
+        readers: Arc<Readers>,
         writer: Arc<tokio::sync::Mutex<Writer>>,
     ) -> Result<()> {
         let shared = Arc::clone(&self.shared);
-        let worker = Worker { shared, path, bounds, writer, connection: None, sought_room_at: None };
+        let worker = Worker { shared, path, bounds, readers, writer, connection: None, sought_room_at: None };
         worker.due_after(0);
         let work = move || worker.run();
         let thread = std::thread::Builder::new().name("pegcount-checkpoints".into()).spawn(work);
@@ -186,6 +192,7 @@ struct Worker {
     shared: Arc<Shared>,
     path: PathBuf,
     bounds: Bounds,
+    readers: Arc<Readers>,
     writer: Arc<tokio::sync::Mutex<Writer>>,
     /// Opened when first needed: most commands end before.
     connection: Option<Connection>,
@@ -227,17 +234,27 @@ impl Worker {
             none => none.insert(open(&self.path)?),
         };
         let moved = Moved::by(connection, "PASSIVE")?;
-        if !make_room && moved.length < self.bounds.within_room_of(&self.path).longest {
+        let longest = self.bounds.within_room_of(&self.path).longest;
+        if !make_room && moved.length < longest / 4 {
             self.due_after(moved.length);
             return Ok(());
         }
+        let far_too_long = make_room || moved.length >= longest;
+        let no_reads = self.readers.hold_back(READERS_WAIT)?;
+        if no_reads.is_none() && !far_too_long {
+            self.due_after(moved.length);
+            return Ok(());
+        }
+        // What came meanwhile is moved while writers still write.
+        Moved::by(connection, "PASSIVE")?;
         let nobody_writes = self.writer.blocking_lock();
-        let moved = Moved::by(connection, "TRUNCATE")?;
+        // A file that stays as long as it is is cheaper to write to than one that grows again.
+        let moved = Moved::by(connection, if far_too_long { "TRUNCATE" } else { "RESTART" })?;
         if moved.all {
             self.shared.length.store(0, Ordering::Relaxed);
         }
         self.due_after(if moved.all { 0 } else { moved.length });
-        drop(nobody_writes);
+        drop((nobody_writes, no_reads));
         if !moved.all {
             let pages = moved.length;
             tracing::warn!(pages, "a long read keeps the write-ahead log from being emptied");
@@ -314,6 +331,29 @@ mod tests {
             longest = longest.max(commit(&store, number).await);
             assert_eq!(store.endpoints(OURS, 1, 0).await.unwrap().1, number + 1);
         }
+        assert!(longest < 1_000, "the log has grown to {longest} pages");
+        assert!(is_sound(&store.check().await.unwrap()));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn the_log_stays_short_though_some_read_is_always_under_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Sqlite::open_with(&folder.path().join("calls.db"), SMALL).unwrap());
+        commit(&store, 0).await;
+        let mut readers = tokio::task::JoinSet::new();
+        for _ in 0..4 {
+            let store = Arc::clone(&store);
+            readers.spawn(async move {
+                loop {
+                    store.endpoints(OURS, 100, 0).await.unwrap();
+                }
+            });
+        }
+        let mut longest = 0;
+        for number in 1..1_500 {
+            longest = longest.max(commit(&store, number).await);
+        }
+        readers.shutdown().await;
         assert!(longest < 1_000, "the log has grown to {longest} pages");
         assert!(is_sound(&store.check().await.unwrap()));
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use rusqlite::{Connection, MAIN_DB, OpenFlags, config::DbConfig};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::{
     fault::{Result, unavailable},
@@ -21,8 +21,9 @@ use super::{
 const PAGE_BYTES: i64 = 4096;
 /// Negative: in KiB.
 const WRITER_CACHE: i64 = -131_072;
+/// Readers do not map the file: SQLite gives a mapping back whenever somebody has written since the last read, so that a
+/// third of what mixed load costs was mapping it again, page by page, with the memory of the whole process locked.
 const READER_CACHE: i64 = -8_192;
-const READER_MMAP_BYTES: i64 = 1 << 34;
 /// Only where checkpoints are made within commits, which is after the store was closed.
 const CHECKPOINT_AFTER_PAGES: i64 = 4_000;
 /// How long to wait for another process (a command line beside the server) to finish writing.
@@ -89,7 +90,6 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection> {
     connection.busy_timeout(BUSY)?;
     keep_plans(&connection)?;
     connection.pragma_update(None, "cache_size", READER_CACHE)?;
-    connection.pragma_update(None, "mmap_size", READER_MMAP_BYTES)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     Ok(connection)
 }
@@ -97,9 +97,9 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection> {
 /// How far a thread of long reads stands back.
 const NICENESS: i32 = 10;
 
-/// Has this thread stand back behind the one that writes, and behind those that answer short questions: a machine whose
-/// cores are all busy with statistics still takes events in.
-pub(super) fn stand_back() {
+/// Has this thread stand back, for good, behind the one that writes and behind those that answer short questions: a
+/// machine whose cores are all busy with statistics still takes events in.
+pub fn stand_back() {
     thread_local! {
         static STANDS_BACK: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
     }
@@ -155,6 +155,19 @@ impl Readers {
         self.lend(&self.slow).await
     }
 
+    /// Lets reads under way end, and no new one begin before what this gives is dropped; `None` when one goes on for
+    /// longer than this. Waits, so not for a thread of the runtime.
+    pub(super) fn hold_back(&self, patience: Duration) -> Result<Option<HeldBack<'_>>> {
+        // Permits are given out in the order they were asked for in: who reads after this waits behind it.
+        let all =
+            async { tokio::try_join!(all_of(&self.quick, QUICK_READS), all_of(&self.slow, SLOW_READS)) };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        match runtime.map_err(unavailable)?.block_on(async { tokio::time::timeout(patience, all).await }) {
+            Ok(places) => Ok(Some(HeldBack(places.map(<[_; 2]>::from).map_err(unavailable)?))),
+            Err(_) => Ok(None),
+        }
+    }
+
     async fn lend(self: &Arc<Self>, places: &Arc<Semaphore>) -> Result<Reader> {
         let place = Arc::clone(places).acquire_owned().await.map_err(unavailable)?;
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -164,6 +177,15 @@ impl Readers {
         };
         Ok(Reader { limited: Some(limited), readers: Arc::clone(self), _place: place })
     }
+}
+
+/// While it is there, nobody reads.
+pub(super) struct HeldBack<'a>(
+    #[expect(dead_code, reason = "held until it is dropped")] [SemaphorePermit<'a>; 2],
+);
+
+async fn all_of(places: &Semaphore, all: usize) -> std::result::Result<SemaphorePermit<'_>, AcquireError> {
+    places.acquire_many(u32::try_from(all).unwrap_or(u32::MAX)).await
 }
 
 impl Limited {

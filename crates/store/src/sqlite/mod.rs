@@ -55,6 +55,7 @@ use crate::{
 };
 use checkpoints::{Bounds, Checkpoints};
 use connect::Readers;
+pub use connect::stand_back;
 use fault::unavailable;
 use room::Room;
 use transaction::{Writer, Writing};
@@ -90,8 +91,8 @@ impl Sqlite {
             gauge,
             room: room.clone(),
         }));
-        checkpoints.start(path.clone(), bounds, Arc::clone(&writer))?;
         let readers = Readers::new(path.clone(), connect::READ_LIMIT);
+        checkpoints.start(path.clone(), bounds, Arc::clone(&readers), Arc::clone(&writer))?;
         Ok(Self { path, checkpoints, room, readers, writer })
     }
 

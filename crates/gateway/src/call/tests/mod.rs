@@ -1,8 +1,10 @@
 //! What a call does in all its turns, without a network.
 
+mod lab;
 mod network;
-mod phone;
+pub mod phone;
 mod property;
+mod races;
 mod stories;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -99,6 +101,8 @@ pub fn sdp(name: &str) -> Option<Bytes> {
 
 pub fn plan(targets: usize) -> Plan {
     Plan {
+        account: "1".into(),
+        note: "".into(),
         direction: Direction::Inbound,
         trunk: None,
         targets: (0..targets).map(|n| Target::at(format!("sip:agent@127.0.0.{n}"))).collect(),

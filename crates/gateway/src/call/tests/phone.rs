@@ -1,6 +1,6 @@
 //! A phone that says what a test tells it to: raw SIP over UDP on the loopback.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::HashSet, net::SocketAddr, sync::Mutex, time::Duration};
 
 use tokio::net::UdpSocket;
 
@@ -15,6 +15,7 @@ pub struct Phone {
     pub addr: SocketAddr,
     peer: SocketAddr,
     sequence: u32,
+    seen: Mutex<HashSet<String>>,
 }
 
 /// A SIP message as it came.
@@ -40,9 +41,14 @@ impl Message {
 
 impl Phone {
     pub async fn new(peer: SocketAddr) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        Self::at("127.0.0.1", peer).await
+    }
+
+    /// One at another address of the loopback.
+    pub async fn at(host: &str, peer: SocketAddr) -> Self {
+        let socket = UdpSocket::bind((host, 0)).await.unwrap();
         let addr = socket.local_addr().unwrap();
-        Self { socket, addr, peer, sequence: 0 }
+        Self { socket, addr, peer, sequence: 0, seen: Mutex::default() }
     }
 
     pub fn uri(&self) -> String {
@@ -73,6 +79,33 @@ impl Phone {
         }
     }
 
+    /// The next message, whatever it is.
+    pub async fn next(&self) -> Message {
+        let mut buffer = vec![0; 65_536];
+        let (length, _) = self.socket.recv_from(&mut buffer).await.unwrap();
+        Message(String::from_utf8_lossy(&buffer[..length]).into_owned())
+    }
+
+    /// Acknowledges a refusal of an INVITE of ours.
+    pub async fn ack_refusal(&self, invite: &Message, response: &Message) {
+        let head = invite.0.split_once("\r\n\r\n").unwrap().0;
+        let kept = head.lines().filter(|line| !line.starts_with("Content-")).map(|line| {
+            if line.starts_with("To:") {
+                format!("To: {}", response.header("To").unwrap())
+            } else {
+                line.to_owned()
+            }
+        });
+        let text =
+            kept.collect::<Vec<_>>().join("\r\n").replacen("INVITE", "ACK", 1).replace("INVITE", "ACK");
+        self.send(&format!("{text}\r\nContent-Length: 0\r\n\r\n")).await;
+    }
+
+    /// Sends what is written, as it is.
+    pub async fn say(&self, text: &str) {
+        self.send(text).await;
+    }
+
     /// Sends a new INVITE with the usual offer, and gives it back.
     pub async fn invite(&mut self, call_id: &str) -> Message {
         self.invite_with(call_id, SDP).await
@@ -81,18 +114,24 @@ impl Phone {
     /// Sends a new INVITE with an offer, and gives it back.
     pub async fn invite_with(&mut self, call_id: &str, offer: &str) -> Message {
         self.sequence += 1;
-        let text = format!(
+        let text = self.invitation(call_id, offer);
+        self.send(&text).await;
+        Message(text)
+    }
+
+    /// An INVITE as the last one was, or the first would be.
+    pub fn invitation(&self, call_id: &str, offer: &str) -> String {
+        let kind = if offer.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        format!(
             "INVITE sip:5551234@{peer} SIP/2.0\r\nVia: SIP/2.0/UDP {addr};branch=z9hG4bK{call_id};rport\r\n\
              Max-Forwards: 70\r\nFrom: <sip:4930123@{addr}>;tag=caller\r\nTo: <sip:5551234@{peer}>\r\n\
              Call-ID: {call_id}\r\nCSeq: {seq} INVITE\r\nContact: <sip:caller@{addr}>\r\n\
-             Content-Type: application/sdp\r\nContent-Length: {length}\r\n\r\n{offer}",
+             {kind}Content-Length: {length}\r\n\r\n{offer}",
             peer = self.peer,
             addr = self.addr,
-            seq = self.sequence,
+            seq = self.sequence.max(1),
             length = offer.len(),
-        );
-        self.send(&text).await;
-        Message(text)
+        )
     }
 
     /// Cancels an INVITE of ours.
@@ -106,6 +145,32 @@ impl Phone {
     /// Acknowledges a 2xx to an INVITE of ours.
     pub async fn ack(&self, response: &Message) {
         self.request_as_caller("ACK", response, response.header("CSeq").unwrap(), "", "").await;
+    }
+
+    /// The same, with an answer.
+    pub async fn ack_with(&self, response: &Message, answer: &str) {
+        self.request_as_caller("ACK", response, response.header("CSeq").unwrap(), "", answer).await;
+    }
+
+    /// Acknowledges a 2xx to the last request of ours within a dialog.
+    pub async fn as_caller_acks(&self, response: &Message) {
+        self.request_as_caller("ACK", response, &format!("{} ACK", self.sequence), "", "").await;
+    }
+
+    /// Hangs up a call that we made, with the same message however often.
+    pub async fn bye_once(&self, response: &Message) {
+        self.request_as_caller("BYE", response, "90000 BYE", "", "").await;
+    }
+
+    /// Hangs up a call that we took, with the same message however often.
+    pub async fn bye_as_callee(&self, invite: &Message) {
+        let from = format!("{};tag=callee", invite.header("To").unwrap());
+        self.request("BYE", invite, "90000", &from, invite.header("From").unwrap(), "", "").await;
+    }
+
+    /// Whether this is the first time that a call is named.
+    pub fn is_first(&self, call: &str) -> bool {
+        self.seen.lock().unwrap().insert(call.to_owned())
     }
 
     /// Sends a request within a dialog that we began, known by a response of the peer.
@@ -156,6 +221,22 @@ impl Phone {
 
     /// Responds to a request of the peer.
     pub async fn reply(&self, request: &Message, status: &str, body: &str) {
+        self.reply_with(request, status, "", body).await;
+    }
+
+    /// The same, with further headers.
+    pub async fn reply_with(&self, request: &Message, status: &str, headers: &str, body: &str) {
+        let contact = format!("Contact: <sip:agent@{}>\r\n", self.addr);
+        let contact = if headers.contains("Contact:") { "" } else { contact.as_str() };
+        self.respond(request, status, &format!("{contact}{headers}"), body).await;
+    }
+
+    /// The same, without a Contact.
+    pub async fn reply_bare(&self, request: &Message, status: &str, body: &str) {
+        self.respond(request, status, "", body).await;
+    }
+
+    async fn respond(&self, request: &Message, status: &str, headers: &str, body: &str) {
         let copied = ["Via", "From", "Call-ID", "CSeq"]
             .map(|name| format!("{name}: {}\r\n", request.header(name).unwrap()))
             .concat();
@@ -165,8 +246,7 @@ impl Phone {
         }
         let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
         let text = format!(
-            "SIP/2.0 {status}\r\n{copied}To: {to}\r\nContact: <sip:agent@{}>\r\n{kind}Content-Length: {}\r\n\r\n{body}",
-            self.addr,
+            "SIP/2.0 {status}\r\n{copied}To: {to}\r\n{headers}{kind}Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
         self.send(&text).await;

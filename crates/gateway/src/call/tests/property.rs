@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::Quality;
+use crate::{Cause, Quality};
 
 /// Something that may happen; a leg's number may be nobody's.
 fn anything() -> impl Strategy<Value = Input> {
@@ -42,6 +42,10 @@ fn anything() -> impl Strategy<Value = Input> {
             Input::Replied { leg, exchange, status, body, session }
         }),
         1 => leg().prop_map(|leg| Input::MediaRefused { leg }),
+        3 => (0..8_u32, 0..3_usize).prop_map(|(ticket, places)| Input::Located {
+            ticket,
+            targets: if places == 0 { Err(Cause::NoAnswer.into()) } else { Ok(plan(places).targets) },
+        }),
         1 => Just(Input::Media(MediaEvent::Closed)),
         2 => side().prop_map(|side| Input::Media(MediaEvent::Silent(side))),
         2 => side().prop_map(|side| Input::Media(MediaEvent::Heard(side))),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{By, Cause};
+use crate::{By, Cause, Why};
 
 fn bye(action: &Action, of: LegId) -> bool {
     matches!(action, Action::Bye { leg, .. } if *leg == of)
@@ -333,8 +333,58 @@ fn media_that_is_there_before_the_answer_is_reported_after_it() {
     assert!(bench.reports.last().is_some_and(codec));
 }
 
+#[test]
+fn a_user_is_looked_for_and_all_its_places_are_tried_before_the_next_target() {
+    let mut bench = Bench::new();
+    let Input::Invited(mut call) = invited(1) else { unreachable!() };
+    call.plan.targets.insert(0, Target::user("alice"));
+    let actions = bench.feed(Input::Invited(call));
+    let ticket = actions.iter().find_map(|action| match action {
+        Action::Locate { ticket, target } if target.user.as_deref() == Some("alice") => Some(*ticket),
+        _ => None,
+    });
+    let ticket = ticket.expect("alice is looked for");
+    bench.feed(Input::Located { ticket: ticket + 1, targets: Ok(plan(1).targets) });
+    assert_eq!(bench.count(|action| matches!(action, Action::Invite { .. })), 0, "an answer to nothing");
+    let places = ["sip:alice@192.0.2.1", "sip:alice@192.0.2.2"].map(Target::at).to_vec();
+    bench.feed(Input::Located { ticket, targets: Ok(places) });
+    bench.feed(refused(LegId(1), 486));
+    bench.feed(refused(LegId(2), 486));
+    let sent: Vec<&str> = bench
+        .reports
+        .iter()
+        .filter_map(|what| match what {
+            What::InviteSent { uri, .. } => Some(uri.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(sent, ["sip:alice@192.0.2.1", "sip:alice@192.0.2.2", "sip:agent@127.0.0.0"]);
+}
+
+#[test]
+fn a_user_that_is_not_registered_does_not_answer() {
+    let mut bench = Bench::new();
+    let Input::Invited(mut call) = invited(0) else { unreachable!() };
+    call.plan.targets = vec![Target::user("alice")];
+    let actions = bench.feed(Input::Invited(call));
+    let Some(Action::Locate { ticket, .. }) = actions.last() else { panic!("{actions:?}") };
+    let why = Why { status: Some(480), ..Cause::NoAnswer.into() };
+    let actions = bench.feed(Input::Located { ticket: *ticket, targets: Err(why) });
+    assert!(actions.iter().any(|action| matches!(action, Action::Reject { status: 480, .. })));
+}
+
+#[test]
+fn a_name_that_nobody_finds_in_time_is_left_for_the_next_target() {
+    let mut bench = Bench::new();
+    let Input::Invited(mut call) = invited(1) else { unreachable!() };
+    call.plan.targets.insert(0, Target::at("sip:agent@nowhere.example"));
+    bench.feed(Input::Invited(call));
+    assert!(bench.wait());
+    assert_eq!(bench.count(|action| matches!(action, Action::Invite { .. })), 1);
+}
+
 fn refer(bench: &mut Bench) -> Vec<Action> {
-    let ask = Asked::Refer { to: "sip:desk@x".into(), target: Some(Target::at("sip:desk@x")) };
+    let ask = Asked::Refer { to: "sip:desk@x".into(), target: Some(Target::at("sip:desk@192.0.2.5")) };
     bench.feed(Input::Asked { leg: CALLEE, request: RequestId(1), ask })
 }
 

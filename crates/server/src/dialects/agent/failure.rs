@@ -64,9 +64,11 @@ impl From<Refusal> for Failure {
             Refusal::Invalid { .. } => Self::new(StatusCode::BAD_REQUEST, sentence),
             // Not 503, which asks to be sent again as it is.
             Refusal::TooLong(excess) => Self::new(StatusCode::BAD_REQUEST, excess.sentence(remedy)),
-            Refusal::Exists { .. } | Refusal::NotLive | Refusal::NotOver | Refusal::NotControllable => {
-                Self::new(StatusCode::CONFLICT, sentence)
-            }
+            Refusal::Exists { .. }
+            | Refusal::NotLive
+            | Refusal::NotOver
+            | Refusal::NotControllable
+            | Refusal::NoTrunk => Self::new(StatusCode::CONFLICT, sentence),
             Refusal::SourceUnreachable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, sentence),
             Refusal::TooManyRequests { retry_after } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, sentence).after(retry_after)

@@ -9,7 +9,10 @@ use pegcount_calls::{CallQuery, Cursor, Paging};
 use pegcount_store::{Endpoint, Page};
 
 use super::{query::Part, wire::CallStats};
-use crate::access::{Access, Answer, Refusal};
+use crate::{
+    access::{Access, Answer},
+    web::aside,
+};
 
 /// Calls in one part. Each comes with all its events, so a part is to be counted in megabytes, not in calls.
 const PART: u64 = 50;
@@ -67,38 +70,39 @@ impl Walk {
             ..CallQuery::default()
         };
         let page = self.access.calls(&query).await?;
-        let mut json = self.write(&page).await?;
         self.part.limit = self.part.limit.map(|left| left.saturating_sub(page.calls.len() as u64));
         self.position = match page.next {
             Some(place) if self.part.limit != Some(0) => Position::After(place),
             _ => Position::End,
         };
-        if matches!(self.position, Position::End) {
-            let end = if self.separator == "[" { "[]" } else { "]" };
-            json.extend_from_slice(end.as_bytes());
-        }
-        Ok(Some(json.into()))
+        let end = match (self.position, self.separator, page.calls.is_empty()) {
+            (Position::Begin | Position::After(_), ..) => "",
+            (Position::End, "[", true) => "[]",
+            (Position::End, ..) => "]",
+        };
+        self.write(page, end).await.map(Some)
     }
 
-    async fn write(&mut self, page: &Page) -> Answer<Vec<u8>> {
+    /// These calls, and what comes after them.
+    async fn write(&mut self, page: Page, end: &'static str) -> Answer<Bytes> {
         let keys: Vec<_> = page.calls.iter().map(|filed| filed.head.key).collect();
         let mut reports = self.access.reports(&keys).await?.into_iter();
-        let mut json = Vec::new();
-        for filed in &page.calls {
-            let reports = reports.next().unwrap_or_default();
-            let url = self.access.recording_url(filed);
-            json.extend_from_slice(self.separator.as_bytes());
-            serde_json::to_writer(&mut json, &CallStats::of(filed, &reports, self.agent.number, url))
-                .map_err(|error| unwritable(&error))?;
+        let (access, agent, mut separator) = (self.access.clone(), self.agent.number, self.separator);
+        if !page.calls.is_empty() {
             self.separator = ",";
         }
-        Ok(json)
-    }
-}
-
-fn unwritable(error: &serde_json::Error) -> Refusal {
-    Refusal::Unavailable {
-        reason: format!("a call cannot be written: {error}"),
-        retry_after: std::time::Duration::from_secs(1),
+        aside::written(move || {
+            let mut json = Vec::new();
+            for filed in &page.calls {
+                let reports = reports.next().unwrap_or_default();
+                let url = access.recording_url(filed);
+                json.extend_from_slice(separator.as_bytes());
+                serde_json::to_writer(&mut json, &CallStats::of(filed, &reports, agent, url))?;
+                separator = ",";
+            }
+            json.extend_from_slice(end.as_bytes());
+            Ok(json)
+        })
+        .await
     }
 }

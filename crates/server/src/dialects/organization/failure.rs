@@ -102,7 +102,7 @@ impl From<Refusal> for Failure {
                 Self::new(StatusCode::BAD_REQUEST, "Query too long", excess.sentence(remedy))
             }
             Refusal::Exists { .. } => Self::new(StatusCode::CONFLICT, "Already exists", error),
-            Refusal::NotLive | Refusal::NotOver | Refusal::NotControllable => {
+            Refusal::NotLive | Refusal::NotOver | Refusal::NotControllable | Refusal::NoTrunk => {
                 Self::new(StatusCode::CONFLICT, "Conflict", error)
             }
             Refusal::SourceUnreachable(_) => {

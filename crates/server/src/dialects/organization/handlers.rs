@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     access::{Access, Answer, Refusal},
-    web::{body, query::Params},
+    web::{aside, body, query::Params},
 };
 
 /// Largest body of a search in bytes: many times what every filter at its longest needs.
@@ -66,7 +66,7 @@ const LARGEST_SEARCH: usize = 1024 * 1024;
 )]
 pub(super) async fn list(caller: Caller, RawQuery(query): RawQuery) -> Result<Response, Failure> {
     let criteria = Criteria::of_query(query.as_deref().unwrap_or_default());
-    listed(&caller.access, &Listing::of(&criteria)?).await
+    listed(caller.access, Listing::of(&criteria)?).await
 }
 
 /// Lists calls, asked for in a body.
@@ -97,13 +97,16 @@ pub(super) async fn search(caller: Caller, headers: HeaderMap, body: Body) -> Re
         return Err(Failure::media_type());
     }
     let criteria = Criteria::of_json(&body::read(body, LARGEST_SEARCH).await?)?;
-    listed(&caller.access, &Listing::of(&criteria)?).await
+    listed(caller.access, Listing::of(&criteria)?).await
 }
 
-async fn listed(access: &Access, listing: &Listing) -> Result<Response, Failure> {
+async fn listed(access: Access, listing: Listing) -> Result<Response, Failure> {
     let page = access.calls(&listing.query).await?;
-    let list = CallList::of(access, listing, &page);
-    Ok(Json(Envelope::success("Calls retrieved successfully", list)).into_response())
+    let write = move || {
+        let list = CallList::of(&access, &listing, &page);
+        serde_json::to_vec(&Envelope::success("Calls retrieved successfully", list))
+    };
+    Ok(aside::json(write).await?)
 }
 
 /// One call, by its string id or its UUID.

@@ -90,9 +90,11 @@ impl From<Refusal> for Failure {
             Refusal::Invalid { .. } => Self::bad_request(message),
             // Not 503, which asks to be sent again as it is.
             Refusal::TooLong(excess) => Self::bad_request(excess.sentence(remedy)),
-            Refusal::Exists { .. } | Refusal::NotLive | Refusal::NotOver | Refusal::NotControllable => {
-                Self::new(StatusCode::CONFLICT, message)
-            }
+            Refusal::Exists { .. }
+            | Refusal::NotLive
+            | Refusal::NotOver
+            | Refusal::NotControllable
+            | Refusal::NoTrunk => Self::new(StatusCode::CONFLICT, message),
             Refusal::SourceUnreachable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, message),
             Refusal::TooManyRequests { retry_after } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, message).retry_after(retry_after)

@@ -116,7 +116,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<S
     Option::deserialize(deserializer).map(Some)
 }
 
-fn endpoint_name(parameter: &str, id: &str) -> Result<EndpointName, Refusal> {
+pub(super) fn endpoint_name(parameter: &str, id: &str) -> Result<EndpointName, Refusal> {
     EndpointName::new(id).map_err(|error| Refusal::invalid(parameter, error.to_string()))
 }
 
@@ -130,7 +130,7 @@ fn new_id(prefix: &str) -> String {
     format!("{prefix}{}", unique.as_str().trim_start_matches("evt_"))
 }
 
-fn bounded(parameter: &str, text: Option<&String>, longest: usize) -> Result<(), Refusal> {
+pub(super) fn bounded(parameter: &str, text: Option<&String>, longest: usize) -> Result<(), Refusal> {
     match text {
         Some(text) if text.len() > longest || text.chars().any(char::is_control) => Err(Refusal::invalid(
             parameter,
@@ -140,7 +140,7 @@ fn bounded(parameter: &str, text: Option<&String>, longest: usize) -> Result<(),
     }
 }
 
-fn metadata(value: Option<Box<RawValue>>) -> Result<Option<Document>, Refusal> {
+pub(super) fn metadata(value: Option<Box<RawValue>>) -> Result<Option<Document>, Refusal> {
     let Some(value) = value else { return Ok(None) };
     let text = vocabulary::json::compact(value.get());
     if !text.starts_with('{') || text.len() > LARGEST_METADATA {

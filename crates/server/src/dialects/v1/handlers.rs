@@ -1,10 +1,6 @@
 //! `/v1/calls`.
 
-use axum::{
-    Json,
-    extract::{RawQuery, Request},
-    http::StatusCode,
-};
+use axum::{Json, extract::RawQuery, http::StatusCode, response::Response};
 
 use super::{
     query::{call_query, stats_query, write_cursor},
@@ -14,6 +10,7 @@ use crate::{
     auth::Scope,
     vocabulary::kinds,
     web::{
+        aside,
         caller::Caller,
         failure::{Failure, FailureBody},
         number::Measure,
@@ -48,20 +45,23 @@ pub(super) fn params(query: Option<&str>) -> Params {
     ),
     responses((status = 200, body = CallList), (status = 400, body = FailureBody), (status = 401, body = FailureBody))
 )]
-pub(super) async fn list_calls(caller: Caller, RawQuery(query): RawQuery) -> Result<Json<CallList>, Failure> {
+pub(super) async fn list_calls(
+    Caller { access, .. }: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Failure> {
     let query = call_query(&params(query.as_deref()))?;
-    let page = caller.access.calls(&query).await?;
-    Ok(Json(CallList {
-        calls: page
-            .calls
-            .iter()
-            .map(|filed| CallRow::of(filed, caller.access.recording_url(filed)))
-            .collect(),
-        total: page.total,
-        limit: query.paging.limit,
-        offset: query.paging.offset,
-        next_cursor: page.next.map(|next| write_cursor(query.sort, next)),
-    }))
+    let page = access.calls(&query).await?;
+    let write = move || {
+        let row = |filed| CallRow::of(filed, access.recording_url(filed));
+        serde_json::to_vec(&CallList {
+            calls: page.calls.iter().map(row).collect(),
+            total: page.total,
+            limit: query.paging.limit,
+            offset: query.paging.offset,
+            next_cursor: page.next.map(|next| write_cursor(query.sort, next)),
+        })
+    };
+    Ok(aside::json(write).await?)
 }
 
 /// Get aggregated statistics for calls.
@@ -184,15 +184,4 @@ pub(super) async fn recording(
     found.map(Json).ok_or_else(|| {
         Failure::new(StatusCode::NOT_FOUND, "RECORDING_NOT_FOUND", "This call has no recording")
     })
-}
-
-/// Place a call. Needs the SIP gateway, which this version does not have.
-#[utoipa::path(
-    post, path = "/v1/outbound-calls", tag = "calls",
-    responses((status = 503, description = "There is no gateway", body = FailureBody))
-)]
-pub(super) async fn outbound_call(caller: Caller, _request: Request) -> Result<Json<CallDetail>, Failure> {
-    caller.access.need(Scope::CallsControl)?;
-    let sentence = "This version has no SIP gateway, so it cannot place calls";
-    Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "SOURCE_UNREACHABLE", sentence))
 }

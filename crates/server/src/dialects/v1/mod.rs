@@ -7,7 +7,9 @@ mod intervals;
 mod keys;
 mod live;
 mod log;
+mod outbound;
 mod query;
+mod sip_trace;
 mod statistics;
 mod trends;
 mod wire;
@@ -41,7 +43,8 @@ pub fn routes() -> OpenApiRouter<Arc<Ledger>> {
         ))
         .routes(routes!(keys::list_keys, keys::create_key))
         .routes(routes!(keys::revoke_key))
-        .routes(routes!(handlers::outbound_call))
+        .routes(routes!(outbound::place_call))
+        .routes(routes!(sip_trace::sip_trace))
         .routes(routes!(log::call_log))
 }
 

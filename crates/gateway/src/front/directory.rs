@@ -1,0 +1,231 @@
+//! Who people are: trunks by their address or a digest, users by a digest, and where users can be reached.
+
+use std::{
+    collections::{HashMap, HashSet},
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Duration,
+};
+
+use rsipstack::sip::{Header, Request};
+use tokio::time::Instant;
+
+use super::{GuardSettings, Peers};
+use crate::{
+    Target, Who,
+    call::{Answer, Directory, Known},
+    guard::{Network, Policy, Strangers},
+    registrar::{Asker, Binding, Credentials, Registrar, Registration, Reply, Terms},
+};
+
+/// Two peers have a name between them.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct SameName(pub(super) String);
+
+/// The peers of the gateway.
+pub(super) struct People {
+    people: RwLock<Arc<Listed>>,
+    registrar: Mutex<Registrar>,
+    /// The zero of the registrar's clock.
+    since: Instant,
+}
+
+/// Those who are known, by how they are.
+#[derive(Debug, Default)]
+struct Listed {
+    by_address: Vec<(Network, Known)>,
+    by_digest: HashMap<String, Known>,
+}
+
+impl People {
+    /// Knows nobody yet. The key signs what clients are challenged with.
+    pub(super) fn new(terms: Terms, key: [u8; 32]) -> Self {
+        Self {
+            people: RwLock::default(),
+            registrar: Mutex::new(Registrar::new(terms, key)),
+            since: Instant::now(),
+        }
+    }
+
+    fn registrar(&self) -> MutexGuard<'_, Registrar> {
+        self.registrar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn people(&self) -> Arc<Listed> {
+        Arc::clone(&self.people.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn now(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// From now on these are the peers.
+    pub(super) fn set(&self, peers: &Peers) -> Result<(), SameName> {
+        let listed = Listed::of(peers)?;
+        let digests = peers.trunks.iter().filter_map(|trunk| trunk.digest.as_ref());
+        let digests = digests.map(|digest| (digest.user.clone(), digest.secrets.clone()));
+        let users = peers.users.iter().map(|user| (user.name.clone(), user.secrets.clone()));
+        self.registrar().set_users(digests.chain(users));
+        *self.people.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(listed);
+        Ok(())
+    }
+
+    /// How many users are registered.
+    pub(super) fn registered(&self) -> usize {
+        let (people, now) = (self.people(), self.now());
+        let registrar = self.registrar();
+        people.by_digest.keys().filter(|user| !registrar.bindings(user, now).is_empty()).count()
+    }
+}
+
+impl Listed {
+    fn of(peers: &Peers) -> Result<Self, SameName> {
+        let (mut names, mut listed) = (HashSet::new(), Self::default());
+        for trunk in &peers.trunks {
+            if !names.insert(trunk.name.as_str()) {
+                return Err(SameName(trunk.name.clone()));
+            }
+            let known = Known { who: Who::Trunk(trunk.name.clone()), nat: trunk.nat };
+            listed.by_address.extend(trunk.networks.iter().map(|network| (*network, known.clone())));
+            if let Some(digest) = &trunk.digest {
+                listed.add(&digest.user, known)?;
+            }
+        }
+        for user in &peers.users {
+            listed.add(&user.name, Known { who: Who::User(user.name.clone()), nat: user.nat })?;
+        }
+        Ok(listed)
+    }
+
+    fn add(&mut self, name: &str, known: Known) -> Result<(), SameName> {
+        match self.by_digest.insert(name.to_owned(), known) {
+            Some(_) => Err(SameName(name.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    fn at(&self, source: SocketAddr) -> Option<&Known> {
+        self.by_address.iter().find(|(network, _)| network.contains(source.ip())).map(|(_, known)| known)
+    }
+}
+
+/// What the guard lets through when these are the peers: strangers only where somebody may prove to be none.
+pub(super) fn policy(peers: &Peers, settings: &GuardSettings) -> Policy {
+    let phones = !peers.users.is_empty() || peers.trunks.iter().any(|trunk| trunk.digest.is_some());
+    Policy {
+        peers: peers.trunks.iter().flat_map(|trunk| trunk.networks.iter().copied()).collect(),
+        strangers: if phones { Strangers::Phones } else { Strangers::Refused },
+        peer_rate: settings.peer_rate,
+        stranger_rate: settings.stranger_rate,
+        largest_message: settings.largest_message.min(Policy::default().largest_message),
+        ..Policy::default()
+    }
+}
+
+impl From<Reply> for Answer {
+    fn from(reply: Reply) -> Self {
+        let header = |(name, value): (&str, String)| Header::Other(name.into(), value);
+        Self { status: reply.status, headers: reply.headers.into_iter().map(header).collect() }
+    }
+}
+
+impl Directory for People {
+    fn who(&self, request: &Request, source: SocketAddr) -> Result<Known, Answer> {
+        let people = self.people();
+        if let Some(trunk) = people.at(source) {
+            return Ok(trunk.clone());
+        }
+        if people.by_digest.is_empty() {
+            return Err(Answer::plain(403));
+        }
+        let credentials = Credentials::of(request, Asker::Proxy);
+        let name = self.registrar().authenticate(&credentials, Asker::Proxy, self.now())?;
+        people.by_digest.get(&name).cloned().ok_or(Answer::plain(403))
+    }
+
+    fn register(&self, request: &Request, source: SocketAddr) -> Answer {
+        if self.people().by_digest.is_empty() {
+            return Answer::plain(405);
+        }
+        match Registration::of(request, source) {
+            Some(registration) => self.registrar().handle(&registration, self.now()).into(),
+            None => Answer::plain(400),
+        }
+    }
+
+    fn places(&self, user: &str) -> Vec<Target> {
+        let nat = self.people().by_digest.get(user).is_some_and(|known| known.nat);
+        let place = |binding: &Binding| Target {
+            // Behind an address translation the URI leads nowhere; where there is none both are the same.
+            destination: Some(binding.source),
+            nat,
+            ..Target::at(binding.uri.clone())
+        };
+        self.registrar().bindings(user, self.now()).into_iter().map(place).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Digest, TrunkPeer, UserPeer};
+
+    fn trunk(name: &str, network: &str, digest: Option<&str>) -> TrunkPeer {
+        TrunkPeer {
+            name: name.into(),
+            networks: network.parse().into_iter().collect(),
+            digest: digest.map(|user| Digest { user: user.into(), secrets: Vec::new() }),
+            nat: false,
+        }
+    }
+
+    fn user(name: &str) -> UserPeer {
+        UserPeer { name: name.into(), secrets: Vec::new(), nat: true }
+    }
+
+    fn invite() -> Request {
+        let text = "INVITE sip:1@b SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK1\r\nFrom: <sip:b@c>;tag=1\r\n\
+                    To: <sip:a@b>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\r\n";
+        Request::try_from(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_trunk_is_known_by_its_address_and_others_have_to_prove_who_they_are() {
+        let people = People::new(Terms::of("test"), [0; 32]);
+        let [inside, outside] = ["192.0.2.1:5060", "198.51.100.1:5060"].map(|at| at.parse().unwrap());
+        assert_eq!(people.who(&invite(), inside).unwrap_err().status, 403, "nobody is known");
+        let peers = Peers { trunks: vec![trunk("carrier", "192.0.2.0/24", None)], users: Vec::new() };
+        people.set(&peers).unwrap();
+        assert_eq!(people.who(&invite(), inside).unwrap().who, Who::Trunk("carrier".into()));
+        assert_eq!(people.who(&invite(), outside).unwrap_err().status, 403, "there is nothing to prove");
+        people.set(&Peers { users: vec![user("alice")], ..peers }).unwrap();
+        let challenge = people.who(&invite(), outside).unwrap_err();
+        assert_eq!(challenge.status, 407);
+        assert!(challenge.headers.iter().all(|header| header.name() == "Proxy-Authenticate"));
+        assert!(people.places("alice").is_empty());
+    }
+
+    #[test]
+    fn two_peers_of_a_name_are_refused() {
+        let people = People::new(Terms::of("test"), [0; 32]);
+        let named =
+            |first, second| people.set(&Peers { trunks: vec![first, second], users: vec![user("alice")] });
+        let same = named(trunk("a", "192.0.2.1", None), trunk("a", "192.0.2.2", None));
+        assert_eq!(same, Err(SameName("a".into())));
+        let same = named(trunk("a", "192.0.2.1", Some("alice")), trunk("b", "192.0.2.2", None));
+        assert_eq!(same, Err(SameName("alice".into())));
+        assert!(named(trunk("alice", "192.0.2.1", Some("x")), trunk("b", "", Some("y"))).is_ok());
+    }
+
+    #[test]
+    fn strangers_are_heard_only_where_somebody_may_be_one() {
+        let settings = GuardSettings::default();
+        let strangers = |peers: &Peers| policy(peers, &settings).strangers;
+        let mut peers = Peers { trunks: vec![trunk("a", "192.0.2.1", None)], users: Vec::new() };
+        assert_eq!(strangers(&peers), Strangers::Refused);
+        peers.trunks.push(trunk("b", "", Some("b")));
+        assert_eq!(strangers(&peers), Strangers::Phones);
+        peers = Peers { trunks: Vec::new(), users: vec![user("alice")] };
+        assert_eq!(strangers(&peers), Strangers::Phones);
+    }
+}

@@ -1,0 +1,290 @@
+//! Opening a gateway: its sockets, the addresses that it shows, and everything behind them.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
+
+use pegcount_lame::Lame;
+use tokio::{net::TcpListener, sync::mpsc};
+
+use super::{
+    Addresses, Config, StartError,
+    directory::{People, policy},
+    gateway::Parts,
+    media::{Maker, RtpTotals},
+};
+use crate::{
+    Clock, Report, Routes,
+    call::{Opening, Settings, Switch},
+    guard::{Gate, GuardedSocket, bind},
+    media::{MediaConfig, Ports},
+    recording::{self, Format, Recorder, RecorderConfig},
+    registrar::Terms,
+    stream::{Means, Open, StreamSettings, Streams},
+    trace::Traces,
+};
+
+/// Room for datagrams that the stack has not read yet; the system may give less.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// A gateway that has opened.
+pub(super) struct Opened {
+    pub(super) switch: Switch,
+    pub(super) parts: Parts,
+    /// What becomes of recordings.
+    pub(super) recorded: mpsc::Receiver<recording::Report>,
+}
+
+/// The addresses to show, one for each family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shown {
+    ipv4: Option<IpAddr>,
+    ipv6: Option<IpAddr>,
+}
+
+impl Shown {
+    fn of(advertised: &[IpAddr]) -> Result<Self, StartError> {
+        let mut shown = Self { ipv4: None, ipv6: None };
+        for address in advertised {
+            let family = if address.is_ipv4() { &mut shown.ipv4 } else { &mut shown.ipv6 };
+            if family.replace(*address).is_some() {
+                return Err(StartError::Advertised(*address));
+            }
+        }
+        Ok(shown)
+    }
+
+    /// What stands for a listening address.
+    fn of_listener(self, listening: SocketAddr) -> SocketAddr {
+        let named = if listening.is_ipv4() { self.ipv4 } else { self.ipv6 };
+        let address = named.unwrap_or_else(|| match listening.ip() {
+            wildcard if wildcard.is_unspecified() => host(wildcard.is_ipv4()),
+            address => address,
+        });
+        SocketAddr::new(address, listening.port())
+    }
+
+    /// What IPv4 and IPv6 find media at.
+    fn of_media(self, bound: IpAddr, listening: &[SocketAddr]) -> [IpAddr; 2] {
+        [true, false].map(|ipv4| {
+            let named = if ipv4 { self.ipv4 } else { self.ipv6 };
+            let of_listener =
+                || listening.iter().map(SocketAddr::ip).find(|address| address.is_ipv4() == ipv4);
+            let own = Some(bound).filter(|bound| bound.is_ipv4() == ipv4 && !bound.is_unspecified());
+            named.or(own).or_else(of_listener).unwrap_or_else(|| host(ipv4))
+        })
+    }
+}
+
+/// The address by which the host would reach others; the loopback where it reaches nobody. Nothing is sent.
+fn host(ipv4: bool) -> IpAddr {
+    let (any, other, loopback): (IpAddr, IpAddr, IpAddr) = if ipv4 {
+        (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::LOCALHOST.into())
+    } else {
+        let documented = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+        (Ipv6Addr::UNSPECIFIED.into(), documented.into(), Ipv6Addr::LOCALHOST.into())
+    };
+    let found = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((other, 9))?;
+        socket.local_addr()
+    });
+    found.map_or(loopback, |found| found.ip())
+}
+
+/// The doors as they are opened one by one.
+struct Doors {
+    opened: Vec<(Opening, SocketAddr)>,
+    addresses: Addresses,
+    shown: Shown,
+    gate: Arc<Gate>,
+    open: Arc<Open>,
+    streams: StreamSettings,
+}
+
+impl Doors {
+    fn udp(&mut self, address: SocketAddr) -> Result<(), StartError> {
+        let failed = |error| StartError::Listen { address, transport: "UDP", error };
+        let socket = bind(address, RECEIVE_BUFFER).map_err(failed)?;
+        let bound = socket.local_addr().map_err(failed)?;
+        let guarded = GuardedSocket::behind(self.gate.clone(), socket, self.streams.addresses);
+        self.opened.push((Opening::Socket(Arc::new(guarded)), self.shown.of_listener(bound)));
+        self.addresses.udp.push(bound);
+        Ok(())
+    }
+
+    async fn listen(
+        address: SocketAddr,
+        transport: &'static str,
+    ) -> Result<(TcpListener, SocketAddr), StartError> {
+        let failed = |error| StartError::Listen { address, transport, error };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let bound = listener.local_addr().map_err(failed)?;
+        Ok((listener, bound))
+    }
+
+    fn streams(&mut self, listener: Option<TcpListener>, bound: SocketAddr, means: Option<Means>) {
+        let streams = Streams::new(listener, means, self.streams, self.gate.clone(), self.open.clone());
+        self.opened.push((Opening::Streams(streams), self.shown.of_listener(bound)));
+    }
+
+    /// Connections can also be made where none are taken; then the address is shown that datagrams are taken at.
+    fn ways_out(&mut self, taken: &[SocketAddr], means: Option<&Means>) {
+        let without = self.addresses.udp.clone();
+        for udp in without {
+            let is_there = taken.iter().any(|address| address.is_ipv4() == udp.is_ipv4());
+            if !is_there {
+                self.streams(None, udp, means.cloned());
+            }
+        }
+    }
+}
+
+/// The LAME library, where there is one.
+fn lame(config: &Config) -> Result<Option<Lame>, StartError> {
+    match (Lame::load(config.recordings.lame.as_deref()), &config.recordings.lame) {
+        (Ok(lame), _) => Ok(Some(lame)),
+        (Err(error), Some(file)) => Err(StartError::Lame { file: file.clone(), reason: error.to_string() }),
+        (Err(error), None) => {
+            tracing::warn!(%error, "recordings will be WAV files");
+            Ok(None)
+        }
+    }
+}
+
+/// Starts the recorder: by a thread that may wait for the disk.
+async fn recorder(
+    config: &Config,
+    lame: Option<Lame>,
+) -> Result<(Recorder, mpsc::Receiver<recording::Report>), StartError> {
+    let mut settings = RecorderConfig::new(&config.recordings.folder, lame);
+    settings.layout = config.recordings.layout;
+    settings.threads = config.recordings.threads;
+    let started = tokio::task::spawn_blocking(move || Recorder::start(&settings)).await;
+    Ok(started.map_err(|error| StartError::System(io::Error::other(error)))??)
+}
+
+async fn doors(config: &Config, gate: &Arc<Gate>, shown: Shown) -> Result<Doors, StartError> {
+    let guard = &config.guard;
+    let mut doors = Doors {
+        opened: Vec::new(),
+        addresses: Addresses::default(),
+        shown,
+        gate: gate.clone(),
+        open: Open::with_room(guard.most_connections, guard.most_connections_each),
+        streams: StreamSettings {
+            largest_message: guard.largest_message,
+            idle: guard.idle.max(Duration::from_secs(1)),
+            addresses: guard.addresses,
+        },
+    };
+    for address in &config.udp {
+        doors.udp(*address)?;
+    }
+    for address in &config.tcp {
+        let (listener, bound) = Doors::listen(*address, "TCP").await?;
+        doors.streams(Some(listener), bound, None);
+        doors.addresses.tcp.push(bound);
+    }
+    if let Some(tls) = &config.tls {
+        let means = Means::load(&tls.certificate, &tls.key, tls.roots.as_deref())?;
+        for address in &tls.listen {
+            let (listener, bound) = Doors::listen(*address, "TLS").await?;
+            doors.streams(Some(listener), bound, Some(means.clone()));
+            doors.addresses.tls.push(bound);
+        }
+        let taken = doors.addresses.tls.clone();
+        doors.ways_out(&taken, Some(&means));
+    }
+    let taken = doors.addresses.tcp.clone();
+    doors.ways_out(&taken, None);
+    if doors.opened.is_empty() {
+        return Err(StartError::NoAddress);
+    }
+    Ok(doors)
+}
+
+/// Opens everything, in the order in which it can fail.
+pub(super) async fn open(
+    config: Config,
+    routes: Arc<dyn Routes>,
+    clock: Clock,
+    owner: mpsc::Sender<Report>,
+) -> Result<Opened, StartError> {
+    let shown = Shown::of(&config.advertised)?;
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(|error| StartError::System(io::Error::other(error)))?;
+    let people = Arc::new(People::new(
+        Terms { algorithms: config.algorithms.clone(), ..Terms::of(&config.realm) },
+        key,
+    ));
+    people.set(&config.peers)?;
+    let gate = Gate::new(policy(&config.peers, &config.guard));
+    let ports = Ports::new(config.media.ports.clone())?;
+    let doors = doors(&config, &gate, shown).await?;
+    let lame = lame(&config)?;
+    let format = if lame.is_some() { Format::Mp3 } else { Format::Wav };
+    let (recorder, recorded) = recorder(&config, lame).await?;
+    let recorder = Arc::new(recorder);
+    let totals = Arc::new(RtpTotals::default());
+    let listening: Vec<SocketAddr> = doors.opened.iter().map(|(_, shown)| *shown).collect();
+    let mut media = MediaConfig::new(config.media.host, ports.clone());
+    media.silence_after = config.media.silent_after;
+    let maker = Maker {
+        config: media,
+        shown: shown.of_media(config.media.host, &listening),
+        recorder: recorder.clone(),
+        clock: clock.clone(),
+        totals: totals.clone(),
+        quality_every: config.media.quality_every,
+    };
+    let traces = Traces::new(config.trace);
+    let settings = Settings {
+        user_agent: config.user_agent,
+        most_calls: config.most_calls,
+        t1: Duration::from_millis(500),
+        clock: clock.clone(),
+        routes,
+        directory: people.clone(),
+        media: Arc::new(maker),
+        owner,
+        gate: gate.clone(),
+        traces: traces.clone(),
+    };
+    let Doors { opened, addresses, open, .. } = doors;
+    let switch = Switch::start(opened, settings).await?;
+    let guard = config.guard;
+    let parts =
+        Parts { addresses, people, gate, guard, traces, ports, totals, recorder, format, open, clock };
+    Ok(Opened { switch, parts, recorded })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(address: &str) -> SocketAddr {
+        address.parse().unwrap()
+    }
+
+    #[test]
+    fn each_family_shows_one_address() {
+        let [first, second, third] = ["192.0.2.1", "2001:db8::1", "192.0.2.2"].map(|at| at.parse().unwrap());
+        let shown = Shown::of(&[first, second]).unwrap();
+        assert_eq!(shown.of_listener(at("10.0.0.1:5060")), at("192.0.2.1:5060"));
+        assert_eq!(shown.of_listener(at("[::]:5070")), at("[2001:db8::1]:5070"));
+        assert!(matches!(Shown::of(&[first, third]), Err(StartError::Advertised(of)) if of == third));
+    }
+
+    #[test]
+    fn a_listening_address_shows_itself_and_a_wildcard_the_hosts() {
+        let shown = Shown::of(&[]).unwrap();
+        assert_eq!(shown.of_listener(at("127.0.0.15:5060")), at("127.0.0.15:5060"));
+        assert!(!shown.of_listener(at("0.0.0.0:5060")).ip().is_unspecified());
+        assert!(!shown.of_listener(at("[::]:5060")).ip().is_unspecified());
+        let media = shown.of_media(at("[::]:0").ip(), &[at("127.0.0.15:5060"), at("[::1]:5060")]);
+        assert_eq!(media, [at("127.0.0.15:0").ip(), at("[::1]:0").ip()]);
+    }
+}

@@ -1,0 +1,276 @@
+//! Who may call where.
+//!
+//! A trunk reaches the numbers of its organization. A user reaches the users, numbers and endpoints of its organization,
+//! and others over a trunk of it, from a number of it. Nobody reaches anything else: what belongs to another
+//! organization is as unknown as what does not exist.
+
+use std::sync::Arc;
+
+use pegcount_calls::{EndpointName, OrganizationName};
+use pegcount_gateway::{Ask, Cause, Dial, Plan, Target, TransferAsk, Who};
+
+use super::{
+    address::{dialled_number, user_of},
+    directory::{Directory, Line, Listing, Reach},
+    note::Note,
+    settings::{Rules, Trunk},
+};
+
+/// Why an ordered call is not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoOrder {
+    /// The organization has no trunk that calls go out by.
+    NoTrunk,
+    /// The calling number is not the organization's.
+    From,
+    /// What is called is no phone number.
+    To,
+    /// There is no such endpoint, or the calling number leads to none.
+    Endpoint,
+    /// The endpoint has no address.
+    Unreachable,
+}
+
+/// An ordered call.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted<'a> {
+    /// The calling number.
+    pub(super) from: &'a str,
+    /// The called number.
+    pub(super) to: &'a str,
+    /// The endpoint to connect; `None`: that of the calling number.
+    pub(super) endpoint: Option<&'a EndpointName>,
+    /// What to find it by: the text of a JSON object.
+    pub(super) metadata: Option<String>,
+}
+
+/// What decides: the configuration and the directory, as they are at one moment.
+pub(super) struct Routing<'a> {
+    pub(super) rules: &'a Rules,
+    pub(super) directory: &'a Directory,
+}
+
+/// The organization of somebody, and what it has.
+struct Place {
+    organization: OrganizationName,
+    listing: Arc<Listing>,
+}
+
+impl Routing<'_> {
+    /// Where a call leads.
+    pub(super) fn route(&self, ask: &Ask) -> Result<Plan, Cause> {
+        match &ask.who {
+            Who::Trunk(name) => {
+                let trunk = self.rules.trunks.iter().find(|trunk| trunk.name == *name);
+                self.of_trunk(trunk.ok_or(Cause::NotAllowed)?, ask)
+            }
+            Who::User(name) => self.of_user(name, ask),
+        }
+    }
+
+    fn of_trunk(&self, trunk: &Trunk, ask: &Ask) -> Result<Plan, Cause> {
+        let place = self.place(&trunk.organization).ok_or(Cause::InvalidNumber)?;
+        let line = place.listing.line(&ask.to).ok_or(Cause::InvalidNumber)?;
+        let note = Note { callee_is_ours: true, from: ask.from.clone(), ..Note::default() };
+        self.to_line(&place, line, note, Some(trunk))
+    }
+
+    fn of_user(&self, name: &str, ask: &Ask) -> Result<Plan, Cause> {
+        let user = self.rules.users.get(name).ok_or(Cause::NotAllowed)?;
+        let place = self.place(&user.organization).ok_or(Cause::NotAllowed)?;
+        let own = || user.endpoint.as_ref().and_then(|endpoint| place.listing.line_of(endpoint));
+        let from = user.number.clone().or_else(|| own().map(|line| line.number.clone()));
+        let note = Note { caller_is_ours: true, callee_is_ours: true, ..Note::default() };
+        let inside = Note { from: from.unwrap_or_else(|| name.to_owned()), ..note.clone() };
+        if let Some(callee) = self.rules.users.get(&ask.to)
+            && callee.organization == user.organization
+        {
+            let to = callee.number.clone().unwrap_or_else(|| ask.to.clone());
+            let note = Note { to, endpoint: callee.endpoint.clone(), ..inside };
+            let reach = callee.endpoint.as_ref().and_then(|endpoint| place.listing.reach(endpoint));
+            return Ok(self.plan(&place, vec![Target::user(&ask.to)], note, None, reach));
+        }
+        if let Some(line) = place.listing.line(&ask.to) {
+            return self.to_line(&place, line, inside, None);
+        }
+        if let Some(endpoint) = EndpointName::new(&ask.to).ok().filter(|id| place.listing.reach(id).is_some())
+        {
+            let note = Note { to: ask.to.clone(), endpoint: Some(endpoint), ..inside };
+            return self.to_endpoint(&place, note, None);
+        }
+        let to = dialled_number(&ask.to).ok_or(Cause::InvalidNumber)?;
+        let trunk = self.way_out(&place).ok_or(Cause::NotAllowed)?;
+        let line = user.number.as_deref().and_then(|number| place.listing.line(number)).or_else(own);
+        let shown = || trunk.caller_number.as_deref().and_then(|number| place.listing.line(number));
+        let line = line.or_else(shown).ok_or(Cause::NotAllowed)?;
+        let target = out(trunk, &to, line).ok_or(Cause::NotAllowed)?;
+        let note = Note {
+            callee_is_ours: false,
+            from: line.number.clone(),
+            to,
+            line: Some(line.number.clone()),
+            phone_number: Some(line.id.clone()),
+            endpoint: user.endpoint.clone(),
+            ..note
+        };
+        let reach = note.endpoint.as_ref().and_then(|endpoint| place.listing.reach(endpoint));
+        Ok(self.plan(&place, vec![target], note, Some(trunk), reach))
+    }
+
+    fn to_line(&self, place: &Place, line: &Line, note: Note, trunk: Option<&Trunk>) -> Result<Plan, Cause> {
+        let note = Note {
+            to: line.number.clone(),
+            line: Some(line.number.clone()),
+            phone_number: Some(line.id.clone()),
+            endpoint: line.endpoint.clone(),
+            ..note
+        };
+        self.to_endpoint(place, note, trunk)
+    }
+
+    /// To the endpoint that the note names. One that nobody can reach is not there at the moment.
+    fn to_endpoint(&self, place: &Place, note: Note, trunk: Option<&Trunk>) -> Result<Plan, Cause> {
+        let endpoint = note.endpoint.clone().ok_or(Cause::NoAnswer)?;
+        let reach = place.listing.reach(&endpoint);
+        let targets = self.targets(place, &endpoint, &note.to);
+        if targets.is_empty() {
+            return Err(Cause::NoAnswer);
+        }
+        Ok(self.plan(place, targets, note, trunk, reach))
+    }
+
+    /// Whom to try for an endpoint: its URIs, then the users that it is.
+    fn targets(&self, place: &Place, endpoint: &EndpointName, number: &str) -> Vec<Target> {
+        let reach = place.listing.reach(endpoint).cloned().unwrap_or_default();
+        let uris = reach.uris.iter().map(|uri| {
+            let mut target = Target::at(uri.replace("{number}", &escaped(number)));
+            target.nat = reach.nat;
+            target
+        });
+        let users = self.rules.users.iter().filter(|(_, user)| {
+            user.organization == place.organization && user.endpoint.as_ref() == Some(endpoint)
+        });
+        uris.chain(users.map(|(name, _)| Target::user(name))).take(Plan::MOST_TARGETS).collect()
+    }
+
+    fn plan(
+        &self,
+        place: &Place,
+        targets: Vec<Target>,
+        note: Note,
+        trunk: Option<&Trunk>,
+        reach: Option<&Reach>,
+    ) -> Plan {
+        let opt_out =
+            self.rules.opted_out.contains(&place.organization) || reach.is_some_and(|reach| reach.opt_out);
+        let record = reach
+            .and_then(|reach| reach.record)
+            .or_else(|| self.rules.record_of.get(&place.organization).copied())
+            .unwrap_or(self.rules.record);
+        let note = Note { opt_out, ..note };
+        Plan {
+            account: place.listing.organization.0.to_string().into(),
+            direction: note.direction(),
+            note: note.text(),
+            trunk: trunk.map(|trunk| pegcount_gateway::Trunk {
+                name: trunk.name.clone(),
+                most_calls: trunk.most_calls,
+            }),
+            targets,
+            record: record && !opt_out,
+            limits: self.rules.limits,
+        }
+    }
+
+    /// A call that the organization orders: first the number outside, then the endpoint.
+    pub(super) fn order(
+        &self,
+        organization: &OrganizationName,
+        wanted: &Wanted<'_>,
+    ) -> Result<Dial, NoOrder> {
+        let place = self.place(organization).ok_or(NoOrder::NoTrunk)?;
+        let trunk = self.way_out(&place).ok_or(NoOrder::NoTrunk)?;
+        let line = place.listing.line(wanted.from).ok_or(NoOrder::From)?;
+        let to = dialled_number(wanted.to).filter(|number| number.len() > 2).ok_or(NoOrder::To)?;
+        let endpoint = wanted.endpoint.or(line.endpoint.as_ref()).ok_or(NoOrder::Endpoint)?;
+        let reach = place.listing.reach(endpoint).ok_or(NoOrder::Endpoint)?;
+        let targets = self.targets(&place, endpoint, &line.number);
+        if targets.is_empty() {
+            return Err(NoOrder::Unreachable);
+        }
+        let first = out(trunk, &to, line).ok_or(NoOrder::NoTrunk)?;
+        let note = Note {
+            callee_is_ours: true,
+            ordered: true,
+            from: line.number.clone(),
+            to: to.clone(),
+            line: Some(line.number.clone()),
+            phone_number: Some(line.id.clone()),
+            endpoint: Some(endpoint.clone()),
+            metadata: wanted.metadata.clone(),
+            ..Note::default()
+        };
+        let plan = self.plan(&place, targets, note, Some(trunk), Some(reach));
+        Ok(Dial { from: line.number.clone(), to, first: vec![first], plan })
+    }
+
+    /// Where a party is that somebody in a call asked to be replaced by. Who is not one of ours reaches what it could
+    /// have called itself, the organization's numbers, and nothing that costs.
+    pub(super) fn transfer(&self, ask: &TransferAsk<'_>) -> Option<Target> {
+        let note = Note::read(ask.note);
+        let place = self.place_numbered(ask.account)?;
+        let to = user_of(ask.to)?;
+        if let Some(line) = place.listing.line(&to) {
+            return self.targets(&place, line.endpoint.as_ref()?, &line.number).into_iter().next();
+        }
+        if !note.is_ours(ask.by) {
+            return None;
+        }
+        if self.rules.users.get(&to).is_some_and(|user| user.organization == place.organization) {
+            return Some(Target::user(to));
+        }
+        if let Some(endpoint) = EndpointName::new(&to).ok().filter(|id| place.listing.reach(id).is_some()) {
+            return self.targets(&place, &endpoint, &to).into_iter().next();
+        }
+        let line = place.listing.line(note.line.as_deref()?)?;
+        out(self.way_out(&place)?, &dialled_number(&to)?, line)
+    }
+
+    fn place(&self, organization: &OrganizationName) -> Option<Place> {
+        Some(Place { organization: organization.clone(), listing: self.directory.of(organization)? })
+    }
+
+    /// The organization of a call, by the account that its plan named.
+    fn place_numbered(&self, account: &str) -> Option<Place> {
+        let of_trunks = self.rules.trunks.iter().map(|trunk| &trunk.organization);
+        let all = of_trunks.chain(self.rules.users.values().map(|user| &user.organization));
+        let mut places = all.filter_map(|organization| self.place(organization));
+        places.find(|place| place.listing.organization.0.to_string() == account)
+    }
+
+    /// The first trunk of the organization that calls go out by.
+    fn way_out(&self, place: &Place) -> Option<&Trunk> {
+        let own = |trunk: &&Trunk| trunk.organization == place.organization && trunk.outbound.is_some();
+        self.rules.trunks.iter().find(own)
+    }
+}
+
+/// A number outside, over a trunk, from a line.
+fn out(trunk: &Trunk, number: &str, line: &Line) -> Option<Target> {
+    let outbound = trunk.outbound.as_ref()?;
+    let shown = dialled_number(&line.number)?;
+    Some(Target {
+        caller: Some(outbound.proxy.caller_uri(&shown)),
+        credential: outbound.credential.clone(),
+        nat: trunk.nat,
+        ..Target::at(outbound.proxy.uri_of(number))
+    })
+}
+
+/// A number as it may stand in the user part of a URI.
+fn escaped(number: &str) -> String {
+    number.chars().filter(|c| c.is_ascii_alphanumeric() || "+-_.".contains(*c)).collect()
+}
+
+#[cfg(test)]
+mod tests;

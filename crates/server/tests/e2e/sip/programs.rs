@@ -1,0 +1,199 @@
+//! The gateway between programs of others: sipp on both sides, baresip on both sides.
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::json;
+
+use super::lab::{Lab, NUMBER, Network};
+use crate::server::{Home, fixtures, wait_for};
+
+/// A program that is ended by its number when the test is over.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Program {
+    fn start(command: &mut Command, log: &Path) -> Self {
+        let log = std::fs::File::create(log).expect("the log is made");
+        let errors = log.try_clone().expect("the log");
+        let child = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn();
+        Self(child.expect("the program is installed: scripts/tools"))
+    }
+
+    async fn ends(&mut self) -> bool {
+        wait_for("the end of a program", || self.0.try_wait().ok().flatten()).success()
+    }
+}
+
+/// Half a second of a tone, in μ-law: a square wave, which sounds bad and is easily made.
+fn tone() -> Vec<u8> {
+    (0..8_000_u32).map(|sample| if sample / 9 % 2 == 0 { 0x9f } else { 0x1f }).collect()
+}
+
+fn sipp(home: &Home, scenario: &str, address: SocketAddr, remote: Option<SocketAddr>) -> Program {
+    let speech = home.path("speech");
+    std::fs::create_dir_all(&speech).expect("a folder");
+    for name in ["speech_a.ulaw", "speech_b.ulaw"] {
+        std::fs::write(speech.join(name), tone()).expect("it is written");
+    }
+    let ip = address.ip().to_string();
+    let mut command = Command::new("sipp");
+    command.current_dir(home.path("")).arg("-sf").arg(fixtures().join("sipp").join(scenario));
+    command.args([
+        "-i",
+        &ip,
+        "-mi",
+        &ip,
+        "-p",
+        &address.port().to_string(),
+        "-m",
+        "1",
+        "-nostdin",
+        "-timeout",
+        "20",
+    ]);
+    if let Some(remote) = remote {
+        command.arg(remote.to_string()).args(["-s", NUMBER]);
+    }
+    Program::start(&mut command, &home.path(scenario))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_of_sipp_end_as_its_scenarios_say() {
+    for (caller, called, status, kinds) in [
+        (
+            "uac_answered.xml",
+            "uas_answer.xml",
+            "completed",
+            &[
+                "call_initiated",
+                "sip_invite_sent",
+                "call_ringing",
+                "call_answered",
+                "sip_media_established",
+                "call_completed",
+                "recording_ready",
+            ][..],
+        ),
+        ("uac_486.xml", "uas_486.xml", "busy", &["call_initiated", "sip_invite_sent", "call_failed"]),
+        (
+            "uac_cancel.xml",
+            "uas_ring.xml",
+            "no_answer",
+            &["call_initiated", "sip_invite_sent", "call_ringing", "call_completed"],
+        ),
+    ] {
+        let network = Network::new();
+        let config = network.config(None, "").replace("ring_seconds = 2", "ring_seconds = 20");
+        let home = Home::new(&config);
+        let lab = Lab::start(&home);
+        let at = |host| format!("{}:5060", network.ip(host)).parse::<SocketAddr>().expect("an address");
+        lab.agent(Some(&format!("sip:agent@{}", at(3))), json!({})).await;
+        let mut uas = sipp(&home, called, at(3), None);
+        wait_for("sipp", || std::net::UdpSocket::bind(at(3)).is_err().then_some(()));
+        let mut uac = sipp(&home, caller, at(2), Some(lab.gateway()));
+        let log = || {
+            let read = |name: &str| std::fs::read_to_string(home.path(name)).unwrap_or_default();
+            format!("{}\n{}\n{}", read(caller), read(called), lab.server.log())
+        };
+        assert!(uac.ends().await, "{}", log());
+        assert!(uas.ends().await, "{}", log());
+        let call = lab.call(status).await;
+        if status == "completed" {
+            lab.event(&call, "recording_ready").await;
+        }
+        let timeline = lab.timeline(&call).await;
+        let told: Vec<&str> = timeline.iter().map(String::as_str).collect();
+        assert_eq!(told, kinds, "{caller}");
+    }
+}
+
+/// A WAV file of a tone.
+fn wav() -> Vec<u8> {
+    let samples: Vec<u8> = (0..16_000_i32)
+        .flat_map(|sample| (if sample / 9 % 2 == 0 { 4_000_i16 } else { -4_000 }).to_le_bytes())
+        .collect();
+    let mut file = b"RIFF".to_vec();
+    let length = u32::try_from(samples.len()).expect("small");
+    file.extend((36 + length).to_le_bytes());
+    file.extend(b"WAVEfmt ");
+    file.extend(16_u32.to_le_bytes());
+    file.extend([1, 0, 1, 0]);
+    file.extend(8_000_u32.to_le_bytes());
+    file.extend(16_000_u32.to_le_bytes());
+    file.extend([2, 0, 16, 0]);
+    file.extend(b"data");
+    file.extend(length.to_le_bytes());
+    file.extend(samples);
+    file
+}
+
+fn baresip(home: &Home, name: &str, ip: &str, gateway: SocketAddr, more: &[&str]) -> Program {
+    let folder = home.path(name);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let voice = folder.join("voice.wav");
+    std::fs::write(&voice, wav()).expect("it is written");
+    let heard = folder.join("heard.wav");
+    let (voice, heard) = (voice.display(), heard.display());
+    let modules = "/usr/lib/baresip/modules";
+    let config = format!(
+        "poll_method epoll\nsip_listen {ip}:5060\nnet_interface {ip}\naudio_player aufile,{heard}\n\
+         audio_source aufile,{voice}\naudio_alert aufile,/dev/null\nausrc_srate 8000\nauplay_srate 8000\n\
+         ausrc_channels 1\nauplay_channels 1\naudio_txmode thread\naudio_level no\nrtp_ports 23000-23199\n\
+         rtcp_enable yes\nmodule_path {modules}\nmodule g711.so\nmodule aufile.so\nmodule_app account.so\n\
+         module_app menu.so\n"
+    );
+    std::fs::write(folder.join("config"), config).expect("it is written");
+    let account = format!(
+        "<sip:{name}@{gateway}>;auth_user={name};auth_pass=secret-{name};regint=60;audio_codecs=PCMU;answermode=auto\n"
+    );
+    std::fs::write(folder.join("accounts"), account).expect("it is written");
+    std::fs::write(folder.join("contacts"), "").expect("it is written");
+    let mut command = Command::new("baresip");
+    command.arg("-f").arg(&folder).args(more).current_dir(&folder);
+    Program::start(&mut command, &folder.join("log"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_soft_phones_register_and_one_calls_the_other() {
+    let network = Network::new();
+    let user = |name: &str| {
+        format!(
+            "[[sip.users]]\nname = \"{name}\"\norganization = \"org_default\"\npassword = \"secret-{name}\"\nnat = true\n"
+        )
+    };
+    let config = network.config(None, &format!("{}{}", user("alice"), user("bob")));
+    let home = Home::new(&config.replace("\"sha-256\"", "\"md5\""));
+    let lab = Lab::start(&home);
+    let _bob = baresip(&home, "bob", &network.ip(12), lab.gateway(), &["-t", "25"]);
+    let registered = async |count: u32| {
+        lab.wait("the registrations", async || {
+            let metrics = lab.server.get("/metrics").await.text;
+            metrics.contains(&format!("pegcount_sip_registered {count}\n")).then_some(())
+        })
+        .await;
+    };
+    registered(1).await;
+    let dial = format!("/dial sip:bob@{}", lab.gateway());
+    let alice = baresip(&home, "alice", &network.ip(11), lab.gateway(), &["-e", &dial, "-t", "20"]);
+    registered(2).await;
+    let call = lab.call("in_progress").await;
+    let established = lab.event(&call, "sip_media_established").await;
+    assert_eq!(established["codec"], "PCMU");
+    assert_eq!((&call["from_number"], &call["to_number"]), (&json!("alice"), &json!("bob")));
+    lab.hang_up(&call).await.expect(200);
+    let call = lab.call("completed").await;
+    let recording = lab.event(&call, "recording_ready").await;
+    assert_eq!(recording["format"], "mp3", "{recording}");
+    drop(alice);
+    assert!(!lab.server.log().contains("secret-"));
+}

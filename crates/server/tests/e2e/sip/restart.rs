@@ -1,0 +1,70 @@
+//! What is left of a call when the program is killed, and when it is stopped.
+
+use serde_json::json;
+
+use super::lab::{CALLER, Lab, NUMBER, Network, id};
+use crate::server::Home;
+
+#[tokio::test]
+async fn a_call_that_was_cut_off_by_kill_minus_nine_has_failed_and_keeps_its_recording() {
+    let network = Network::new();
+    let home = Home::new(&network.config(None, ""));
+    let lab = Lab::start(&home);
+    let (carrier, agent) = (lab.peer(&network.ip(2)).await, lab.peer(&network.ip(3)).await);
+    lab.agent(Some(&agent.uri("agent")), json!({})).await;
+    let mut caller = carrier.invite(CALLER, NUMBER).await;
+    let callee = agent.take_call().await;
+    caller.connected().await;
+    let _spoken = (carrier.speak(caller.heard.unwrap()), agent.speak(callee.heard.unwrap()));
+    let call = lab.call("in_progress").await;
+    lab.event(&call, "sip_media_established").await;
+    lab.wait("some audio on the disk", async || {
+        let metrics = lab.server.get("/metrics").await.text;
+        let line =
+            metrics.lines().find_map(|line| line.strip_prefix("pegcount_recording_journal_bytes_total "));
+        line.and_then(|bytes| bytes.parse::<f64>().ok()).filter(|bytes| *bytes > 8_000.0)
+    })
+    .await;
+    lab.server.kill();
+
+    let lab = Lab::start(&home);
+    let call = lab.call("failed").await;
+    let end = lab.event(&call, "call_failed").await;
+    assert_eq!(end, json!({ "hangup_cause": "network_error", "hangup_source": "system", "inferred": true }));
+    assert_eq!(lab.server.get("/v1/live").await.expect(200)["live_calls"], 0);
+    let recording = lab.event(&call, "recording_ready").await;
+    assert_eq!(recording["incomplete"], true);
+    assert!(recording["duration_seconds"].as_f64().is_some_and(|seconds| seconds > 0.2), "{recording}");
+    let object = recording["object"].as_str().expect("an object");
+    assert!(home.data().join("recordings").join(object).is_file());
+    let over = lab.hang_up(&call).await.expect(409);
+    assert_eq!(over["code"], "CALL_NOT_ACTIVE");
+    let before = lab.timeline(&call).await;
+    assert!(lab.server.terminate().success());
+
+    // Once is enough.
+    let lab = Lab::start(&home);
+    let call = lab.call("failed").await;
+    assert_eq!(lab.timeline(&call).await, before, "{}", id(&call));
+}
+
+#[tokio::test]
+async fn a_call_is_ended_on_both_sides_and_in_the_ledger_when_the_program_stops() {
+    let network = Network::new();
+    let home = Home::new(&network.config(None, ""));
+    let lab = Lab::start(&home);
+    let (carrier, agent) = (lab.peer(&network.ip(2)).await, lab.peer(&network.ip(3)).await);
+    lab.agent(Some(&agent.uri("agent")), json!({})).await;
+    let mut caller = carrier.invite(CALLER, NUMBER).await;
+    let callee = agent.take_call().await;
+    caller.connected().await;
+    lab.call("in_progress").await;
+    let pid = lab.server.pid();
+    crate::server::signal(pid, "TERM");
+    tokio::join!(caller.hung_up(), callee.hung_up());
+    assert!(lab.server.terminate().success());
+    let lab = Lab::start(&home);
+    let call = lab.call("completed").await;
+    let end = lab.event(&call, "call_completed").await;
+    assert_eq!((&end["hangup_cause"], &end["hangup_source"]), (&json!("normal_clearing"), &json!("system")));
+}
