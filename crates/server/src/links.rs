@@ -151,7 +151,11 @@ mod tests {
     #[test]
     fn a_link_leads_to_its_target_for_an_hour_and_then_says_that_it_has_expired() {
         let link = links().to(RECORDING, NOW);
-        assert!(link.url.starts_with("https://calls.example/recordings/1.call_1.mp3?expires="), "{}", link.url);
+        assert!(
+            link.url.starts_with("https://calls.example/recordings/1.call_1.mp3?expires="),
+            "{}",
+            link.url
+        );
         let (expires, signature) = parts(&link);
         assert_eq!(link.expires_at.millis(), expires * 1000);
         let left = link.expires_at.millis() - NOW.millis();

@@ -24,25 +24,25 @@ impl Shelf {
     }
 
     /// Where a recording lies, if it is there.
-    pub fn path(&self, object: &Object) -> PathBuf {
+    fn path(&self, object: &Object) -> PathBuf {
         self.folder.join(object.to_string())
     }
 
-    /// The bytes of a recording; `None` where there is no such file.
+    /// Where a recording lies; `None` where there is no such file.
     ///
     /// # Errors
     /// Any but that it is not there.
-    pub async fn size(&self, object: &Object) -> io::Result<Option<u64>> {
-        match tokio::fs::metadata(self.path(object)).await {
-            Ok(found) if found.is_file() => Ok(Some(found.len())),
-            Ok(_) => Ok(None),
+    pub async fn find(&self, object: &Object) -> io::Result<Option<PathBuf>> {
+        let path = self.path(object);
+        match tokio::fs::metadata(&path).await {
+            Ok(found) => Ok(found.is_file().then_some(path)),
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Deletes whatever recordings a call has, durably. What cannot be deleted is logged and stays until the next start
-    /// (`sweep` in the intake). Blocks.
+    /// Deletes whatever recordings a call has, durably. What cannot be deleted is logged, and is for the operator to
+    /// delete. Blocks.
     pub fn discard(&self, organization: OrganizationNumber, call: &CallName) {
         let mut deleted = false;
         for format in Format::ALL {
@@ -53,7 +53,7 @@ impl Shelf {
                 Err(error) => tracing::error!(
                     %error,
                     file = %path.display(),
-                    "a recording that must not be kept cannot be deleted; it is tried again at the next start"
+                    "a recording that must not be kept cannot be deleted: delete the file"
                 ),
             }
         }
@@ -63,20 +63,6 @@ impl Shelf {
                 tracing::warn!(%error, "the folder of recordings cannot be synced");
             }
         }
-    }
-
-    /// Every recording there is, in no order. Blocks.
-    ///
-    /// # Errors
-    /// When the folder cannot be read; one that is not there has no recordings.
-    pub fn objects(&self) -> io::Result<impl Iterator<Item = Object> + use<>> {
-        let entries = match fs::read_dir(&self.folder) {
-            Ok(entries) => Some(entries),
-            Err(error) if is_missing(&error) => None,
-            Err(error) => return Err(error),
-        };
-        // An entry that cannot be read is one that goes away at this moment.
-        Ok(entries.into_iter().flatten().filter_map(|entry| Object::parse(entry.ok()?.file_name().to_str()?)))
     }
 }
 
@@ -104,22 +90,20 @@ mod tests {
         }
         let shelf = Shelf::at(folder.path().to_owned());
         let object = Object::parse("1.a.mp3").unwrap();
-        assert_eq!(shelf.size(&object).await.unwrap(), Some(7));
+        assert_eq!(shelf.find(&object).await.unwrap(), Some(folder.path().join("1.a.mp3")));
         shelf.discard(ONE, &call("a"));
         shelf.discard(ONE, &call("a"));
-        assert_eq!(shelf.size(&object).await.unwrap(), None);
-        let mut left: Vec<String> = shelf.objects().unwrap().map(|object| object.to_string()).collect();
+        let names = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name());
+        let mut left: Vec<_> = names.collect();
         left.sort();
-        assert_eq!(left, ["1.b.mp3", "2.a.mp3"]);
-        assert!(folder.path().join("1.a.mp3.part").exists() && folder.path().join("notes.txt").exists());
+        assert_eq!(left, ["1.a.mp3.part", "1.b.mp3", "2.a.mp3", "notes.txt"]);
     }
 
     #[tokio::test]
     async fn a_folder_that_is_not_there_has_no_recordings() {
         let folder = tempfile::tempdir().unwrap();
         let shelf = Shelf::at(folder.path().join("none"));
-        assert_eq!(shelf.size(&Object::parse("1.a.mp3").unwrap()).await.unwrap(), None);
-        assert_eq!(shelf.objects().unwrap().count(), 0);
+        assert_eq!(shelf.find(&Object::parse("1.a.mp3").unwrap()).await.unwrap(), None);
         shelf.discard(ONE, &call("a"));
     }
 
@@ -128,7 +112,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("1.a.mp3")).unwrap();
         let shelf = Shelf::at(folder.path().to_owned());
-        assert_eq!(shelf.size(&Object::parse("1.a.mp3").unwrap()).await.unwrap(), None);
+        assert_eq!(shelf.find(&Object::parse("1.a.mp3").unwrap()).await.unwrap(), None);
         shelf.discard(ONE, &call("a"));
         assert!(folder.path().join("1.a.mp3").exists());
     }

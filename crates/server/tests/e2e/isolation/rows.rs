@@ -85,6 +85,10 @@ fn reading(world: &World) -> Vec<Row> {
     let other_call = format!("/logs/{}/{uuid}?{signed}", world.a.number);
     let other_organization =
         log.replace(&format!("/logs/{}/", world.b.number), &format!("/logs/{}/", world.a.number));
+    let own_recording = &world.a.recording;
+    let signed = own_recording.split_once('?').expect("a signature").1;
+    let path_of_other = world.b.recording.split_once('?').expect("a signature").0;
+    let other_recording = format!("{path_of_other}?{signed}");
     vec![
         read(
             "GET /v1/calls",
@@ -162,6 +166,15 @@ fn reading(world: &World) -> Vec<Row> {
                 (&other_organization, NOT_FOUND),
                 (&format!("{log}x"), NOT_FOUND),
                 (&log.replace("expires=", "expires=9"), NOT_FOUND),
+            ],
+        ),
+        open(
+            "GET /recordings/{object}",
+            own_recording,
+            &[
+                (&other_recording, NOT_FOUND),
+                (&format!("{}x", world.b.recording), NOT_FOUND),
+                (&world.b.recording.replace("expires=", "expires=9"), NOT_FOUND),
             ],
         ),
         open("GET /healthz", "/healthz", &[]),

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::json;
 
-use super::lab::{Lab, NUMBER, Network};
+use super::lab::{Lab, NUMBER, Network, id};
 use crate::server::{Home, fixtures, wait_for};
 
 /// A program that is ended by its number when the test is over.
@@ -194,6 +194,14 @@ async fn two_soft_phones_register_and_one_calls_the_other() {
     let call = lab.call("completed").await;
     let recording = lab.event(&call, "recording_ready").await;
     assert_eq!(recording["format"], "mp3", "{recording}");
+    let link = lab.server.get(&format!("/v1/calls/{}/recording", id(&call))).await.expect(200);
+    let link =
+        link["recording_url"].as_str().expect("a link").strip_prefix(&lab.server.url("")).expect("ours");
+    let audio = lab.server.client().to("GET", link).send().await.expect("an answer");
+    assert_eq!(audio.headers()["content-type"], "audio/mpeg");
+    let audio = audio.bytes().await.expect("bytes");
+    assert_eq!(recording["size_bytes"], audio.len());
+    assert_eq!((audio[0], audio[1] & 0xe0), (0xff, 0xe0), "no MPEG audio frame");
     drop(alice);
     assert!(!lab.server.log().contains("secret-"));
 }
