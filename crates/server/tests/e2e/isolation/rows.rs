@@ -141,6 +141,15 @@ fn reading(world: &World) -> Vec<Row> {
             &[("/v1/calls/call_b1/explain", NOT_FOUND)],
         ),
         Row {
+            // It was not made through the gateway.
+            status: 404,
+            ..read(
+                "GET /v1/calls/{id}/sip-trace",
+                "/v1/calls/call_a1/sip-trace",
+                &[("/v1/calls/call_b1/sip-trace", NOT_FOUND)],
+            )
+        },
+        Row {
             scope: "recordings:read",
             ..read(
                 "GET /v1/calls/{id}/recording",
@@ -206,7 +215,8 @@ fn writing(world: &World) -> Vec<Row> {
         row(
             "POST /v1/outbound-calls",
             "calls:control",
-            json_to("/v1/outbound-calls", json!({})),
+            json_to("/v1/outbound-calls", json!({"from_number": "+15550001", "to_number": "+15550002"})),
+            // This server has no gateway. Whose number may be called from: tests of the source.
             503,
             vec![],
         ),
