@@ -24,6 +24,7 @@ use crate::{
     live::Live,
     metrics::Metrics,
     operations::{Operator, chain},
+    recordings::Shelf,
     sources::{native, sip, sip::Sip},
     vocabulary::source_name,
 };
@@ -99,6 +100,7 @@ impl App {
             control: Arc::new(control.with_switchboard(Arc::clone(&sip) as Arc<dyn Switchboard>)),
             keyring: Arc::new(Keyring::default()),
             links: Links::new(link_key(&config.data)?),
+            shelf: Shelf::at(sip::recordings_folder(&config.data)),
             clock: clock.clone(),
             rate_limit: config.rate_limit(),
         }));

@@ -18,6 +18,7 @@ pub mod live;
 pub mod metrics;
 pub mod operations;
 pub mod operator_socket;
+pub mod recordings;
 pub mod reference;
 #[cfg(test)]
 mod samples;

@@ -1,6 +1,7 @@
 //! Links that carry their own permission: signed with HMAC-SHA256, and only good for a while.
 
 use std::{
+    fmt,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -8,12 +9,64 @@ use std::{
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
 use pegcount_calls::Timestamp;
-use pegcount_store::{CallHead, Filed, OrganizationNumber};
+use pegcount_store::OrganizationNumber;
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 /// How long a link is good (contract, v1: links valid 1 h).
 const GOOD_FOR: Duration = Duration::from_secs(3600);
+
+/// What a link leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// The log of a call.
+    Log {
+        /// Whose call.
+        organization: OrganizationNumber,
+        /// The call's UUID.
+        call: &'a str,
+    },
+    /// One of our own recordings, by the name of its file. That says whose it is.
+    Recording(&'a str),
+}
+
+impl Target<'_> {
+    /// What is signed besides the end: different for any two targets, since no part may hold a line break.
+    fn signed(&self) -> String {
+        match self {
+            Self::Log { organization, call } => format!("log\n{}\n{call}", organization.0),
+            Self::Recording(object) => format!("recording\n{object}"),
+        }
+    }
+}
+
+/// The path.
+impl fmt::Display for Target<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Log { organization, call } => write!(f, "/logs/{}/{call}", organization.0),
+            Self::Recording(object) => write!(f, "/recordings/{object}"),
+        }
+    }
+}
+
+/// A link, and until when it is good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The whole URL.
+    pub url: String,
+    /// From then on it leads nowhere.
+    pub expires_at: Timestamp,
+}
+
+/// Why a link leads nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadLink {
+    /// It was not made here, or something in it was changed.
+    Foreign,
+    /// It was good once.
+    Expired,
+}
 
 /// Makes and checks links to this server.
 #[derive(Clone)]
@@ -33,35 +86,102 @@ impl Links {
         *self.base.write().unwrap_or_else(PoisonError::into_inner) = base.trim_end_matches('/').to_owned();
     }
 
-    /// A link to the log of a call.
-    pub fn log_url(&self, filed: &Filed, now: Timestamp) -> String {
-        let CallHead { organization, uuid, .. } = &filed.head;
+    /// A link that is good for an hour, and for what is left of the minute.
+    pub fn to(&self, target: Target<'_>, now: Timestamp) -> Link {
         // Whole minutes, so that the same call read twice mostly shows the same link.
         let expires =
             (now.millis() + 60_000).div_euclid(60_000) * 60 + i64::try_from(GOOD_FOR.as_secs()).unwrap_or(0);
-        let signature = self.sign(*organization, &uuid.to_string(), expires);
+        let signature = self.sign(target, expires);
         let base = self.base.read().unwrap_or_else(PoisonError::into_inner);
-        format!("{base}/logs/{}/{uuid}?expires={expires}&signature={signature}", organization.0)
+        Link {
+            url: format!("{base}{target}?expires={expires}&signature={signature}"),
+            expires_at: Timestamp::from_millis(expires.saturating_mul(1000)),
+        }
     }
 
-    /// Whether a link to this call's log is ours and still good.
-    pub fn allows(
+    /// Whether a link with this end (seconds since the epoch) and signature leads there.
+    ///
+    /// # Errors
+    /// [`BadLink`].
+    pub fn check(
         &self,
-        organization: OrganizationNumber,
-        uuid: &str,
+        target: Target<'_>,
         expires: i64,
         signature: &str,
         now: Timestamp,
-    ) -> bool {
-        let expected = self.sign(organization, uuid, expires);
+    ) -> Result<(), BadLink> {
+        let expected = self.sign(target, expires);
         let same: bool = expected.as_bytes().ct_eq(signature.as_bytes()).into();
-        !expected.is_empty() && same && now.millis() < expires.saturating_mul(1000)
+        if expected.is_empty() || !same {
+            return Err(BadLink::Foreign);
+        }
+        if now.millis() >= expires.saturating_mul(1000) { Err(BadLink::Expired) } else { Ok(()) }
     }
 
-    fn sign(&self, organization: OrganizationNumber, uuid: &str, expires: i64) -> String {
-        let message = format!("log\n{}\n{uuid}\n{expires}", organization.0);
+    fn sign(&self, target: Target<'_>, expires: i64) -> String {
+        let message = format!("{}\n{expires}", target.signed());
         // A key of any length is taken, so there is nothing to fail.
         let Ok(mac) = Hmac::<Sha256>::new_from_slice(self.key.as_slice()) else { return String::new() };
         BASE64URL_NOPAD.encode(&mac.chain_update(message.as_bytes()).finalize().into_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026-01-01T10:00:30Z.
+    const NOW: Timestamp = Timestamp::from_millis(1_767_261_630_000);
+    const HOUR: i64 = 3_600_000;
+    const RECORDING: Target<'_> = Target::Recording("1.call_1.mp3");
+    const LOG: Target<'_> = Target::Log { organization: OrganizationNumber(1), call: "call_1" };
+
+    fn links() -> Links {
+        let links = Links::new([7; 32]);
+        links.begin_with("https://calls.example/");
+        links
+    }
+
+    fn parts(link: &Link) -> (i64, String) {
+        let (_, query) = link.url.split_once("?expires=").unwrap();
+        let (expires, signature) = query.split_once("&signature=").unwrap();
+        (expires.parse().unwrap(), signature.to_owned())
+    }
+
+    #[test]
+    fn a_link_leads_to_its_target_for_an_hour_and_then_says_that_it_has_expired() {
+        let link = links().to(RECORDING, NOW);
+        assert!(
+            link.url.starts_with("https://calls.example/recordings/1.call_1.mp3?expires="),
+            "{}",
+            link.url
+        );
+        let (expires, signature) = parts(&link);
+        assert_eq!(link.expires_at.millis(), expires * 1000);
+        let left = link.expires_at.millis() - NOW.millis();
+        assert!((HOUR..=HOUR + 60_000).contains(&left), "{left}");
+        let at = |millis| links().check(RECORDING, expires, &signature, Timestamp::from_millis(millis));
+        assert_eq!(at(NOW.millis()), Ok(()));
+        assert_eq!(at(link.expires_at.millis() - 1), Ok(()));
+        assert_eq!(at(link.expires_at.millis()), Err(BadLink::Expired));
+    }
+
+    #[test]
+    fn a_link_with_anything_changed_is_foreign() {
+        let (expires, signature) = parts(&links().to(RECORDING, NOW));
+        let foreign = Err(BadLink::Foreign);
+        let check = |target, expires, signature: &str| links().check(target, expires, signature, NOW);
+        for target in [Target::Recording("2.call_1.mp3"), Target::Recording("1.call_1.wav"), LOG] {
+            assert_eq!(check(target, expires, &signature), foreign, "{target}");
+        }
+        for end in [expires + 1, expires - 1, 0, i64::MAX, i64::MIN] {
+            assert_eq!(check(RECORDING, end, &signature), foreign, "{end}");
+        }
+        let mut other = signature.clone();
+        other.replace_range(..1, if signature.starts_with('A') { "B" } else { "A" });
+        for wrong in ["", &signature[1..], &format!("{signature}A"), &other] {
+            assert_eq!(check(RECORDING, expires, wrong), foreign, "{wrong}");
+        }
+        assert_eq!(Links::new([8; 32]).check(RECORDING, expires, &signature, NOW), foreign);
     }
 }

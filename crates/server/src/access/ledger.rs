@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     num::NonZeroU32,
+    path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -16,8 +17,9 @@ use crate::{
     clock::Clock,
     control::Control,
     intake::Intake,
-    links::Links,
+    links::{BadLink, Links, Target},
     live::Live,
+    recordings::{Object, Shelf},
 };
 
 /// How many requests one key may make.
@@ -43,6 +45,8 @@ pub struct LedgerParts {
     pub keyring: Arc<Keyring>,
     /// Signed links.
     pub links: Links,
+    /// Our own recordings.
+    pub shelf: Shelf,
     /// The time.
     pub clock: Clock,
     /// How many requests one key may make; `None`: as many as it likes.
@@ -57,6 +61,7 @@ pub struct Ledger {
     pub(super) control: Arc<Control>,
     pub(super) keyring: Arc<Keyring>,
     pub(super) links: Links,
+    pub(super) shelf: Shelf,
     pub(super) clock: Clock,
     limiter: Option<DefaultKeyedRateLimiter<Arc<str>>>,
     organizations: RwLock<BTreeMap<OrganizationNumber, Organization>>,
@@ -84,6 +89,7 @@ impl Ledger {
             control: parts.control,
             keyring: parts.keyring,
             links: parts.links,
+            shelf: parts.shelf,
             clock: parts.clock,
             limiter,
             organizations: RwLock::default(),
@@ -180,11 +186,51 @@ impl Ledger {
         signature: &str,
     ) -> Answer<Access> {
         let number = OrganizationNumber(organization);
-        if !self.links.allows(number, call, expires, signature, self.clock.now()) {
-            return Err(Refusal::NotFound(Thing::Link));
-        }
+        let target = Target::Log { organization: number, call };
+        self.check_link(target, expires, signature)?;
         let organization = self.organization(number).ok_or(Refusal::NotFound(Thing::Link))?;
         Ok(Access { ledger: Arc::clone(self), organization, principal: None })
+    }
+
+    /// Where the file of a recording lies, for who shows a signed link to it.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] when the link is not ours or has expired, or the call has no such recording any more.
+    pub async fn recording_by_link(
+        self: &Arc<Self>,
+        name: &str,
+        expires: i64,
+        signature: &str,
+    ) -> Answer<(Object, PathBuf)> {
+        self.check_link(Target::Recording(name), expires, signature)?;
+        let missing = || Refusal::NotFound(Thing::Recording);
+        let object = Object::parse(name).ok_or_else(missing)?;
+        let organization = self.organization(object.organization()).ok_or_else(missing)?;
+        let access = Access { ledger: Arc::clone(self), organization, principal: None };
+        // The link was good when it was made; since then the call may have been erased, or have opted out.
+        let filed = access.call(object.call().as_str()).await?;
+        let recording =
+            filed.call.content.recording.as_ref().and_then(|recording| recording.object.as_deref());
+        let file = recording.is_some_and(|recording| recording == name);
+        match self.shelf.find(&object).await {
+            Ok(Some(path)) if file => Ok((object, path)),
+            Ok(_) => Err(missing()),
+            Err(error) => {
+                tracing::error!(%error, "a recording cannot be read");
+                Err(Refusal::Unavailable {
+                    reason: "the recording cannot be read".into(),
+                    retry_after: std::time::Duration::from_secs(5),
+                })
+            }
+        }
+    }
+
+    fn check_link(&self, target: Target<'_>, expires: i64, signature: &str) -> Answer<()> {
+        let checked = self.links.check(target, expires, signature, self.clock.now());
+        checked.map_err(|bad| match bad {
+            BadLink::Foreign => Refusal::NotFound(Thing::Link),
+            BadLink::Expired => Refusal::NotFound(Thing::FreshLink),
+        })
     }
 
     /// What a watcher of live counts may see: with a key its organization, with a `server` key or (with `open`)

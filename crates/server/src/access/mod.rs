@@ -20,6 +20,8 @@ use crate::{
     auth::{Principal, Scope},
     control::{ControlError, Reply},
     intake::{CallReference, Erased, Incoming, IntakeError, Outcome},
+    links::Target,
+    recordings::Object,
     vocabulary::{self, Telling, kinds},
 };
 
@@ -104,8 +106,12 @@ pub enum Thing {
     Key,
     /// A control URL.
     ControlUrl,
-    /// A log behind a link.
+    /// What a link led to that was not made here.
     Link,
+    /// What a link leads to that has expired.
+    FreshLink,
+    /// The recording of a call.
+    Recording,
     /// The SIP messages of a call.
     SipTrace,
 }
@@ -120,6 +126,8 @@ impl std::fmt::Display for Thing {
             Self::Key => "Key",
             Self::ControlUrl => "Control URL",
             Self::Link => "Page",
+            Self::FreshLink => "Link that has not expired",
+            Self::Recording => "Recording",
             Self::SipTrace => "SIP trace",
         })
     }
@@ -295,12 +303,27 @@ impl Access {
 
     /// A signed link to the call's log that expires; `None` for a call that opted out.
     pub fn log_url(&self, filed: &Filed) -> Option<String> {
-        (!filed.call.opt_out).then(|| self.ledger.links.log_url(filed, self.now()))
+        let call = filed.head.uuid.to_string();
+        let target = Target::Log { organization: filed.head.organization, call: &call };
+        (!filed.call.opt_out).then(|| self.ledger.links.to(target, self.now()).url)
     }
 
     /// Where the recording can be had.
     pub fn recording_url(&self, filed: &Filed) -> Option<String> {
-        filed.call.content.recording.as_ref()?.url.clone()
+        self.recording_link(filed).map(|(url, _)| url)
+    }
+
+    /// Where the recording can be had, and until when: a signed link to one of our own, the source's word for another.
+    pub fn recording_link(&self, filed: &Filed) -> Option<(String, Option<Timestamp>)> {
+        let recording = filed.call.content.recording.as_ref()?;
+        if let Some(url) = &recording.url {
+            return Some((url.clone(), None));
+        }
+        // A source may name any file; only the call's own is given out.
+        let object = Object::parse(recording.object.as_deref()?)?;
+        let own = object.is_of(filed.head.organization, &filed.head.name);
+        let link = own.then(|| self.ledger.links.to(Target::Recording(&object.to_string()), self.now()))?;
+        Some((link.url, Some(link.expires_at)))
     }
 
     /// The call, and for each of its fields which event set it and which lost.
@@ -332,8 +355,16 @@ impl Access {
         self.need(Scope::Admin)?;
         let found = self.ledger.store.head(self.organization.number, id).await;
         let head = self.ledger.read(found)?.ok_or(Refusal::NotFound(Thing::Call))?;
+        let name = head.name.clone();
         match self.ledger.intake.erase(head).await? {
-            Erased::Gone => Ok(()),
+            Erased::Gone => {
+                let (shelf, organization) = (self.ledger.shelf.clone(), self.organization.number);
+                let discarded = tokio::task::spawn_blocking(move || shelf.discard(organization, &name)).await;
+                discarded.map_err(|error| Refusal::Unavailable {
+                    reason: format!("the call is erased, but not its recording: {error}"),
+                    retry_after: Duration::from_secs(1),
+                })
+            }
             Erased::Unknown => Err(Refusal::NotFound(Thing::Call)),
             Erased::NotOver => Err(Refusal::NotOver),
         }

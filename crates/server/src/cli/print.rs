@@ -152,14 +152,23 @@ pub(super) fn served(ready: &Ready, scheme: &str, first_key: Option<&str>, data:
     let url = format!("{scheme}://{}", ready.http);
     if json {
         to_stdout(
-            &json!({ "url": url, "live": ready.live.to_string(), "pid": ready.pid, "first_key": first_key })
-                .to_string(),
+            &json!({
+                "url": url,
+                "live": ready.live.to_string(),
+                "sip": ready.sip.map(|sip| sip.to_string()),
+                "pid": ready.pid,
+                "first_key": first_key,
+            })
+            .to_string(),
         );
         return;
     }
     let live_scheme = if scheme == "https" { "wss" } else { "ws" };
     to_stdout(&format!("Pegcount   {url}"));
     to_stdout(&format!("live       {live_scheme}://{}/", ready.live));
+    if let Some(sip) = ready.sip {
+        to_stdout(&format!("SIP        {sip}"));
+    }
     to_stdout(&format!("reference  {url}/docs/"));
     match first_key {
         Some(key) => to_stdout(&format!("key        {key}   (kept in {}/first-key)", data.display())),

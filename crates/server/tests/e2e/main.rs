@@ -18,6 +18,7 @@ mod http;
 mod imports;
 mod isolation;
 mod live;
+mod recordings;
 mod reference;
 mod shutdown;
 mod sip;

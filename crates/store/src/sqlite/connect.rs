@@ -21,9 +21,10 @@ use super::{
 const PAGE_BYTES: i64 = 4096;
 /// Negative: in KiB.
 const WRITER_CACHE: i64 = -131_072;
-/// Readers do not map the file: SQLite gives a mapping back whenever somebody has written since the last read, so that a
-/// third of what mixed load costs was mapping it again, page by page, with the memory of the whole process locked.
-const READER_CACHE: i64 = -8_192;
+/// Small, since what is in it is given up whenever somebody has written since the last read. Nor do readers map the file:
+/// a mapping is given back as often, and a third of what mixed load cost was mapping it again, page by page, with the
+/// memory of the whole process locked.
+const READER_CACHE: i64 = -2_048;
 /// Only where checkpoints are made within commits, which is after the store was closed.
 const CHECKPOINT_AFTER_PAGES: i64 = 4_000;
 /// How long to wait for another process (a command line beside the server) to finish writing.

@@ -44,6 +44,7 @@ use crate::{
     intake::{CallReference, Incoming, Intake, IntakeParts, Outcome, TariffsHandle},
     links::Links,
     live::Live,
+    recordings::Shelf,
     vocabulary::json::compact,
 };
 
@@ -563,6 +564,7 @@ impl Office {
             control: Arc::new(Control::new(HashMap::new(), clock.clone())),
             keyring: Arc::default(),
             links: Links::new([0; 32]),
+            shelf: Shelf::at("recordings".into()),
             clock,
             rate_limit: None,
         }));

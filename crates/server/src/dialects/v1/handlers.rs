@@ -4,16 +4,14 @@ use axum::{Json, extract::RawQuery, http::StatusCode, response::Response};
 
 use super::{
     query::{call_query, stats_query, write_cursor},
-    wire::{CallDetail, CallList, CallRow, EventBody, EventList, HangupBody, RecordingBody, StatsBody},
+    wire::{CallDetail, CallList, CallRow, EventBody, EventList, HangupBody, StatsBody},
 };
 use crate::{
-    auth::Scope,
     vocabulary::kinds,
     web::{
         aside,
         caller::Caller,
         failure::{Failure, FailureBody},
-        number::Measure,
         path::Path,
         query::Params,
     },
@@ -158,30 +156,4 @@ pub(super) async fn call_events(
 pub(super) async fn hang_up(caller: Caller, Path(id): Path<String>) -> Result<Json<HangupBody>, Failure> {
     caller.access.hang_up(&id).await?;
     Ok(Json(HangupBody { success: true, message: "Call hangup initiated" }))
-}
-
-/// Tell where the recording of a call can be had.
-#[utoipa::path(
-    get, path = "/v1/calls/{id}/recording", tag = "calls",
-    params(("id" = String, Path, description = "The call's id, or its UUID")),
-    responses((status = 200, body = RecordingBody), (status = 404, body = FailureBody))
-)]
-pub(super) async fn recording(
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<Json<RecordingBody>, Failure> {
-    caller.access.need(Scope::RecordingsRead)?;
-    let filed = caller.access.call(&id).await?;
-    let recording = filed.call.content.recording.as_ref();
-    let found =
-        recording.zip(caller.access.recording_url(&filed)).map(|(recording, recording_url)| RecordingBody {
-            recording_url,
-            expires_at: None,
-            duration_seconds: recording.duration_seconds.map(Measure),
-            format: recording.format.clone(),
-            size_bytes: recording.size_bytes,
-        });
-    found.map(Json).ok_or_else(|| {
-        Failure::new(StatusCode::NOT_FOUND, "RECORDING_NOT_FOUND", "This call has no recording")
-    })
 }

@@ -9,6 +9,7 @@ mod live;
 mod log;
 mod outbound;
 mod query;
+mod recording;
 mod sip_trace;
 mod statistics;
 mod trends;
@@ -30,7 +31,8 @@ pub fn routes() -> OpenApiRouter<Arc<Ledger>> {
         .routes(routes!(handlers::get_call, handlers::erase_call))
         .routes(routes!(handlers::call_events))
         .routes(routes!(handlers::hang_up))
-        .routes(routes!(handlers::recording))
+        .routes(routes!(recording::recording))
+        .routes(routes!(recording::audio))
         .routes(routes!(explain::explain_call))
         .routes(routes!(live::live_calls))
         .routes(routes!(directory::list_endpoints, directory::create_endpoint))

@@ -120,10 +120,13 @@ fn filled(target: &Target<'_>, path: &str) -> String {
         .replace("{callId}", id)
         .replace("{agent_id}", &target.agent.to_string())
         .replace("{organization}", "1")
-        .replace("{call}", &target.uuid);
+        .replace("{call}", &target.uuid)
+        .replace("{object}", "1.call_good.mp3");
     match path.as_str() {
         "/api/calls/agent-performance" => format!("{path}?agent_id=ep_1"),
-        path if path.starts_with("/logs/") => format!("{path}?expires=1&signature=x"),
+        path if path.starts_with("/logs/") || path.starts_with("/recordings/") => {
+            format!("{path}?expires=1&signature=x")
+        }
         _ => path,
     }
 }

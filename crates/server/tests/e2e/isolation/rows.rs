@@ -85,6 +85,10 @@ fn reading(world: &World) -> Vec<Row> {
     let other_call = format!("/logs/{}/{uuid}?{signed}", world.a.number);
     let other_organization =
         log.replace(&format!("/logs/{}/", world.b.number), &format!("/logs/{}/", world.a.number));
+    let own_recording = &world.a.recording;
+    let signed = own_recording.split_once('?').expect("a signature").1;
+    let path_of_other = world.b.recording.split_once('?').expect("a signature").0;
+    let other_recording = format!("{path_of_other}?{signed}");
     vec![
         read(
             "GET /v1/calls",
@@ -137,6 +141,15 @@ fn reading(world: &World) -> Vec<Row> {
             &[("/v1/calls/call_b1/explain", NOT_FOUND)],
         ),
         Row {
+            // It was not made through the gateway.
+            status: 404,
+            ..read(
+                "GET /v1/calls/{id}/sip-trace",
+                "/v1/calls/call_a1/sip-trace",
+                &[("/v1/calls/call_b1/sip-trace", NOT_FOUND)],
+            )
+        },
+        Row {
             scope: "recordings:read",
             ..read(
                 "GET /v1/calls/{id}/recording",
@@ -162,6 +175,15 @@ fn reading(world: &World) -> Vec<Row> {
                 (&other_organization, NOT_FOUND),
                 (&format!("{log}x"), NOT_FOUND),
                 (&log.replace("expires=", "expires=9"), NOT_FOUND),
+            ],
+        ),
+        open(
+            "GET /recordings/{object}",
+            own_recording,
+            &[
+                (&other_recording, NOT_FOUND),
+                (&format!("{}x", world.b.recording), NOT_FOUND),
+                (&world.b.recording.replace("expires=", "expires=9"), NOT_FOUND),
             ],
         ),
         open("GET /healthz", "/healthz", &[]),
@@ -193,7 +215,8 @@ fn writing(world: &World) -> Vec<Row> {
         row(
             "POST /v1/outbound-calls",
             "calls:control",
-            json_to("/v1/outbound-calls", json!({})),
+            json_to("/v1/outbound-calls", json!({"from_number": "+15550001", "to_number": "+15550002"})),
+            // This server has no gateway. Whose number may be called from: tests of the source.
             503,
             vec![],
         ),

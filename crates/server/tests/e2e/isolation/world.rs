@@ -29,6 +29,8 @@ pub struct Organization {
     pub uuid: String,
     /// The path of a link to the log of that call.
     pub log: String,
+    /// The path of a signed link to its recording.
+    pub recording: String,
 }
 
 /// Both of them.
@@ -102,14 +104,22 @@ impl Organization {
         let endpoint = send(post("/v1/endpoints", &endpoint)).await.expect(201);
         let number = json!({"id": "pn_same", "number": word, "endpoint_id": "ep_same"});
         send(post("/v1/phone-numbers", &number)).await.expect(201);
+        let object = format!("{}.call_same.mp3", made["number"]);
+        let recordings = home.data().join("recordings");
+        std::fs::create_dir_all(&recordings).expect("a folder");
+        std::fs::write(recordings.join(&object), word).expect("a recording");
         let setup = json!({"from_number": word, "endpoint_id": "ep_same", "phone_number_id": "pn_same"});
         let told = json!([
             {"call_id": "call_same", "event_type": "call_initiated", "event_data": setup},
             {"call_id": "call_same", "event_type": "call_answered"},
             {"call_id": "call_same", "event_type": "transcript_turn", "event_data": {"role": "caller", "content": word}},
             {"call_id": "call_same", "event_type": "call_completed"},
+            {"call_id": "call_same", "event_type": "recording_ready", "event_data": {"object": object}},
         ]);
         send(post("/v1/events", &told)).await.expect(200);
+        let recording = client.to("GET", "/v1/calls/call_same/recording").header("x-api-key", &key);
+        let recording = send(recording).await.expect(200);
+        let recording = recording["recording_url"].as_str().expect("a link");
         let (key_id, secret) = halves(&key);
         let call = client.to("GET", "/api/calls/call_same");
         let call = send(call.header("X-API-KEY", key_id).header("X-API-SECRET", secret)).await.expect(200);
@@ -119,6 +129,7 @@ impl Organization {
             word,
             agent: endpoint["number"].as_i64().expect("a number"),
             uuid: call["data"]["id"].as_str().expect("a UUID").to_owned(),
+            recording: recording[recording.find("/recordings/").expect("a path")..].to_owned(),
             log: log[log.find("/logs/").expect("a path")..].to_owned(),
             key,
         }

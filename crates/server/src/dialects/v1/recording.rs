@@ -1,0 +1,102 @@
+//! The recording of a call: where it can be had, and its bytes behind a signed link.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{RawQuery, Request, State},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use tower_http::services::ServeFile;
+
+use super::{handlers::params, wire::RecordingBody};
+use crate::{
+    access::{Ledger, Refusal, Thing},
+    auth::Scope,
+    vocabulary::time::format_rfc3339,
+    web::{
+        caller::Caller,
+        failure::{Failure, FailureBody},
+        number::Measure,
+        path::Path,
+    },
+};
+
+/// Tell where the recording of a call can be had.
+///
+/// A recording of our own has a signed link that is good for an hour and needs no key; that of another is where its
+/// source said.
+#[utoipa::path(
+    get, path = "/v1/calls/{id}/recording", tag = "calls",
+    params(("id" = String, Path, description = "The call's id, or its UUID")),
+    responses(
+        (status = 200, body = RecordingBody),
+        (status = 404, description = "CALL_NOT_FOUND or RECORDING_NOT_FOUND", body = FailureBody),
+    )
+)]
+pub(super) async fn recording(
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<RecordingBody>, Failure> {
+    caller.access.need(Scope::RecordingsRead)?;
+    let filed = caller.access.call(&id).await?;
+    let recording = filed.call.content.recording.as_ref();
+    let found = recording.zip(caller.access.recording_link(&filed));
+    let (recording, (recording_url, expires_at)) = found.ok_or(Refusal::NotFound(Thing::Recording))?;
+    Ok(Json(RecordingBody {
+        recording_url,
+        expires_at: expires_at.map(format_rfc3339),
+        duration_seconds: recording.duration_seconds.map(Measure),
+        format: recording.format.clone(),
+        size_bytes: recording.size_bytes,
+    }))
+}
+
+/// Hear a recording by a signed link that expires; no key is needed.
+///
+/// Takes `Range`, `If-Range` and `If-Modified-Since`, and HEAD.
+#[utoipa::path(
+    get, path = "/recordings/{object}", tag = "calls", security(()),
+    params(
+        ("object" = String, Path, description = "The file's name"),
+        ("expires" = i64, Query, description = "Until when the link is good, in epoch seconds"),
+        ("signature" = String, Query, description = "The signature of the link"),
+    ),
+    responses(
+        (status = 200, description = "The whole recording", content_type = "audio/mpeg"),
+        (status = 206, description = "The range that was asked for"),
+        (status = 404, description = "No such link, or it has expired; or the recording is gone", body = FailureBody),
+        (status = 416, description = "The recording has no such range"),
+    )
+)]
+pub(super) async fn audio(
+    State(ledger): State<Arc<Ledger>>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Result<Response, Failure> {
+    let params = params(query.as_deref());
+    let expires = params.get("expires").and_then(|expires| expires.parse().ok());
+    let expires = expires.ok_or(Refusal::NotFound(Thing::Link))?;
+    let signature = params.get("signature").unwrap_or_default();
+    let (object, path) = ledger.recording_by_link(&name, expires, signature).await?;
+    let media_type = object.format().media_type().parse().map_err(|_| Refusal::NotFound(Thing::Recording))?;
+    let mut file = ServeFile::new_with_mime(path, &media_type);
+    let Ok(mut response) = file.try_call(request).await.map(|response| response.map(Body::new)) else {
+        // It went away between the look and the read.
+        return Err(Refusal::NotFound(Thing::Recording).into());
+    };
+    if response.status() == StatusCode::NOT_FOUND {
+        return Err(Refusal::NotFound(Thing::Recording).into());
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=3600"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // A call's name holds nothing that would end the quotes.
+    if let Ok(shown) = HeaderValue::from_str(&format!("inline; filename=\"{name}\"")) {
+        headers.insert(header::CONTENT_DISPOSITION, shown);
+    }
+    Ok(response.into_response())
+}

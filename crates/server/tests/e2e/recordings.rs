@@ -1,0 +1,138 @@
+//! Our own recordings: signed links to them, and their bytes.
+
+use reqwest::{Method, header};
+use serde_json::{Value, json};
+
+use crate::server::{Answer, Home, Server, send};
+
+/// Not audio: nobody here listens.
+const BYTES: &str = "0123456789abcdef";
+
+/// A server with the call `call_1`, which is over, and the file of its recording.
+async fn recorded<'a>(home: &'a Home, object: &str) -> Server<'a> {
+    let folder = home.data().join("recordings");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join(object), BYTES).expect("a recording");
+    let server = home.start();
+    let data = json!({"object": object, "duration_seconds": 2.5, "format": "mp3", "size_bytes": BYTES.len()});
+    server
+        .tell(&json!([
+            {"call_id": "call_1", "event_type": "call_answered"},
+            {"call_id": "call_1", "event_type": "call_completed"},
+            {"call_id": "call_1", "event_type": "recording_ready", "event_data": data},
+        ]))
+        .await;
+    server
+}
+
+async fn link(server: &Server<'_>) -> String {
+    let recording = server.get("/v1/calls/call_1/recording").await.expect(200);
+    let url = recording["recording_url"].as_str().expect("a link");
+    url.strip_prefix(&server.url("")).expect("a link to this server").to_owned()
+}
+
+/// Without a key.
+async fn fetch(server: &Server<'_>, method: Method, path: &str, range: Option<&str>) -> Answer {
+    let request = server.client().to(method.as_str(), path);
+    send(match range {
+        Some(range) => request.header(header::RANGE, range),
+        None => request,
+    })
+    .await
+}
+
+fn text(answer: &Answer, name: header::HeaderName) -> &str {
+    answer.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_recording_is_heard_whole_or_in_ranges_behind_a_link_that_needs_no_key() {
+    let home = Home::new("");
+    let server = recorded(&home, "1.call_1.mp3").await;
+    let told = server.get("/v1/calls/call_1/recording").await.expect(200);
+    assert_eq!((&told["duration_seconds"], &told["format"]), (&json!(2.5), &json!("mp3")));
+    assert_eq!(told["size_bytes"], BYTES.len());
+    assert!(told["expires_at"].is_string(), "{told}");
+    let detail = server.get("/v1/calls/call_1").await.expect(200);
+    assert_eq!(detail["recording_url"], told["recording_url"]);
+
+    let link = link(&server).await;
+    let whole = fetch(&server, Method::GET, &link, None).await;
+    assert_eq!((whole.status.as_u16(), whole.text.as_str()), (200, BYTES));
+    assert_eq!(text(&whole, header::CONTENT_TYPE), "audio/mpeg");
+    assert_eq!(text(&whole, header::CONTENT_LENGTH), "16");
+    assert_eq!(text(&whole, header::ACCEPT_RANGES), "bytes");
+    assert_eq!(text(&whole, header::CONTENT_DISPOSITION), "inline; filename=\"1.call_1.mp3\"");
+    assert!(text(&whole, header::CACHE_CONTROL).starts_with("private"));
+
+    let head = fetch(&server, Method::HEAD, &link, None).await;
+    assert_eq!((head.status.as_u16(), text(&head, header::CONTENT_LENGTH)), (200, "16"));
+    for (range, bytes, content) in [
+        ("bytes=0-3", "0123", "bytes 0-3/16"),
+        ("bytes=10-", "abcdef", "bytes 10-15/16"),
+        ("bytes=-2", "ef", "bytes 14-15/16"),
+    ] {
+        let part = fetch(&server, Method::GET, &link, Some(range)).await;
+        assert_eq!((part.status.as_u16(), part.text.as_str()), (206, bytes), "{range}");
+        assert_eq!(text(&part, header::CONTENT_RANGE), content);
+    }
+    let beyond = fetch(&server, Method::GET, &link, Some("bytes=99-")).await;
+    assert_eq!(beyond.status.as_u16(), 416);
+}
+
+#[tokio::test]
+async fn a_link_that_was_changed_leads_nowhere() {
+    let home = Home::new("");
+    let server = recorded(&home, "1.call_1.mp3").await;
+    let link = link(&server).await;
+    let (path, query) = link.split_once('?').expect("a query");
+    for wrong in [
+        path.to_owned(),
+        format!("{link}x"),
+        link.replace("expires=", "expires=9"),
+        format!("/recordings/1.call_2.mp3?{query}"),
+        format!("/recordings/..%2Ffirst-key?{query}"),
+        format!("/recordings/1.call_1.wav?{query}"),
+    ] {
+        let answer = fetch(&server, Method::GET, &wrong, None).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.json()["code"]),
+            (404, &json!("LINK_NOT_FOUND")),
+            "{wrong}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_the_calls_own_is_not_given_out() {
+    let home = Home::new("");
+    let server = recorded(&home, "1.call_of_somebody.mp3").await;
+    let answer = server.get("/v1/calls/call_1/recording").await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (404, &json!("RECORDING_NOT_FOUND")));
+    assert_eq!(server.get("/v1/calls/call_1").await.expect(200)["recording_url"], Value::Null);
+}
+
+#[tokio::test]
+async fn an_erased_calls_recording_is_deleted_and_its_link_leads_nowhere() {
+    let home = Home::new("");
+    let server = recorded(&home, "1.call_1.mp3").await;
+    let link = link(&server).await;
+    let erase = server.request(Method::DELETE, "/v1/calls/call_1").header("x-api-key", &server.key);
+    assert_eq!(send(erase).await.status.as_u16(), 204);
+    assert_eq!(fetch(&server, Method::GET, &link, None).await.status.as_u16(), 404);
+    assert!(!home.data().join("recordings/1.call_1.mp3").exists());
+}
+
+#[tokio::test]
+async fn a_recording_whose_file_is_gone_or_whose_call_opted_out_is_not_found() {
+    let home = Home::new("");
+    let server = recorded(&home, "1.call_1.mp3").await;
+    let link = link(&server).await;
+    std::fs::remove_file(home.data().join("recordings/1.call_1.mp3")).expect("the file");
+    let gone = fetch(&server, Method::GET, &link, None).await;
+    assert_eq!((gone.status.as_u16(), &gone.json()["code"]), (404, &json!("RECORDING_NOT_FOUND")));
+    let opt_out = json!({"opt_out_sensitive_data_storage": true});
+    server.tell(&json!([{"call_id": "call_1", "event_type": "call_initiated", "event_data": opt_out}])).await;
+    assert_eq!(fetch(&server, Method::GET, &link, None).await.status.as_u16(), 404);
+    assert_eq!(server.get("/v1/calls/call_1/recording").await.status.as_u16(), 404);
+}
