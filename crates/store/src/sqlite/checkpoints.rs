@@ -17,6 +17,7 @@ use std::{
 };
 
 use rusqlite::Connection;
+use tokio::time::timeout;
 
 use super::{
     connect::{self, Readers},
@@ -58,7 +59,7 @@ impl Bounds {
     }
 }
 
-/// How long new reads are held back for those under way to end.
+/// How long new reads are held back for those under way to end, and as long again for a commit under way.
 const READERS_WAIT: Duration = Duration::from_millis(25);
 
 /// How long to wait before room is looked for in the log once more.
@@ -162,7 +163,10 @@ impl Checkpoints {
         writer: Arc<tokio::sync::Mutex<Writer>>,
     ) -> Result<()> {
         let shared = Arc::clone(&self.shared);
-        let worker = Worker { shared, path, bounds, readers, writer, connection: None, sought_room_at: None };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.map_err(unavailable)?;
+        let worker =
+            Worker { shared, path, bounds, readers, writer, runtime, connection: None, sought_room_at: None };
         worker.due_after(0);
         let work = move || worker.run();
         let thread = std::thread::Builder::new().name("pegcount-checkpoints".into()).spawn(work);
@@ -194,6 +198,8 @@ struct Worker {
     bounds: Bounds,
     readers: Arc<Readers>,
     writer: Arc<tokio::sync::Mutex<Writer>>,
+    /// For waiting within limits.
+    runtime: tokio::runtime::Runtime,
     /// Opened when first needed: most commands end before.
     connection: Option<Connection>,
     sought_room_at: Option<Instant>,
@@ -240,14 +246,22 @@ impl Worker {
             return Ok(());
         }
         let far_too_long = make_room || moved.length >= longest;
-        let no_reads = self.readers.hold_back(READERS_WAIT)?;
-        if no_reads.is_none() && !far_too_long {
+        let no_reads = async { timeout(READERS_WAIT, self.readers.hold_back()).await.ok() };
+        let no_reads = self.runtime.block_on(no_reads).transpose()?;
+        let nobody_writes = match &no_reads {
+            Some(_) => {
+                // What came meanwhile is moved while writers still write.
+                Moved::by(connection, "PASSIVE")?;
+                // Not for ever: who writes may have to read first, and would wait for this.
+                self.runtime.block_on(async { timeout(READERS_WAIT, self.writer.lock()).await.ok() })
+            }
+            None if far_too_long => Some(self.writer.blocking_lock()),
+            None => None,
+        };
+        let Some(nobody_writes) = nobody_writes else {
             self.due_after(moved.length);
             return Ok(());
-        }
-        // What came meanwhile is moved while writers still write.
-        Moved::by(connection, "PASSIVE")?;
-        let nobody_writes = self.writer.blocking_lock();
+        };
         // A file that stays as long as it is is cheaper to write to than one that grows again.
         let moved = Moved::by(connection, if far_too_long { "TRUNCATE" } else { "RESTART" })?;
         if moved.all {
@@ -356,6 +370,21 @@ mod tests {
         readers.shutdown().await;
         assert!(longest < 1_000, "the log has grown to {longest} pages");
         assert!(is_sound(&store.check().await.unwrap()));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn who_reads_while_it_writes_is_not_waited_for_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Sqlite::open_with(&folder.path().join("calls.db"), SMALL).unwrap();
+        let all = async {
+            for number in 0..1_000 {
+                commit(&store, number).await;
+                let transaction = store.begin().await.unwrap();
+                store.organizations().await.unwrap();
+                transaction.commit().await.unwrap();
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), all).await.expect("both wait for the other");
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use std::{
 };
 
 use rusqlite::{Connection, MAIN_DB, OpenFlags, config::DbConfig};
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::{
     fault::{Result, unavailable},
@@ -32,8 +32,8 @@ const BUSY: Duration = Duration::from_secs(5);
 const STATEMENTS_KEPT: usize = 128;
 
 /// How many reads of a few rows run at a time, and how many that may take long.
-const QUICK_READS: usize = 8;
-const SLOW_READS: usize = 4;
+const QUICK_READS: u32 = 8;
+const SLOW_READS: u32 = 4;
 /// After this long a read is cut: a reader that goes on keeps the write-ahead log from shrinking.
 pub(super) const READ_LIMIT: Duration = Duration::from_secs(20);
 /// Steps of SQLite's machine between two looks at the clock, well under a millisecond.
@@ -141,8 +141,8 @@ impl Readers {
             path,
             limit,
             idle: Mutex::default(),
-            quick: Arc::new(Semaphore::new(QUICK_READS)),
-            slow: Arc::new(Semaphore::new(SLOW_READS)),
+            quick: Arc::new(Semaphore::new(QUICK_READS as usize)),
+            slow: Arc::new(Semaphore::new(SLOW_READS as usize)),
         })
     }
 
@@ -156,17 +156,12 @@ impl Readers {
         self.lend(&self.slow).await
     }
 
-    /// Lets reads under way end, and no new one begin before what this gives is dropped; `None` when one goes on for
-    /// longer than this. Waits, so not for a thread of the runtime.
-    pub(super) fn hold_back(&self, patience: Duration) -> Result<Option<HeldBack<'_>>> {
+    /// Lets reads under way end, and no new one begin before what this gives is dropped.
+    pub(super) async fn hold_back(&self) -> Result<HeldBack<'_>> {
         // Permits are given out in the order they were asked for in: who reads after this waits behind it.
-        let all =
-            async { tokio::try_join!(all_of(&self.quick, QUICK_READS), all_of(&self.slow, SLOW_READS)) };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-        match runtime.map_err(unavailable)?.block_on(async { tokio::time::timeout(patience, all).await }) {
-            Ok(places) => Ok(Some(HeldBack(places.map(<[_; 2]>::from).map_err(unavailable)?))),
-            Err(_) => Ok(None),
-        }
+        let places =
+            tokio::try_join!(self.quick.acquire_many(QUICK_READS), self.slow.acquire_many(SLOW_READS));
+        Ok(HeldBack(places.map_err(unavailable)?.into()))
     }
 
     async fn lend(self: &Arc<Self>, places: &Arc<Semaphore>) -> Result<Reader> {
@@ -184,10 +179,6 @@ impl Readers {
 pub(super) struct HeldBack<'a>(
     #[expect(dead_code, reason = "held until it is dropped")] [SemaphorePermit<'a>; 2],
 );
-
-async fn all_of(places: &Semaphore, all: usize) -> std::result::Result<SemaphorePermit<'_>, AcquireError> {
-    places.acquire_many(u32::try_from(all).unwrap_or(u32::MAX)).await
-}
 
 impl Limited {
     fn new(mut connection: Connection) -> Result<Self> {
