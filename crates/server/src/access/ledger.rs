@@ -177,7 +177,7 @@ impl Ledger {
     /// Lets in who shows a signed link to one call.
     ///
     /// # Errors
-    /// [`Refusal::NotFound`] when the link is not ours or has expired.
+    /// [`Refusal::NotFound`] when the link is not ours, [`Refusal::LinkExpired`].
     pub fn admit_by_link(
         self: &Arc<Self>,
         organization: i64,
@@ -195,7 +195,8 @@ impl Ledger {
     /// Where the file of a recording lies, for who shows a signed link to it.
     ///
     /// # Errors
-    /// [`Refusal::NotFound`] when the link is not ours or has expired, or the call has no such recording any more.
+    /// [`Refusal::NotFound`] when the link is not ours or the call has no such recording any more,
+    /// [`Refusal::LinkExpired`].
     pub async fn recording_by_link(
         self: &Arc<Self>,
         name: &str,
@@ -209,12 +210,13 @@ impl Ledger {
         let access = Access { ledger: Arc::clone(self), organization, principal: None };
         // The link was good when it was made; since then the call may have been erased, or have opted out.
         let filed = access.call(object.call().as_str()).await?;
-        let recording =
-            filed.call.content.recording.as_ref().and_then(|recording| recording.object.as_deref());
-        let file = recording.is_some_and(|recording| recording == name);
+        let kept = filed.call.content.recording.as_ref().and_then(|recording| recording.object.as_deref());
+        if kept != Some(name) {
+            return Err(missing());
+        }
         match self.shelf.find(&object).await {
-            Ok(Some(path)) if file => Ok((object, path)),
-            Ok(_) => Err(missing()),
+            Ok(Some(path)) => Ok((object, path)),
+            Ok(None) => Err(missing()),
             Err(error) => {
                 tracing::error!(%error, "a recording cannot be read");
                 Err(Refusal::Unavailable {
@@ -229,7 +231,7 @@ impl Ledger {
         let checked = self.links.check(target, expires, signature, self.clock.now());
         checked.map_err(|bad| match bad {
             BadLink::Foreign => Refusal::NotFound(Thing::Link),
-            BadLink::Expired => Refusal::NotFound(Thing::FreshLink),
+            BadLink::Expired => Refusal::LinkExpired,
         })
     }
 

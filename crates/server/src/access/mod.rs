@@ -40,6 +40,9 @@ pub enum Refusal {
     /// The key lacks this scope.
     #[error("the key lacks the scope {}", .0.name())]
     Forbidden(Scope),
+    /// The link was good once.
+    #[error("this link has expired: ask for a new one")]
+    LinkExpired,
     /// It is not there, or not the asker's.
     #[error("{0} not found")]
     NotFound(Thing),
@@ -108,8 +111,6 @@ pub enum Thing {
     ControlUrl,
     /// What a link led to that was not made here.
     Link,
-    /// What a link leads to that has expired.
-    FreshLink,
     /// The recording of a call.
     Recording,
     /// The SIP messages of a call.
@@ -126,7 +127,6 @@ impl std::fmt::Display for Thing {
             Self::Key => "Key",
             Self::ControlUrl => "Control URL",
             Self::Link => "Page",
-            Self::FreshLink => "Link that has not expired",
             Self::Recording => "Recording",
             Self::SipTrace => "SIP trace",
         })

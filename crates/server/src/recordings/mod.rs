@@ -6,5 +6,5 @@
 mod object;
 mod shelf;
 
-pub use object::{Format, Object};
+pub use object::Object;
 pub use shelf::Shelf;

@@ -3,37 +3,11 @@
 use std::fmt;
 
 use pegcount_calls::CallName;
+use pegcount_gateway::recording::Format;
 use pegcount_store::OrganizationNumber;
 
-/// What a recording is kept as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// MPEG-1 layer III.
-    Mp3,
-    /// PCM in a RIFF file.
-    Wav,
-}
-
-impl Format {
-    /// Every format, the usual one first.
-    pub const ALL: [Self; 2] = [Self::Mp3, Self::Wav];
-
-    /// How its files' names end, and how clients are told of it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Mp3 => "mp3",
-            Self::Wav => "wav",
-        }
-    }
-
-    /// Its media type.
-    pub const fn media_type(self) -> &'static str {
-        match self {
-            Self::Mp3 => "audio/mpeg",
-            Self::Wav => "audio/wav",
-        }
-    }
-}
+/// Every format, the usual one first.
+pub(super) const FORMATS: [Format; 2] = [Format::Mp3, Format::Wav];
 
 /// A recording's name, `{organization's number}.{call's name}.{format}`: that of its file. It never leads out of the
 /// folder: neither part of it may hold a slash, and none is `.` or `..`.
@@ -54,7 +28,7 @@ impl Object {
     pub fn parse(name: &str) -> Option<Self> {
         let (organization, rest) = name.split_once('.')?;
         let (call, format) = rest.rsplit_once('.')?;
-        let format = Format::ALL.into_iter().find(|one| one.name() == format)?;
+        let format = FORMATS.into_iter().find(|one| one.suffix() == format)?;
         let number = organization.parse().ok().filter(|number| *number >= 0)?;
         let object = Self::new(OrganizationNumber(number), CallName::new(call).ok()?, format);
         // A number can be written in other ways too (+1, 01); one file has one name.
@@ -71,9 +45,12 @@ impl Object {
         &self.call
     }
 
-    /// What it is kept as.
-    pub const fn format(&self) -> Format {
-        self.format
+    /// Its media type.
+    pub const fn media_type(&self) -> &'static str {
+        match self.format {
+            Format::Mp3 => "audio/mpeg",
+            Format::Wav => "audio/wav",
+        }
     }
 
     /// Whether it is of this call.
@@ -84,7 +61,7 @@ impl Object {
 
 impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.organization.0, self.call, self.format.name())
+        write!(f, "{}.{}.{}", self.organization.0, self.call, self.format.suffix())
     }
 }
 
@@ -98,9 +75,9 @@ mod tests {
         let object = Object::parse("7.call_1.x@host.mp3").unwrap();
         assert_eq!(object.organization(), OrganizationNumber(7));
         assert_eq!(object.call().as_str(), "call_1.x@host");
-        assert_eq!(object.format(), Format::Mp3);
+        assert_eq!(object.media_type(), "audio/mpeg");
         assert_eq!(object.to_string(), "7.call_1.x@host.mp3");
-        assert_eq!(Object::parse("7.call_1.wav").unwrap().format().media_type(), "audio/wav");
+        assert_eq!(Object::parse("7.call_1.wav").unwrap().media_type(), "audio/wav");
         assert!(object.is_of(OrganizationNumber(7), &CallName::new("call_1.x@host").unwrap()));
         assert!(!object.is_of(OrganizationNumber(8), &CallName::new("call_1.x@host").unwrap()));
     }

@@ -9,7 +9,7 @@ use std::{
 use pegcount_calls::CallName;
 use pegcount_store::OrganizationNumber;
 
-use super::{Format, Object};
+use super::{Object, object::FORMATS};
 
 /// Where our own recordings lie. The folder need not be there: then there are none.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ impl Shelf {
     /// delete. Blocks.
     pub fn discard(&self, organization: OrganizationNumber, call: &CallName) {
         let mut deleted = false;
-        for format in Format::ALL {
+        for format in FORMATS {
             let path = self.path(&Object::new(organization, call.clone(), format));
             match fs::remove_file(&path) {
                 Ok(()) => deleted = true,

@@ -96,10 +96,7 @@ impl From<Refusal> for Failure {
             ),
             Refusal::Forbidden(scope) => Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", sentence)
                 .with_details(json!({ "scope": scope.name() })),
-            Refusal::NotFound(Thing::FreshLink) => {
-                let sentence = "This link has expired: ask for a new one";
-                Self::new(StatusCode::FORBIDDEN, "LINK_EXPIRED", sentence)
-            }
+            Refusal::LinkExpired => Self::new(StatusCode::FORBIDDEN, "LINK_EXPIRED", sentence),
             Refusal::NotFound(thing) => Self::new(StatusCode::NOT_FOUND, not_found_code(thing), sentence),
             Refusal::Invalid { parameter, .. } => {
                 Self::new(StatusCode::BAD_REQUEST, "INVALID_PARAMETER", sentence)
@@ -149,7 +146,7 @@ fn not_found_code(thing: Thing) -> &'static str {
         Thing::Organization => "ORGANIZATION_NOT_FOUND",
         Thing::Key => "KEY_NOT_FOUND",
         Thing::ControlUrl => "CONTROL_URL_NOT_FOUND",
-        Thing::Link | Thing::FreshLink => "LINK_NOT_FOUND",
+        Thing::Link => "LINK_NOT_FOUND",
         Thing::Recording => "RECORDING_NOT_FOUND",
         Thing::SipTrace => "SIP_TRACE_NOT_FOUND",
     }

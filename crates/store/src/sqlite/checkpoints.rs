@@ -31,8 +31,8 @@ pub(super) struct Bounds {
     /// After so many new pages it is moved into the file. Late, since a page is moved once however often it was written;
     /// but not so late that the sync at the end holds up the disk for long.
     pub(super) due_after: u32,
-    /// From here on it is emptied, even if that keeps writers out until long reads are over; from a quarter of it on, new
-    /// reads are held back for a moment to have it begin anew.
+    /// From a quarter of this on, new reads are held back for a moment to have it begin anew; from here on it is emptied
+    /// as soon as no read keeps it, even where that keeps writers out for as long as moving the last pages takes.
     pub(super) longest: u32,
 }
 

@@ -57,7 +57,7 @@ impl From<Refusal> for Failure {
         let sentence = refusal.to_string();
         match refusal {
             Refusal::Unauthorized => Self::new(StatusCode::UNAUTHORIZED, "Invalid or missing API key"),
-            Refusal::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, sentence),
+            Refusal::Forbidden(_) | Refusal::LinkExpired => Self::new(StatusCode::FORBIDDEN, sentence),
             // This dialect calls an endpoint an agent.
             Refusal::NotFound(Thing::Endpoint) => Self::new(StatusCode::NOT_FOUND, "Agent not found"),
             Refusal::NotFound(_) => Self::new(StatusCode::NOT_FOUND, sentence),

@@ -86,7 +86,9 @@ impl From<Refusal> for Failure {
                 let error = "X-API-KEY and X-API-SECRET do not name a valid key";
                 Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", error)
             }
-            Refusal::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "Forbidden", error),
+            Refusal::Forbidden(_) | Refusal::LinkExpired => {
+                Self::new(StatusCode::FORBIDDEN, "Forbidden", error)
+            }
             // This dialect calls an endpoint an agent.
             Refusal::NotFound(Thing::Endpoint) => {
                 Self::new(StatusCode::NOT_FOUND, "Agent not found", "This agent does not exist")

@@ -84,7 +84,7 @@ impl From<Refusal> for Failure {
                 Self::new(StatusCode::UNAUTHORIZED, "a valid API key is needed: send it as x-api-key")
                     .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
             }
-            Refusal::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, message),
+            Refusal::Forbidden(_) | Refusal::LinkExpired => Self::new(StatusCode::FORBIDDEN, message),
             Refusal::NotFound(Thing::Organization) => Self::new(StatusCode::NOT_FOUND, "Tenant not found"),
             Refusal::NotFound(_) => Self::new(StatusCode::NOT_FOUND, message),
             Refusal::Invalid { .. } => Self::bad_request(message),

@@ -28,7 +28,11 @@ use crate::{
         ("expires" = i64, Query, description = "Until when the link is good, in epoch seconds"),
         ("signature" = String, Query, description = "The signature of the link"),
     ),
-    responses((status = 200, body = EventList), (status = 404, description = "No such link, or it has expired", body = FailureBody))
+    responses(
+        (status = 200, body = EventList),
+        (status = 403, description = "LINK_EXPIRED", body = FailureBody),
+        (status = 404, description = "No such link", body = FailureBody),
+    )
 )]
 pub(super) async fn call_log(
     State(ledger): State<Arc<Ledger>>,

@@ -67,7 +67,8 @@ pub(super) async fn recording(
     responses(
         (status = 200, description = "The whole recording", content_type = "audio/mpeg"),
         (status = 206, description = "The range that was asked for"),
-        (status = 404, description = "No such link, or it has expired; or the recording is gone", body = FailureBody),
+        (status = 403, description = "LINK_EXPIRED", body = FailureBody),
+        (status = 404, description = "No such link; or the recording is gone", body = FailureBody),
         (status = 416, description = "The recording has no such range"),
     )
 )]
@@ -82,7 +83,7 @@ pub(super) async fn audio(
     let expires = expires.ok_or(Refusal::NotFound(Thing::Link))?;
     let signature = params.get("signature").unwrap_or_default();
     let (object, path) = ledger.recording_by_link(&name, expires, signature).await?;
-    let media_type = object.format().media_type().parse().map_err(|_| Refusal::NotFound(Thing::Recording))?;
+    let media_type = object.media_type().parse().map_err(|_| Refusal::NotFound(Thing::Recording))?;
     let mut file = ServeFile::new_with_mime(path, &media_type);
     let Ok(mut response) = file.try_call(request).await.map(|response| response.map(Body::new)) else {
         // It went away between the look and the read.

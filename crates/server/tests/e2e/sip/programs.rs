@@ -34,7 +34,7 @@ impl Program {
     }
 }
 
-/// Half a second of a tone, in μ-law: a square wave, which sounds bad and is easily made.
+/// One second of a tone, in μ-law: a square wave, which sounds bad and is easily made.
 fn tone() -> Vec<u8> {
     (0..8_000_u32).map(|sample| if sample / 9 % 2 == 0 { 0x9f } else { 0x1f }).collect()
 }
