@@ -1,5 +1,7 @@
 //! Addresses: the URI of a request, and those in From, To, Contact (RFC 3261, 19.1 and 20.10).
 
+use std::borrow::Cow;
+
 use crate::quoting::split_outside;
 
 use super::message::{blank, is_token};
@@ -61,12 +63,12 @@ pub(super) fn host_and_port(text: &str) -> (&str, Option<&str>) {
 
 /// The URI with semicolons and question marks before its `@` escaped: RFC 3261 allows them there
 /// (`sip:+1555;phone-context=example.com@192.0.2.1`), and the stack would take them for the end of the host.
-pub(super) fn escaped_user(uri: &str) -> String {
+pub(super) fn escaped_user(uri: &str) -> Cow<'_, str> {
     match uri.split_once('@') {
         Some((user, host)) if user.contains([';', '?']) => {
-            format!("{}@{host}", user.replace(';', "%3B").replace('?', "%3F"))
+            Cow::Owned(format!("{}@{host}", user.replace(';', "%3B").replace('?', "%3F")))
         }
-        _ => uri.to_owned(),
+        _ => Cow::Borrowed(uri),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a message must be to reach the stack.
 
+use std::borrow::Cow;
+
 use super::{
     address::{Address, UriFault, Via, check_uri, escaped_user, has_headers, is_contact},
     header::Kind,
@@ -20,7 +22,7 @@ pub(super) fn request<'a>(
     let Start::Request { method, uri, version } = &message.start else {
         return Err(Fault::bad(Reason::NotSip, "Not A Request"));
     };
-    let (method, uri) = (method.clone(), uri.clone());
+    let (method, uri) = (*method, uri.clone());
     if !version.eq_ignore_ascii_case("SIP/2.0") {
         return Err(Fault::new(Reason::Version, 505, "Version Not Supported"));
     }
@@ -35,7 +37,7 @@ pub(super) fn request<'a>(
     if !message.all(Kind::Contact).all(is_contact) {
         return Err(Fault::bad(Reason::Malformed, "Malformed Contact"));
     }
-    takes(&method, policy)?;
+    takes(method, policy)?;
     if cseq_method != method {
         return Err(Fault::bad(Reason::CSeq, "CSeq Of Another Method"));
     }
@@ -55,10 +57,13 @@ pub(super) fn request<'a>(
     if hops == 0 {
         return Err(Fault::new(Reason::TooManyHops, 483, "Too Many Hops"));
     }
-    extensions(message, &method, policy)?;
-    let cseq = format!("{number} {method}");
-    set(message, Kind::CSeq, cseq);
-    message.start = Start::Request { method, uri: escaped_user(&uri), version: "SIP/2.0".to_owned() };
+    extensions(message, method, policy)?;
+    let uri = match escaped_user(&uri) {
+        Cow::Owned(escaped) => Cow::Owned(escaped),
+        Cow::Borrowed(_) => uri,
+    };
+    shorten_number(message, number);
+    message.start = Start::Request { method, uri, version: "SIP/2.0" };
     Ok(body)
 }
 
@@ -71,7 +76,7 @@ pub(super) fn response<'a>(message: &mut Message<'a>, framed: bool) -> Result<&'
     if message.fault.is_some() || code.len() != 3 || !matches!(code.parse(), Ok(100..=699_u16)) {
         return Err(Reason::Malformed);
     }
-    let start = Start::Response { version: "SIP/2.0".to_owned(), code: code.clone(), phrase: phrase.clone() };
+    let start = Start::Response { version: "SIP/2.0", code, phrase };
     // Who asked as a user agent is the only one on the way back (RFC 3261, 8.1.3.3).
     if message.all(Kind::Via).count() > 1 {
         return Err(Reason::NotForUs);
@@ -81,10 +86,10 @@ pub(super) fn response<'a>(message: &mut Message<'a>, framed: bool) -> Result<&'
     let body = body(message, framed).map_err(reason)?;
     parties(message).map_err(reason)?;
     let (number, method) = cseq(message).map_err(reason)?;
-    if !KNOWN_METHODS.contains(&method.as_str()) {
+    if !KNOWN_METHODS.contains(&method) {
         return Err(Reason::CSeq);
     }
-    set(message, Kind::CSeq, format!("{number} {method}"));
+    shorten_number(message, number);
     message.start = start;
     Ok(body)
 }
@@ -94,9 +99,14 @@ pub(super) fn is_in_dialog(message: &Message<'_>) -> bool {
     message.first(Kind::To).and_then(Address::read).is_some_and(|to| to.tag.is_some())
 }
 
-fn set(message: &mut Message<'_>, kind: Kind, value: String) {
-    if let Some(header) = message.headers.iter_mut().find(|header| header.kind == kind) {
-        header.value = value;
+/// Writes the number of a CSeq without zeros before it.
+fn shorten_number(message: &mut Message<'_>, number: u64) {
+    if let Some(header) = message.headers.iter_mut().find(|header| header.kind == Kind::CSeq)
+        && let Some((digits, method)) = header.value.split_once(' ')
+        && digits.len() > 1
+        && digits.starts_with('0')
+    {
+        header.value = Cow::Owned(format!("{number} {method}"));
     }
 }
 
@@ -104,7 +114,7 @@ fn set(message: &mut Message<'_>, kind: Kind, value: String) {
 fn single(message: &Message<'_>) -> Result<(), Fault> {
     for (at, header) in message.headers.iter().enumerate() {
         if header.kind.is_single()
-            && message.headers[at + 1..].iter().any(|other| other.name.eq_ignore_ascii_case(&header.name))
+            && message.headers[at + 1..].iter().any(|other| other.name.eq_ignore_ascii_case(header.name))
         {
             let reason = match header.kind {
                 Kind::ContentLength => Reason::ContentLength,
@@ -159,7 +169,7 @@ fn parties<'a>(message: &'a Message<'_>) -> Result<Parties<'a>, Fault> {
     Ok(Parties { to: to.uri })
 }
 
-fn cseq(message: &Message<'_>) -> Result<(u64, String), Fault> {
+fn cseq<'a>(message: &'a Message<'_>) -> Result<(u64, &'a str), Fault> {
     const WRONG: Fault = Fault::bad(Reason::CSeq, "Malformed CSeq");
     let value = message.first(Kind::CSeq).ok_or(Fault::bad(Reason::MissingHeader, "Missing CSeq"))?;
     let (number, method) = value.split_once(' ').ok_or(WRONG)?;
@@ -167,7 +177,7 @@ fn cseq(message: &Message<'_>) -> Result<(u64, String), Fault> {
         return Err(WRONG);
     }
     match number.parse() {
-        Ok(number @ 0..=LARGEST_CSEQ) => Ok((number, method.to_owned())),
+        Ok(number @ 0..=LARGEST_CSEQ) => Ok((number, method)),
         _ => Err(WRONG),
     }
 }

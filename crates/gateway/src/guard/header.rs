@@ -1,5 +1,7 @@
 //! Which headers the guard looks into, and how their values are tidied.
 
+use std::borrow::Cow;
+
 use super::{address::escaped_user, message::blank};
 
 /// What the guard does with a header.
@@ -130,23 +132,56 @@ pub(super) fn long_name(name: &str) -> &str {
 }
 
 /// The value without blanks that mean nothing, in the form that the stack reads.
-pub(super) fn tidied(kind: Kind, value: &str) -> String {
-    match kind {
+pub(super) fn tidied(kind: Kind, value: &str) -> Cow<'_, str> {
+    let separators: &[u8] = match kind {
         Kind::Other | Kind::UserAgent | Kind::CallId | Kind::ContentLength | Kind::MaxForwards => {
-            value.to_owned()
+            return Cow::Borrowed(value);
         }
-        _ => tidy(kind, value),
+        Kind::Via => b";=,/:",
+        // One address: a comma can only be its name's.
+        Kind::From | Kind::To => b";=",
+        _ => b";=,",
+    };
+    if is_tidy(kind, value, separators) {
+        Cow::Borrowed(value)
+    } else {
+        Cow::Owned(tidy(kind, value, separators))
     }
 }
 
+/// Whether tidying would change nothing, for sure: most values are so. Quotes are always looked into.
+fn is_tidy(kind: Kind, value: &str, separators: &[u8]) -> bool {
+    let bytes = value.as_bytes();
+    let (mut angled, mut host) = (false, false);
+    bytes.iter().enumerate().all(|(at, byte)| match byte {
+        b'"' | b'\t' => false,
+        b' ' if angled => false,
+        b' ' => {
+            let beside =
+                |other: Option<&u8>| other.is_some_and(|other| *other != b' ' && !separators.contains(other));
+            beside(at.checked_sub(1).and_then(|before| bytes.get(before))) && beside(bytes.get(at + 1))
+        }
+        b'<' if kind.has_addresses() => {
+            (angled, host) = (true, !value[at..].contains('@'));
+            true
+        }
+        b'>' => {
+            angled = false;
+            true
+        }
+        b'@' => {
+            host = true;
+            true
+        }
+        // Before the `@` they are escaped.
+        b';' | b'?' if angled => host,
+        _ => true,
+    })
+}
+
 /// Blanks round separators go, others become one; quoted text stays, but for what the stack misreads.
-fn tidy(kind: Kind, value: &str) -> String {
-    let separators: &[char] = match kind {
-        Kind::Via => &[';', '=', ',', '/', ':'],
-        // One address: a comma can only be its name's.
-        Kind::From | Kind::To => &[';', '='],
-        _ => &[';', '=', ','],
-    };
+fn tidy(kind: Kind, value: &str, separators: &[u8]) -> String {
+    let separates = |character: char| u8::try_from(character).is_ok_and(|byte| separators.contains(&byte));
     let mut out = String::with_capacity(value.len());
     let mut rest = value;
     let mut gap = false;
@@ -156,7 +191,7 @@ fn tidy(kind: Kind, value: &str) -> String {
             rest = &rest[1..];
             continue;
         }
-        if gap && !separators.contains(&character) && !out.is_empty() && !out.ends_with(separators) {
+        if gap && !separates(character) && !out.is_empty() && !out.ends_with(separates) {
             out.push(' ');
         }
         gap = false;
@@ -196,4 +231,38 @@ fn quoted_end(text: &str) -> usize {
         }
     }
     text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_not_tidied_would_not_change(
+            kind in prop_oneof![Just(Kind::Via), Just(Kind::From), Just(Kind::Contact), Just(Kind::CSeq), Just(Kind::Single)],
+            value in "(sip:|[a\u{e9} \t;=,/:?@<>\"\\\\]){0,12}",
+        ) {
+            for separators in [&b";=,/:"[..], b";=", b";=,"] {
+                let value = value.trim_matches(blank);
+                if is_tidy(kind, value, separators) {
+                    prop_assert_eq!(tidy(kind, value, separators), value);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn usual_values_are_left_alone() {
+        for (kind, value) in [
+            (Kind::Via, "SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bK1;rport"),
+            (Kind::From, "sipp <sip:sipp@127.0.0.1:5060>;tag=1"),
+            (Kind::Contact, "<sip:agent@127.0.0.1:5060;transport=tcp>"),
+            (Kind::CSeq, "1 INVITE"),
+            (Kind::Single, "application/sdp"),
+        ] {
+            assert!(matches!(tidied(kind, value), Cow::Borrowed(_)), "{value}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! A SIP message in its parts, unfolded and tidied (RFC 3261, 7).
 
+use std::borrow::Cow;
+
 use crate::quoting::split_outside;
 
 use super::{
@@ -9,6 +11,8 @@ use super::{
 
 /// Headers of one message, after lists were taken apart.
 const MOST_HEADERS: usize = 200;
+/// Room for the headers of most messages.
+const USUAL_HEADERS: usize = 16;
 
 /// Why a message cannot be taken, and what its sender is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,48 +36,68 @@ impl Fault {
 
 /// The first line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Start {
-    Request { method: String, uri: String, version: String },
-    Response { version: String, code: String, phrase: String },
+pub(super) enum Start<'a> {
+    Request { method: &'a str, uri: Cow<'a, str>, version: &'a str },
+    Response { version: &'a str, code: &'a str, phrase: &'a str },
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Header {
+pub(super) struct Header<'a> {
     pub(super) kind: Kind,
-    pub(super) name: String,
-    pub(super) value: String,
+    pub(super) name: &'a str,
+    pub(super) value: Cow<'a, str>,
+}
+
+/// A message cut where its headers end.
+#[derive(Clone, Debug)]
+pub(super) struct Halves<'a> {
+    /// The first line and the headers as text, unfolded: most often as they came.
+    head: Cow<'a, str>,
+    /// Everything after the empty line; none when there is no such line.
+    rest: Option<&'a [u8]>,
+}
+
+impl<'a> Halves<'a> {
+    /// Cuts a message; nothing when it holds but ends of lines.
+    pub(super) fn of(bytes: &'a [u8]) -> Option<Self> {
+        let begin = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
+        let bytes = &bytes[begin..];
+        let (head, rest) = match find(bytes, b"\r\n\r\n") {
+            Some(end) => (&bytes[..end], Some(&bytes[end + 4..])),
+            None => (bytes.strip_suffix(b"\r\n").unwrap_or(bytes), None),
+        };
+        Some(Self { head: unfolded(text_of(head)), rest })
+    }
 }
 
 /// A message as far as it could be read.
 #[derive(Clone, Debug)]
 pub(super) struct Message<'a> {
-    pub(super) start: Start,
-    pub(super) headers: Vec<Header>,
+    pub(super) start: Start<'a>,
+    pub(super) headers: Vec<Header<'a>>,
     /// Everything after the empty line.
     pub(super) rest: &'a [u8],
     /// The first thing that was wrong with its form.
     pub(super) fault: Option<Fault>,
+    /// How long its head was.
+    length: usize,
 }
 
 impl<'a> Message<'a> {
     /// Takes a message apart; nothing when its first line is not one of SIP.
-    pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
-        let begin = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
-        let bytes = &bytes[begin..];
-        let mut fault = None;
-        let (head, rest) = match find(bytes, b"\r\n\r\n") {
-            Some(end) => (&bytes[..end], &bytes[end + 4..]),
-            None => {
-                fault = Some(Fault::bad(Reason::Malformed, "Headers Without End"));
-                (bytes.strip_suffix(b"\r\n").unwrap_or(bytes), &[][..])
-            }
+    pub(super) fn read(halves: &'a Halves<'_>) -> Option<Self> {
+        let mut lines = halves.head.split("\r\n");
+        let (start, odd) = start_line(lines.next()?)?;
+        let endless = halves.rest.is_none().then_some(Fault::bad(Reason::Malformed, "Headers Without End"));
+        let mut message = Self {
+            start,
+            headers: Vec::with_capacity(USUAL_HEADERS),
+            rest: halves.rest.unwrap_or_default(),
+            fault: endless.or(odd),
+            length: halves.head.len(),
         };
-        let head = text_of(head);
-        let mut lines = unfolded(&head).into_iter();
-        let (start, odd) = start_line(&lines.next()?)?;
-        let mut message = Self { start, headers: Vec::new(), rest, fault: fault.or(odd) };
         for line in lines {
-            if let Err(broken) = message.take_header(&line) {
+            if let Err(broken) = message.take_header(line) {
                 message.fault.get_or_insert(broken);
             }
             if message.headers.len() > MOST_HEADERS {
@@ -84,7 +108,7 @@ impl<'a> Message<'a> {
         Some(message)
     }
 
-    fn take_header(&mut self, line: &str) -> Result<(), Fault> {
+    fn take_header(&mut self, line: &'a str) -> Result<(), Fault> {
         const BROKEN: Fault = Fault::bad(Reason::Malformed, "Malformed Header");
         let (name, value) = line.split_once(':').ok_or(BROKEN)?;
         let name = name.trim_matches(blank);
@@ -95,22 +119,35 @@ impl<'a> Message<'a> {
         let kind = Kind::of(name);
         let value = tidied(kind, value.trim_matches(blank));
         if !kind.is_taken_apart() {
-            self.headers.push(Header { kind, name: name.to_owned(), value });
+            self.headers.push(Header { kind, name, value });
             return Ok(());
         }
         // The stack reads one value of each line.
-        let parts = split_outside(&value, ',');
-        for part in parts.iter().flatten().take(MOST_HEADERS) {
-            self.headers.push(Header {
-                kind,
-                name: name.to_owned(),
-                value: part.trim_matches(blank).to_owned(),
-            });
-        }
-        if parts.is_none_or(|parts| parts.iter().any(|part| part.trim_matches(blank).is_empty())) {
-            return Err(BROKEN);
-        }
-        Ok(())
+        let apart = match &value {
+            Cow::Borrowed(value) => self.take_apart(kind, name, split_outside(value, ','), Cow::Borrowed),
+            Cow::Owned(value) => {
+                self.take_apart(kind, name, split_outside(value, ','), |part| Cow::Owned(part.to_owned()))
+            }
+        };
+        if apart { Ok(()) } else { Err(BROKEN) }
+    }
+
+    /// Makes a header of each part; says whether all are something.
+    fn take_apart<'p>(
+        &mut self,
+        kind: Kind,
+        name: &'a str,
+        parts: Option<Vec<&'p str>>,
+        kept: impl Fn(&'p str) -> Cow<'a, str>,
+    ) -> bool {
+        let parts = parts.unwrap_or_default();
+        let tidy = parts.iter().map(|part| part.trim_matches(blank));
+        self.headers.extend(tidy.clone().take(MOST_HEADERS).map(|part| Header {
+            kind,
+            name,
+            value: kept(part),
+        }));
+        !parts.is_empty() && tidy.clone().all(|part| !part.is_empty())
     }
 
     /// The first header of this kind.
@@ -119,20 +156,22 @@ impl<'a> Message<'a> {
     }
 
     pub(super) fn all(&self, kind: Kind) -> impl Iterator<Item = &str> {
-        self.headers.iter().filter(move |header| header.kind == kind).map(|header| header.value.as_str())
+        self.headers.iter().filter(move |header| header.kind == kind).map(|header| &*header.value)
     }
 
     /// The message in the form that the stack reads, with so much of the rest as its body.
     pub(super) fn written(&self, body: &[u8]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(body.len() + 64 * self.headers.len());
+        let mut out = Vec::with_capacity(self.length + body.len() + 64);
         let start = match &self.start {
-            Start::Request { method, uri, version } => [method, uri, version],
-            Start::Response { version, code, phrase } => [version, code, phrase],
+            Start::Request { method, uri, version } => [*method, uri, version],
+            Start::Response { version, code, phrase } => [*version, code, phrase],
         };
-        out.extend_from_slice(start.map(String::as_str).join(" ").as_bytes());
-        out.extend_from_slice(b"\r\n");
+        for (part, end) in start.into_iter().zip([" ", " ", "\r\n"]) {
+            out.extend_from_slice(part.as_bytes());
+            out.extend_from_slice(end.as_bytes());
+        }
         for header in self.headers.iter().filter(|header| header.kind != Kind::ContentLength) {
-            push_header(&mut out, &header.name, &header.value);
+            push_header(&mut out, header.name, &header.value);
         }
         push_header(&mut out, "Content-Length", &body.len().to_string());
         out.extend_from_slice(b"\r\n");
@@ -148,12 +187,12 @@ pub(super) fn push_header(out: &mut Vec<u8>, name: &str, value: &str) {
 }
 
 /// The first line in its parts, and what is wrong with its form.
-fn start_line(line: &str) -> Option<(Start, Option<Fault>)> {
+fn start_line(line: &str) -> Option<(Start<'_>, Option<Fault>)> {
     if line.get(..4).is_some_and(|begin| begin.eq_ignore_ascii_case("SIP/")) {
         let mut parts = line.splitn(3, ' ');
-        let (version, code) = (parts.next()?.to_owned(), parts.next()?.to_owned());
-        let phrase = parts.next().unwrap_or_default().trim_matches(blank).to_owned();
-        let odd = (!is_printable(&phrase)).then_some(Fault::bad(Reason::Malformed, "Malformed Status-Line"));
+        let (version, code) = (parts.next()?, parts.next()?);
+        let phrase = parts.next().unwrap_or_default().trim_matches(blank);
+        let odd = (!is_printable(phrase)).then_some(Fault::bad(Reason::Malformed, "Malformed Status-Line"));
         return Some((Start::Response { version, code, phrase }, odd));
     }
     let (method, after) = line.split_once([' ', '\t'])?;
@@ -166,40 +205,40 @@ fn start_line(line: &str) -> Option<(Start, Option<Fault>)> {
         && !uri.is_empty()
         && uri.bytes().all(|byte| byte.is_ascii_graphic());
     let odd = (!exact).then_some(Fault::bad(Reason::Malformed, "Malformed Request-Line"));
-    let start =
-        Start::Request { method: method.to_owned(), uri: uri.to_owned(), version: version.to_owned() };
-    Some((start, odd))
+    Some((Start::Request { method, uri: Cow::Borrowed(uri), version }, odd))
 }
 
-/// The lines, each with those that continue it. Blanks between them become one.
-fn unfolded(head: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for line in head.split("\r\n") {
-        match lines.last_mut() {
-            Some(before) if lines_continue(line) => {
-                before.truncate(before.trim_end_matches(blank).len());
-                before.push(' ');
-                before.push_str(line.trim_matches(blank));
-            }
-            _ => lines.push(line.to_owned()),
+/// The text with lines that continue others joined to them. Blanks between them become one.
+fn unfolded(head: Cow<'_, str>) -> Cow<'_, str> {
+    if !head.contains("\r\n ") && !head.contains("\r\n\t") {
+        return head;
+    }
+    let mut out = String::with_capacity(head.len());
+    for (number, line) in head.split("\r\n").enumerate() {
+        if number > 0 && line.starts_with(blank) {
+            out.truncate(out.trim_end_matches(blank).len());
+            out.push(' ');
+            out.push_str(line.trim_matches(blank));
+        } else {
+            out.push_str(if number > 0 { "\r\n" } else { "" });
+            out.push_str(line);
         }
     }
-    lines
-}
-
-fn lines_continue(line: &str) -> bool {
-    line.starts_with([' ', '\t'])
+    Cow::Owned(out)
 }
 
 /// The headers as text. A byte that is not UTF-8 (Latin-1 in a display name, mostly) becomes a question mark: the
 /// stack would stop reading headers there.
-fn text_of(bytes: &[u8]) -> String {
+fn text_of(bytes: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Cow::Borrowed(text);
+    }
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
         text.extend(chunk.invalid().iter().map(|_| '?'));
     }
-    text
+    Cow::Owned(text)
 }
 
 pub(super) fn blank(character: char) -> bool {

@@ -53,7 +53,7 @@ pub use socket::{GuardedSocket, bind};
 pub use weather::{Weather, WeatheredSocket};
 
 use header::Kind;
-use message::{Fault, Message, Start};
+use message::{Fault, Halves, Message, Start};
 
 /// How a message came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,14 +120,17 @@ pub fn inspect(
     }
     // One that is too large is still read, so that its sender can be told.
     let head = bytes.get(..policy.largest_message).unwrap_or(bytes);
-    let Some(mut message) = Message::read(head) else { return Verdict::Drop(Reason::NotSip) };
+    let halves = Halves::of(head);
+    let Some(mut message) = halves.as_ref().and_then(Message::read) else {
+        return Verdict::Drop(Reason::NotSip);
+    };
     if message.first(Kind::UserAgent).is_some_and(|name| policy.is_scanner(name)) {
         return Verdict::Drop(Reason::Scanner);
     }
     let too_large = bytes.len() > policy.largest_message;
     let framed = source.carrier == Carrier::Datagram;
     let method = match &message.start {
-        Start::Request { method, .. } => method.clone(),
+        Start::Request { method, .. } => *method,
         Start::Response { .. } if too_large => return Verdict::Drop(Reason::TooLarge),
         Start::Response { .. } => {
             return match check::response(&mut message, framed) {
@@ -142,7 +145,7 @@ pub fn inspect(
         check::request(&mut message, framed, policy)
     };
     match outcome {
-        Ok(_) if !known && !stranger_may(&method, &message) => Verdict::Drop(Reason::UnknownSource),
+        Ok(_) if !known && !stranger_may(method, &message) => Verdict::Drop(Reason::UnknownSource),
         Ok(body) => Verdict::Pass(message.written(body)),
         // An ACK is never answered, and a stranger learns nothing.
         Err(fault) if !known || method == "ACK" => Verdict::Drop(fault.reason),

@@ -29,6 +29,9 @@ use crate::{
 
 /// Reports that are told at once.
 const AT_ONCE: usize = 512;
+/// How long reports are gathered before they are told: at many calls a second each would wake this task, and be a
+/// commit, of its own.
+const MOMENT: Duration = Duration::from_millis(2);
 /// How long to wait before the ledger is told again.
 const PATIENCE: [Duration; 4] = [
     Duration::from_millis(50),
@@ -65,6 +68,12 @@ pub(super) async fn tell_all(
     loop {
         if reports.recv_many(&mut batch, AT_ONCE).await == 0 {
             return;
+        }
+        tokio::time::sleep(MOMENT).await;
+        while batch.len() < AT_ONCE
+            && let Ok(report) = reports.try_recv()
+        {
+            batch.push(report);
         }
         outbox.waiting.store(batch.len() + reports.len(), Ordering::Relaxed);
         mapper.longest = decisions.rules().limits.talk;
