@@ -20,7 +20,7 @@ use rusqlite::Connection;
 use tokio::time::timeout;
 
 use super::{
-    connect::{self, Readers},
+    connect::{self, HeldBack, Readers},
     fault::{Result, unavailable},
     transaction::Writer,
 };
@@ -235,10 +235,16 @@ impl Worker {
     }
 
     fn checkpoint(&mut self, make_room: bool) -> Result<()> {
-        let connection = match &mut self.connection {
+        let connection = match self.connection.take() {
             Some(connection) => connection,
-            none => none.insert(open(&self.path)?),
+            None => open(&self.path)?,
         };
+        let done = self.checkpoint_by(&connection, make_room);
+        self.connection = Some(connection);
+        done
+    }
+
+    fn checkpoint_by(&self, connection: &Connection, make_room: bool) -> Result<()> {
         let moved = Moved::by(connection, "PASSIVE")?;
         let longest = self.bounds.within_room_of(&self.path).longest;
         if !make_room && moved.length < longest / 4 {
@@ -246,19 +252,9 @@ impl Worker {
             return Ok(());
         }
         let far_too_long = make_room || moved.length >= longest;
-        let no_reads = async { timeout(READERS_WAIT, self.readers.hold_back()).await.ok() };
-        let no_reads = self.runtime.block_on(no_reads).transpose()?;
-        let nobody_writes = match &no_reads {
-            Some(_) => {
-                // What came meanwhile is moved while writers still write.
-                Moved::by(connection, "PASSIVE")?;
-                // Not for ever: who writes may have to read first, and would wait for this.
-                self.runtime.block_on(async { timeout(READERS_WAIT, self.writer.lock()).await.ok() })
-            }
-            None if far_too_long => Some(self.writer.blocking_lock()),
-            None => None,
-        };
-        let Some(nobody_writes) = nobody_writes else {
+        let kept_out =
+            if far_too_long { Some(self.keep_everybody_out()?) } else { self.catch_a_moment(connection)? };
+        let Some(kept_out) = kept_out else {
             self.due_after(moved.length);
             return Ok(());
         };
@@ -268,13 +264,42 @@ impl Worker {
             self.shared.length.store(0, Ordering::Relaxed);
         }
         self.due_after(if moved.all { 0 } else { moved.length });
-        drop((nobody_writes, no_reads));
+        drop(kept_out);
         if !moved.all {
             let pages = moved.length;
             tracing::warn!(pages, "a long read keeps the write-ahead log from being emptied");
         }
         Ok(())
     }
+
+    /// Holds reads back for a moment, and keeps writers out if none takes longer than that.
+    fn catch_a_moment(&self, connection: &Connection) -> Result<Option<KeptOut<'_>>> {
+        let Some(no_reads) = self.no_reads()? else { return Ok(None) };
+        // What came meanwhile is moved while writers still write.
+        Moved::by(connection, "PASSIVE")?;
+        // Not for ever: who writes may have to read first, and would wait for this.
+        let no_writes = self.runtime.block_on(async { timeout(READERS_WAIT, self.writer.lock()).await.ok() });
+        Ok(no_writes.map(|no_writes| KeptOut { _no_writes: no_writes, _no_reads: Some(no_reads) }))
+    }
+
+    /// Keeps writers out however long the one at work takes, as one follows the other when calls come in by the thousand;
+    /// then holds reads back for a moment. In this order, since who writes may have to read first.
+    fn keep_everybody_out(&self) -> Result<KeptOut<'_>> {
+        let no_writes = self.writer.blocking_lock();
+        Ok(KeptOut { _no_writes: no_writes, _no_reads: self.no_reads()? })
+    }
+
+    /// Holds reads back, unless those under way take longer than a moment.
+    fn no_reads(&self) -> Result<Option<HeldBack<'_>>> {
+        let held_back = async { timeout(READERS_WAIT, self.readers.hold_back()).await.ok() };
+        self.runtime.block_on(held_back).transpose()
+    }
+}
+
+/// While it is there, nobody writes and, mostly, nobody reads.
+struct KeptOut<'a> {
+    _no_writes: tokio::sync::MutexGuard<'a, Writer>,
+    _no_reads: Option<HeldBack<'a>>,
 }
 
 fn open(path: &Path) -> Result<Connection> {
@@ -385,6 +410,33 @@ mod tests {
             }
         };
         tokio::time::timeout(Duration::from_secs(60), all).await.expect("both wait for the other");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_log_stays_short_though_one_long_transaction_follows_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Sqlite::open_with(&folder.path().join("calls.db"), SMALL).unwrap();
+        // As long as one of a thousand calls; while one writes the other waits already.
+        let writer = async |name: &str| {
+            let mut longest = 0;
+            for number in 0..20 {
+                let mut transaction = store.begin().await.unwrap();
+                let begun = Instant::now();
+                while begun.elapsed() < 2 * READERS_WAIT {
+                    let id = EndpointName::new(format!("{name}_{number}_{}", begun.elapsed().as_millis()))
+                        .unwrap();
+                    transaction.note_endpoint(OURS, &id).await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+                transaction.commit().await.unwrap();
+                longest = longest.max(log_length(&store));
+            }
+            longest
+        };
+        let (one, other) = tokio::join!(writer("a"), writer("b"));
+        let longest = one.max(other);
+        assert!(longest < 300, "the log has grown to {longest} pages");
+        assert!(is_sound(&store.check().await.unwrap()));
     }
 
     #[tokio::test]
