@@ -334,7 +334,7 @@ mod tests {
         process::{Command, Stdio},
     };
 
-    use pegcount_calls::EndpointName;
+    use pegcount_calls::{EndpointName, PhoneNumberName};
 
     use super::*;
     use crate::{OrganizationNumber, Severity, Store, sqlite::Sqlite};
@@ -354,6 +354,20 @@ mod tests {
 
     fn log_length(store: &Sqlite) -> u64 {
         std::fs::metadata(store.path.with_extension("db-wal")).map_or(0, |file| file.len() / PAGE)
+    }
+
+    /// Reads of which some is always under way.
+    fn always_reading(store: &Arc<Sqlite>) -> tokio::task::JoinSet<()> {
+        let mut readers = tokio::task::JoinSet::new();
+        for _ in 0..4 {
+            let store = Arc::clone(store);
+            readers.spawn(async move {
+                loop {
+                    store.endpoints(OURS, 100, 0).await.unwrap();
+                }
+            });
+        }
+        readers
     }
 
     fn is_sound(findings: &[crate::Finding]) -> bool {
@@ -379,15 +393,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Sqlite::open_with(&folder.path().join("calls.db"), SMALL).unwrap());
         commit(&store, 0).await;
-        let mut readers = tokio::task::JoinSet::new();
-        for _ in 0..4 {
-            let store = Arc::clone(&store);
-            readers.spawn(async move {
-                loop {
-                    store.endpoints(OURS, 100, 0).await.unwrap();
-                }
-            });
-        }
+        let mut readers = always_reading(&store);
         let mut longest = 0;
         for number in 1..1_500 {
             longest = longest.max(commit(&store, number).await);
@@ -412,20 +418,25 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(60), all).await.expect("both wait for the other");
     }
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn the_log_stays_short_though_one_long_transaction_follows_the_other() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Sqlite::open_with(&folder.path().join("calls.db"), SMALL).unwrap();
+        let store = Arc::new(Sqlite::open_with(&folder.path().join("calls.db"), SMALL).unwrap());
+        commit(&store, 0).await;
+        // Without them the log would begin anew by itself.
+        let mut readers = always_reading(&store);
         // As long as one of a thousand calls; while one writes the other waits already.
         let writer = async |name: &str| {
             let mut longest = 0;
             for number in 0..20 {
                 let mut transaction = store.begin().await.unwrap();
                 let begun = Instant::now();
-                while begun.elapsed() < 2 * READERS_WAIT {
-                    let id = EndpointName::new(format!("{name}_{number}_{}", begun.elapsed().as_millis()))
-                        .unwrap();
-                    transaction.note_endpoint(OURS, &id).await.unwrap();
+                for part in 0.. {
+                    if begun.elapsed() > 2 * READERS_WAIT {
+                        break;
+                    }
+                    let id = PhoneNumberName::new(format!("{name}_{number}_{part}")).unwrap();
+                    transaction.note_phone_number(OURS, &id).await.unwrap();
                     tokio::task::yield_now().await;
                 }
                 transaction.commit().await.unwrap();
@@ -434,7 +445,9 @@ mod tests {
             longest
         };
         let (one, other) = tokio::join!(writer("a"), writer("b"));
+        readers.shutdown().await;
         let longest = one.max(other);
+
         assert!(longest < 300, "the log has grown to {longest} pages");
         assert!(is_sound(&store.check().await.unwrap()));
     }
