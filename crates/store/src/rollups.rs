@@ -12,6 +12,8 @@ use crate::{Measure, OrganizationNumber, StatsQuery, sketch::Counts};
 /// How long a stretch one bucket counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Span {
+    /// 32 days: added up of them, not kept.
+    Block,
     /// A day.
     Day,
     /// An hour.
@@ -22,6 +24,7 @@ impl Span {
     /// How long it is.
     pub(crate) const fn millis(self) -> i64 {
         match self {
+            Self::Block => BLOCK_DAYS * 24 * 3_600_000,
             Self::Day => 24 * 3_600_000,
             Self::Hour => 3_600_000,
         }
@@ -78,6 +81,10 @@ impl Series {
 
 /// The spans that are kept of every series, longest first. Each is a whole number of the next.
 pub(crate) const SPANS: [Span; 2] = [Span::Day, Span::Hour];
+/// The spans whose sums can be had of every series, in the same order.
+pub(crate) const SUMMED: [Span; 3] = [Span::Block, Span::Day, Span::Hour];
+/// How many days a block has.
+pub(crate) const BLOCK_DAYS: i64 = 32;
 /// How many hours a day has: all are UTC's.
 pub(crate) const HOURS: i64 = 24;
 
@@ -512,7 +519,7 @@ mod tests {
         #[test]
         fn the_pieces_of_a_stretch_cover_it_without_gap_or_overlap(one in moments(), other in moments()) {
             let stretch = Stretch { from: one.min(other), to: one.max(other) };
-            for spans in [&[Span::Day, Span::Hour][..], &[Span::Day], &[]] {
+            for spans in [&SUMMED[..], &SPANS, &[Span::Day], &[]] {
                 let pieces = pieces(stretch, spans);
                 let covered: Vec<Stretch> = pieces.iter().map(stretch_of).collect();
                 prop_assert_eq!(covered.first().map(|first| first.from), Some(stretch.from));
@@ -531,7 +538,7 @@ mod tests {
 
         #[test]
         fn every_moment_lies_in_its_bucket_and_every_hour_in_one_day(moment in moments()) {
-            for span in [Span::Day, Span::Hour] {
+            for span in SUMMED {
                 let stretch = span.stretch_of(span.bucket_of(moment));
                 prop_assert!((stretch.from..=stretch.to).contains(&moment));
             }

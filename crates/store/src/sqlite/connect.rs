@@ -1,6 +1,7 @@
 //! Connections: the one that writes, and the few that read.
 
 use std::{
+    ops::Deref,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -13,9 +14,11 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags, config::DbConfig};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::{
+    blocks::{Block, Blocks},
     fault::{Result, unavailable},
     schema,
 };
+use crate::rollups::Tally;
 
 /// Counts only while the file is made; 4 KiB measured best for ingest.
 const PAGE_BYTES: i64 = 4096;
@@ -115,6 +118,7 @@ pub fn stand_back() {
 pub(super) struct Readers {
     path: PathBuf,
     limit: Duration,
+    blocks: Arc<Blocks>,
     idle: Mutex<Vec<Limited>>,
     quick: Arc<Semaphore>,
     slow: Arc<Semaphore>,
@@ -128,6 +132,29 @@ struct Limited {
     deadline: Arc<AtomicU64>,
 }
 
+/// The store as one read sees it. It is settled at the first statement.
+pub(super) struct Snapshot<'a> {
+    connection: &'a Connection,
+    blocks: &'a Blocks,
+    /// The commits that it sees for sure.
+    seen: u64,
+}
+
+impl Snapshot<'_> {
+    /// What a block adds up to: remembered, or added up.
+    pub(super) fn sum(&self, block: Block, add_up: impl FnOnce() -> Result<Tally>) -> Result<Arc<Tally>> {
+        self.blocks.sum(self.seen, block, add_up)
+    }
+}
+
+impl Deref for Snapshot<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection
+    }
+}
+
 /// A connection lent to one read.
 pub(super) struct Reader {
     limited: Option<Limited>,
@@ -136,10 +163,11 @@ pub(super) struct Reader {
 }
 
 impl Readers {
-    pub(super) fn new(path: PathBuf, limit: Duration) -> Arc<Self> {
+    pub(super) fn new(path: PathBuf, limit: Duration, blocks: Arc<Blocks>) -> Arc<Self> {
         Arc::new(Self {
             path,
             limit,
+            blocks,
             idle: Mutex::default(),
             quick: Arc::new(Semaphore::new(QUICK_READS as usize)),
             slow: Arc::new(Semaphore::new(SLOW_READS as usize)),
@@ -193,16 +221,18 @@ impl Limited {
 
 impl Reader {
     /// Does one read: everything in it sees the same state of the store.
-    pub(super) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    pub(super) fn read<T>(&self, work: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
         let Some(limited) = &self.limited else {
             return Err(unavailable("the connection is gone"));
         };
         let deadline = limited.opened_at.elapsed() + self.readers.limit;
         limited.deadline.store(millis(deadline), Ordering::Relaxed);
         let connection = &limited.connection;
+        let blocks = &*self.readers.blocks;
+        let snapshot = Snapshot { connection, blocks, seen: blocks.seen() };
         // Not rusqlite's transaction: that one compiles its statements anew each time, which a short read feels.
         connection.prepare_cached("BEGIN")?.execute([])?;
-        let done = work(connection);
+        let done = work(&snapshot);
         // A read that was cut may have ended its transaction by itself. What it says goes before what its end says.
         let ended = match connection.is_autocommit() {
             true => Ok(()),
@@ -237,7 +267,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("calls.db");
         open_writer(&path).unwrap();
-        let readers = Readers::new(path, Duration::from_millis(1));
+        let readers = Readers::new(path, Duration::from_millis(1), Arc::default());
         let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
 
         let reader = readers.slow().await.unwrap();

@@ -1,21 +1,20 @@
 //! Lists that can be counted without their calls: how many there are, and where an offset leads.
 
 use pegcount_calls::CallQuery;
-use rusqlite::Connection;
 
 use super::{
+    connect::Snapshot,
     fault::{Result, unreadable},
-    packed,
     totals::{Buckets, calls, negative, tally},
 };
 use crate::{
     OrganizationNumber, StatsQuery,
-    rollups::{Piece, SPANS, Span, Stretch, Tally, pieces},
+    rollups::{Piece, SUMMED, Span, Stretch, Tally, pieces},
 };
 
 /// A list of calls that the buckets of one series can count.
 pub(super) struct Countable<'a> {
-    connection: &'a Connection,
+    snapshot: &'a Snapshot<'a>,
     organization: OrganizationNumber,
     list: &'a CallQuery,
     query: StatsQuery,
@@ -39,7 +38,7 @@ pub(super) enum Place {
 impl<'a> Countable<'a> {
     /// The list of a query, if it is such a one.
     pub(super) fn of(
-        connection: &'a Connection,
+        snapshot: &'a Snapshot<'a>,
         organization: OrganizationNumber,
         list: &'a CallQuery,
     ) -> Result<Option<Self>> {
@@ -52,13 +51,13 @@ impl<'a> Countable<'a> {
             created: list.created,
             ..StatsQuery::default()
         };
-        let buckets = Buckets::of(connection, organization, &query)?;
-        Ok(buckets.map(|buckets| Self { connection, organization, list, query, buckets }))
+        let buckets = Buckets::of(snapshot, organization, &query)?;
+        Ok(buckets.map(|buckets| Self { snapshot, organization, list, query, buckets }))
     }
 
     /// How many calls there are.
     pub(super) fn total(&self) -> Result<u64> {
-        self.count(&tally(self.connection, self.organization, &self.query)?)
+        self.count(&tally(self.snapshot, self.organization, &self.query)?)
     }
 
     fn count(&self, tally: &Tally) -> Result<u64> {
@@ -76,14 +75,14 @@ impl<'a> Countable<'a> {
     /// Where an offset leads when the list is ordered by creation.
     pub(super) fn place(&self, mut offset: u64, ascending: bool) -> Result<Place> {
         let Some(stretch) = Stretch::of(self.query.created) else { return Ok(Place::Behind) };
-        let mut pieces = pieces(stretch, &SPANS);
+        let mut pieces = pieces(stretch, &SUMMED);
         if !ascending {
             pieces.reverse();
         }
         for piece in pieces {
             let begin = match piece {
                 Piece::Calls(stretch) => {
-                    let tally = calls(self.connection, self.organization, &self.query, stretch)?;
+                    let tally = calls(self.snapshot, self.organization, &self.query, stretch)?;
                     let count = self.count(&tally)?;
                     if offset < count {
                         Some(if ascending { stretch.from } else { stretch.to })
@@ -114,7 +113,7 @@ impl<'a> Countable<'a> {
         let mut found = None;
         self.buckets.each(span, range, ascending, |bucket, sums| {
             let mut tally = Tally::default();
-            packed::unpack_tally(sums, &mut tally)?;
+            sums.add_to(&mut tally)?;
             let count = self.count(&tally)?;
             if *offset < count {
                 found = Some(bucket);
@@ -124,14 +123,17 @@ impl<'a> Countable<'a> {
             Ok(true)
         })?;
         let Some(bucket) = found else { return Ok(None) };
-        let finer = SPANS.iter().find(|finer| finer.millis() < span.millis());
+        let finer = SUMMED.iter().find(|finer| finer.millis() < span.millis());
         if let Some(finer) = finer {
             let each = span.millis() / finer.millis();
             let within =
                 self.pass_buckets(*finer, [bucket * each, (bucket + 1) * each], offset, ascending)?;
             return match within {
                 Some(begin) => Ok(Some(begin)),
-                None => Err(unreadable("a count kept beside the calls", "a day is more than its hours")),
+                None => Err(unreadable(
+                    "a count kept beside the calls",
+                    "a bucket is more than what it is made of",
+                )),
             };
         }
         let stretch = span.stretch_of(bucket);

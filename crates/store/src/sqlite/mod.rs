@@ -4,6 +4,7 @@
 //! runs off the workers of the runtime. Everything that SQLite says becomes a [`StoreError`] here.
 
 mod backup;
+mod blocks;
 mod calls;
 mod check;
 mod checkpoints;
@@ -53,8 +54,10 @@ use crate::{
     NewEndpoint, OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Result, Spreads,
     StatsQuery, Store, StoreError, Transaction, rollups::Changes,
 };
+use blocks::Blocks;
 use checkpoints::{Bounds, Checkpoints};
 use connect::Readers;
+use connect::Snapshot;
 pub use connect::stand_back;
 use fault::unavailable;
 use room::Room;
@@ -83,28 +86,31 @@ impl Sqlite {
         let compressor = Compressor::new(documents::LEVEL).map_err(unavailable)?;
         let (checkpoints, gauge) = Checkpoints::watch(&mut connection)?;
         let room = Room::beside(&path);
+        let blocks = Arc::new(Blocks::default());
         let writer = Arc::new(Mutex::new(Writer {
             connection,
             compressor,
             changes: Changes::default(),
+            recounted: false,
+            blocks: Arc::clone(&blocks),
             spoken: 0,
             gauge,
             room: room.clone(),
         }));
-        let readers = Readers::new(path.clone(), connect::READ_LIMIT);
+        let readers = Readers::new(path.clone(), connect::READ_LIMIT, blocks);
         checkpoints.start(path.clone(), bounds, Arc::clone(&readers), Arc::clone(&writer))?;
         Ok(Self { path, checkpoints, room, readers, writer })
     }
 
     /// Reads a few rows, right here: handing it to another thread costs more than reading.
-    async fn quick<T>(&self, work: impl FnOnce(&Connection) -> fault::Result<T> + Send) -> Result<T> {
+    async fn quick<T>(&self, work: impl FnOnce(&Snapshot<'_>) -> fault::Result<T> + Send) -> Result<T> {
         Ok(self.readers.quick().await?.read(work)?)
     }
 
     /// Reads what may be many rows, on a thread that may block.
     async fn slow<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> fault::Result<T> + Send + 'static,
+        work: impl FnOnce(&Snapshot<'_>) -> fault::Result<T> + Send + 'static,
     ) -> Result<T> {
         let reader = self.readers.slow().await?;
         let read = move || {
@@ -201,7 +207,7 @@ impl Store for Sqlite {
     }
 
     async fn open_calls(&self) -> Result<Vec<OpenCall>> {
-        self.slow(calls::open_calls).await
+        self.slow(|snapshot| calls::open_calls(snapshot)).await
     }
 
     async fn calls_after(
@@ -214,7 +220,7 @@ impl Store for Sqlite {
     }
 
     async fn organizations(&self) -> Result<Vec<Organization>> {
-        self.quick(directory::organizations).await
+        self.quick(|snapshot| directory::organizations(snapshot)).await
     }
 
     async fn create_organization(
@@ -227,7 +233,7 @@ impl Store for Sqlite {
     }
 
     async fn keys(&self) -> Result<Vec<AccessKey>> {
-        self.quick(keys::keys).await
+        self.quick(|snapshot| keys::keys(snapshot)).await
     }
 
     async fn create_key(&self, key: &AccessKey) -> Result<()> {
@@ -351,7 +357,10 @@ impl Store for Sqlite {
     async fn rebuild_rollups(&self) -> Result<()> {
         let mut writing = Writing::begin(Arc::clone(&self.writer).lock_owned().await)?;
         let rebuild = move || {
-            writing.work(|writer| rollups::rebuild(&writer.connection))?;
+            writing.work(|writer| {
+                writer.recounted = true;
+                rollups::rebuild(&writer.connection)
+            })?;
             writing.finish()
         };
         tokio::task::spawn_blocking(rebuild).await.map_err(unavailable)?

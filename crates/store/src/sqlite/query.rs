@@ -9,6 +9,7 @@ use rusqlite::{Connection, params_from_iter, types::Value};
 use super::{
     calls,
     conditions::{Conditions, metadata, said},
+    connect::Snapshot,
     fault::{Result, unreadable},
     locate::{Countable, Place},
     ranking,
@@ -19,7 +20,7 @@ use crate::{CallKey, OrganizationNumber, Page};
 
 /// One part of the list that a query asks for.
 pub(super) fn page(
-    connection: &Connection,
+    connection: &Snapshot<'_>,
     organization: OrganizationNumber,
     query: &CallQuery,
 ) -> Result<Page> {

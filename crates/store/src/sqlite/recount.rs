@@ -189,7 +189,7 @@ fn subject(
     };
     let begin = span.stretch_of(bucket).from;
     let format = match span {
-        Span::Day => "%Y-%m-%d",
+        Span::Block | Span::Day => "%Y-%m-%d",
         Span::Hour => "%Y-%m-%dT%HZ",
     };
     let sql = "SELECT strftime(?2, ?1, 'unixepoch')";
@@ -248,7 +248,7 @@ mod tests {
 
     async fn named(store: &Sqlite) -> Vec<String> {
         let reader = store.readers.slow().await.unwrap();
-        let findings = reader.read(check).unwrap();
+        let findings = reader.read(|snapshot| check(snapshot)).unwrap();
         let bad = findings.into_iter().filter(|finding| finding.severity != Severity::Fine);
         bad.map(|finding| format!("{}: {}", finding.subject, finding.message)).collect()
     }

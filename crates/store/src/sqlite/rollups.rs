@@ -6,6 +6,7 @@ use pegcount_calls::{Call, Direction, Disconnection, Stage, Status};
 use rusqlite::{Connection, Row, params, types::Value};
 
 use super::{
+    blocks::Block,
     codes::Code,
     fault::{Result, unreadable},
     packed,
@@ -13,7 +14,9 @@ use super::{
 };
 use crate::{
     CallKey, Measure, OrganizationNumber, StoreError,
-    rollups::{Changes, Counted, Day, Dimension, Kind, SPANS, Series, SeriesChanges, Sketches, Span, Sum},
+    rollups::{
+        BLOCK_DAYS, Changes, Counted, Day, Dimension, Kind, SPANS, Series, SeriesChanges, Sketches, Span, Sum,
+    },
     sketch::{Counts, slot_of},
 };
 
@@ -162,6 +165,7 @@ impl Code for Span {
         match self {
             Self::Day => 0,
             Self::Hour => 1,
+            Self::Block => 2,
         }
     }
 
@@ -186,8 +190,9 @@ pub(super) fn series_number(connection: &Connection, series: &Series) -> Result<
     one(connection, sql, params![series.organization.0, dimension, name], |row| Ok(row.get(0)?))
 }
 
-/// Writes the changes, each bucket once and in order, and forgets them.
-pub(super) fn flush(connection: &Connection, changes: &mut Changes) -> Result<()> {
+/// Writes the changes, each bucket once and in order, and forgets them. Gives the blocks that have changed.
+pub(super) fn flush(connection: &Connection, changes: &mut Changes) -> Result<Vec<Block>> {
+    let mut blocks = Vec::new();
     for (series, SeriesChanges { days, sketches }) in changes.series() {
         if days.values().all(Day::is_empty) && sketches.values().all(Sketches::is_empty) {
             continue;
@@ -203,13 +208,14 @@ pub(super) fn flush(connection: &Connection, changes: &mut Changes) -> Result<()
         };
         for (day, change) in days.iter().filter(|(_, change)| !change.is_empty()) {
             write_day(connection, number, *day, change)?;
+            blocks.push((number, day.div_euclid(BLOCK_DAYS)));
         }
         for ((span, bucket), change) in sketches.iter().filter(|(_, change)| !change.is_empty()) {
             write_sketches(connection, [number, span.code(), *bucket], change)?;
         }
     }
     changes.clear();
-    Ok(())
+    Ok(blocks)
 }
 
 /// A day of a series as it is kept.
@@ -316,5 +322,5 @@ pub(super) fn rebuild(connection: &Connection) -> Result<()> {
     for table in ["rollups", "rollup_sketches", "rollup_series"] {
         run(connection, &format!("DELETE FROM {table}"), [])?;
     }
-    recount(connection, |changes| flush(connection, changes))
+    recount(connection, |changes| flush(connection, changes).map(drop))
 }

@@ -1,11 +1,12 @@
 //! How measures are spread: read from the sketches beside the calls, and from the calls where no whole bucket lies.
 
 use pegcount_calls::Timestamp;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::params_from_iter;
 
 use super::{
     codes::Code,
     conditions::Conditions,
+    connect::Snapshot,
     fault::Result,
     packed,
     rollups::{COUNTED, blob, counted_in},
@@ -21,7 +22,7 @@ use crate::{
 
 /// How the measures of the calls that a query means are spread, for each stretch between neighbouring bounds.
 pub(super) fn spreads_between(
-    connection: &Connection,
+    connection: &Snapshot<'_>,
     organization: OrganizationNumber,
     query: &StatsQuery,
     bounds: &[Timestamp],
@@ -35,7 +36,7 @@ pub(super) fn spreads_between(
 
 /// What is looked for, and where.
 struct Looking<'a> {
-    connection: &'a Connection,
+    connection: &'a Snapshot<'a>,
     organization: OrganizationNumber,
     query: &'a StatsQuery,
     measures: &'a [Measure],

@@ -1,9 +1,9 @@
 //! Statistics.
 
 use pegcount_calls::{Disconnection, Range, Stats, Timestamp};
-use rusqlite::Connection;
 
 use super::{
+    connect::Snapshot,
     fault::Result,
     totals::{negative, tally},
 };
@@ -11,21 +11,21 @@ use crate::{OrganizationNumber, StatsQuery};
 
 /// The statistics of the calls that a query means.
 pub(super) fn stats(
-    connection: &Connection,
+    snapshot: &Snapshot<'_>,
     organization: OrganizationNumber,
     query: &StatsQuery,
 ) -> Result<Stats> {
-    tally(connection, organization, query)?.stats().ok_or_else(negative)
+    tally(snapshot, organization, query)?.stats().ok_or_else(negative)
 }
 
 /// The same for each stretch between neighbouring bounds.
 pub(super) fn stats_between(
-    connection: &Connection,
+    snapshot: &Snapshot<'_>,
     organization: OrganizationNumber,
     query: &StatsQuery,
     bounds: &[Timestamp],
 ) -> Result<Vec<Stats>> {
-    let stats = |query: &StatsQuery| stats(connection, organization, query);
+    let stats = |query: &StatsQuery| stats(snapshot, organization, query);
     stretches(query, bounds)
         .map(|query| query.map_or_else(|| Ok(Stats::default()), |query| stats(&query)))
         .collect()
@@ -52,10 +52,10 @@ fn within(range: Range, from: i64, to: i64) -> Range {
 
 /// How often each reason ended a call.
 pub(super) fn disconnections(
-    connection: &Connection,
+    snapshot: &Snapshot<'_>,
     organization: OrganizationNumber,
     query: &StatsQuery,
 ) -> Result<Vec<(Disconnection, u64)>> {
-    let counts = tally(connection, organization, query)?.disconnections().ok_or_else(negative)?;
+    let counts = tally(snapshot, organization, query)?.disconnections().ok_or_else(negative)?;
     Ok(counts.into_iter().collect())
 }

@@ -6,14 +6,15 @@ use rusqlite::{Connection, params_from_iter};
 use super::{
     codes::Code,
     conditions::Conditions,
+    connect::Snapshot,
     fault::{Fault, Result, unreadable},
     packed,
     rollups::{blob, series_number},
-    rows::{Columns, many},
+    rows::{Columns, many, one},
 };
 use crate::{
     OrganizationNumber, StatsQuery,
-    rollups::{HOURS, Kind, Piece, SPANS, Series, Span, Stretch, Sum, Tally, pieces},
+    rollups::{BLOCK_DAYS, HOURS, Kind, Piece, SUMMED, Series, Span, Stretch, Sum, Tally, pieces},
 };
 
 /// What SQLite sums is cut into multiples of this and the rest, since all of it may not fit its integer.
@@ -21,23 +22,23 @@ const PART: i64 = 1_000_000_000;
 
 /// What the calls that a query means add up to.
 pub(super) fn tally(
-    connection: &Connection,
+    snapshot: &Snapshot<'_>,
     organization: OrganizationNumber,
     query: &StatsQuery,
 ) -> Result<Tally> {
     let mut tally = Tally::default();
     let Some(stretch) = Stretch::of(query.created) else { return Ok(tally) };
-    let buckets = Buckets::of(connection, organization, query)?;
-    for piece in pieces(stretch, if buckets.is_some() { &SPANS } else { &[] }) {
+    let buckets = Buckets::of(snapshot, organization, query)?;
+    for piece in pieces(stretch, if buckets.is_some() { &SUMMED } else { &[] }) {
         match (piece, &buckets) {
             (Piece::Buckets { span, from, until }, Some(buckets)) => {
                 buckets.each(span, [from, until], true, |_, sums| {
-                    packed::unpack_tally(sums, &mut tally)?;
+                    sums.add_to(&mut tally)?;
                     Ok(true)
                 })?;
             }
             (Piece::Buckets { .. }, None) => {}
-            (Piece::Calls(stretch), _) => tally.add_all(&calls(connection, organization, query, stretch)?),
+            (Piece::Calls(stretch), _) => tally.add_all(&calls(snapshot, organization, query, stretch)?),
         }
     }
     tally.retain(|kind| query.means(kind.status, kind.direction));
@@ -106,9 +107,30 @@ fn joined(columns: &mut Columns<'_, '_>) -> Result<i128> {
     Ok(i128::from(large) * i128::from(PART) + i128::from(rest))
 }
 
+/// The sums of a bucket.
+pub(super) enum Sums<'a> {
+    /// As they are kept.
+    Packed(&'a [u8]),
+    /// As they were added up.
+    Added(&'a Tally),
+}
+
+impl Sums<'_> {
+    /// Adds them.
+    pub(super) fn add_to(&self, tally: &mut Tally) -> Result<()> {
+        match self {
+            Self::Packed(sums) => packed::unpack_tally(sums, tally),
+            Self::Added(sums) => {
+                tally.add_all(sums);
+                Ok(())
+            }
+        }
+    }
+}
+
 /// The buckets of one series.
 pub(super) struct Buckets<'a> {
-    connection: &'a Connection,
+    snapshot: &'a Snapshot<'a>,
     /// `None` when none of its calls was ever counted.
     pub(super) series: Option<i64>,
 }
@@ -116,12 +138,12 @@ pub(super) struct Buckets<'a> {
 impl<'a> Buckets<'a> {
     /// Those that count the calls of a query, if there are any that do.
     pub(super) fn of(
-        connection: &'a Connection,
+        snapshot: &'a Snapshot<'a>,
         organization: OrganizationNumber,
         query: &StatsQuery,
     ) -> Result<Option<Self>> {
         let Some(series) = Series::of(organization, query) else { return Ok(None) };
-        Ok(Some(Self { connection, series: series_number(connection, &series)? }))
+        Ok(Some(Self { snapshot, series: series_number(snapshot, &series)? }))
     }
 
     /// Gives the sums of each bucket from the first until before the second, in either order, until told to stop.
@@ -130,10 +152,13 @@ impl<'a> Buckets<'a> {
         span: Span,
         [from, until]: [i64; 2],
         ascending: bool,
-        mut take: impl FnMut(i64, &[u8]) -> Result<bool>,
+        mut take: impl FnMut(i64, Sums<'_>) -> Result<bool>,
     ) -> Result<()> {
         match span {
-            Span::Day => self.each_day("sums", [from, until], ascending, take),
+            Span::Block => self.each_block([from, until], ascending, take),
+            Span::Day => {
+                self.each_day("sums", [from, until], ascending, |day, sums| take(day, Sums::Packed(sums)))
+            }
             Span::Hour => {
                 let days = [from.div_euclid(HOURS), (until - 1).div_euclid(HOURS) + 1];
                 self.each_day("hours", days, ascending, |day, hours| {
@@ -147,7 +172,7 @@ impl<'a> Buckets<'a> {
                         parts.reverse();
                     }
                     for (hour, sums) in parts {
-                        if !take(hour, &sums)? {
+                        if !take(hour, Sums::Packed(&sums))? {
                             return Ok(false);
                         }
                     }
@@ -155,6 +180,51 @@ impl<'a> Buckets<'a> {
                 })
             }
         }
+    }
+
+    /// Of blocks that nobody counted in, one in a row is given at most: years may lie between two calls.
+    fn each_block(
+        &self,
+        [from, until]: [i64; 2],
+        ascending: bool,
+        mut take: impl FnMut(i64, Sums<'_>) -> Result<bool>,
+    ) -> Result<()> {
+        let Some(series) = self.series else { return Ok(()) };
+        let first_day = |block: i64| block.saturating_mul(BLOCK_DAYS);
+        let mut days = [first_day(from), first_day(until)];
+        let mut next = self.outermost(series, days, ascending)?;
+        while let Some(block) = next {
+            let [begin, end] = [first_day(block), first_day(block + 1)];
+            let sum = self.snapshot.sum((series, block), || {
+                let mut tally = Tally::default();
+                self.each_day("sums", [begin, end], true, |_, sums| {
+                    packed::unpack_tally(sums, &mut tally)?;
+                    Ok(true)
+                })?;
+                Ok(tally)
+            })?;
+            if !take(block, Sums::Added(&sum))? {
+                break;
+            }
+            days = if ascending { [end, days[1]] } else { [days[0], begin] };
+            next = match sum.is_empty() {
+                true => self.outermost(series, days, ascending)?,
+                false if days[0] >= days[1] => None,
+                false => Some(if ascending { block + 1 } else { block - 1 }),
+            };
+        }
+        Ok(())
+    }
+
+    /// The block of the first day, or of the last, in which something is counted, of these: from the first until before
+    /// the second.
+    fn outermost(&self, series: i64, [from, until]: [i64; 2], first: bool) -> Result<Option<i64>> {
+        let order = if first { "ASC" } else { "DESC" };
+        let sql = format!(
+            "SELECT day FROM rollups WHERE series = ?1 AND day >= ?2 AND day < ?3 ORDER BY day {order} LIMIT 1"
+        );
+        let day = one(self.snapshot, &sql, [series, from, until], |row| Ok(row.get::<_, i64>(0)?))?;
+        Ok(day.map(|day| day.div_euclid(BLOCK_DAYS)))
     }
 
     fn each_day(
@@ -169,7 +239,7 @@ impl<'a> Buckets<'a> {
         let sql = format!(
             "SELECT day, {column} FROM rollups WHERE series = ?1 AND day >= ?2 AND day < ?3 ORDER BY day {order}"
         );
-        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut statement = self.snapshot.prepare_cached(&sql)?;
         let mut rows = statement.query([series, from, until])?;
         while let Some(row) = rows.next()? {
             if !take(row.get(0)?, blob(row, 1)?)? {

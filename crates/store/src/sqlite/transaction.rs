@@ -1,5 +1,7 @@
 //! The one write transaction that there is at a time.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use pegcount_calls::{Bill, Call, CallName, EndpointName, EventId, PhoneNumberName, SourceName};
 use rusqlite::Connection;
@@ -8,6 +10,7 @@ use uuid::Uuid;
 use zstd::bulk::Compressor;
 
 use super::{
+    blocks::Blocks,
     calls,
     checkpoints::Gauge,
     directory, erasure, events,
@@ -30,6 +33,10 @@ pub(super) struct Writer {
     /// What this transaction has changed in the counts beside the calls: written at its end, each bucket once. Nothing
     /// within the transaction reads them.
     pub(super) changes: Changes,
+    /// Whether it has made all counts anew.
+    pub(super) recounted: bool,
+    /// What is remembered of the counts.
+    pub(super) blocks: Arc<Blocks>,
     /// Of how many calls it has changed the words.
     pub(super) spoken: u32,
 }
@@ -45,6 +52,7 @@ impl Writing {
         // What a transaction that was rolled back had changed has not happened.
         writer.changes.clear();
         writer.spoken = 0;
+        writer.recounted = false;
         writer.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         Ok(Self { writer, failed: false })
     }
@@ -69,8 +77,12 @@ impl Writing {
 
     pub(super) fn finish(mut self) -> crate::Result<()> {
         self.work(|writer| {
-            rollups::flush(&writer.connection, &mut writer.changes)?;
+            let blocks = rollups::flush(&writer.connection, &mut writer.changes)?;
             words::merge(&writer.connection, std::mem::take(&mut writer.spoken))?;
+            let _changing = match writer.recounted {
+                true => writer.blocks.changing_all(),
+                false => writer.blocks.changing(blocks),
+            };
             writer.connection.prepare_cached("COMMIT")?.execute([])?;
             Ok(())
         })

@@ -240,7 +240,7 @@ async fn a_list_is_the_same_by_whatever_it_is_read_and_as_long_as_its_total() {
             places(&connection, &list).map_err(crate::StoreError::from).unwrap()
         };
         let whole = read(None, Begin::Offset(0));
-        let total = page(&connection, OURS, &query).unwrap().total;
+        let total = store.calls(OURS, &query).await.unwrap().total;
         assert_eq!(total, Some(whole.len() as u64), "{query:?}");
         for candidate in ways::every(OURS, &query) {
             assert_eq!(read(Some(candidate), Begin::Offset(0)), whole, "{candidate:?} {query:?}");
@@ -314,7 +314,7 @@ async fn a_list_that_takes_longer_than_a_read_may_is_cut_and_told_as_such() {
         INSERT INTO calls (org, name, uuid, start_ms, status, direction)
         SELECT 1, 'c' || i, randomblob(16), i, 1, 0 FROM n";
     store.writer.lock().await.connection.execute_batch(rows).unwrap();
-    store.readers = Readers::new(store.path.clone(), std::time::Duration::ZERO);
+    store.readers = Readers::new(store.path.clone(), std::time::Duration::ZERO, std::sync::Arc::default());
     let query = CallQuery { call_types: vec![CallType::Web], ..all() };
     let mut cut = store.calls(OURS, &query).await;
     // The first look at the clock may come within the first millisecond.
