@@ -5,6 +5,7 @@
 //!   [`targets`]: what they are to reach.
 //! - [`store`]: the store and the intake, as libraries, in this process.
 //! - [`serving`]: the program as a process, asked and told over its sockets.
+//! - [`sip`]: the program with its gateway, called by sipp and by parties of our own.
 //! - [`peers`]: `PostgreSQL`, `DuckDB`, a bare append and fdatasync.
 //!
 //! Each subcommand measures one thing and puts its [`table::Figure`]s into the file; `scripts/bench` starts what it
@@ -19,6 +20,7 @@
 mod calls;
 mod peers;
 mod serving;
+mod sip;
 mod store;
 mod table;
 mod targets;
@@ -143,6 +145,31 @@ enum Bench {
         #[command(flatten)]
         store: WhichStore,
     },
+    /// Call at 1,000 a second, and beside it Kamailio.
+    SipCalls {
+        #[command(flatten)]
+        asked: sip::calls::Asked,
+    },
+    /// Have 5,000 calls at once.
+    SipCrowd {
+        #[command(flatten)]
+        asked: sip::crowd::Asked,
+    },
+    /// Have 300 calls with media, and record them.
+    SipRecorded {
+        #[command(flatten)]
+        asked: sip::recorded::Asked,
+    },
+    /// Hang up 1,000 live calls.
+    SipHangUp {
+        #[command(flatten)]
+        asked: sip::hang_up::Asked,
+    },
+    /// Wait for the recordings of calls of three minutes.
+    SipMp3 {
+        #[command(flatten)]
+        asked: sip::mp3::Asked,
+    },
     /// Note that a figure cannot be measured.
     Skip {
         /// The figure.
@@ -181,6 +208,11 @@ async fn run(arguments: Arguments) -> Result<(), String> {
             serving::latency::run(&store.within(&folder), only_slowly, &results).await
         }
         Bench::Sockets { store } => serving::sockets::run(&store.within(&folder), &results).await,
+        Bench::SipCalls { asked } => sip::until_told(sip::calls::run(&folder, asked, &results)).await,
+        Bench::SipCrowd { asked } => sip::until_told(sip::crowd::run(&folder, asked, &results)).await,
+        Bench::SipRecorded { asked } => sip::until_told(sip::recorded::run(&folder, asked, &results)).await,
+        Bench::SipHangUp { asked } => sip::until_told(sip::hang_up::run(&folder, asked, &results)).await,
+        Bench::SipMp3 { asked } => sip::until_told(sip::mp3::run(&folder, asked, &results)).await,
         Bench::Sync => peers::sync::run(&folder, &results),
         Bench::Duckdb { store, python } => peers::duckdb::run(&python, &store.within(&folder), &results),
         Bench::Ingest { amount } => store::ingest::run(&folder, amount.into(), &results).await,

@@ -17,7 +17,7 @@ pub const FEWEST_RUNS: usize = 5;
 pub struct Figure {
     /// What was measured; its peer's name is this, a comma and the peer.
     pub name: String,
-    /// How many calls the store held, where that matters.
+    /// How many calls the store held, or how many there were at once, where that matters.
     pub calls: Option<u64>,
     /// The unit.
     pub unit: String,
@@ -194,7 +194,7 @@ fn hold(figure: &Figure, target: &Target, known: &[Figure]) -> Option<Held> {
         let target = format!("{} at {} calls", target.reach, target.from_calls);
         return Some(Held { peer, ratio, target, met: None });
     }
-    let met = judged.map(|value| target.reach.is_met_by(value));
+    let met = judged.and_then(|value| target.reach.is_met_by(value));
     Some(Held { peer, ratio, target: target.reach.to_string(), met })
 }
 

@@ -18,6 +18,8 @@ pub enum Reach {
     AtMost(f64),
     /// Not below.
     AtLeast(f64),
+    /// The ratio is told, and not judged.
+    Anything,
 }
 
 /// One line of what is to be reached.
@@ -29,16 +31,17 @@ pub struct Target {
     pub against: Against,
     /// The bound.
     pub reach: Reach,
-    /// In a store of at least so many calls; in a smaller one the ratio is told and not judged.
+    /// In a store of at least so many calls, or with so many; with fewer the ratio is told and not judged.
     pub from_calls: u64,
 }
 
 impl Reach {
-    /// Whether a ratio, or a figure, reaches it.
-    pub fn is_met_by(self, value: f64) -> bool {
+    /// Whether a ratio, or a figure, reaches it; `None` when it is not judged.
+    pub fn is_met_by(self, value: f64) -> Option<bool> {
         match self {
-            Self::AtMost(most) => value <= most,
-            Self::AtLeast(least) => value >= least,
+            Self::AtMost(most) => Some(value <= most),
+            Self::AtLeast(least) => Some(value >= least),
+            Self::Anything => None,
         }
     }
 }
@@ -48,6 +51,7 @@ impl std::fmt::Display for Reach {
         match self {
             Self::AtMost(most) => write!(f, "<= {}", short(*most)),
             Self::AtLeast(least) => write!(f, ">= {}", short(*least)),
+            Self::Anything => f.write_str("none"),
         }
     }
 }
@@ -109,4 +113,19 @@ pub const TARGETS: &[Target] = &[
     target("live count at 1000 sockets, p99", Against::Nothing, Reach::AtMost(20.0)),
     target("live count at 10000 sockets, p99", Against::Nothing, Reach::AtMost(100.0)),
     target("start to the first answer", Against::Nothing, Reach::AtMost(1_000_000.0)),
+    target("calls at 1000 a second, failed", Against::Nothing, Reach::AtMost(0.0)),
+    target("calls at 1000 a second, not completed in the ledger", Against::Nothing, Reach::AtMost(0.0)),
+    target("CPU a call", Against::Figure("CPU a call, Kamailio"), Reach::AtMost(1.2)),
+    target("CPU a call with the ledger", Against::Figure("CPU a call, Kamailio"), Reach::Anything),
+    target_at(5_000, "calls at once", Against::Nothing, Reach::AtLeast(5_000.0)),
+    target("calls at once, failed", Against::Nothing, Reach::AtMost(0.0)),
+    target("calls at once, not completed in the ledger", Against::Nothing, Reach::AtMost(0.0)),
+    target("recorded calls, packets lost", Against::Nothing, Reach::AtMost(0.0)),
+    target("recorded calls, lost to the journals", Against::Nothing, Reach::AtMost(0.0)),
+    target("recorded calls, not completed in the ledger", Against::Nothing, Reach::AtMost(0.0)),
+    target("recorded calls without a recording", Against::Nothing, Reach::AtMost(0.0)),
+    target_at(300, "memory of a recorded call", Against::Nothing, Reach::AtMost(64.0)),
+    target("hang-up of 1000 live calls", Against::Nothing, Reach::AtMost(1_000.0)),
+    target("hang-up of 1000 live calls, not completed in the ledger", Against::Nothing, Reach::AtMost(0.0)),
+    target("MP3 of a call of 180 s", Against::Nothing, Reach::AtMost(2_000.0)),
 ];

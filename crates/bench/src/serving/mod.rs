@@ -1,8 +1,10 @@
 //! The program itself, over its sockets: started on a filled store, asked and told from outside.
+//!
+//! [`program`] and [`client`] are used by whoever else measures it that way.
 
-mod client;
+pub mod client;
 pub mod latency;
-mod program;
+pub mod program;
 pub mod requests;
 pub mod sockets;
 pub mod start;
@@ -10,10 +12,10 @@ pub mod start;
 use std::{path::Path, time::Duration};
 
 /// How long one request, or the start of the program, may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Why something of the system failed.
-fn failed(what: &str, error: &dyn std::fmt::Display) -> String {
+pub fn failed(what: &str, error: &dyn std::fmt::Display) -> String {
     format!("{what}: {error}")
 }
 

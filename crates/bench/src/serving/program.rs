@@ -1,6 +1,7 @@
 //! The program as a process.
 
 use std::{
+    ffi::OsString,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -16,39 +17,52 @@ use crate::store::filled::Filled;
 /// The organization that events of benches are told of: no call of a filled store is its.
 const APART: i64 = 5_000;
 
-/// A running server on a filled store. Dropped, it is stopped.
+/// A running server. Dropped, it is stopped.
 pub struct Program {
     child: Child,
     /// Where HTTP is served.
     pub http: SocketAddr,
     /// Where the live WebSocket is served.
     pub live: SocketAddr,
+    /// Where SIP is served, if it is.
+    pub sip: Option<SocketAddr>,
     /// A key of the largest organization, with every scope.
     pub key: String,
-    /// A key of an organization that none of the calls belong to.
+    /// A key of an organization that none of the calls of a filled store belong to; elsewhere empty.
     pub key_apart: String,
 }
 
 impl Program {
-    /// Starts it and waits until it answers.
+    /// Starts it on a filled store and waits until it answers.
     ///
     /// # Errors
     /// When it does not start.
     pub async fn start(filled: &Filled) -> Result<Self, String> {
         let data = filled.folder().join("data");
-        let ready = data.join("ready.json");
-        fs::create_dir_all(&data).map_err(|error| failed("the data folder", &error))?;
-        // The key of a first start; a store that has calls alone has no organization yet.
-        let child = spawn(&data, &filled.path(), &ready)?;
-        let mut program =
-            Self { child, http: nowhere(), live: nowhere(), key: String::new(), key_apart: String::new() };
-        [program.http, program.live] = program.wait_for(&ready).await?;
-        program.key = read(&data.join("first-key"))?;
+        let store = store_argument(&filled.path());
+        let arguments = ["--store".into(), store, "--sip".into(), "off".into()];
+        let mut program = Self::serve(&data, &arguments).await?;
         program.key_apart = key_apart(&data, &filled.path())?;
         Ok(program)
     }
 
-    async fn wait_for(&mut self, ready: &Path) -> Result<[SocketAddr; 2], String> {
+    /// Starts it with this data folder, which is made if it is missing, and more arguments; waits until it answers.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn serve(data: &Path, arguments: &[OsString]) -> Result<Self, String> {
+        let ready = data.join("ready.json");
+        fs::create_dir_all(data).map_err(|error| failed("the data folder", &error))?;
+        let child = spawn(data, &ready, arguments)?;
+        let (key, key_apart) = (String::new(), String::new());
+        let mut program = Self { child, http: nowhere(), live: nowhere(), sip: None, key, key_apart };
+        program.wait_for(&ready).await?;
+        // The key of a first start; a store that has calls alone has no organization yet.
+        program.key = read(&data.join("first-key"))?;
+        Ok(program)
+    }
+
+    async fn wait_for(&mut self, ready: &Path) -> Result<(), String> {
         let begun = Instant::now();
         loop {
             if let Ok(text) = fs::read_to_string(ready)
@@ -56,7 +70,9 @@ impl Program {
                 && let [Some(http), Some(live)] = ["http", "live"].map(|name| addresses[name].as_str())
             {
                 let parse = |text: &str| text.parse().map_err(|error| failed("the server's address", &error));
-                return Ok([parse(http)?, parse(live)?]);
+                (self.http, self.live) = (parse(http)?, parse(live)?);
+                self.sip = addresses["sip"].as_str().map(parse).transpose()?;
+                return Ok(());
             }
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(format!("the server ended by itself: {status}"));
@@ -66,6 +82,11 @@ impl Program {
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// The memory that is its own, in KiB: without the file that its readers map.
@@ -122,19 +143,21 @@ fn read(path: &Path) -> Result<String, String> {
     Ok(text.trim().to_owned())
 }
 
-fn spawn(data: &Path, store: &Path, ready: &Path) -> Result<Child, String> {
+fn store_argument(store: &Path) -> OsString {
+    format!("sqlite:{}", store.display()).into()
+}
+
+fn spawn(data: &Path, ready: &Path, arguments: &[OsString]) -> Result<Child, String> {
     let _ = fs::remove_file(ready);
     let log = fs::File::create(data.join("log")).map_err(|error| failed("the log", &error))?;
-    let no_port = ["--listen", "127.0.0.1:0", "--live-listen", "127.0.0.1:0", "--sip", "off"];
     Command::new(program())
         .arg("serve")
-        .args(no_port)
+        .args(["--listen", "127.0.0.1:0", "--live-listen", "127.0.0.1:0"])
         .arg("--data")
         .arg(data)
-        .arg("--store")
-        .arg(format!("sqlite:{}", store.display()))
         .arg("--ready-file")
         .arg(ready)
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(log.try_clone().map_err(|error| failed("the log", &error))?)
         .stderr(log)
@@ -154,7 +177,7 @@ fn key_apart(data: &Path, store: &Path) -> Result<String, String> {
             .arg("--data")
             .arg(data)
             .arg("--store")
-            .arg(format!("sqlite:{}", store.display()))
+            .arg(store_argument(store))
             .arg("--json")
             .output()
             .map_err(|error| failed("pegcount", &error))?;

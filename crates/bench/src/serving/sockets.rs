@@ -90,10 +90,12 @@ pub async fn run(filled: &Filled, results: &Results) -> Result<(), String> {
     Ok(())
 }
 
-fn open_as_many_files_as_may_be() {
+/// Lets this process, and what it starts, open as many files as it may; how many that are, `None` when there is no limit.
+pub fn open_as_many_files_as_may_be() -> Option<u64> {
     let most = getrlimit(Resource::Nofile).maximum;
     // Refused: then the first socket too many says so.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most });
+    most
 }
 
 fn joined<T>(ended: Result<Result<T, String>, JoinError>) -> Result<T, String> {
