@@ -103,7 +103,7 @@ pub async fn run(folder: &Path, asked: Asked, results: &Results) -> Result<(), S
     ours.tell(&asked, &of_ours, results).await?;
     match theirs {
         Some(theirs) => theirs.tell(&asked, &of_theirs, results).await,
-        None => results.put(Figure::missing("CPU a call, Kamailio", "no Kamailio was named")),
+        None => results.put(Figure::missing("CPU a call, Kamailio", "it cannot be had")),
     }
 }
 
@@ -123,8 +123,7 @@ impl Between {
             *slowest = begun.elapsed().max(*slowest);
             *ended = gateway.ended().await?.total;
         }
-        let after = self.used()?;
-        let cpu = Used { whole: after.whole - before.whole, sip: after.sip - before.sip };
+        let cpu = self.used()?.since(before);
         Ok(Round { outcome, cpu })
     }
 

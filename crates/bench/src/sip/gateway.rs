@@ -14,6 +14,7 @@ use crate::serving::{
     client::{Connection, request},
     failed,
     program::Program,
+    sockets::open_as_many_files_as_may_be,
 };
 
 /// The number that leads to the callee.
@@ -40,6 +41,14 @@ pub struct Used {
     pub sip: Duration,
 }
 
+impl Used {
+    /// What has been used since then. Of a thread that has ended since then nothing is known any more.
+    #[must_use]
+    pub fn since(self, then: Self) -> Self {
+        Self { whole: self.whole.saturating_sub(then.whole), sip: self.sip.saturating_sub(then.sip) }
+    }
+}
+
 /// What sums there are of calls that have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
@@ -55,6 +64,7 @@ impl Gateway {
     /// # Errors
     /// When it does not start.
     pub async fn start(folder: &Path, network: Network, recorded: bool) -> Result<Self, String> {
+        open_as_many_files_as_may_be();
         let data = folder_in(folder)?.join("data");
         if data.exists() {
             fs::remove_dir_all(&data).map_err(|error| failed("the data folder", &error))?;
@@ -105,7 +115,16 @@ impl Gateway {
     }
 
     async fn text(&mut self, path: &str) -> Result<String, String> {
-        match self.connection.ask(&request("GET", path, &self.program.key, "")).await? {
+        let asked = request("GET", path, &self.program.key, "");
+        let status = match self.connection.ask(&asked).await {
+            Ok(status) => status,
+            // Closed meanwhile, since nothing was asked for a while.
+            Err(_) => {
+                self.connection = Connection::open(self.program.http).await?;
+                self.connection.ask(&asked).await?
+            }
+        };
+        match status {
             200 => Ok(String::from_utf8_lossy(self.connection.body()).into_owned()),
             status => Err(format!("{path} was answered with {status}")),
         }

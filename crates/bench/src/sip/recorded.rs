@@ -162,13 +162,9 @@ async fn talk(
     }
     let (begun, used) = (Instant::now(), gateway.used()?);
     tokio::time::sleep(lasts).await;
-    let (took, now) = (begun.elapsed().as_secs_f64(), gateway.used()?);
+    let (took, used) = (begun.elapsed().as_secs_f64(), gateway.used()?.since(used));
     let share = |of: Duration| of.as_secs_f64() / took;
-    let during = During {
-        kib: gateway.anonymous_kib()?,
-        sip: share(now.sip - used.sip),
-        whole: share(now.whole - used.whole),
-    };
+    let during = During { kib: gateway.anonymous_kib()?, sip: share(used.sip), whole: share(used.whole) };
     sides.callers.hush_all();
     sides.callees.hush_all();
     let hushed = Instant::now();
