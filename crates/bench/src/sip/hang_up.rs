@@ -35,6 +35,14 @@ pub struct Asked {
     rounds: u32,
 }
 
+/// When it was over, from the first order on.
+struct Over {
+    /// Both sides had every BYE.
+    last_bye: Duration,
+    /// And no call was live any more.
+    all: Duration,
+}
+
 /// Measures it.
 ///
 /// # Errors
@@ -59,8 +67,10 @@ pub async fn run(folder: &Path, asked: Asked, results: &Results) -> Result<(), S
         "from the first order, over {} connections, until both sides had every BYE and no call was live",
         asked.connections
     );
-    let times = times.iter().map(|time| time.as_secs_f64() * 1_000.0).collect();
-    results.put(Figure::of(&name, "ms", times).with_note(&note))?;
+    let millis =
+        |of: fn(&Over) -> Duration| times.iter().map(|over| of(over).as_secs_f64() * 1_000.0).collect();
+    results.put(Figure::of(&name, "ms", millis(|over| over.all)).with_note(&note))?;
+    results.put(Figure::of(&format!("{name}, last BYE"), "ms", millis(|over| over.last_bye)))?;
     let missing = u64::from(asked.rounds * asked.calls).abs_diff(known.completed) as f64;
     results.put(Figure::of(&format!("{name}, not completed in the ledger"), "calls", vec![missing]))
 }
@@ -87,7 +97,7 @@ async fn hang_up(
     names: VecDeque<String>,
     before: u32,
     connections: u32,
-) -> Result<Duration, String> {
+) -> Result<Over, String> {
     let (http, key) = gateway.http();
     let key = key.to_owned();
     let mut open = Vec::new();
@@ -105,19 +115,19 @@ async fn hang_up(
     }
     let due = before as usize;
     let over = loop {
-        if let [(a, Some(first)), (b, Some(second))] = [sides.caller.hung_up(), sides.callee.hung_up()]
-            && a >= due
-            && b >= due
+        if let [(one, Some(first)), (other, Some(second))] = [sides.caller.hung_up(), sides.callee.hung_up()]
+            && one >= due
+            && other >= due
             && gateway.live().await?.0 == 0
         {
-            break first.max(second).max(Instant::now());
+            break Over { last_bye: first.max(second) - begun, all: begun.elapsed() };
         }
         if begun.elapsed() > PATIENCE {
             return Err("not every call is over".to_owned());
         }
         tokio::time::sleep(LOOK / 5).await;
     };
-    Ok(over - begun)
+    Ok(over)
 }
 
 /// Gives one order after the other.
