@@ -1,6 +1,6 @@
 //! The program itself, over its sockets: started on a filled store, asked and told from outside.
 //!
-//! [`program`] and [`client`] are used by whoever else measures it that way.
+//! [`mod@program`] and [`client`] are used by whoever else measures it that way.
 
 pub mod client;
 pub mod latency;
