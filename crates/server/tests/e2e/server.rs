@@ -18,12 +18,15 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Home {
     folder: tempfile::TempDir,
     config: String,
+    /// What the program finds in its environment, beside `PATH`.
+    pub environment: Vec<(&'static str, PathBuf)>,
 }
 
 impl Home {
     /// A folder with nothing in it and this configuration (TOML).
     pub fn new(config: &str) -> Self {
-        Self { folder: tempfile::tempdir().expect("a temporary folder"), config: config.to_owned() }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self { folder, config: config.to_owned(), environment: Vec::new() }
     }
 
     /// The data folder.
@@ -45,7 +48,8 @@ impl Home {
         command
             .current_dir(self.folder.path())
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::lab::{CALLER, Lab, NUMBER, Network, id};
-use crate::server::Home;
+use super::lab::{CALLER, Lab, NUMBER, Place, Scene, id};
 
 /// How a call ended, by its terminal event.
 async fn end(lab: &Lab<'_>, call: &Value) -> (Value, Value) {
@@ -17,11 +16,8 @@ async fn end(lab: &Lab<'_>, call: &Value) -> (Value, Value) {
 
 #[tokio::test]
 async fn an_answered_call_has_its_timeline_its_measures_and_its_recording() {
-    let network = Network::new();
-    let home = Home::new(&network.config(None, ""));
-    let lab = Lab::start(&home);
-    let (carrier, agent) = (lab.peer(&network.ip(2)).await, lab.peer(&network.ip(3)).await);
-    lab.agent(Some(&agent.uri("agent")), json!({})).await;
+    let place = Place::usual();
+    let Scene { lab, carrier, agent } = place.start().await;
 
     let mut caller = carrier.invite(CALLER, "002348012345678").await;
     let invite = agent.expect("INVITE").await;
@@ -81,20 +77,15 @@ async fn an_answered_call_has_its_timeline_its_measures_and_its_recording() {
     assert!(legs.contains(&json!("caller")) && legs.contains(&json!("agent")), "{legs:?}");
     assert_eq!(recording["format"], "mp3");
     let object = recording["object"].as_str().expect("an object");
-    let file = std::fs::read(home.data().join("recordings").join(object)).expect("the recording");
+    let file = std::fs::read(place.home.data().join("recordings").join(object)).expect("the recording");
     assert_eq!(json!(file.len()), recording["size_bytes"]);
 }
 
 #[tokio::test]
 async fn who_is_called_ends_an_answered_call_as_the_agent() {
-    let network = Network::new();
-    let home = Home::new(&network.config(None, ""));
-    let lab = Lab::start(&home);
-    let (carrier, agent) = (lab.peer(&network.ip(2)).await, lab.peer(&network.ip(3)).await);
-    lab.agent(Some(&agent.uri("agent")), json!({})).await;
-    let mut caller = carrier.invite(CALLER, NUMBER).await;
-    let mut callee = agent.take_call().await;
-    caller.connected().await;
+    let place = Place::usual();
+    let Scene { lab, carrier, agent } = place.start().await;
+    let (caller, mut callee) = carrier.talk_to(&agent).await;
     callee.hang_up().await;
     caller.hung_up().await;
     let call = lab.call("completed").await;
@@ -109,11 +100,8 @@ async fn a_call_that_is_refused_says_so_to_the_caller_and_in_the_ledger() {
         (480, "Temporarily Unavailable", "", "no_answer", "no_answer", "system"),
         (503, "Service Unavailable", "", "failed", "network_error", "system"),
     ] {
-        let network = Network::new();
-        let home = Home::new(&network.config(None, ""));
-        let lab = Lab::start(&home);
-        let (carrier, agent) = (lab.peer(&network.ip(2)).await, lab.peer(&network.ip(3)).await);
-        lab.agent(Some(&agent.uri("agent")), json!({})).await;
+        let place = Place::usual();
+        let Scene { lab, carrier, agent } = place.start().await;
         let mut caller = carrier.invite(CALLER, NUMBER).await;
         let invite = agent.expect("INVITE").await;
         agent.answer(&invite, 180, "Ringing", "", "").await;
@@ -132,11 +120,8 @@ async fn a_call_that_is_refused_says_so_to_the_caller_and_in_the_ledger() {
 
 #[tokio::test]
 async fn a_call_that_nobody_answers_rings_out() {
-    let network = Network::new();
-    let home = Home::new(&network.config(None, ""));
-    let lab = Lab::start(&home);
-    let (carrier, agent) = (lab.peer(&network.ip(2)).await, lab.peer(&network.ip(3)).await);
-    lab.agent(Some(&agent.uri("agent")), json!({})).await;
+    let place = Place::usual();
+    let Scene { lab, carrier, agent } = place.start().await;
     let mut caller = carrier.invite(CALLER, NUMBER).await;
     let invite = agent.expect("INVITE").await;
     agent.answer(&invite, 180, "Ringing", "", "").await;
@@ -154,11 +139,8 @@ async fn a_call_that_nobody_answers_rings_out() {
 
 #[tokio::test]
 async fn a_caller_who_gives_up_cancels_the_call() {
-    let network = Network::new();
-    let home = Home::new(&network.config(None, ""));
-    let lab = Lab::start(&home);
-    let (carrier, agent) = (lab.peer(&network.ip(2)).await, lab.peer(&network.ip(3)).await);
-    lab.agent(Some(&agent.uri("agent")), json!({})).await;
+    let place = Place::usual();
+    let Scene { lab, carrier, agent } = place.start().await;
     let mut caller = carrier.invite(CALLER, NUMBER).await;
     let invite = agent.expect("INVITE").await;
     agent.answer(&invite, 180, "Ringing", "", "").await;
@@ -174,15 +156,12 @@ async fn a_caller_who_gives_up_cancels_the_call() {
 
 #[tokio::test]
 async fn an_endpoint_that_is_silent_is_passed_over_for_its_second_address() {
-    let network = Network::new();
-    let home = Home::new(&network.config(None, ""));
-    let lab = Lab::start(&home);
-    let (carrier, agent) = (lab.peer(&network.ip(2)).await, lab.peer(&network.ip(3)).await);
-    let silent = lab.peer(&network.ip(4)).await;
+    let place = Place::usual();
+    let lab = place.start_alone();
+    let (carrier, agent) = (lab.peer(&place.network.ip(2)).await, lab.peer(&place.network.ip(3)).await);
+    let silent = lab.peer(&place.network.ip(4)).await;
     lab.agent(Some(&silent.uri("agent")), json!({ "sip_uri_fallback": agent.uri("second") })).await;
-    let mut caller = carrier.invite(CALLER, NUMBER).await;
-    let callee = agent.take_call().await;
-    caller.connected().await;
+    let (mut caller, callee) = carrier.talk_to(&agent).await;
     caller.hang_up().await;
     callee.hung_up().await;
     let call = lab.call("completed").await;
@@ -192,11 +171,10 @@ async fn an_endpoint_that_is_silent_is_passed_over_for_its_second_address() {
 
 #[tokio::test]
 async fn a_call_to_an_endpoint_that_cannot_be_reached_fails_by_the_network() {
-    let network = Network::new();
-    let home = Home::new(&network.config(None, ""));
-    let lab = Lab::start(&home);
-    let carrier = lab.peer(&network.ip(2)).await;
-    let silent = lab.peer(&network.ip(4)).await;
+    let place = Place::usual();
+    let lab = place.start_alone();
+    let carrier = lab.peer(&place.network.ip(2)).await;
+    let silent = lab.peer(&place.network.ip(4)).await;
     lab.agent(Some(&silent.uri("agent")), json!({})).await;
     let mut caller = carrier.invite(CALLER, NUMBER).await;
     caller.refused("503").await;
@@ -207,14 +185,9 @@ async fn a_call_to_an_endpoint_that_cannot_be_reached_fails_by_the_network() {
 
 #[tokio::test]
 async fn holding_and_resuming_are_told_with_who_did_it() {
-    let network = Network::new();
-    let home = Home::new(&network.config(None, ""));
-    let lab = Lab::start(&home);
-    let (carrier, agent) = (lab.peer(&network.ip(2)).await, lab.peer(&network.ip(3)).await);
-    lab.agent(Some(&agent.uri("agent")), json!({})).await;
-    let mut caller = carrier.invite(CALLER, NUMBER).await;
-    let callee = agent.take_call().await;
-    caller.connected().await;
+    let place = Place::usual();
+    let Scene { lab, carrier, agent } = place.start().await;
+    let (mut caller, callee) = carrier.talk_to(&agent).await;
     for (direction, answer) in [("sendonly", "recvonly"), ("sendrecv", "sendrecv")] {
         caller.request("INVITE", "", &carrier.sdp(direction)).await;
         let again = agent.expect("INVITE").await;
@@ -233,22 +206,17 @@ async fn holding_and_resuming_are_told_with_who_did_it() {
 
 #[tokio::test]
 async fn nobody_reaches_what_is_not_theirs() {
-    let network = Network::new();
-    let other = format!(
-        "[[sip.trunks]]\nname = \"theirs\"\norganization = \"org_other\"\nnetworks = [\"{}\"]\n",
-        network.ip(5)
-    );
-    let home = Home::new(&network.config(None, &other));
-    home.run_json(&["organizations", "create", "--id", "org_other"]);
-    let lab = Lab::start(&home);
-    let agent = lab.peer(&network.ip(3)).await;
+    let place = Place::configured(|network| network.config(None, &network.trunk("theirs", "org_other", 5)));
+    place.home.run_json(&["organizations", "create", "--id", "org_other"]);
+    let lab = place.start_alone();
+    let agent = lab.peer(&place.network.ip(3)).await;
     lab.agent(Some(&agent.uri("agent")), json!({})).await;
-    let carrier = lab.peer(&network.ip(2)).await;
+    let carrier = lab.peer(&place.network.ip(2)).await;
     carrier.invite(CALLER, "+15550000").await.refused("404").await;
-    let theirs = lab.peer(&network.ip(5)).await;
+    let theirs = lab.peer(&place.network.ip(5)).await;
     theirs.invite(CALLER, NUMBER).await.refused("404").await;
     // A stranger is asked who it is, and gets no further.
-    let stranger = lab.peer(&network.ip(6)).await;
+    let stranger = lab.peer(&place.network.ip(6)).await;
     stranger.invite(CALLER, NUMBER).await;
     let answer = stranger.next_within(std::time::Duration::from_millis(500)).await;
     assert!(answer.is_none_or(|answer| ["401", "403", "407"].contains(&answer.kind())));
@@ -267,14 +235,9 @@ async fn nobody_reaches_what_is_not_theirs() {
 #[tokio::test]
 async fn a_call_that_opted_out_is_not_recorded_and_an_endpoint_may_say_no_more_than_that() {
     for metadata in [json!({ "opt_out_sensitive_data_storage": true }), json!({ "recording": false })] {
-        let network = Network::new();
-        let home = Home::new(&network.config(None, ""));
-        let lab = Lab::start(&home);
-        let (carrier, agent) = (lab.peer(&network.ip(2)).await, lab.peer(&network.ip(3)).await);
-        lab.agent(Some(&agent.uri("agent")), metadata.clone()).await;
-        let mut caller = carrier.invite(CALLER, NUMBER).await;
-        let callee = agent.take_call().await;
-        caller.connected().await;
+        let place = Place::usual();
+        let Scene { lab, carrier, agent } = place.start_with(metadata.clone()).await;
+        let (mut caller, callee) = carrier.talk_to(&agent).await;
         let _spoken = (carrier.speak(caller.heard.unwrap()), agent.speak(callee.heard.unwrap()));
         let call = lab.call("in_progress").await;
         lab.event(&call, "sip_media_established").await;
@@ -285,7 +248,7 @@ async fn a_call_that_opted_out_is_not_recorded_and_an_endpoint_may_say_no_more_t
         let opted_out = metadata.get("opt_out_sensitive_data_storage");
         assert_eq!(setup.get("opt_out_sensitive_data_storage"), opted_out, "{}", id(&call));
         assert!(lab.server.terminate().success());
-        let kept = std::fs::read_dir(home.data().join("recordings")).expect("the folder");
+        let kept = std::fs::read_dir(place.home.data().join("recordings")).expect("the folder");
         assert_eq!(kept.filter(|entry| entry.as_ref().is_ok_and(|entry| entry.path().is_file())).count(), 0);
     }
 }

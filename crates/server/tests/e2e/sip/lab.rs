@@ -27,14 +27,27 @@ impl Network {
         format!("{}.{host}", self.0)
     }
 
+    /// The usual port of SIP there: nobody else has it on a network of one's own.
+    pub fn at(&self, host: u8) -> SocketAddr {
+        format!("{}:5060", self.ip(host)).parse().expect("an address")
+    }
+
+    /// One more trunk, that calls from this host.
+    pub fn trunk(&self, name: &str, organization: &str, host: u8) -> String {
+        let ip = self.ip(host);
+        format!(
+            "[[sip.trunks]]\nname = \"{name}\"\norganization = \"{organization}\"\nnetworks = [\"{ip}\"]\n"
+        )
+    }
+
     /// A configuration: the gateway on .1, a trunk on .2 whose proxy is at `outbound`, and more.
     pub fn config(&self, outbound: Option<SocketAddr>, more: &str) -> String {
         let outbound = outbound.map(|address| format!("outbound = \"sip:{address}\"\n")).unwrap_or_default();
         format!(
             "[sip]\nlisten = \"{}:0\"\ndigests = [\"sha-256\"]\n[sip.limits]\nsign_of_life_seconds = 1\nring_seconds = 2\n\
-             [[sip.trunks]]\nname = \"carrier\"\norganization = \"org_default\"\nnetworks = [\"{}\"]\n{outbound}{more}",
+             {}{outbound}{more}",
             self.ip(1),
-            self.ip(2),
+            self.trunk("carrier", "org_default", 2),
         )
     }
 }
@@ -43,6 +56,58 @@ impl Network {
 pub const NUMBER: &str = "+2348012345678";
 /// Who calls.
 pub const CALLER: &str = "+14155551234";
+
+/// A network of its own, and the home of a program whose gateway and trunk are on it.
+pub struct Place {
+    pub network: Network,
+    pub home: Home,
+}
+
+impl Place {
+    /// With nothing but the trunk `carrier`.
+    pub fn usual() -> Self {
+        Self::with("")
+    }
+
+    /// With more of a configuration.
+    pub fn with(more: &str) -> Self {
+        Self::configured(|network| network.config(None, more))
+    }
+
+    /// With this configuration.
+    pub fn configured(config: impl FnOnce(&Network) -> String) -> Self {
+        let network = Network::new();
+        let home = Home::new(&config(&network));
+        Self { network, home }
+    }
+
+    /// Starts the program, the trunk's peer, and the peer that [`NUMBER`] leads to.
+    pub async fn start(&self) -> Scene<'_> {
+        self.start_with(json!({})).await
+    }
+
+    /// The same with metadata of the endpoint.
+    pub async fn start_with(&self, metadata: Value) -> Scene<'_> {
+        let lab = self.start_alone();
+        let (carrier, agent) = (lab.peer(&self.network.ip(2)).await, lab.peer(&self.network.ip(3)).await);
+        lab.agent(Some(&agent.uri("agent")), metadata).await;
+        Scene { lab, carrier, agent }
+    }
+
+    /// Starts the program, and nobody else; or starts it again.
+    pub fn start_alone(&self) -> Lab<'_> {
+        Lab::start(&self.home)
+    }
+}
+
+/// A program that runs, and who stands around it.
+pub struct Scene<'a> {
+    pub lab: Lab<'a>,
+    /// The trunk.
+    pub carrier: Peer,
+    /// The endpoint that [`NUMBER`] leads to.
+    pub agent: Peer,
+}
 
 /// What the tests ask of a server.
 pub struct Lab<'a> {
@@ -59,7 +124,12 @@ impl<'a> Lab<'a> {
     }
 
     pub async fn peer(&self, ip: &str) -> Peer {
-        Peer::at(ip, self.gateway()).await
+        self.peer_at(SocketAddr::new(ip.parse().expect("an address"), 0)).await
+    }
+
+    /// A peer at an address that the configuration names.
+    pub async fn peer_at(&self, address: SocketAddr) -> Peer {
+        Peer::at(address, self.gateway()).await
     }
 
     /// Makes an endpoint, and the number that leads to it.
@@ -121,6 +191,24 @@ impl<'a> Lab<'a> {
                 .map(|event| event["event_data"].clone())
         })
         .await
+    }
+
+    /// The bytes of a call's recording, fetched as a listener does, and their media type.
+    pub async fn recording(&self, call: &Value) -> (String, Vec<u8>) {
+        let told = self.server.get(&format!("/v1/calls/{}/recording", id(call))).await.expect(200);
+        let url = told["recording_url"].as_str().expect("a link");
+        let path = url.strip_prefix(&self.server.url("")).expect("a link to this server");
+        let answer = self.server.client().to("GET", path).send().await.expect("an answer");
+        assert_eq!(answer.status().as_u16(), 200);
+        let kind = answer.headers()["content-type"].to_str().expect("a text").to_owned();
+        (kind, answer.bytes().await.expect("bytes").to_vec())
+    }
+
+    /// The value of a figure in `/metrics`.
+    pub async fn figure(&self, name: &str) -> f64 {
+        let metrics = self.server.get("/metrics").await.text;
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in {metrics}"))
     }
 
     pub async fn hang_up(&self, call: &Value) -> crate::server::Answer {

@@ -66,6 +66,7 @@ impl Message {
             found.unwrap_or_else(|| panic!("no {begin} in {}", self.text)).trim()
         };
         let port = line("m=audio ").split(' ').next().unwrap_or_default();
-        format!("{}:{port}", line("c=IN IP4 ")).parse().expect("an address of media")
+        let (_, ip) = line("c=IN IP").split_once(' ').expect("a family and an address");
+        SocketAddr::new(ip.parse().expect("an address of media"), port.parse().expect("a port"))
     }
 }

@@ -1,10 +1,13 @@
 //! The SIP gateway in the program: real calls over UDP, seen from both ends and in the ledger.
 
+mod audio;
 mod calls;
 mod lab;
+mod media;
 mod message;
 mod orders;
 mod peer;
 mod programs;
 mod restart;
 mod users;
+mod wire;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::lab::{CALLER, Lab, NUMBER, Network, id};
+use super::lab::{CALLER, NUMBER, Place, Scene, id};
 use crate::server::Home;
 
 /// How long both legs may take to be told of their end.
@@ -12,14 +12,9 @@ const SOON: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn a_hang_up_ends_both_legs_of_a_call_that_talks_and_a_second_one_sends_nothing() {
-    let network = Network::new();
-    let home = Home::new(&network.config(None, ""));
-    let lab = Lab::start(&home);
-    let (carrier, agent) = (lab.peer(&network.ip(2)).await, lab.peer(&network.ip(3)).await);
-    lab.agent(Some(&agent.uri("agent")), json!({})).await;
-    let mut caller = carrier.invite(CALLER, NUMBER).await;
-    let callee = agent.take_call().await;
-    caller.connected().await;
+    let place = Place::usual();
+    let Scene { lab, carrier, agent } = place.start().await;
+    let (caller, callee) = carrier.talk_to(&agent).await;
     let call = lab.call("in_progress").await;
 
     let begun = Instant::now();
@@ -41,11 +36,8 @@ async fn a_hang_up_ends_both_legs_of_a_call_that_talks_and_a_second_one_sends_no
 
 #[tokio::test]
 async fn a_hang_up_ends_a_call_that_rings() {
-    let network = Network::new();
-    let home = Home::new(&network.config(None, ""));
-    let lab = Lab::start(&home);
-    let (carrier, agent) = (lab.peer(&network.ip(2)).await, lab.peer(&network.ip(3)).await);
-    lab.agent(Some(&agent.uri("agent")), json!({})).await;
+    let place = Place::usual();
+    let Scene { lab, carrier, agent } = place.start().await;
     let mut caller = carrier.invite(CALLER, NUMBER).await;
     let invite = agent.expect("INVITE").await;
     agent.answer(&invite, 180, "Ringing", "", "").await;
@@ -66,14 +58,9 @@ async fn a_hang_up_ends_a_call_that_rings() {
 
 #[tokio::test]
 async fn an_ordered_call_rings_the_number_over_the_trunk_and_then_the_endpoint() {
-    let network = Network::new();
-    // The carrier's proxy listens before the gateway knows of it.
-    let proxy = tokio::net::UdpSocket::bind((network.ip(2), 0)).await.expect("a socket");
-    let address = proxy.local_addr().expect("an address");
-    let home = Home::new(&network.config(Some(address), ""));
-    let lab = Lab::start(&home);
-    let carrier = super::peer::Peer::with(proxy, lab.gateway()).await;
-    let agent = lab.peer(&network.ip(3)).await;
+    let place = Place::configured(|network| network.config(Some(network.at(2)), ""));
+    let lab = place.start_alone();
+    let (carrier, agent) = (lab.peer_at(place.network.at(2)).await, lab.peer(&place.network.ip(3)).await);
     lab.agent(Some(&agent.uri("agent")), json!({})).await;
 
     let order = json!({
@@ -84,7 +71,7 @@ async fn an_ordered_call_rings_the_number_over_the_trunk_and_then_the_endpoint()
     assert_eq!((&placed["from_number"], &placed["to_number"]), (&json!(NUMBER), &json!(CALLER)));
     assert_eq!(placed["endpoint"]["id"], "ep_agent");
     let invite = carrier.expect("INVITE").await;
-    assert_eq!(invite.uri(), format!("sip:{CALLER}@{address}"));
+    assert_eq!(invite.uri(), carrier.uri(CALLER));
     assert!(invite.header("From").contains(NUMBER), "{}", invite.text);
     carrier.answer(&invite, 180, "Ringing", "", "").await;
     lab.call("ringing").await;
@@ -113,9 +100,8 @@ async fn an_ordered_call_rings_the_number_over_the_trunk_and_then_the_endpoint()
 
 #[tokio::test]
 async fn an_order_that_cannot_be_carried_out_says_what_is_missing() {
-    let network = Network::new();
-    let home = Home::new(&network.config(Some("127.0.0.1:9".parse().unwrap()), ""));
-    let lab = Lab::start(&home);
+    let place = Place::configured(|network| network.config(Some(network.at(9)), ""));
+    let lab = place.start_alone();
     lab.agent(None, json!({})).await;
     let order = |from: &str, to: &str, endpoint: &str| json!({ "from_number": from, "to_number": to, "endpoint_id": endpoint });
     for (body, parameter) in [
@@ -130,8 +116,8 @@ async fn an_order_that_cannot_be_carried_out_says_what_is_missing() {
     }
     assert_eq!(lab.server.get("/v1/calls").await.expect(200)["total"], 0);
 
-    let home = Home::new(&Network::new().config(None, ""));
-    let lab = Lab::start(&home);
+    let place = Place::usual();
+    let lab = place.start_alone();
     lab.agent(Some("sip:agent@127.0.0.1:9"), json!({})).await;
     let refused = lab.server.post("/v1/outbound-calls", &order(NUMBER, CALLER, "ep_agent")).await.expect(409);
     assert_eq!(refused["code"], "NO_TRUNK");
@@ -143,14 +129,9 @@ async fn an_order_that_cannot_be_carried_out_says_what_is_missing() {
 
 #[tokio::test]
 async fn the_messages_of_a_call_can_be_read_with_numbers_masked_and_figures_show_it() {
-    let network = Network::new();
-    let home = Home::new(&network.config(None, ""));
-    let lab = Lab::start(&home);
-    let (carrier, agent) = (lab.peer(&network.ip(2)).await, lab.peer(&network.ip(3)).await);
-    lab.agent(Some(&agent.uri("agent")), json!({})).await;
-    let mut caller = carrier.invite(CALLER, NUMBER).await;
-    let callee = agent.take_call().await;
-    caller.connected().await;
+    let place = Place::usual();
+    let Scene { lab, carrier, agent } = place.start().await;
+    let (mut caller, callee) = carrier.talk_to(&agent).await;
     let call = lab.call("in_progress").await;
     let metrics = lab.server.get("/metrics").await.text;
     assert!(metrics.contains("pegcount_sip_calls 1"), "{metrics}");

@@ -1,4 +1,4 @@
-//! A SIP peer over UDP: as much of one as the tests need, and in their hands.
+//! A SIP peer: as much of one as the tests need, and in their hands.
 
 use std::{
     net::SocketAddr,
@@ -12,12 +12,17 @@ use tokio::{
     time::{interval, timeout},
 };
 
-use super::message::Message;
+use super::{
+    audio,
+    lab::{CALLER, NUMBER},
+    message::Message,
+    wire::{Connection, Wire},
+};
 use crate::server::PATIENCE;
 
 /// A peer on an address of its own.
 pub struct Peer {
-    socket: UdpSocket,
+    wire: Wire,
     media: std::sync::Arc<UdpSocket>,
     pub address: SocketAddr,
     gateway: SocketAddr,
@@ -30,16 +35,21 @@ fn unique() -> u32 {
 }
 
 impl Peer {
-    /// On a free port of an address.
-    pub async fn at(ip: &str, gateway: SocketAddr) -> Self {
-        Self::with(UdpSocket::bind((ip, 0)).await.expect("a socket"), gateway).await
+    /// Over UDP, on this address; port 0 takes a free one.
+    pub async fn at(address: SocketAddr, gateway: SocketAddr) -> Self {
+        let socket = UdpSocket::bind(address).await.expect("a socket");
+        let address = socket.local_addr().expect("an address");
+        Self::with(Wire::Datagrams(socket), address, gateway).await
     }
 
-    /// On a socket that is there already.
-    pub async fn with(socket: UdpSocket, gateway: SocketAddr) -> Self {
-        let address = socket.local_addr().expect("an address");
+    /// At the end of a connection, where others reach it at this address.
+    pub async fn connected(connection: Connection, address: SocketAddr, gateway: SocketAddr) -> Self {
+        Self::with(Wire::Stream(connection), address, gateway).await
+    }
+
+    async fn with(wire: Wire, address: SocketAddr, gateway: SocketAddr) -> Self {
         let media = UdpSocket::bind((address.ip(), 0)).await.expect("a socket");
-        Self { socket, media: media.into(), address, gateway }
+        Self { wire, media: media.into(), address, gateway }
     }
 
     /// A number that nobody has had.
@@ -53,19 +63,17 @@ impl Peer {
 
     /// The URI of a name here.
     pub fn uri(&self, name: &str) -> String {
-        format!("sip:{name}@{}", self.address)
+        format!("sip:{name}@{}{}", self.address, self.wire.parameter())
     }
 
     pub async fn send(&self, text: &str) {
-        self.socket.send_to(text.as_bytes(), self.gateway).await.expect("it is sent");
+        self.wire.send(text, self.gateway).await;
     }
 
     /// The next message, whatever it is; none within a time.
     pub async fn next_within(&self, limit: Duration) -> Option<Message> {
-        let mut buffer = vec![0; 65_536];
-        let received = timeout(limit, self.socket.recv_from(&mut buffer)).await.ok()?;
-        let (length, _) = received.expect("a datagram");
-        Some(Message { text: String::from_utf8_lossy(&buffer[..length]).into_owned() })
+        let text = timeout(limit, self.wire.next()).await.ok()?;
+        Some(Message { text })
     }
 
     /// The next message of a kind: a method, or a status. Others are passed over, retransmissions above all.
@@ -109,10 +117,11 @@ impl Peer {
     pub fn sdp(&self, direction: &str) -> String {
         let media = self.media.local_addr().expect("an address");
         format!(
-            "v=0\r\no=peer 1 {} IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {} RTP/AVP 0 101\r\n\
+            "v=0\r\no=peer 1 {} IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\nm=audio {} RTP/AVP 0 101\r\n\
              a=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na={direction}\r\n",
             unique(),
             media.port(),
+            family = if media.is_ipv4() { "IP4" } else { "IP6" },
             ip = media.ip(),
         )
     }
@@ -153,7 +162,7 @@ impl Peer {
             call_id: format!("call-{number}@{}", self.address.ip()),
             local: format!("<{}>;tag=caller-{number}", self.uri(from)),
             remote: format!("<sip:{to}@{}>", self.gateway),
-            target: format!("sip:{to}@{}", self.gateway),
+            target: format!("sip:{to}@{}{}", self.gateway, self.wire.parameter()),
             cseq: 0,
             heard: None,
             branch: String::new(),
@@ -162,17 +171,32 @@ impl Peer {
         dialog
     }
 
+    /// Calls the number that leads to this agent, who answers: the dialogs of both.
+    pub async fn talk_to<'a>(&'a self, agent: &'a Peer) -> (Dialog<'a>, Dialog<'a>) {
+        let mut caller = self.invite(CALLER, NUMBER).await;
+        let callee = agent.take_call().await;
+        caller.connected().await;
+        (caller, callee)
+    }
+
     /// Sends packets of PCMU to an address, 20 ms apart, until it is dropped.
     pub fn speak(&self, to: SocketAddr) -> Speech {
+        self.say(to, u16::MAX, |packet| vec![packet as u8; 160])
+    }
+
+    /// Sends a tone in the same way, so many packets of it.
+    pub fn sing(&self, to: SocketAddr, hertz: f64, packets: u16) -> Speech {
+        self.say(to, packets, move |packet| audio::tone(hertz, packet))
+    }
+
+    fn say(&self, to: SocketAddr, packets: u16, payload: impl Fn(u16) -> Vec<u8> + Send + 'static) -> Speech {
         let socket = self.media.clone();
         Speech(tokio::spawn(async move {
             let mut ticks = interval(Duration::from_millis(20));
-            let mut sequence = 0_u16;
-            loop {
+            for sequence in 0..packets {
                 ticks.tick().await;
-                let packet = rtp(0, sequence, u32::from(sequence) * 160, &[sequence as u8; 160]);
+                let packet = rtp(0, sequence, u32::from(sequence) * 160, &payload(sequence));
                 let _ = socket.send_to(&packet, to).await;
-                sequence = sequence.wrapping_add(1);
             }
         }))
     }
@@ -197,6 +221,13 @@ fn rtp(kind: u8, sequence: u16, timestamp: u32, payload: &[u8]) -> Vec<u8> {
 
 /// A peer that speaks.
 pub struct Speech(JoinHandle<()>);
+
+impl Speech {
+    /// Waits until all is said.
+    pub async fn ends(&mut self) {
+        (&mut self.0).await.expect("it is said");
+    }
+}
 
 impl Drop for Speech {
     fn drop(&mut self) {
@@ -231,9 +262,10 @@ impl Dialog<'_> {
             _ => "",
         };
         let text = format!(
-            "{method} {} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch={branch};rport\r\nMax-Forwards: 70\r\nFrom: {}\r\n\
+            "{method} {} SIP/2.0\r\nVia: SIP/2.0/{} {};branch={branch};rport\r\nMax-Forwards: 70\r\nFrom: {}\r\n\
              To: {}\r\nCall-ID: {}\r\nCSeq: {cseq} {method}\r\nContact: <{}>\r\n{extra}{kind}Content-Length: {}\r\n\r\n{body}",
             self.target,
+            self.peer.wire.transport(),
             self.peer.address,
             self.local,
             self.remote,

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::json;
 
-use super::lab::{Lab, NUMBER, Network, id};
+use super::lab::{NUMBER, Place};
 use crate::server::{Home, fixtures, wait_for};
 
 /// A program that is ended by its number when the test is over.
@@ -100,15 +100,15 @@ async fn calls_of_sipp_end_as_its_scenarios_say() {
             &["call_initiated", "sip_invite_sent", "call_ringing", "call_completed"],
         ),
     ] {
-        let network = Network::new();
-        let config = network.config(None, "").replace("ring_seconds = 2", "ring_seconds = 20");
-        let home = Home::new(&config);
-        let lab = Lab::start(&home);
-        let at = |host| format!("{}:5060", network.ip(host)).parse::<SocketAddr>().expect("an address");
-        lab.agent(Some(&format!("sip:agent@{}", at(3))), json!({})).await;
-        let mut uas = sipp(&home, called, at(3), None);
-        wait_for("sipp", || is_bound(at(3)).then_some(()));
-        let mut uac = sipp(&home, caller, at(2), Some(lab.gateway()));
+        let place = Place::configured(|network| {
+            network.config(None, "").replace("ring_seconds = 2", "ring_seconds = 20")
+        });
+        let Place { network, home } = &place;
+        let lab = place.start_alone();
+        lab.agent(Some(&format!("sip:agent@{}", network.at(3))), json!({})).await;
+        let mut uas = sipp(home, called, network.at(3), None);
+        wait_for("sipp", || is_bound(network.at(3)).then_some(()));
+        let mut uac = sipp(home, caller, network.at(2), Some(lab.gateway()));
         let log = || {
             let read = |name: &str| std::fs::read_to_string(home.path(name)).unwrap_or_default();
             format!("{}\n{}\n{}", read(caller), read(called), lab.server.log())
@@ -173,16 +173,18 @@ fn baresip(home: &Home, name: &str, ip: &str, gateway: SocketAddr, more: &[&str]
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_soft_phones_register_and_one_calls_the_other() {
-    let network = Network::new();
     let user = |name: &str| {
         format!(
             "[[sip.users]]\nname = \"{name}\"\norganization = \"org_default\"\npassword = \"secret-{name}\"\nnat = true\n"
         )
     };
-    let config = network.config(None, &format!("{}{}", user("alice"), user("bob")));
-    let home = Home::new(&config.replace("\"sha-256\"", "\"md5\""));
-    let lab = Lab::start(&home);
-    let _bob = baresip(&home, "bob", &network.ip(12), lab.gateway(), &["-t", "25"]);
+    let place = Place::configured(|network| {
+        let users = format!("{}{}", user("alice"), user("bob"));
+        network.config(None, &users).replace("\"sha-256\"", "\"md5\"")
+    });
+    let Place { network, home } = &place;
+    let lab = place.start_alone();
+    let _bob = baresip(home, "bob", &network.ip(12), lab.gateway(), &["-t", "25"]);
     let registered = async |count: u32| {
         lab.wait("the registrations", async || {
             let metrics = lab.server.get("/metrics").await.text;
@@ -192,7 +194,7 @@ async fn two_soft_phones_register_and_one_calls_the_other() {
     };
     registered(1).await;
     let dial = format!("/dial sip:bob@{}", lab.gateway());
-    let alice = baresip(&home, "alice", &network.ip(11), lab.gateway(), &["-e", &dial, "-t", "20"]);
+    let alice = baresip(home, "alice", &network.ip(11), lab.gateway(), &["-e", &dial, "-t", "20"]);
     registered(2).await;
     let call = lab.call("in_progress").await;
     let established = lab.event(&call, "sip_media_established").await;
@@ -202,12 +204,8 @@ async fn two_soft_phones_register_and_one_calls_the_other() {
     let call = lab.call("completed").await;
     let recording = lab.event(&call, "recording_ready").await;
     assert_eq!(recording["format"], "mp3", "{recording}");
-    let link = lab.server.get(&format!("/v1/calls/{}/recording", id(&call))).await.expect(200);
-    let link =
-        link["recording_url"].as_str().expect("a link").strip_prefix(&lab.server.url("")).expect("ours");
-    let audio = lab.server.client().to("GET", link).send().await.expect("an answer");
-    assert_eq!(audio.headers()["content-type"], "audio/mpeg");
-    let audio = audio.bytes().await.expect("bytes");
+    let (kind, audio) = lab.recording(&call).await;
+    assert_eq!(kind, "audio/mpeg");
     assert_eq!(recording["size_bytes"], audio.len());
     assert_eq!((audio[0], audio[1] & 0xe0), (0xff, 0xe0), "no MPEG audio frame");
     drop(alice);

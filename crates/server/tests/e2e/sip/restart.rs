@@ -2,32 +2,23 @@
 
 use serde_json::json;
 
-use super::lab::{CALLER, Lab, NUMBER, Network, id};
-use crate::server::Home;
+use super::lab::{Place, Scene, id};
 
 #[tokio::test]
 async fn a_call_that_was_cut_off_by_kill_minus_nine_has_failed_and_keeps_its_recording() {
-    let network = Network::new();
-    let home = Home::new(&network.config(None, ""));
-    let lab = Lab::start(&home);
-    let (carrier, agent) = (lab.peer(&network.ip(2)).await, lab.peer(&network.ip(3)).await);
-    lab.agent(Some(&agent.uri("agent")), json!({})).await;
-    let mut caller = carrier.invite(CALLER, NUMBER).await;
-    let callee = agent.take_call().await;
-    caller.connected().await;
+    let place = Place::usual();
+    let Scene { lab, carrier, agent } = place.start().await;
+    let (caller, callee) = carrier.talk_to(&agent).await;
     let _spoken = (carrier.speak(caller.heard.unwrap()), agent.speak(callee.heard.unwrap()));
     let call = lab.call("in_progress").await;
     lab.event(&call, "sip_media_established").await;
     lab.wait("some audio on the disk", async || {
-        let metrics = lab.server.get("/metrics").await.text;
-        let line =
-            metrics.lines().find_map(|line| line.strip_prefix("pegcount_recording_journal_bytes_total "));
-        line.and_then(|bytes| bytes.parse::<f64>().ok()).filter(|bytes| *bytes > 8_000.0)
+        (lab.figure("pegcount_recording_journal_bytes_total").await > 8_000.0).then_some(())
     })
     .await;
     lab.server.kill();
 
-    let lab = Lab::start(&home);
+    let lab = place.start_alone();
     let call = lab.call("failed").await;
     let end = lab.event(&call, "call_failed").await;
     assert_eq!(end, json!({ "hangup_cause": "network_error", "hangup_source": "system", "inferred": true }));
@@ -36,34 +27,29 @@ async fn a_call_that_was_cut_off_by_kill_minus_nine_has_failed_and_keeps_its_rec
     assert_eq!(recording["incomplete"], true);
     assert!(recording["duration_seconds"].as_f64().is_some_and(|seconds| seconds > 0.2), "{recording}");
     let object = recording["object"].as_str().expect("an object");
-    assert!(home.data().join("recordings").join(object).is_file());
+    assert!(place.home.data().join("recordings").join(object).is_file());
     let over = lab.hang_up(&call).await.expect(409);
     assert_eq!(over["code"], "CALL_NOT_ACTIVE");
     let before = lab.timeline(&call).await;
     assert!(lab.server.terminate().success());
 
     // Once is enough.
-    let lab = Lab::start(&home);
+    let lab = place.start_alone();
     let call = lab.call("failed").await;
     assert_eq!(lab.timeline(&call).await, before, "{}", id(&call));
 }
 
 #[tokio::test]
 async fn a_call_is_ended_on_both_sides_and_in_the_ledger_when_the_program_stops() {
-    let network = Network::new();
-    let home = Home::new(&network.config(None, ""));
-    let lab = Lab::start(&home);
-    let (carrier, agent) = (lab.peer(&network.ip(2)).await, lab.peer(&network.ip(3)).await);
-    lab.agent(Some(&agent.uri("agent")), json!({})).await;
-    let mut caller = carrier.invite(CALLER, NUMBER).await;
-    let callee = agent.take_call().await;
-    caller.connected().await;
+    let place = Place::usual();
+    let Scene { lab, carrier, agent } = place.start().await;
+    let (caller, callee) = carrier.talk_to(&agent).await;
     lab.call("in_progress").await;
     let pid = lab.server.pid();
     crate::server::signal(pid, "TERM");
     tokio::join!(caller.hung_up(), callee.hung_up());
     assert!(lab.server.terminate().success());
-    let lab = Lab::start(&home);
+    let lab = place.start_alone();
     let call = lab.call("completed").await;
     let end = lab.event(&call, "call_completed").await;
     assert_eq!((&end["hangup_cause"], &end["hangup_source"]), (&json!("normal_clearing"), &json!("system")));

@@ -5,11 +5,11 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{
-    lab::{CALLER, Lab, NUMBER, Network},
+    lab::{CALLER, NUMBER, Place, Scene},
     message::Message,
     peer::Peer,
 };
-use crate::server::{Home, signal};
+use crate::server::signal;
 
 const USERS: &str = "[[sip.users]]\nname = \"alice\"\norganization = \"org_default\"\npassword = \"wonderland\"\n\
                      endpoint = \"ep_agent\"\n";
@@ -57,11 +57,10 @@ async fn register(phone: &Peer, password: &str) -> Message {
 
 #[tokio::test]
 async fn a_phone_that_registers_is_the_endpoint_of_its_number() {
-    let network = Network::new();
-    let home = Home::new(&network.config(None, USERS));
-    let lab = Lab::start(&home);
+    let place = Place::with(USERS);
+    let lab = place.start_alone();
     lab.agent(None, json!({})).await;
-    let (carrier, phone) = (lab.peer(&network.ip(2)).await, lab.peer(&network.ip(7)).await);
+    let (carrier, phone) = (lab.peer(&place.network.ip(2)).await, lab.peer(&place.network.ip(7)).await);
     // Until it has registered nobody is there.
     carrier.invite(CALLER, NUMBER).await.refused("480").await;
     lab.call("no_answer").await;
@@ -85,13 +84,9 @@ async fn a_phone_that_registers_is_the_endpoint_of_its_number() {
 
 #[tokio::test]
 async fn a_user_calls_out_over_the_trunk_from_its_own_number_and_only_with_its_password() {
-    let network = Network::new();
-    let proxy = tokio::net::UdpSocket::bind((network.ip(2), 0)).await.expect("a socket");
-    let address = proxy.local_addr().expect("an address");
-    let home = Home::new(&network.config(Some(address), USERS));
-    let lab = Lab::start(&home);
-    let carrier = Peer::with(proxy, lab.gateway()).await;
-    let phone = lab.peer(&network.ip(7)).await;
+    let place = Place::configured(|network| network.config(Some(network.at(2)), USERS));
+    let lab = place.start_alone();
+    let (carrier, phone) = (lab.peer_at(place.network.at(2)).await, lab.peer(&place.network.ip(7)).await);
     lab.agent(None, json!({})).await;
     for (password, is_let_in) in [("wrong", false), ("wonderland", true)] {
         let mut first = phone.invite("alice", CALLER).await;
@@ -105,7 +100,7 @@ async fn a_user_calls_out_over_the_trunk_from_its_own_number_and_only_with_its_p
             continue;
         }
         let invite = carrier.expect("INVITE").await;
-        assert_eq!(invite.uri(), format!("sip:{CALLER}@{address}"));
+        assert_eq!(invite.uri(), carrier.uri(CALLER));
         assert!(invite.header("From").contains(NUMBER), "{}", invite.text);
         let callee = carrier.accept(&invite).await;
         dialog.connected().await;
@@ -121,16 +116,11 @@ async fn a_user_calls_out_over_the_trunk_from_its_own_number_and_only_with_its_p
 
 #[tokio::test]
 async fn an_agent_has_the_caller_transferred_to_a_colleague_and_the_call_goes_on() {
-    let network = Network::new();
-    let home = Home::new(&network.config(None, &USERS.replace("endpoint = \"ep_agent\"\n", "")));
-    let lab = Lab::start(&home);
-    let (carrier, agent) = (lab.peer(&network.ip(2)).await, lab.peer(&network.ip(3)).await);
-    let phone = lab.peer(&network.ip(7)).await;
-    lab.agent(Some(&agent.uri("agent")), json!({})).await;
+    let place = Place::with(&USERS.replace("endpoint = \"ep_agent\"\n", ""));
+    let Scene { lab, carrier, agent } = place.start().await;
+    let phone = lab.peer(&place.network.ip(7)).await;
     assert_eq!(register(&phone, "wonderland").await.kind(), "200");
-    let mut caller = carrier.invite(CALLER, NUMBER).await;
-    let mut callee = agent.take_call().await;
-    caller.connected().await;
+    let (mut caller, mut callee) = carrier.talk_to(&agent).await;
     callee.request("REFER", "Refer-To: <sip:alice@pegcount>\r\n", "").await;
     agent.expect("202").await;
     let colleague = phone.take_call().await;
@@ -147,22 +137,14 @@ async fn an_agent_has_the_caller_transferred_to_a_colleague_and_the_call_goes_on
 
 #[tokio::test]
 async fn a_trunk_that_is_added_is_let_in_when_the_configuration_is_read_again() {
-    let network = Network::new();
-    let home = Home::new(&network.config(None, ""));
-    let lab = Lab::start(&home);
-    let agent = lab.peer(&network.ip(3)).await;
-    lab.agent(Some(&agent.uri("agent")), json!({})).await;
-    let more = format!(
-        "[[sip.trunks]]\nname = \"second\"\norganization = \"org_default\"\nnetworks = [\"{}\"]\n",
-        network.ip(8)
-    );
-    std::fs::write(home.path("config.toml"), network.config(None, &more)).expect("it is written");
+    let place = Place::usual();
+    let Scene { lab, agent, .. } = place.start().await;
+    let more = place.network.config(None, &place.network.trunk("second", "org_default", 8));
+    std::fs::write(place.home.path("config.toml"), more).expect("it is written");
     signal(lab.server.pid(), "HUP");
     lab.wait("the configuration", async || lab.server.log().contains("was read again").then_some(())).await;
-    let second = lab.peer(&network.ip(8)).await;
-    let mut caller = second.invite(CALLER, NUMBER).await;
-    let callee = agent.take_call().await;
-    caller.connected().await;
+    let second = lab.peer(&place.network.ip(8)).await;
+    let (mut caller, callee) = second.talk_to(&agent).await;
     caller.hang_up().await;
     callee.hung_up().await;
     lab.call("completed").await;
