@@ -17,7 +17,8 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// A data folder, and the configuration of the servers that run on it one after the other.
 pub struct Home {
     folder: tempfile::TempDir,
-    config: String,
+    /// The configuration (TOML).
+    pub config: String,
     /// What the program finds in its environment, beside `PATH`.
     pub environment: Vec<(&'static str, PathBuf)>,
 }

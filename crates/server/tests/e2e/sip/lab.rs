@@ -81,6 +81,11 @@ impl Place {
         Self { network, home }
     }
 
+    /// From now on with this configuration.
+    pub fn configure(&mut self, config: &str) {
+        self.home.config = config.to_owned();
+    }
+
     /// Starts the program, the trunk's peer, and the peer that [`NUMBER`] leads to.
     pub async fn start(&self) -> Scene<'_> {
         self.start_with(json!({})).await

@@ -9,5 +9,6 @@ mod orders;
 mod peer;
 mod programs;
 mod restart;
+mod transports;
 mod users;
 mod wire;
