@@ -52,8 +52,8 @@ pub use call::{Clock, Dial, HangUp, Refused};
 pub use cause::{Cause, Why};
 pub use frame::{Frame, Tap};
 pub use front::{
-    Addresses, Config, Counts, Digest, Gateway, GuardCount, GuardSettings, LeftOver, MediaSettings, Peers,
-    Recordings, RtpCounts, SipCounts, StartError, Tls, TraceSettings, Traced, TrunkPeer, UserPeer,
+    Addresses, Config, Counts, Digest, Finished, Gateway, GuardCount, GuardSettings, LeftOver, MediaSettings,
+    Peers, Recordings, RtpCounts, SipCounts, StartError, Tls, TraceSettings, Traced, TrunkPeer, UserPeer,
 };
 pub use report::{By, CallId, Direction, Ended, Quality, Recording, Report, What};
 pub use routes::{Ask, Credential, Limits, Plan, Routes, Target, TransferAsk, Trunk, Who};

@@ -84,11 +84,16 @@ impl App {
         let live = Arc::new(Live::of(store.open_calls().await.map_err(|error| cannot_start(&error))?));
         let metrics = Arc::new(Metrics::default());
         let tariffs = TariffsHandle::of(config.tariffs()?);
+        let shelf = Shelf::at(sip::recordings_folder(&config.data));
         let (intake, writer) = Intake::start(IntakeParts {
             store: Arc::clone(&store),
             live: Arc::clone(&live),
             tariffs: tariffs.clone(),
             metrics: Arc::clone(&metrics),
+            discard: {
+                let shelf = shelf.clone();
+                Box::new(move |organization, call| shelf.discard(organization, call))
+            },
         })
         .map_err(|error| format!("the writer cannot be started: {error}"))?;
         let sip = Arc::new(Sip::new(Arc::clone(&store), millis(&clock)));
@@ -100,7 +105,7 @@ impl App {
             control: Arc::new(control.with_switchboard(Arc::clone(&sip) as Arc<dyn Switchboard>)),
             keyring: Arc::new(Keyring::default()),
             links: Links::new(link_key(&config.data)?),
-            shelf: Shelf::at(sip::recordings_folder(&config.data)),
+            shelf,
             clock: clock.clone(),
             rate_limit: config.rate_limit(),
         }));

@@ -15,7 +15,7 @@ use super::{
     directory::{People, SameName, policy},
     media::RtpTotals,
     opening::Opened,
-    recordings::{owner_of, pass_on},
+    recordings::{Finished, owner_of, pass_on},
 };
 use crate::{
     CallId, Clock, Dial, HangUp, Refused, Report, Routes,
@@ -148,6 +148,8 @@ pub(super) struct Parts {
     pub(super) format: Format,
     pub(super) open: Arc<Open>,
     pub(super) clock: Clock,
+    /// When it was opened.
+    pub(super) since: SystemTime,
 }
 
 /// The gateway's own threads. A runtime may not be dropped where others run, so it is told to end and left alone.
@@ -283,6 +285,15 @@ impl Gateway {
     pub fn end_left_over(&self, left: &LeftOver) -> io::Result<()> {
         let ending = Ending { reason: "interrupted".to_owned(), ended_at: left.last_seen_at };
         self.parts.recorder.end_left_over(&left.journal, ending)
+    }
+
+    /// The recordings that earlier runs finished, one after the other as the disk gives them: each was reported when it
+    /// was, unless the program was killed in between. Waits for the disk, at each too.
+    ///
+    /// # Errors
+    /// When their folder cannot be read.
+    pub fn finished(&self) -> io::Result<impl Iterator<Item = Finished> + Send + use<>> {
+        Ok(self.parts.recorder.finished_before(self.parts.since)?.filter_map(Finished::of))
     }
 
     /// What kind of files recordings are: WAV where there is no LAME.

@@ -16,3 +16,4 @@ pub use config::{
 };
 pub use counts::{Counts, GuardCount, RtpCounts, SipCounts};
 pub use gateway::{Addresses, Gateway, LeftOver, StartError};
+pub use recordings::Finished;

@@ -4,7 +4,7 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use pegcount_lame::Lame;
@@ -213,6 +213,7 @@ pub(super) async fn open(
     clock: Clock,
     owner: mpsc::Sender<Report>,
 ) -> Result<Opened, StartError> {
+    let since = SystemTime::UNIX_EPOCH + Duration::from_millis(clock());
     let shown = Shown::of(&config.advertised)?;
     let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(|error| StartError::System(io::Error::other(error)))?;
@@ -257,7 +258,7 @@ pub(super) async fn open(
     let switch = Switch::start(opened, settings).await?;
     let guard = config.guard;
     let parts =
-        Parts { addresses, people, gate, guard, traces, ports, totals, recorder, format, open, clock };
+        Parts { addresses, people, gate, guard, traces, ports, totals, recorder, format, open, clock, since };
     Ok(Opened { switch, parts, recorded })
 }
 

@@ -1,14 +1,48 @@
 //! What becomes of recordings, in the words of calls.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{io, path::PathBuf, sync::Arc, time::SystemTime};
 
 use tokio::sync::mpsc;
 
 use crate::{
     CallId, Recording, Report, What,
     call::Clock,
-    recording::{self, Recorded},
+    recording::{self, Recorded, Recorder},
 };
+
+/// A recording that was finished by an earlier run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Whose the call was.
+    pub account: Arc<str>,
+    /// Which.
+    pub call: CallId,
+    /// The file.
+    pub file: PathBuf,
+}
+
+impl Finished {
+    /// The recording that this file is; `None` where its name names no call.
+    pub(super) fn of(file: PathBuf) -> Option<Self> {
+        let (account, call) = file.file_stem()?.to_str()?.split_once('.')?;
+        Some(Self { account: account.into(), call: CallId::new(call), file: file.clone() })
+    }
+
+    /// What was reported of it when it was finished, as far as the file says; `None` where it is no recording. Reads it
+    /// whole: waits for the disk.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn report(&self) -> io::Result<Option<Report>> {
+        let finished_at = std::fs::metadata(&self.file)?.modified()?;
+        let recorded = Recorder::retell(&self.file)?;
+        Ok(recorded.and_then(|recorded| {
+            let (_, what) = told(recording::Report::Recorded(recorded))?;
+            let (account, call) = (self.account.clone(), self.call.clone());
+            Some(Report { call, account, at: milliseconds(finished_at), what })
+        }))
+    }
+}
 
 /// Whose a recording is, by its name.
 pub(super) fn owner_of(name: &str) -> (Arc<str>, CallId) {

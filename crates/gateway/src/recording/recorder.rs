@@ -15,13 +15,13 @@ use tokio::sync::mpsc;
 
 use super::{
     Counts, Ending, Layout, PayloadMap, Report,
-    encode::{Making, Queue, remove_pieces},
+    encode::{Making, Queue, remove_pieces, retold},
     journal::{
         self, Beginning, SUFFIX,
         reader::{Survey, survey},
         writer::{Line, Opening, Threads},
     },
-    report::Reporter,
+    report::{Recorded, Reporter},
 };
 use crate::{Side, Tap};
 
@@ -195,6 +195,38 @@ impl Recorder {
             running.queue.push(left_over.path.clone());
         }
         Ok(())
+    }
+
+    /// The recordings in the folder that were finished before a time, one after the other as the disk gives them. A
+    /// recording whose journal is still there is made anew, and is none of them. Waits for the disk, at each too.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn finished_before(
+        &self,
+        time: SystemTime,
+    ) -> io::Result<impl Iterator<Item = PathBuf> + Send + use<>> {
+        let journals = self.journals.clone();
+        let entries = fs::read_dir(journals.parent().unwrap_or(&journals))?;
+        Ok(entries.filter_map(move |entry| {
+            let path = entry.ok()?.path();
+            let is_one = path.extension().is_some_and(|kind| kind == "mp3" || kind == "wav");
+            let journal = journals.join(path.file_stem()?).with_added_extension(SUFFIX);
+            // In this order: the file is new when its journal is gone.
+            if !is_one || journal.exists() {
+                return None;
+            }
+            let written = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok()?;
+            (written < time).then_some(path)
+        }))
+    }
+
+    /// Tells again of a finished recording what its file says; `None` where it is none. Waits for the disk.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn retell(file: &Path) -> io::Result<Option<Recorded>> {
+        retold(file)
     }
 
     /// What was done since the start.

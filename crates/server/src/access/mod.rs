@@ -347,7 +347,8 @@ impl Access {
         Ok(self.ledger.intake.accept(incoming).await?)
     }
 
-    /// Erases a call that is over: it is not found or listed any more, and still counted in statistics.
+    /// Erases a call that is over, with its recording: it is not found or listed any more, and still counted in
+    /// statistics.
     ///
     /// # Errors
     /// [`Refusal::NotOver`] for a call in progress.
@@ -355,16 +356,8 @@ impl Access {
         self.need(Scope::Admin)?;
         let found = self.ledger.store.head(self.organization.number, id).await;
         let head = self.ledger.read(found)?.ok_or(Refusal::NotFound(Thing::Call))?;
-        let name = head.name.clone();
         match self.ledger.intake.erase(head).await? {
-            Erased::Gone => {
-                let (shelf, organization) = (self.ledger.shelf.clone(), self.organization.number);
-                let discarded = tokio::task::spawn_blocking(move || shelf.discard(organization, &name)).await;
-                discarded.map_err(|error| Refusal::Unavailable {
-                    reason: format!("the call is erased, but not its recording: {error}"),
-                    retry_after: Duration::from_secs(1),
-                })
-            }
+            Erased::Gone => Ok(()),
             Erased::Unknown => Err(Refusal::NotFound(Thing::Call)),
             Erased::NotOver => Err(Refusal::NotOver),
         }

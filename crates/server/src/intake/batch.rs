@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use pegcount_calls::{Call, CallName, OrganizationName, PhoneNumberName, Status, Tariff, fold};
+use pegcount_calls::{Call, CallName, Fact, OrganizationName, PhoneNumberName, Status, Tariff, fold};
 use pegcount_store::{
     CallHead, CallKey, LegSpan, OrganizationNumber, Report, Store, StoreError, Transaction,
 };
@@ -56,6 +56,18 @@ struct Touched {
     new: Vec<Report>,
     /// Whether it is to be folded and written: repetitions alone change nothing.
     changed: bool,
+    /// Whether a recording was reported, be it once more.
+    recorded: bool,
+}
+
+/// A call of which nothing that was recorded may be kept.
+pub(super) type Forgotten = (OrganizationNumber, CallName);
+
+/// What a batch has done, once it is on disk.
+pub(super) struct Done {
+    pub(super) standing: Standing,
+    /// Calls that opted out, or were erased, and of which something was recorded or said.
+    pub(super) forgotten: Vec<Forgotten>,
 }
 
 /// Where calls stand after a batch: what the live set is told.
@@ -120,6 +132,7 @@ pub(super) struct Batch<'a> {
     folder: &'a mut Folder,
     touched: BTreeMap<CallKey, Touched>,
     standing: Standing,
+    forgotten: Vec<Forgotten>,
 }
 
 impl<'a> Batch<'a> {
@@ -129,16 +142,22 @@ impl<'a> Batch<'a> {
         folder: &'a mut Folder,
     ) -> Result<Self, StoreError> {
         let transaction = store.begin().await?;
-        Ok(Self { store, transaction, cache, folder, touched: BTreeMap::new(), standing: Vec::new() })
+        let (touched, standing, forgotten) = (BTreeMap::new(), Vec::new(), Vec::new());
+        Ok(Self { store, transaction, cache, folder, touched, standing, forgotten })
     }
 
     /// Sorts events to their call.
     pub(super) async fn take(&mut self, incoming: &Incoming) -> Result<Vec<Outcome>, StoreError> {
+        let recorded = incoming.told.iter().any(|told| matches!(told.event.fact, Fact::RecordingReady(_)));
         let Some(key) = self.find(incoming).await? else {
+            if recorded && let CallReference::Named(name) = &incoming.call {
+                self.forgotten.push((incoming.organization, name.clone()));
+            }
             let erased = Rejection::new(Rejection::CALL_ERASED, "the call was erased; nothing more is taken");
             return Ok(vec![Outcome::Rejected(erased); incoming.told.len()]);
         };
         let Some(touched) = self.touched.get_mut(&key) else { return Ok(Vec::new()) };
+        touched.recorded |= recorded;
         let outcomes = incoming.told.iter().map(|told| match touched.kept.take(told) {
             Verdict::New => {
                 touched.new.push(told.report.clone());
@@ -206,7 +225,8 @@ impl<'a> Batch<'a> {
             Some(kept) => kept,
             None => read_kept(&head, &self.transaction.reports(head.key).await?)?,
         };
-        self.touched.insert(head.key, Touched { head, kept, new: Vec::new(), changed: false });
+        self.touched
+            .insert(head.key, Touched { head, kept, new: Vec::new(), changed: false, recorded: false });
         Ok(())
     }
 
@@ -226,16 +246,24 @@ impl<'a> Batch<'a> {
         {
             touched.kept.absorb(gone.kept);
             touched.changed = true;
+            touched.recorded |= gone.recorded;
         }
         self.standing.push((organization, younger_key, None));
         Ok(())
     }
 
     /// Folds every touched call, writes it, and commits. When this returns, all of it is on disk.
-    pub(super) async fn finish(mut self) -> Result<Standing, StoreError> {
+    pub(super) async fn finish(mut self) -> Result<Done, StoreError> {
         let mut done = Vec::with_capacity(self.touched.len());
         for (key, mut touched) in std::mem::take(&mut self.touched) {
-            let status = if touched.changed { self.write(key, &mut touched).await? } else { None };
+            let written = if touched.changed { self.write(key, &mut touched).await? } else { None };
+            if touched.recorded {
+                let opts_out = || touched.kept.history().is_some_and(|history| fold(history).opt_out);
+                if written.as_ref().map_or_else(opts_out, |call| call.opt_out) {
+                    self.forgotten.push((touched.head.organization, touched.head.name.clone()));
+                }
+            }
+            let status = written.map(|call| call.status());
             if let Some(status) = status {
                 self.standing.push((touched.head.organization, key, Some(status)));
             }
@@ -246,14 +274,15 @@ impl<'a> Batch<'a> {
         for (key, kept, lives) in done {
             self.cache.put(key, kept, lives);
         }
-        Ok(self.standing)
+        Ok(Done { standing: self.standing, forgotten: self.forgotten })
     }
 
-    /// Writes one call, and says where it stands; `None` while it has no events.
-    async fn write(&mut self, key: CallKey, touched: &mut Touched) -> Result<Option<Status>, StoreError> {
+    /// Writes one call; `None` while it has no events.
+    async fn write(&mut self, key: CallKey, touched: &mut Touched) -> Result<Option<Call>, StoreError> {
         let Some(mut call) = touched.kept.history().map(fold) else { return Ok(None) };
         if call.opt_out {
             let blanked = touched.kept.blank();
+            touched.recorded |= !blanked.is_empty();
             let (new, stored): (Vec<_>, Vec<_>) =
                 blanked.into_iter().partition(|id| touched.new.iter().any(|report| report.id == *id));
             for report in touched.new.iter_mut().filter(|report| new.contains(&report.id)) {
@@ -271,7 +300,7 @@ impl<'a> Batch<'a> {
         let bill = self.folder.tariff(self.store, organization).await?.bill(&call);
         let phone_number = self.folder.note_directory(self.transaction.as_mut(), organization, &call).await?;
         self.transaction.save(key, &call, &bill, phone_number.as_ref()).await?;
-        Ok(Some(call.status()))
+        Ok(Some(call))
     }
 }
 

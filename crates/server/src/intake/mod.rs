@@ -20,7 +20,7 @@ use crate::vocabulary::{Rejection, Told};
 pub use batch::{Tariffs, TariffsHandle};
 pub use erasure::Erased;
 pub use refold::{Differing, Refolded};
-pub use writer::{Intake, IntakeError, IntakeParts};
+pub use writer::{Discard, Intake, IntakeError, IntakeParts};
 
 /// Events of one call from one source. Each stands by itself: one that is turned away does not take the others along.
 #[derive(Clone, Debug)]

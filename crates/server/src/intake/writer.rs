@@ -9,12 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pegcount_store::{CallHead, Store, StoreError};
+use pegcount_calls::CallName;
+use pegcount_store::{CallHead, OrganizationNumber, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Erased, Incoming, Outcome, Refolded,
-    batch::{Batch, Folder, Standing, TariffsHandle},
+    batch::{Batch, Done, Folder, TariffsHandle},
     erasure::erase,
     history::Cache,
     refold::refold,
@@ -58,6 +59,10 @@ impl From<&StoreError> for IntakeError {
     }
 }
 
+/// Deletes what is kept of a call outside the store: its recording. It may block, and cannot fail: what stays is
+/// logged.
+pub type Discard = Box<dyn Fn(OrganizationNumber, &CallName) + Send>;
+
 /// What the way in is made of.
 pub struct IntakeParts {
     /// Where calls are kept.
@@ -68,6 +73,8 @@ pub struct IntakeParts {
     pub tariffs: TariffsHandle,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What is done about a call that is erased or has opted out, before whoever told so is answered.
+    pub discard: Discard,
 }
 
 enum Request {
@@ -97,6 +104,7 @@ impl Intake {
             store: parts.store,
             live: parts.live,
             metrics: parts.metrics,
+            discard: parts.discard,
             cache: Cache::new(),
         };
         let thread = std::thread::Builder::new()
@@ -155,6 +163,7 @@ struct Writer {
     store: Arc<dyn Store>,
     live: Arc<Live>,
     metrics: Arc<Metrics>,
+    discard: Discard,
     cache: Cache,
     folder: Folder,
 }
@@ -220,8 +229,11 @@ impl Writer {
     async fn write(&mut self, requests: &[&Vec<Incoming>]) -> Result<Vec<Vec<Vec<Outcome>>>, IntakeError> {
         let begun = Instant::now();
         match self.commit(requests).await {
-            Ok((outcomes, standing)) => {
+            Ok((outcomes, Done { standing, forgotten })) => {
                 self.live.apply(&standing);
+                for (organization, call) in &forgotten {
+                    (self.discard)(*organization, call);
+                }
                 self.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
                 self.count(requests, &outcomes);
                 Ok(outcomes)
@@ -237,7 +249,7 @@ impl Writer {
     async fn commit(
         &mut self,
         requests: &[&Vec<Incoming>],
-    ) -> Result<(Vec<Vec<Vec<Outcome>>>, Standing), StoreError> {
+    ) -> Result<(Vec<Vec<Vec<Outcome>>>, Done), StoreError> {
         let mut batch = Batch::begin(self.store.as_ref(), &mut self.cache, &mut self.folder).await?;
         let mut outcomes = Vec::with_capacity(requests.len());
         for request in requests {
@@ -279,6 +291,7 @@ impl Writer {
         if erased == Erased::Gone {
             drop(self.cache.take(head.key));
             self.live.apply(&[(head.organization, head.key, None)]);
+            (self.discard)(head.organization, &head.name);
         }
         Ok(erased)
     }

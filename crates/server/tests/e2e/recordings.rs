@@ -3,7 +3,7 @@
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 
-use crate::server::{Answer, Home, Server, send};
+use crate::server::{Answer, Home, Server, send, wait_for};
 
 /// Not audio: nobody here listens.
 const BYTES: &str = "0123456789abcdef";
@@ -124,15 +124,80 @@ async fn an_erased_calls_recording_is_deleted_and_its_link_leads_nowhere() {
 }
 
 #[tokio::test]
-async fn a_recording_whose_file_is_gone_or_whose_call_opted_out_is_not_found() {
+async fn a_recording_whose_file_is_gone_is_not_found() {
     let home = Home::new("");
     let server = recorded(&home, "1.call_1.mp3").await;
     let link = link(&server).await;
     std::fs::remove_file(home.data().join("recordings/1.call_1.mp3")).expect("the file");
     let gone = fetch(&server, Method::GET, &link, None).await;
     assert_eq!((gone.status.as_u16(), &gone.json()["code"]), (404, &json!("RECORDING_NOT_FOUND")));
+}
+
+#[tokio::test]
+async fn the_recording_of_a_call_that_opts_out_later_is_deleted_before_that_is_acknowledged() {
+    let home = Home::new("");
+    let server = recorded(&home, "1.call_1.mp3").await;
+    let link = link(&server).await;
+    let file = home.data().join("recordings/1.call_1.mp3");
+    assert!(file.exists());
     let opt_out = json!({"opt_out_sensitive_data_storage": true});
     server.tell(&json!([{"call_id": "call_1", "event_type": "call_initiated", "event_data": opt_out}])).await;
+    assert!(!file.exists());
     assert_eq!(fetch(&server, Method::GET, &link, None).await.status.as_u16(), 404);
     assert_eq!(server.get("/v1/calls/call_1/recording").await.status.as_u16(), 404);
+}
+
+/// Waits until the log of a server says so.
+fn says(server: &Server<'_>, words: &str) {
+    wait_for(words, || server.log().contains(words).then_some(()));
+}
+
+#[tokio::test]
+async fn recordings_that_a_kill_kept_from_the_ledger_are_told_at_the_next_start_or_deleted() {
+    let home = Home::new("[sip]\nlisten = \"127.0.0.1:0\"\n");
+    let server = home.start();
+    let over = |call: &str| json!([{"call_id": call, "event_type": "call_answered"}, {"call_id": call, "event_type": "call_completed"}]);
+    for call in ["call_lost", "call_out", "call_gone", "call_known"] {
+        server.tell(&over(call)).await;
+    }
+    let opt_out = json!({"opt_out_sensitive_data_storage": true});
+    server
+        .tell(&json!([{"call_id": "call_out", "event_type": "call_initiated", "event_data": opt_out}]))
+        .await;
+    let known = json!({"object": "1.call_known.mp3", "duration_seconds": 2, "format": "mp3"});
+    let event = json!([{"call_id": "call_known", "event_type": "recording_ready", "event_data": known}]);
+    server.tell(&event).await;
+    let erase = server.request(Method::DELETE, "/v1/calls/call_gone").header("x-api-key", &server.key);
+    assert_eq!(send(erase).await.status.as_u16(), 204);
+    server.kill();
+
+    // A second of MP3: frames of 24 ms at 64 kbit/s, and nothing in them.
+    let frame = [&[0xff, 0xfb, 0x54, 0xc4][..], &[0; 188]].concat();
+    let audio = frame.repeat(42);
+    let folder = home.data().join("recordings");
+    let file = |call: &str| folder.join(format!("1.{call}.mp3"));
+    for call in ["call_lost", "call_out", "call_gone", "call_known", "call_of_nobody"] {
+        std::fs::write(file(call), &audio).expect("it is written");
+    }
+    std::fs::write(folder.join("notes.txt"), "of the operator").expect("it is written");
+    let server = home.start();
+    says(&server, "of no call in the ledger");
+    says(&server, "were told of only now");
+    let told = server.get("/v1/calls/call_lost/recording").await.expect(200);
+    assert_eq!((&told["duration_seconds"], &told["format"]), (&json!(1.008), &json!("mp3")));
+    assert_eq!(told["size_bytes"], audio.len());
+    assert!(!file("call_out").exists() && !file("call_gone").exists());
+    assert!(file("call_of_nobody").exists() && folder.join("notes.txt").exists());
+    let known = server.get("/v1/calls/call_known/recording").await.expect(200);
+    assert_eq!(known["duration_seconds"], 2);
+    assert_eq!(server.get("/v1/calls/call_of_nobody").await.status.as_u16(), 404);
+    assert_eq!(server.get("/v1/live").await.expect(200)["live_calls"], 0);
+    let before = server.get("/v1/calls/call_lost/events").await.expect(200);
+    assert!(server.terminate().success());
+
+    // Once is enough.
+    let server = home.start();
+    says(&server, "of no call in the ledger");
+    assert!(!server.log().contains("were told of only now"), "{}", server.log());
+    assert_eq!(server.get("/v1/calls/call_lost/events").await.expect(200), before);
 }

@@ -1,5 +1,6 @@
 //! From a journal to a file that the disk keeps.
 
+mod kept;
 mod output;
 mod queue;
 mod wav;
@@ -12,8 +13,8 @@ use std::{
 
 use pegcount_lame::{EncodeError, Encoder, Lame, Settings};
 
+pub(super) use self::{kept::retold, output::remove_pieces, queue::Queue};
 use self::{output::Output, wav::Wav};
-pub(super) use self::{output::remove_pieces, queue::Queue};
 use super::{
     journal::{Record, reader::Reader},
     mixdown::{Mixdown, RATE, Sink, one, sum},

@@ -45,7 +45,7 @@ impl Output {
     /// Has the disk keep the file under this name, and gives its size and its SHA-256.
     pub fn keep_as(mut self, path: &Path) -> io::Result<(u64, [u8; 32])> {
         self.flush()?;
-        let sum = self.checksum()?;
+        let sum = checksum_of(&mut self.file)?;
         self.file.sync_all()?;
         fs::rename(&self.piece, path)?;
         self.kept = true;
@@ -60,18 +60,19 @@ impl Output {
         self.waiting.clear();
         Ok(())
     }
+}
 
-    fn checksum(&mut self) -> io::Result<(u64, [u8; 32])> {
-        self.file.seek(SeekFrom::Start(0))?;
-        let (mut hash, mut length) = (Sha256::new(), 0);
-        let mut part = vec![0; 64 * 1024];
-        loop {
-            match self.file.read(&mut part)? {
-                0 => return Ok((length, hash.finalize().into())),
-                count => {
-                    hash.update(&part[..count]);
-                    length += count as u64;
-                }
+/// The size of a file, and its SHA-256.
+pub(super) fn checksum_of(file: &mut File) -> io::Result<(u64, [u8; 32])> {
+    file.seek(SeekFrom::Start(0))?;
+    let (mut hash, mut length) = (Sha256::new(), 0);
+    let mut part = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut part)? {
+            0 => return Ok((length, hash.finalize().into())),
+            count => {
+                hash.update(&part[..count]);
+                length += count as u64;
             }
         }
     }

@@ -555,6 +555,7 @@ impl Office {
             live: Arc::clone(&live),
             tariffs: TariffsHandle::default(),
             metrics: Arc::default(),
+            discard: Box::new(|_, _| {}),
         })
         .unwrap();
         let ledger = Arc::new(Ledger::new(LedgerParts {

@@ -173,6 +173,35 @@ async fn a_call_that_opts_out_keeps_nothing_that_was_said_whenever_it_says_so() 
 }
 
 #[tokio::test]
+async fn the_recording_of_a_call_that_opted_out_or_was_erased_is_deleted_whichever_comes_first() {
+    let recorded = json!(["rec", "recording_ready", 20, { "object": "1.c.mp3" }]);
+    let opts_out = json!(["out", "call_initiated", 0, { "opt_out_sensitive_data_storage": true }]);
+    let ended = json!(["end", "call_completed", 10]);
+    let discarded = |desk: &Desk| std::mem::take(&mut *desk.discarded.lock().unwrap());
+    for requests in [[&opts_out, &recorded], [&recorded, &opts_out]] {
+        let desk = Desk::new().await;
+        desk.tell("c", &json!([ended])).await;
+        desk.tell("c", &json!([requests[0]])).await;
+        assert!(discarded(&desk).is_empty() || requests[0] == &recorded);
+        desk.tell("c", &json!([requests[1]])).await;
+        assert_eq!(discarded(&desk), ["c"]);
+        // Told once more, it is deleted once more: the first time may have been cut off.
+        assert_eq!(desk.tell("c", &json!([recorded])).await, [Outcome::Duplicate]);
+        assert_eq!(discarded(&desk), ["c"]);
+    }
+    let desk = Desk::new().await;
+    desk.tell("kept", &json!([ended, recorded])).await;
+    desk.tell("kept", &json!([recorded])).await;
+    desk.tell("erased", &json!([ended])).await;
+    assert!(discarded(&desk).is_empty());
+    let head = desk.call("erased").await.head;
+    desk.intake.erase(head).await.unwrap();
+    assert_eq!(discarded(&desk), ["erased"]);
+    assert!(matches!(desk.tell("erased", &json!([recorded])).await[..], [Outcome::Rejected(_)]));
+    assert_eq!(discarded(&desk), ["erased"]);
+}
+
+#[tokio::test]
 async fn a_call_that_opted_out_is_kept_as_a_refold_finds_it() {
     let desk = Desk::new().await;
     let events = json!([

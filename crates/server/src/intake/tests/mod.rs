@@ -3,7 +3,10 @@
 mod batches;
 mod calls;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use pegcount_calls::{CallName, EventId, LegId, OrganizationName, Rate, Status, Tariff, Timestamp};
 use pegcount_store::{Filed, LegSpan, OrganizationNumber, Report, Store};
@@ -27,6 +30,8 @@ struct Desk {
     live: Arc<Live>,
     tariffs: TariffsHandle,
     metrics: Arc<Metrics>,
+    /// The calls whose recordings had to be deleted.
+    discarded: Arc<Mutex<Vec<String>>>,
     intake: Intake,
 }
 
@@ -42,14 +47,19 @@ impl Desk {
         let live = Arc::new(Live::of(store.open_calls().await.unwrap()));
         let tariffs = TariffsHandle::default();
         let metrics = Arc::new(Metrics::default());
+        let discarded = Arc::<Mutex<Vec<String>>>::default();
         let parts = IntakeParts {
             store: Arc::clone(&store),
             live: Arc::clone(&live),
             tariffs: tariffs.clone(),
             metrics: Arc::clone(&metrics),
+            discard: {
+                let discarded = Arc::clone(&discarded);
+                Box::new(move |_, call| discarded.lock().unwrap().push(call.to_string()))
+            },
         };
         let (intake, _) = Intake::start(parts).unwrap();
-        Self { _folder: folder, store, live, tariffs, metrics, intake }
+        Self { _folder: folder, store, live, tariffs, metrics, discarded, intake }
     }
 
     /// The same folder under a program that has just started: nothing is remembered that is not on disk.

@@ -1,18 +1,21 @@
-//! After a crash: calls that nobody ended are ended, and recordings that nobody finished are made.
+//! After a crash: calls that nobody ended are ended, recordings that nobody finished are made, and those that nobody told
+//! of are told.
 
 use std::{
     collections::HashMap,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use pegcount_calls::{CallName, Cause, Party, Timestamp};
-use pegcount_gateway::{Clock, Gateway, LeftOver};
-use pegcount_store::{CallHead, CallKey, OrganizationNumber, Store, StoreError};
+use pegcount_gateway::{Clock, Finished, Gateway, LeftOver};
+use pegcount_store::{CallHead, CallKey, OrganizationNumber, Report, Store, StoreError};
+use serde_json::Value;
+use tokio::sync::mpsc;
 
 use super::{
     NAME,
-    map::Mapped,
+    map::{Mapped, Mapper},
     outbox::{Outbox, deliver, gathered, now},
 };
 use crate::{
@@ -63,6 +66,7 @@ impl Recovery {
             tracing::warn!(calls = ended, "SIP calls of the run before had no end and were ended as failed");
         }
         self.finish(recordings).await;
+        self.tell_of_finished().await;
     }
 
     async fn end(
@@ -112,6 +116,101 @@ impl Recovery {
             }
         });
         let _ = finished.await;
+    }
+}
+
+/// What the ledger knows of a finished recording.
+enum Known {
+    /// It was told of it, and keeps it.
+    Told,
+    /// It was not told of it, or may not keep it: told now, it takes it or has it deleted.
+    Untold,
+    /// It has no such call.
+    Stranger,
+}
+
+impl Recovery {
+    /// Tells the ledger of finished recordings that it was not told of: the program was killed in between.
+    async fn tell_of_finished(&self) {
+        let listing = match self.gateway.finished() {
+            Ok(listing) => listing,
+            Err(error) => return tracing::error!(%error, "the folder of recordings cannot be read"),
+        };
+        // The disk is waited for elsewhere, and no faster than the ledger is asked.
+        let (found, mut finished) = mpsc::channel(AT_ONCE);
+        let list = move || {
+            for one in listing {
+                if found.blocking_send(one).is_err() {
+                    return;
+                }
+            }
+        };
+        let listing = tokio::task::spawn_blocking(list);
+        let (mut told, mut strangers) = (0_u64, 0_u64);
+        while let Some(one) = finished.recv().await {
+            match self.known(&one).await {
+                Ok(Known::Told) => {}
+                Ok(Known::Untold) => told += u64::from(self.tell_of(one).await),
+                Ok(Known::Stranger) => strangers += 1,
+                Err(error) => {
+                    tracing::error!(%error, "recordings cannot be compared with the ledger; the next start tries again");
+                    return;
+                }
+            }
+        }
+        let _ = listing.await;
+        if told > 0 {
+            tracing::warn!(recordings = told, "recordings of the run before were told of only now");
+        }
+        if strangers > 0 {
+            tracing::warn!(
+                recordings = strangers,
+                "recordings are of no call in the ledger: restore the store that has their calls, or delete their files"
+            );
+        }
+    }
+
+    async fn known(&self, one: &Finished) -> Result<Known, StoreError> {
+        let (Ok(number), Ok(name)) = (one.account.parse(), CallName::new(one.call.as_str())) else {
+            return Ok(Known::Stranger);
+        };
+        let organization = OrganizationNumber(number);
+        let Some(filed) = self.store.call(organization, name.as_str()).await? else {
+            let erased = self.store.begin().await?.is_erased(organization, &name).await?;
+            return Ok(if erased { Known::Untold } else { Known::Stranger });
+        };
+        let file = one.file.file_name().and_then(|name| name.to_str());
+        let kept = filed.call.content.recording.as_ref().and_then(|recording| recording.object.as_deref());
+        if filed.call.opt_out || kept == file {
+            return Ok(if filed.call.opt_out { Known::Untold } else { Known::Told });
+        }
+        // A later report of another recording may hide it.
+        let reports = self.store.reports(&[filed.head.key]).await?;
+        let names = |report: &Report| {
+            let data: Option<Value> = serde_json::from_str(report.data.as_json_text()).ok();
+            report.kind == kinds::RECORDING_READY && data.is_some_and(|data| data["object"].as_str() == file)
+        };
+        Ok(if reports.iter().flatten().any(names) { Known::Told } else { Known::Untold })
+    }
+
+    /// Whether the ledger was told.
+    async fn tell_of(&self, one: Finished) -> bool {
+        let call = one.call.clone();
+        let report = match tokio::task::spawn_blocking(move || one.report()).await {
+            Ok(Ok(Some(report))) => report,
+            Ok(Ok(None)) => {
+                tracing::warn!(%call, "a file in the folder of recordings is no recording");
+                return false;
+            }
+            Ok(Err(error)) => {
+                tracing::error!(%call, %error, "a recording cannot be read; the next start tries again");
+                return false;
+            }
+            Err(_) => return false,
+        };
+        let mapped = Mapper::new(Duration::ZERO).map(&report, now(&self.clock));
+        let incoming = gathered(mapped.into_iter(), &self.outbox);
+        deliver(&self.intake, incoming, &self.outbox, || 0).await
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     audio::Heard,
-    lab::{Lab, Place, Scene},
+    lab::{Lab, Place, Scene, id},
 };
 
 /// The tone of each side, and one that nobody makes.
@@ -75,6 +75,45 @@ async fn a_recording_in_stereo_has_the_caller_on_the_left_alone_and_the_agent_on
         assert!(other < 0.01, "channel {channel} has {other} of the other side");
         assert!((heard.loudness(channel) - 0.354).abs() < 0.04, "{}", heard.loudness(channel));
     }
+}
+
+#[tokio::test]
+async fn what_was_recorded_of_a_call_that_opts_out_is_not_kept_whenever_it_says_so() {
+    let opts_out = async |lab: &Lab<'_>, call: &Value| {
+        let data = json!({ "opt_out_sensitive_data_storage": true });
+        let event = json!([{ "call_id": id(call), "event_type": "call_initiated", "event_data": data }]);
+        lab.server.tell(&event).await;
+    };
+    let files = |place: &Place| {
+        let folder = place.home.data().join("recordings");
+        let kept = |folder: &std::path::Path| {
+            let entries = std::fs::read_dir(folder).expect("the folder");
+            entries.filter(|entry| entry.as_ref().is_ok_and(|entry| entry.path().is_file())).count()
+        };
+        (kept(&folder), kept(&folder.join("journals")))
+    };
+    // While it goes on: the recording is made, and deleted as soon as the ledger hears of it.
+    let place = Place::usual();
+    let Scene { lab, carrier, agent } = place.start().await;
+    let (mut caller, callee) = carrier.talk_to(&agent).await;
+    let mut tone = carrier.sing(caller.heard.expect("media"), CALLER, 25);
+    tone.ends().await;
+    opts_out(&lab, &lab.call("in_progress").await).await;
+    caller.hang_up().await;
+    callee.hung_up().await;
+    let call = lab.call("completed").await;
+    lab.event(&call, "recording_ready").await;
+    assert_eq!(files(&place), (0, 0));
+    drop(lab);
+
+    // When it is over and recorded.
+    let place = Place::usual();
+    let (lab, call, _) = call_of_tones(place.start().await).await;
+    assert_eq!(files(&place), (1, 0));
+    opts_out(&lab, &call).await;
+    assert_eq!(files(&place), (0, 0));
+    let answer = lab.server.get(&format!("/v1/calls/{}/recording", id(&call))).await;
+    assert_eq!(answer.status.as_u16(), 404);
 }
 
 /// A folder in which the system finds a LAME that cannot be loaded, before the one that it has.
