@@ -60,7 +60,7 @@ impl Drop for Mounted {
 
 /// What was acknowledged: how many events of which call.
 #[derive(Default)]
-struct Told {
+pub struct Told {
     events: BTreeMap<String, usize>,
     calls: usize,
 }
@@ -112,7 +112,7 @@ impl Told {
     }
 
     /// Tells until nothing goes in any more, not even one small event.
-    async fn fill(&mut self, server: &Server<'_>) {
+    pub async fn fill(&mut self, server: &Server<'_>) {
         for (turns, letters) in [(50, 2_000), (1, 40)] {
             let refused = loop {
                 if let Some(refused) = self.tell(server, turns, letters).await {

@@ -216,6 +216,26 @@ impl<'a> Lab<'a> {
         line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in {metrics}"))
     }
 
+    /// Waits until neither the gateway nor the ledger holds anything of a call.
+    pub async fn nothing_is_live(&self) {
+        self.wait("the end of everything", async || {
+            for figure in ["sip_calls", "sip_dialogs", "rtp_port_pairs_in_use", "sip_waiting_reports"] {
+                if self.figure(&format!("pegcount_{figure}")).await > 0.0 {
+                    return None;
+                }
+            }
+            let live = self.server.get("/v1/live").await.expect(200);
+            (live["live_calls"] == 0).then_some(())
+        })
+        .await;
+    }
+
+    /// How many calls there are that stand so.
+    pub async fn total(&self, status: &str) -> u64 {
+        let list = self.server.get(&format!("/v1/calls?limit=1&status={status}")).await.expect(200);
+        list["total"].as_u64().expect("a number")
+    }
+
     pub async fn hang_up(&self, call: &Value) -> crate::server::Answer {
         self.server.post(&format!("/v1/calls/{}/hangup", id(call)), &json!({})).await
     }

@@ -54,3 +54,50 @@ async fn a_call_is_ended_on_both_sides_and_in_the_ledger_when_the_program_stops(
     let end = lab.event(&call, "call_completed").await;
     assert_eq!((&end["hangup_cause"], &end["hangup_source"]), (&json!("normal_clearing"), &json!("system")));
 }
+
+/// How many calls go on when the program is killed.
+const MANY: u64 = 200;
+
+#[tokio::test]
+async fn two_hundred_calls_that_were_cut_off_are_over_soon_after_the_next_start_with_what_was_recorded() {
+    let place = Place::with("[sip.recording]\nthreads = 2\n");
+    let Scene { lab, carrier, agent } = place.start().await;
+    let mut dialogs = Vec::new();
+    for _ in 0..MANY {
+        let (caller, callee) = carrier.talk_to(&agent).await;
+        carrier.burst(caller.heard.expect("media"), 10).await;
+        agent.burst(callee.heard.expect("media"), 10).await;
+        dialogs.push((caller, callee));
+    }
+    lab.wait("all calls", async || (lab.total("in_progress").await == MANY).then_some(())).await;
+    lab.wait("all journals on the disk", async || {
+        let bytes = lab.figure("pegcount_recording_journal_bytes_total").await;
+        (bytes > (MANY * 2 * 10 * 160) as f64).then_some(())
+    })
+    .await;
+    lab.server.kill();
+    let recordings = place.home.data().join("recordings");
+    let journals = || std::fs::read_dir(recordings.join("journals")).expect("the folder").count() as u64;
+    assert_eq!(journals(), MANY);
+
+    let begun = std::time::Instant::now();
+    let lab = place.start_alone();
+    lab.server.get("/readyz").await.expect(200);
+    assert!(begun.elapsed().as_secs() < 5, "it took {:?} to be ready", begun.elapsed());
+    lab.wait("all ends", async || (lab.total("failed").await == MANY).then_some(())).await;
+    lab.nothing_is_live().await;
+    lab.wait("all recordings", async || {
+        (lab.figure("pegcount_recordings_total").await >= MANY as f64 && journals() == 0).then_some(())
+    })
+    .await;
+    // A few for all: each question takes a while.
+    let list = lab.server.get("/v1/calls?limit=10&status=failed").await.expect(200);
+    for call in list["calls"].as_array().expect("calls") {
+        let end = lab.event(call, "call_failed").await;
+        assert_eq!((&end["hangup_cause"], &end["inferred"]), (&json!("network_error"), &json!(true)));
+        assert_eq!(lab.event(call, "recording_ready").await["incomplete"], true);
+    }
+    let files =
+        std::fs::read_dir(&recordings).expect("the folder").map(|entry| entry.expect("an entry").path());
+    assert_eq!(files.filter(|file| file.extension().is_some_and(|kind| kind == "mp3")).count() as u64, MANY);
+}
