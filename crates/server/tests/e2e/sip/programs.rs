@@ -1,6 +1,7 @@
 //! The gateway between programs of others: sipp on both sides, baresip on both sides.
 
 use std::{
+    io::Write,
     net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
@@ -65,6 +66,82 @@ fn sipp(home: &Home, scenario: &str, address: SocketAddr, remote: Option<SocketA
         command.arg(remote.to_string()).args(["-s", NUMBER]);
     }
     Program::start(&mut command, &home.path(scenario))
+}
+
+/// How many calls are made with loss, how many in each second, and how much of what each side sends and receives is
+/// lost, in percent.
+const LOSSY: u64 = 120;
+const RATE: u64 = 30;
+const LOSS: u64 = 5;
+
+/// The number in the last line of a file of figures of sipp, by its name.
+fn figure(file: &Path, name: &str) -> u64 {
+    let text = std::fs::read_to_string(file).expect("the figures");
+    let mut lines = text.lines().map(|line| line.split(';'));
+    let place = lines.next().and_then(|mut names| names.position(|one| one == name)).expect("the name");
+    let value = lines.last().and_then(|mut values| values.nth(place)).expect("the value");
+    value.parse().expect("a number")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_over_a_network_that_loses_five_in_a_hundred_all_end_and_nearly_all_are_connected() {
+    let place = Place::configured(|network| {
+        let limits = "[sip.recording]\nrecord = false\n";
+        network.config(None, limits).replace("sign_of_life_seconds = 1\nring_seconds = 2\n", "")
+    });
+    let Place { network, home } = &place;
+    let lab = place.start_alone();
+    lab.agent(Some(&format!("sip:agent@{}", network.at(3))), json!({})).await;
+    let lossy = |role: &str, host: u8| {
+        let ip = network.ip(host);
+        let mut command = Command::new("sipp");
+        command
+            .current_dir(home.path(""))
+            .args(["-sn", role, "-i", &ip, "-mi", &ip, "-p", "5060", "-nostdin"]);
+        command.args(["-lost", &LOSS.to_string()]);
+        command
+    };
+    let _called = Program::start(&mut lossy("uas", 3), &home.path("uas"));
+    wait_for("sipp", || is_bound(network.at(3)).then_some(()));
+    let figures = home.path("figures");
+    let mut caller = lossy("uac", 2);
+    caller.arg(lab.gateway().to_string()).args([
+        "-s",
+        NUMBER,
+        "-d",
+        "500",
+        "-timeout",
+        "25",
+        "-timeout_error",
+    ]);
+    caller.args(["-m", &LOSSY.to_string(), "-r", &RATE.to_string(), "-l", &LOSSY.to_string()]);
+    caller.args(["-trace_stat", "-fd", "1", "-stf"]).arg(&figures);
+    let mut caller = Program::start(&mut caller, &home.path("uac"));
+    caller.ends().await;
+    lab.nothing_is_live().await;
+
+    // The ledger knows each call whose INVITE came through, which sipp repeats, and says how each ended.
+    let completed = lab.total("completed").await;
+    let mut others = Vec::new();
+    for status in ["failed", "busy", "no_answer"] {
+        let list = lab.server.get(&format!("/v1/calls?limit=100&status={status}")).await.expect(200);
+        for call in list["calls"].as_array().expect("calls") {
+            others.push((status, lab.events(call).await.pop()));
+        }
+    }
+    let all = lab.server.get("/v1/calls?limit=1").await.expect(200);
+    assert_eq!(all["total"], completed + others.len() as u64);
+    let (well, badly) = (figure(&figures, "SuccessfulCall(C)"), figure(&figures, "FailedCall(C)"));
+    // Shown in any case: a loss that cost calls is worth a look.
+    if !others.is_empty() || badly > 0 {
+        let words = format!(
+            "{LOSSY} lossy calls: {completed} completed, {others:?}; sipp: {well} well, {badly} badly\n"
+        );
+        let _ = std::io::stderr().write_all(words.as_bytes());
+    }
+    assert_eq!(well + badly, LOSSY, "{}", std::fs::read_to_string(home.path("uac")).unwrap_or_default());
+    assert!(completed >= LOSSY * 95 / 100, "{completed} of {LOSSY} were completed: {others:?}");
+    assert!(well >= LOSSY * 95 / 100, "{well} of {LOSSY} went well for sipp");
 }
 
 /// Whether somebody has this UDP address. Looked up, not tried: a try might take it from who is about to have it.
