@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::peer::Peer;
+use super::{message::Message, peer::Peer};
 use crate::server::{Home, PATIENCE, Server};
 
 /// The loopback network of one test: `127.a.b.x`.
@@ -228,6 +228,16 @@ impl<'a> Lab<'a> {
             (live["live_calls"] == 0).then_some(())
         })
         .await;
+    }
+
+    /// The messages of a call, each in a few words: who sent what.
+    pub async fn messages(&self, call: &Value) -> Vec<String> {
+        let trace = self.server.get(&format!("/v1/calls/{}/sip-trace", id(call))).await.expect(200);
+        let messages = trace["messages"].as_array().expect("messages").iter().map(|message| {
+            let text = message["message"].as_str().expect("a text").to_owned();
+            format!("{} {} {}", message["direction"], message["side"], Message { text }.kind())
+        });
+        messages.collect()
     }
 
     /// How many calls there are that stand so.

@@ -2,12 +2,14 @@
 
 mod audio;
 mod calls;
+mod kamailio;
 mod lab;
 mod media;
 mod message;
 mod orders;
 mod outbox;
 mod peer;
+mod program;
 mod programs;
 mod restart;
 mod torture;

@@ -100,9 +100,12 @@ impl Peer {
             to = format!("{to};tag=peer-{}", request.header("Call-ID").len());
         }
         let vias: String = request.headers("Via").iter().map(|via| format!("Via: {via}\r\n")).collect();
+        // Who stays in the way is told of to whoever called (RFC 3261, 12.1.1).
+        let ways: String =
+            request.headers("Record-Route").iter().map(|way| format!("Record-Route: {way}\r\n")).collect();
         let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
         let text = format!(
-            "SIP/2.0 {status} {phrase}\r\n{vias}From: {}\r\nTo: {to}\r\nCall-ID: {}\r\nCSeq: {}\r\n\
+            "SIP/2.0 {status} {phrase}\r\n{vias}{ways}From: {}\r\nTo: {to}\r\nCall-ID: {}\r\nCSeq: {}\r\n\
              Contact: <{}>\r\n{extra}{kind}Content-Length: {}\r\n\r\n{body}",
             request.header("From"),
             request.header("Call-ID"),
@@ -146,6 +149,7 @@ impl Peer {
             cseq: 100,
             heard: Some(invite.media()),
             branch: String::new(),
+            routes: invite.headers("Record-Route").into_iter().map(str::to_owned).collect(),
         }
     }
 
@@ -166,6 +170,7 @@ impl Peer {
             cseq: 0,
             heard: None,
             branch: String::new(),
+            routes: Vec::new(),
         };
         dialog.request("INVITE", extra, &self.sdp("sendrecv")).await;
         dialog
@@ -254,6 +259,8 @@ pub struct Dialog<'a> {
     /// Where the gateway hears this peer.
     pub heard: Option<SocketAddr>,
     branch: String,
+    /// Whom requests within it pass through.
+    routes: Vec<String>,
 }
 
 impl Dialog<'_> {
@@ -269,8 +276,9 @@ impl Dialog<'_> {
             (false, false) => "Content-Type: application/sdp\r\n",
             _ => "",
         };
+        let routes: String = self.routes.iter().map(|route| format!("Route: {route}\r\n")).collect();
         let text = format!(
-            "{method} {} SIP/2.0\r\nVia: SIP/2.0/{} {};branch={branch};rport\r\nMax-Forwards: 70\r\nFrom: {}\r\n\
+            "{method} {} SIP/2.0\r\nVia: SIP/2.0/{} {};branch={branch};rport\r\n{routes}Max-Forwards: 70\r\nFrom: {}\r\n\
              To: {}\r\nCall-ID: {}\r\nCSeq: {cseq} {method}\r\nContact: <{}>\r\n{extra}{kind}Content-Length: {}\r\n\r\n{body}",
             self.target,
             self.peer.wire.transport(),
@@ -290,6 +298,7 @@ impl Dialog<'_> {
         self.remote = answer.header("To").to_owned();
         self.target = answer.contact().to_owned();
         self.heard = Some(answer.media());
+        self.routes = answer.headers("Record-Route").into_iter().rev().map(str::to_owned).collect();
         self.write("ACK", self.cseq, &format!("z9hG4bK-{}", unique()), "", "").await;
         answer
     }
@@ -300,6 +309,11 @@ impl Dialog<'_> {
         self.remote = answer.header("To").to_owned();
         self.write("ACK", self.cseq, &self.branch, "", "").await;
         answer
+    }
+
+    /// Whether requests within it pass through this host.
+    pub fn passes_through(&self, ip: &str) -> bool {
+        self.routes.iter().any(|route| route.contains(&format!("<sip:{ip}")))
     }
 
     /// Gives up an INVITE.

@@ -1,39 +1,14 @@
 //! The gateway between programs of others: sipp on both sides, baresip on both sides.
 
-use std::{
-    io::Write,
-    net::SocketAddr,
-    path::Path,
-    process::{Child, Command, Stdio},
-};
+use std::{io::Write, net::SocketAddr, path::Path, process::Command};
 
 use serde_json::json;
 
-use super::lab::{NUMBER, Place};
+use super::{
+    lab::{NUMBER, Place},
+    program::{Program, is_bound},
+};
 use crate::server::{Home, fixtures, wait_for};
-
-/// A program that is ended by its number when the test is over.
-struct Program(Child);
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Program {
-    fn start(command: &mut Command, log: &Path) -> Self {
-        let log = std::fs::File::create(log).expect("the log is made");
-        let errors = log.try_clone().expect("the log");
-        let child = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn();
-        Self(child.expect("the program is installed: scripts/tools"))
-    }
-
-    async fn ends(&mut self) -> bool {
-        wait_for("the end of a program", || self.0.try_wait().ok().flatten()).success()
-    }
-}
 
 /// One second of a tone, in μ-law: a square wave, which sounds bad and is easily made.
 fn tone() -> Vec<u8> {
@@ -126,7 +101,7 @@ async fn calls_over_a_network_that_loses_five_in_a_hundred_all_end_and_nearly_al
     for status in ["failed", "busy", "no_answer"] {
         let list = lab.server.get(&format!("/v1/calls?limit=100&status={status}")).await.expect(200);
         for call in list["calls"].as_array().expect("calls") {
-            others.push((status, lab.events(call).await.pop()));
+            others.push((status, lab.events(call).await.pop(), lab.messages(call).await));
         }
     }
     let all = lab.server.get("/v1/calls?limit=1").await.expect(200);
@@ -142,14 +117,6 @@ async fn calls_over_a_network_that_loses_five_in_a_hundred_all_end_and_nearly_al
     assert_eq!(well + badly, LOSSY, "{}", std::fs::read_to_string(home.path("uac")).unwrap_or_default());
     assert!(completed >= LOSSY * 95 / 100, "{completed} of {LOSSY} were completed: {others:?}");
     assert!(well >= LOSSY * 95 / 100, "{well} of {LOSSY} went well for sipp");
-}
-
-/// Whether somebody has this UDP address. Looked up, not tried: a try might take it from who is about to have it.
-fn is_bound(address: SocketAddr) -> bool {
-    let SocketAddr::V4(address) = address else { return false };
-    let ip = u32::from_ne_bytes(address.ip().octets());
-    let entry = format!(" {ip:08X}:{:04X} ", address.port());
-    std::fs::read_to_string("/proc/net/udp").is_ok_and(|table| table.contains(&entry))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
