@@ -25,7 +25,8 @@ impl Finished {
     /// The recording that this file is; `None` where its name names no call.
     pub(super) fn of(file: PathBuf) -> Option<Self> {
         let (account, call) = file.file_stem()?.to_str()?.split_once('.')?;
-        Some(Self { account: account.into(), call: CallId::new(call), file: file.clone() })
+        let (account, call) = (account.into(), CallId::new(call));
+        Some(Self { account, call, file })
     }
 
     /// What was reported of it when it was finished, as far as the file says; `None` where it is no recording. Reads it

@@ -54,7 +54,7 @@ fn figure(file: &Path, name: &str) -> u64 {
     let text = std::fs::read_to_string(file).expect("the figures");
     let mut lines = text.lines().map(|line| line.split(';'));
     let place = lines.next().and_then(|mut names| names.position(|one| one == name)).expect("the name");
-    let value = lines.last().and_then(|mut values| values.nth(place)).expect("the value");
+    let value = lines.next_back().and_then(|mut values| values.nth(place)).expect("the value");
     value.parse().expect("a number")
 }
 
@@ -107,7 +107,8 @@ async fn calls_over_a_network_that_loses_five_in_a_hundred_all_end_and_nearly_al
     let all = lab.server.get("/v1/calls?limit=1").await.expect(200);
     assert_eq!(all["total"], completed + others.len() as u64);
     let (well, badly) = (figure(&figures, "SuccessfulCall(C)"), figure(&figures, "FailedCall(C)"));
-    // Shown in any case: a loss that cost calls is worth a look.
+    // Shown in any case. What was seen in one of 400 calls: sipp loses both its 180 and its 200, takes the INVITE that comes
+    // again for an unexpected one, and answers nothing any more, until the gateway gives the agent up after 4 s.
     if !others.is_empty() || badly > 0 {
         let words = format!(
             "{LOSSY} lossy calls: {completed} completed, {others:?}; sipp: {well} well, {badly} badly\n"

@@ -13,10 +13,16 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// The side that is read, and the bytes that make no whole message yet.
+struct Reading {
+    stream: ReadHalf<Box<dyn Stream>>,
+    held: Vec<u8>,
+}
+
 /// A connection over TCP or TLS.
 pub struct Connection {
     transport: &'static str,
-    reading: Mutex<(ReadHalf<Box<dyn Stream>>, Vec<u8>)>,
+    reading: Mutex<Reading>,
     writing: Mutex<WriteHalf<Box<dyn Stream>>>,
 }
 
@@ -25,13 +31,14 @@ impl Connection {
     pub fn new(transport: &'static str, stream: impl Stream + 'static) -> Self {
         let stream: Box<dyn Stream> = Box::new(stream);
         let (reading, writing) = tokio::io::split(stream);
-        Self { transport, reading: Mutex::new((reading, Vec::new())), writing: Mutex::new(writing) }
+        let reading = Reading { stream: reading, held: Vec::new() };
+        Self { transport, reading: Mutex::new(reading), writing: Mutex::new(writing) }
     }
 
     /// The next message. Nothing is lost when it is waited for no longer.
     async fn next(&self) -> String {
         let mut guard = self.reading.lock().await;
-        let (stream, held) = &mut *guard;
+        let Reading { stream, held } = &mut *guard;
         loop {
             if let Some(length) = whole(held) {
                 let message: Vec<u8> = held.drain(..length).collect();
