@@ -89,8 +89,8 @@ impl Home {
             .stderr(log)
             .spawn()
             .expect("the program starts");
-        let mut server =
-            Server { home: self, child, http: unset(), live: unset(), sip: None, key: String::new() };
+        let (key, once) = (String::new(), std::sync::OnceLock::new());
+        let mut server = Server { home: self, child, http: unset(), live: unset(), sip: None, key, once };
         let ready: Option<Value> = wait_for("the ready file", || {
             if let Ok(Some(_)) = server.child.try_wait() {
                 return Some(None);
@@ -134,6 +134,8 @@ pub struct Server<'a> {
     pub sip: Option<SocketAddr>,
     /// The whole first key: every scope.
     pub key: String,
+    /// Made at the first request: that takes longer than the request.
+    once: std::sync::OnceLock<reqwest::Client>,
 }
 
 /// An answer over HTTP, read whole.
@@ -179,11 +181,14 @@ impl Server<'_> {
         format!("http://{}{path}", self.http)
     }
 
-    /// A request without a key.
+    /// A request without a key, over a connection of its own.
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        // Installed by whichever test is first; the others find it there.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client");
+        let client = self.once.get_or_init(|| {
+            // Installed by whichever test is first; the others find it there.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            let builder = reqwest::Client::builder().no_proxy().timeout(PATIENCE).pool_max_idle_per_host(0);
+            builder.build().expect("a client")
+        });
         client.request(method, self.url(path))
     }
 

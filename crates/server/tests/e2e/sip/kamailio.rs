@@ -92,11 +92,16 @@ async fn calls_come_in_and_go_out_through_kamailio_which_stays_in_their_way() {
 
     // In, and an order ends both sides: the caller's BYE comes by way of Kamailio.
     let (caller, callee) = carrier.talk_to(&agent).await;
-    let live = lab.server.get("/v1/calls?status=in_progress").await.expect(200);
-    let (answer, bye, _) = tokio::join!(lab.hang_up(&live["calls"][0]), caller.hung_up(), callee.hung_up());
+    let call = lab
+        .wait("the second call", async || {
+            let live = lab.server.get("/v1/calls?status=in_progress").await.expect(200);
+            live["calls"].as_array().and_then(|calls| calls.first().cloned())
+        })
+        .await;
+    let (answer, bye, _) = tokio::join!(lab.hang_up(&call), caller.hung_up(), callee.hung_up());
     answer.expect(200);
     assert_eq!(bye.headers("Via").len(), 2, "{}", bye.text);
-    let end = lab.event(&live["calls"][0], "call_completed").await;
+    let end = lab.event(&call, "call_completed").await;
     assert_eq!(end["hangup_source"], "api");
 
     // Out, to the carrier behind it, which hangs up.
