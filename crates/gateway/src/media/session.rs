@@ -1,6 +1,7 @@
 //! The sockets of a session and the tasks that serve them.
 
 use std::{
+    io,
     net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -27,6 +28,8 @@ use crate::{Side, Tap};
 
 /// No packet of a telephone is longer; a longer datagram is dropped.
 const LONGEST_PACKET: usize = 2048;
+/// So many packets of one socket are taken before another has its turn.
+const AT_ONCE: usize = 16;
 /// How often silence is looked for.
 const TICK: Duration = Duration::from_millis(500);
 /// How long a socket rests after an error, so that a lasting one takes no whole core.
@@ -194,6 +197,20 @@ impl Relay {
         }
     }
 
+    /// Takes what has arrived at a socket. The room for it is the thread's, not the call's: thousands wait at a time.
+    fn take(&self, own: &UdpSocket, mut each: impl FnMut(SocketAddr, &[u8])) -> io::Result<()> {
+        let mut buffer = [0; LONGEST_PACKET + 1];
+        for _ in 0..AT_ONCE {
+            match own.try_recv_from(&mut buffer) {
+                Ok((length, from)) if length <= LONGEST_PACKET => each(from, &buffer[..length]),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     fn rtp(&self, side: Side, from: SocketAddr, bytes: &[u8]) {
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         let onward = self.exchange().rtp(side, from, bytes, self.nanos());
@@ -209,15 +226,14 @@ impl Relay {
 
 /// One task a side does nothing else, as it is the busiest place of the gateway.
 async fn serve_rtp(relay: Arc<Relay>, side: Side) {
-    let own = &relay.sockets(side).rtp;
     // A new socket counts as full until the runtime has seen that it is not.
     let _ = relay.sockets(side.other()).rtp.writable().await;
-    let mut buffer = [0; LONGEST_PACKET + 1];
+    let own = &relay.sockets(side).rtp;
     loop {
-        match own.recv_from(&mut buffer).await {
-            Ok((length, from)) if length <= LONGEST_PACKET => relay.rtp(side, from, &buffer[..length]),
-            Ok(_) => {}
-            Err(_) => sleep(REST).await,
+        if own.readable().await.is_err()
+            || relay.take(own, |from, bytes| relay.rtp(side, from, bytes)).is_err()
+        {
+            sleep(REST).await;
         }
     }
 }
@@ -227,22 +243,20 @@ async fn serve_rtcp(relay: Arc<Relay>) {
     let (caller, callee) = (&relay.caller.rtcp, &relay.callee.rtcp);
     let _ = caller.writable().await;
     let _ = callee.writable().await;
-    let (mut from_caller, mut from_callee) = ([0; LONGEST_PACKET + 1], [0; LONGEST_PACKET + 1]);
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let (side, received, buffer) = tokio::select! {
-            received = caller.recv_from(&mut from_caller) => (Side::Caller, received, &from_caller),
-            received = callee.recv_from(&mut from_callee) => (Side::Callee, received, &from_callee),
+        let (side, ready) = tokio::select! {
+            ready = caller.readable() => (Side::Caller, ready),
+            ready = callee.readable() => (Side::Callee, ready),
             _ = ticks.tick() => {
                 relay.exchange().tick(relay.nanos());
                 continue;
             }
         };
-        match received {
-            Ok((length, from)) if length <= LONGEST_PACKET => relay.rtcp(side, from, &buffer[..length]),
-            Ok(_) => {}
-            Err(_) => sleep(REST).await,
+        let own = &relay.sockets(side).rtcp;
+        if ready.is_err() || relay.take(own, |from, bytes| relay.rtcp(side, from, bytes)).is_err() {
+            sleep(REST).await;
         }
     }
 }
