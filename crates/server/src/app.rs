@@ -20,6 +20,7 @@ use crate::{
     config::Config,
     control::{Control, Hangup, Switchboard},
     intake::{Intake, IntakeParts, TariffsHandle},
+    jobs::{Jobs, Work},
     links::Links,
     live::Live,
     metrics::Metrics,
@@ -45,6 +46,8 @@ pub struct App {
     pub tariffs: TariffsHandle,
     /// The SIP gateway; it runs once [`App::start_sip`] was called.
     pub sip: Arc<Sip>,
+    /// Work that comes after calls; it runs once [`Jobs::start`] was called.
+    pub jobs: Arc<Jobs>,
     /// The time.
     pub clock: Clock,
     /// The key that was made, if this is the first start.
@@ -97,6 +100,7 @@ impl App {
         })
         .map_err(|error| format!("the writer cannot be started: {error}"))?;
         let sip = Arc::new(Sip::new(Arc::clone(&store), millis(&clock)));
+        let jobs = Arc::new(Jobs::new(Arc::clone(&store), clock.clone(), Arc::clone(&metrics), works()));
         let control = Control::new(controllers(config, &store, &sip), clock.clone());
         let ledger = Arc::new(Ledger::new(LedgerParts {
             store: Arc::clone(&store),
@@ -106,6 +110,7 @@ impl App {
             keyring: Arc::new(Keyring::default()),
             links: Links::new(link_key(&config.data)?),
             shelf,
+            jobs: Arc::clone(&jobs),
             clock: clock.clone(),
             rate_limit: config.rate_limit(),
         }));
@@ -118,6 +123,7 @@ impl App {
             metrics,
             tariffs,
             sip,
+            jobs,
             clock,
             first_key,
             writer,
@@ -142,6 +148,7 @@ impl App {
             store: Arc::clone(&self.store),
             intake: self.intake.clone(),
             ledger: Arc::clone(&self.ledger),
+            jobs: Arc::clone(&self.jobs),
             clock: self.clock.clone(),
         }
     }
@@ -151,9 +158,10 @@ impl App {
     /// # Errors
     /// A sentence; what was acknowledged is on disk all the same.
     pub async fn stop(self) -> Result<(), String> {
-        let Self { store, intake, ledger, live, writer, sip, .. } = self;
+        let Self { store, intake, ledger, live, writer, sip, jobs, .. } = self;
         sip.stop().await;
-        drop((intake, ledger, live, sip));
+        jobs.ended().await;
+        drop((intake, ledger, live, sip, jobs));
         // The thread ends when nobody holds a handle any more; a connection that is still open may.
         let ended = tokio::task::spawn_blocking(move || writer.join());
         let patience = std::time::Duration::from_secs(5);
@@ -173,6 +181,11 @@ fn cannot_start(error: &StoreError) -> String {
         }
         _ => sentence,
     }
+}
+
+/// Every kind of work that comes after calls.
+fn works() -> Vec<Arc<dyn Work>> {
+    Vec::new()
 }
 
 /// Every source that can hang up.

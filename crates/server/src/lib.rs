@@ -13,6 +13,7 @@ pub mod control;
 pub mod demo;
 pub mod dialects;
 pub mod intake;
+pub mod jobs;
 pub mod links;
 pub mod live;
 pub mod metrics;

@@ -1,5 +1,6 @@
 //! What the program counts of itself, for `GET /metrics`.
 
+mod jobs;
 mod sip;
 
 use std::sync::atomic::AtomicU64;
@@ -15,6 +16,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+pub use jobs::{JobKind, JobLabels, JobMetrics};
 pub use sip::{GuardLabels, SipFigures, SipMetrics};
 
 /// What became of events.
@@ -62,6 +64,8 @@ pub struct Metrics {
     pub watchers: Gauge<u64, AtomicU64>,
     /// The SIP gateway.
     pub sip: SipMetrics,
+    /// Jobs.
+    pub jobs: JobMetrics,
 }
 
 impl Default for Metrics {
@@ -80,6 +84,7 @@ impl Default for Metrics {
             live_calls: Gauge::default(),
             watchers: Gauge::default(),
             sip: SipMetrics::default(),
+            jobs: JobMetrics::default(),
             registry: Registry::default(),
         };
         registry.register("events", "Events by source and outcome", this.events.clone());
@@ -111,6 +116,7 @@ impl Default for Metrics {
         registry.register("live_calls", "Calls that are live", this.live_calls.clone());
         registry.register("watchers", "Watchers of the live counts", this.watchers.clone());
         this.sip.register(&mut registry);
+        this.jobs.register(&mut registry);
         Self { registry, ..this }
     }
 }

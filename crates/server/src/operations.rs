@@ -4,6 +4,8 @@
 //! `DIR/control.sock`, because there is one writer. Either way it is an [`Order`] that [`Operator::carry_out`] carries
 //! out, so the two cannot differ.
 
+mod jobs;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -19,6 +21,7 @@ use crate::{
     auth::{NewKey, Scopes},
     clock::Clock,
     intake::{CallReference, Incoming, Intake, Outcome, Refolded},
+    jobs::Jobs,
     vocabulary::{self, Telling, time::format_rfc3339},
 };
 
@@ -77,6 +80,30 @@ pub enum Order {
         /// The file to make; absolute, since the server may run in another folder.
         path: PathBuf,
     },
+    /// List jobs, newest first.
+    ListJobs {
+        /// In this state only.
+        state: Option<String>,
+        /// Of this kind only.
+        kind: Option<String>,
+        /// How many at most.
+        limit: u32,
+    },
+    /// Run a job that waits or is dead now.
+    RetryJob {
+        /// Its number.
+        id: i64,
+    },
+    /// Run every dead job now.
+    RetryDeadJobs {
+        /// Of this kind only.
+        kind: Option<String>,
+    },
+    /// Forget a job that does not run.
+    ForgetJob {
+        /// Its number.
+        id: i64,
+    },
 }
 
 /// One record of a file: the events of one call that it tells.
@@ -132,6 +159,8 @@ pub struct Operator {
     pub intake: Intake,
     /// The door, which must learn of new keys and organizations.
     pub ledger: Arc<Ledger>,
+    /// The runner of jobs, which must learn that some are due.
+    pub jobs: Arc<Jobs>,
     /// The time.
     pub clock: Clock,
 }
@@ -186,6 +215,10 @@ impl Operator {
             }
             Order::Doctor => self.doctor().await,
             Order::Backup { path } => self.backup(&path).await,
+            Order::ListJobs { state, kind, limit } => self.list_jobs(state.as_deref(), kind, limit).await,
+            Order::RetryJob { id } => self.retry_job(id).await,
+            Order::RetryDeadJobs { kind } => self.retry_dead_jobs(kind.as_deref()).await,
+            Order::ForgetJob { id } => self.forget_job(id).await,
         }
     }
 

@@ -22,6 +22,7 @@ use utoipa::{
         (name = "calls", description = "Call history, timelines, statistics, live calls, hang-up (dialect v1)"),
         (name = "events", description = "Where calls come from"),
         (name = "directory", description = "Endpoints and phone numbers"),
+        (name = "jobs", description = "Work that comes after calls"),
         (name = "settings", description = "Keys and the control URL"),
         (name = "organization", description = "The organization dialect"),
         (name = "agent", description = "The agent dialect"),

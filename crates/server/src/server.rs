@@ -167,6 +167,8 @@ pub async fn serve(
     servers.spawn(run(live, tls, handle.clone(), live_router));
     let socket = operator_socket::Socket::open(&config.data, app.operator(), stop.clone())?;
 
+    // Told to stop with the requests, so that both have their time at once.
+    app.jobs.start(stop.clone());
     if let Some(path) = ready_file {
         write_ready_file(path, &ready)?;
     }

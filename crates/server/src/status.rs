@@ -8,7 +8,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 use pegcount_calls::Timestamp;
-use pegcount_store::Store;
+use pegcount_store::{JobState, Store};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -47,7 +47,16 @@ pub struct Status {
     clock: Clock,
     watchers: Box<dyn Fn() -> usize + Send + Sync>,
     gateway: Box<dyn Fn() -> Gateway + Send + Sync>,
-    store_problem: Mutex<Option<(Timestamp, Option<String>)>>,
+    known: Mutex<Option<(Timestamp, Known)>>,
+}
+
+/// What the store said.
+#[derive(Clone)]
+struct Known {
+    /// Why it takes no writes.
+    problem: Option<String>,
+    /// How many jobs are dead; `None` when it could not say.
+    dead_jobs: Option<u64>,
 }
 
 impl Status {
@@ -61,20 +70,25 @@ impl Status {
         gateway: impl Fn() -> Gateway + Send + Sync + 'static,
     ) -> Self {
         let (watchers, gateway) = (Box::new(watchers), Box::new(gateway));
-        Self { store, live, metrics, clock, watchers, gateway, store_problem: Mutex::default() }
+        Self { store, live, metrics, clock, watchers, gateway, known: Mutex::default() }
     }
 
-    async fn store_problem(&self) -> Option<String> {
+    async fn ask_store(&self) -> Known {
         let now = self.clock.now();
-        let known = self.store_problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((asked_at, problem)) = known
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((asked_at, known)) = known
             && now < asked_at.plus_millis(BELIEVED_MILLIS)
         {
-            return problem;
+            return known;
         }
         let problem = self.store.writable().await.err().map(|error| error.to_string());
-        *self.store_problem.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, problem.clone()));
-        problem
+        let counts = self.store.job_counts().await.ok();
+        let dead_jobs = counts.map(|counts| {
+            counts.iter().filter(|one| one.state == JobState::Dead).map(|one| one.count).sum::<u64>()
+        });
+        let known = Known { problem, dead_jobs };
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, known.clone()));
+        known
     }
 }
 
@@ -103,6 +117,8 @@ pub struct Readiness {
     pub store: Part,
     /// Whether the SIP gateway works.
     pub sip: Part,
+    /// Jobs: ready all the same when some are dead, and says how many.
+    pub jobs: Part,
 }
 
 /// One part of the program.
@@ -121,13 +137,19 @@ pub struct Part {
     responses((status = 200, body = Readiness), (status = 503, body = Readiness))
 )]
 async fn readyz(Extension(status): Extension<Arc<Status>>) -> Response {
-    let problem = status.store_problem().await;
+    let Known { problem, dead_jobs } = status.ask_store().await;
     let gateway = (status.gateway)();
     let ready = problem.is_none() && gateway.ok;
     let readiness = Readiness {
         ready,
         store: Part { ok: problem.is_none(), message: problem },
         sip: Part { ok: gateway.ok, message: gateway.message },
+        jobs: Part {
+            ok: true,
+            message: dead_jobs
+                .filter(|dead| *dead > 0)
+                .map(|dead| format!("{dead} dead, see `pegcount jobs list --state dead`")),
+        },
     };
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(readiness)).into_response()
@@ -138,6 +160,10 @@ async fn readyz(Extension(status): Extension<Arc<Status>>) -> Response {
 async fn metrics(Extension(status): Extension<Arc<Status>>) -> Response {
     status.metrics.live_calls.set(status.live.total() as u64);
     status.metrics.watchers.set((status.watchers)() as u64);
+    // A store that cannot be asked is told of by /readyz; the other figures are shown all the same.
+    if let Ok(counts) = status.store.job_counts().await {
+        status.metrics.jobs.show(&counts);
+    }
     if let Some(figures) = (status.gateway)().figures {
         status.metrics.sip.show(&figures);
     }

@@ -9,7 +9,7 @@ use std::{
 
 use pegcount::{
     config::{Config, Overrides},
-    metrics::{EventLabels, GuardLabels, Metrics, RequestLabels},
+    metrics::{EventLabels, GuardLabels, JobKind, JobLabels, Metrics, RequestLabels},
 };
 
 fn root() -> PathBuf {
@@ -291,7 +291,7 @@ fn every_command_and_flag_that_a_document_shows_is_known_to_the_program() {
     for (path, text) in documents() {
         for words in commands(&text) {
             looked_at += 1;
-            let groups = ["keys", "organizations"];
+            let groups = ["keys", "organizations", "jobs"];
             let depth = if groups.contains(&words[0].as_str()) && words.len() > 1 { 2 } else { 1 };
             let help = Command::new(env!("CARGO_BIN_EXE_pegcount"))
                 .args(&words[..depth])
@@ -319,6 +319,10 @@ fn every_metric_is_documented_and_every_documented_one_is_there() {
     let request = RequestLabels { route: "/".into(), method: "GET".into(), status: 200 };
     metrics.requests.get_or_create(&request).inc();
     metrics.sip.guard.get_or_create(&GuardLabels { reason: "scanner", outcome: "dropped" }).inc();
+    let upload = JobKind::of("upload");
+    metrics.jobs.done.get_or_create(&upload).inc();
+    metrics.jobs.failed.get_or_create(&upload).inc();
+    metrics.jobs.kept.get_or_create(&JobLabels { kind: upload.kind, state: "dead" }).set(1);
     let rendered = metrics.render();
     let types = rendered.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let known: BTreeSet<String> = types

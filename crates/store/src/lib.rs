@@ -9,6 +9,7 @@
 #![deny(missing_docs)]
 
 mod error;
+mod jobs;
 mod model;
 mod rollups;
 mod sketch;
@@ -21,6 +22,7 @@ use pegcount_calls::{
 };
 
 pub use error::{BoxError, StoreError};
+pub use jobs::{Job, JobCount, JobFailure, JobId, JobOrder, JobPage, JobQuery, JobState, NewJob, Next};
 pub use model::{
     AccessKey, CallHead, CallKey, Concurrency, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, LegSpan,
     Measure, NewEndpoint, OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Severity,
@@ -187,6 +189,46 @@ pub trait Store: Send + Sync {
     async fn set_control_url(&self, organization: OrganizationNumber, url: Option<&ControlUrl>)
     -> Result<()>;
 
+    /// Leases jobs of these kinds until then, so that nobody else runs them: those that are due, and those whose lease ran
+    /// out, oldest due first. Each has begun one more attempt; its end is told with that attempt's number.
+    async fn lease_jobs(
+        &self,
+        kinds: &[&str],
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Job>>;
+    /// When the next job of these kinds can be leased.
+    async fn next_job_due(&self, kinds: &[&str]) -> Result<Option<Timestamp>>;
+    /// Takes a done job away, or has it wait anew if it was asked for again meanwhile. `false`, and nothing changes, when
+    /// the lease is another attempt's by now.
+    async fn job_done(&self, id: JobId, attempt: u32) -> Result<bool>;
+    /// Notes that an attempt failed. `false`, and nothing changes, when the lease is another attempt's by now. A job that
+    /// was asked for again meanwhile waits anew instead of being dead.
+    async fn job_failed(&self, id: JobId, attempt: u32, failure: &JobFailure, next: Next) -> Result<bool>;
+    /// Gives a lease back, as if it had never been taken. `false` when the lease is another attempt's by now.
+    async fn give_job_back(&self, id: JobId, attempt: u32) -> Result<bool>;
+    /// Ends every lease there is, since nobody is left who holds one: the jobs wait again, those with as many attempts as
+    /// may be are dead of this failure. How many there were.
+    async fn end_leases(&self, failure: &JobFailure, most_attempts: u32) -> Result<u64>;
+    /// One part of a list of jobs, newest first.
+    async fn jobs(&self, query: &JobQuery) -> Result<JobPage>;
+    /// The job with this number, of any organization.
+    async fn job(&self, id: JobId) -> Result<Option<Job>>;
+    /// Has a job that waits or is dead run now, with all its attempts before it; of this organization, if one is named.
+    async fn rerun_job(
+        &self,
+        organization: Option<OrganizationNumber>,
+        id: JobId,
+        now: Timestamp,
+    ) -> Result<JobOrder>;
+    /// The same for every dead job, of one kind if one is named. How many there were.
+    async fn rerun_dead_jobs(&self, kind: Option<&str>, now: Timestamp) -> Result<u64>;
+    /// Takes a job away that does not run; of this organization, if one is named.
+    async fn forget_job(&self, organization: Option<OrganizationNumber>, id: JobId) -> Result<JobOrder>;
+    /// How many jobs of each kind are in each state; none are not told.
+    async fn job_counts(&self) -> Result<Vec<JobCount>>;
+
     /// Whether the store takes writes right now.
     async fn writable(&self) -> Result<()>;
     /// Looks for damage.
@@ -273,6 +315,9 @@ pub trait Transaction: Send {
     ) -> Result<()>;
     /// The call as it is kept within this transaction.
     async fn saved(&mut self, key: CallKey) -> Result<Option<Filed>>;
+    /// Asks for a job. Of one organization, kind and subject there is one: one that waits keeps its time, one that runs
+    /// is run once more afterwards, one that is dead waits again with all its attempts. It has the data of who asked last.
+    async fn enqueue(&mut self, job: &NewJob) -> Result<()>;
     /// Makes it all durable. When this returns, it is on disk.
     async fn commit(self: Box<Self>) -> Result<()>;
 }

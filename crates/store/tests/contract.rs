@@ -13,6 +13,8 @@ mod directory;
 mod erasure;
 #[path = "contract/events.rs"]
 mod events;
+#[path = "contract/jobs.rs"]
+mod jobs;
 #[path = "contract/lists.rs"]
 mod lists;
 #[path = "contract/merges.rs"]

@@ -17,6 +17,7 @@ use crate::{
     clock::Clock,
     control::Control,
     intake::Intake,
+    jobs::Jobs,
     links::{BadLink, Links, Target},
     live::Live,
     recordings::{Object, Shelf},
@@ -47,6 +48,8 @@ pub struct LedgerParts {
     pub links: Links,
     /// Our own recordings.
     pub shelf: Shelf,
+    /// Work that comes after calls.
+    pub jobs: Arc<Jobs>,
     /// The time.
     pub clock: Clock,
     /// How many requests one key may make; `None`: as many as it likes.
@@ -62,6 +65,7 @@ pub struct Ledger {
     pub(super) keyring: Arc<Keyring>,
     pub(super) links: Links,
     pub(super) shelf: Shelf,
+    pub(super) jobs: Arc<Jobs>,
     pub(super) clock: Clock,
     limiter: Option<DefaultKeyedRateLimiter<Arc<str>>>,
     organizations: RwLock<BTreeMap<OrganizationNumber, Organization>>,
@@ -90,6 +94,7 @@ impl Ledger {
             keyring: parts.keyring,
             links: parts.links,
             shelf: parts.shelf,
+            jobs: parts.jobs,
             clock: parts.clock,
             limiter,
             organizations: RwLock::default(),

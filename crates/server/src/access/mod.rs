@@ -7,6 +7,7 @@
 mod calling;
 mod directory;
 mod excess;
+mod jobs;
 mod ledger;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -63,6 +64,9 @@ pub enum Refusal {
     /// The call is over.
     #[error("the call is not active")]
     NotLive,
+    /// The job runs at the moment.
+    #[error("the job runs at the moment: wait until it has ended")]
+    JobRunning,
     /// The call is not over.
     #[error("the call is not over: hang it up first, or tell its end by a call_completed event")]
     NotOver,
@@ -115,6 +119,8 @@ pub enum Thing {
     Recording,
     /// The SIP messages of a call.
     SipTrace,
+    /// A job.
+    Job,
 }
 
 impl std::fmt::Display for Thing {
@@ -129,6 +135,7 @@ impl std::fmt::Display for Thing {
             Self::Link => "Page",
             Self::Recording => "Recording",
             Self::SipTrace => "SIP trace",
+            Self::Job => "Job",
         })
     }
 }

@@ -2,6 +2,7 @@
 
 mod door;
 mod import;
+mod jobs;
 mod print;
 
 use std::{
@@ -84,6 +85,12 @@ enum Command {
     /// Look for damage: the store, calls against their events, the disk, the clock, the ports.
     #[command(after_help = "Example: pegcount doctor --json")]
     Doctor,
+    /// See to jobs: work that comes after calls.
+    #[command(after_help = "Example: pegcount jobs list --state dead")]
+    Jobs {
+        #[command(subcommand)]
+        command: jobs::JobsCommand,
+    },
     /// Keep a copy of the store, also while the server runs. It replaces nothing, and is on disk when this returns.
     #[command(after_help = "Example: pegcount backup /backup/pegcount.db --data /var/lib/pegcount\n\n\
                             Restore: put the copy into an empty folder as pegcount.db, and the link-key of the old data \
@@ -261,6 +268,7 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
             let all_well = print.refolded(&order_once(&common, order).await?, check);
             Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        Command::Jobs { command } => jobs::run(&common, command, &print).await,
         Command::Doctor => doctor(&common, &print).await,
         Command::Backup { path } => {
             let path = std::path::absolute(&path).map_err(|error| format!("{}: {error}", path.display()))?;

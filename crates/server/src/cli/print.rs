@@ -133,6 +133,35 @@ impl Printer {
         to_stderr("Keep the data folder's link-key with it: it signs links.");
     }
 
+    pub(super) fn jobs(self, value: &Value) {
+        if self.print_json(value) {
+            return;
+        }
+        let (jobs, total) = (items(value, "jobs"), count(value, "total"));
+        for job in jobs {
+            let (id, attempts) = (count(job, "id"), count(job, "attempts"));
+            let words = ["state", "kind", "organization", "subject", "due_at"].map(|key| text(job, key));
+            // In one line, whatever another machine has answered.
+            let error = text(job, "error").replace(char::is_control, " ");
+            to_stdout(&format!("{id}\t{}\t{attempts} attempts\t{error}", words.join("\t")));
+        }
+        if total > jobs.len() as u64 {
+            to_stderr(&format!("These are the newest {} of {total}: --limit shows more.", jobs.len()));
+        }
+    }
+
+    pub(super) fn retried(self, value: &Value) {
+        if !self.print_json(value) {
+            to_stdout(&format!("{} jobs are due now", count(value, "retried")));
+        }
+    }
+
+    pub(super) fn forgotten(self, value: &Value) {
+        if !self.print_json(value) {
+            to_stdout(&format!("job {} is forgotten", count(value, "forgotten")));
+        }
+    }
+
     pub(super) fn imported(self, value: &Value) {
         if self.print_json(value) {
             return;

@@ -109,6 +109,7 @@ impl From<Refusal> for Failure {
             Refusal::Exists { .. } => Self::new(StatusCode::CONFLICT, "ALREADY_EXISTS", sentence),
             Refusal::NotLive => Self::new(StatusCode::CONFLICT, "CALL_NOT_ACTIVE", "Call is not active"),
             Refusal::NotOver => Self::new(StatusCode::CONFLICT, "CALL_ACTIVE", sentence),
+            Refusal::JobRunning => Self::new(StatusCode::CONFLICT, "JOB_RUNNING", sentence),
             Refusal::NoTrunk => Self::new(StatusCode::CONFLICT, "NO_TRUNK", sentence),
             Refusal::NotControllable => Self::new(StatusCode::CONFLICT, "NOT_CONTROLLABLE", sentence),
             Refusal::SourceUnreachable(_) => {
@@ -149,6 +150,7 @@ fn not_found_code(thing: Thing) -> &'static str {
         Thing::Link => "LINK_NOT_FOUND",
         Thing::Recording => "RECORDING_NOT_FOUND",
         Thing::SipTrace => "SIP_TRACE_NOT_FOUND",
+        Thing::Job => "JOB_NOT_FOUND",
     }
 }
 

@@ -17,6 +17,7 @@ mod full_disk;
 mod http;
 mod imports;
 mod isolation;
+mod jobs;
 mod live;
 mod recordings;
 mod reference;

@@ -5,12 +5,12 @@ use rusqlite::Connection;
 use super::{
     calls, events,
     fault::Result,
-    recount,
+    jobs, recount,
     rows::{count, many},
     save,
     words::{self, Words},
 };
-use crate::{CallKey, Filed, Finding, Severity, StoreError};
+use crate::{CallKey, Filed, Finding, JobState, Severity, StoreError};
 
 /// How many damaged things are named before the rest is only counted.
 const MOST_NAMED: usize = 20;
@@ -18,20 +18,22 @@ const MOST_NAMED: usize = 20;
 const CALLS_AT_A_TIME: u32 = 1_000;
 
 /// What must not be there, each with what it means when it is.
-const ORPHANS: [(&str, &str); 6] = [
+const ORPHANS: [(&str, &str); 7] = [
     ("events", "are of no call"),
     ("call_documents", "are of no call"),
     ("call_meta", "are of no call"),
     ("legs", "are of no call"),
     ("call_names", "lead to no call"),
     ("call_uuids", "lead to no call"),
+    ("jobs", "are of no call"),
 ];
 
 /// Looks at the whole store.
 pub(super) fn check(connection: &Connection) -> Result<Vec<Finding>> {
     let mut findings = vec![file(connection)?];
     for (table, meaning) in ORPHANS {
-        let sql = format!("SELECT count(*) FROM {table} WHERE pk NOT IN (SELECT pk FROM calls)");
+        let sql =
+            format!("SELECT count(*) FROM {table} WHERE pk IS NOT NULL AND pk NOT IN (SELECT pk FROM calls)");
         let found = count(connection, &sql, [])?;
         let message =
             if found == 0 { "no row is lost".to_owned() } else { format!("{found} rows {meaning}") };
@@ -39,6 +41,7 @@ pub(super) fn check(connection: &Connection) -> Result<Vec<Finding>> {
     }
     findings.push(words_of_no_call(connection)?);
     findings.push(unsaved(connection)?);
+    findings.extend(jobs(connection)?);
     findings.extend(calls(connection)?);
     findings.extend(recount::check(connection)?);
     Ok(findings)
@@ -75,6 +78,22 @@ fn unsaved(connection: &Connection) -> Result<Finding> {
     let message = format!("{found} calls were opened and never folded");
     let severity = if found == 0 { Severity::Fine } else { Severity::Warning };
     Ok(Finding { severity, subject: "unfolded calls".to_owned(), message })
+}
+
+/// Every job: it can be read. That some are dead is for somebody to look at.
+fn jobs(connection: &Connection) -> Result<Vec<Finding>> {
+    let (looked_at, bad) = jobs::unreadable_ones(connection)?;
+    let mut findings: Vec<Finding> =
+        bad.iter().take(MOST_NAMED).map(|message| finding(false, "jobs", message.clone())).collect();
+    let message = format!("{looked_at} jobs looked at, {} damaged", bad.len());
+    findings.push(finding(bad.is_empty(), "jobs", message));
+    let counts = jobs::counts(connection)?;
+    let dead: u64 = counts.iter().filter(|one| one.state == JobState::Dead).map(|one| one.count).sum();
+    if dead > 0 {
+        let message = format!("{dead} are dead: see `pegcount jobs list --state dead`");
+        findings.push(Finding { severity: Severity::Warning, subject: "jobs".to_owned(), message });
+    }
+    Ok(findings)
 }
 
 /// Every call: it can be read, its columns are those of the call they make, its words can be found if it has ended, and
@@ -231,6 +250,18 @@ mod tests {
             (
                 "INSERT INTO transcripts (rowid, transcript) VALUES (9, 'o1xlost')",
                 vec!["transcripts: the words of 1 calls are of none that has ended"],
+            ),
+            (
+                "INSERT INTO jobs VALUES (7, 1, 'k', 's', 9, '{', 3, 0, 0, NULL, NULL, 0, NULL, NULL)",
+                vec![
+                    "jobs: 1 rows are of no call",
+                    "jobs: job 7: its data cannot be read: EOF while parsing an object at line 1 column 1",
+                    "jobs: 1 jobs looked at, 1 damaged",
+                ],
+            ),
+            (
+                "INSERT INTO jobs VALUES (7, 1, 'k', 's', NULL, '{}', 2, 10, 0, NULL, NULL, 0, 1, 'why')",
+                vec!["jobs: 1 are dead: see `pegcount jobs list --state dead`"],
             ),
             (
                 "DELETE FROM calls",

@@ -4,7 +4,7 @@
 use pegcount_calls::{CallType, Cause, Direction, Disconnection, Party, Stage, Status};
 
 use super::fault::{Result, unreadable};
-use crate::Measure;
+use crate::{JobState, Measure};
 
 /// Something that is kept as a number.
 pub(super) trait Code: Sized {
@@ -44,6 +44,11 @@ macro_rules! codes {
 }
 
 codes! {
+    JobState, "the state" {
+        Waiting = 0,
+        Running = 1,
+        Dead = 2,
+    }
     Status, "the status" {
         Queued = 0,
         Initiated = 1,

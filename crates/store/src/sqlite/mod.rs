@@ -17,6 +17,7 @@ mod documents;
 mod erasure;
 mod events;
 mod fault;
+mod jobs;
 mod keys;
 mod legs;
 mod locate;
@@ -50,9 +51,10 @@ use tokio::sync::Mutex;
 use zstd::bulk::Compressor;
 
 use crate::{
-    AccessKey, CallHead, CallKey, Concurrency, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, Measure,
-    NewEndpoint, OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Result, Spreads,
-    StatsQuery, Store, StoreError, Transaction, rollups::Changes,
+    AccessKey, CallHead, CallKey, Concurrency, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, Job,
+    JobCount, JobFailure, JobId, JobOrder, JobPage, JobQuery, Measure, NewEndpoint, Next, OpenCall,
+    Organization, OrganizationNumber, Page, PhoneNumber, Report, Result, Spreads, StatsQuery, Store,
+    StoreError, Transaction, rollups::Changes,
 };
 use blocks::Blocks;
 use checkpoints::{Bounds, Checkpoints};
@@ -320,6 +322,66 @@ impl Store for Sqlite {
         url: Option<&ControlUrl>,
     ) -> Result<()> {
         self.write(|connection| directory::set_control_url(connection, organization, url)).await
+    }
+
+    async fn lease_jobs(
+        &self,
+        kinds: &[&str],
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Job>> {
+        self.write(|connection| jobs::lease(connection, kinds, now, until, limit)).await
+    }
+
+    async fn next_job_due(&self, kinds: &[&str]) -> Result<Option<Timestamp>> {
+        self.quick(|connection| jobs::next_due(connection, kinds)).await
+    }
+
+    async fn job_done(&self, id: JobId, attempt: u32) -> Result<bool> {
+        self.write(|connection| jobs::done(connection, id, attempt)).await
+    }
+
+    async fn job_failed(&self, id: JobId, attempt: u32, failure: &JobFailure, next: Next) -> Result<bool> {
+        self.write(|connection| jobs::failed(connection, id, attempt, failure, next)).await
+    }
+
+    async fn give_job_back(&self, id: JobId, attempt: u32) -> Result<bool> {
+        self.write(|connection| jobs::give_back(connection, id, attempt)).await
+    }
+
+    async fn end_leases(&self, failure: &JobFailure, most_attempts: u32) -> Result<u64> {
+        self.write(|connection| jobs::end_leases(connection, failure, most_attempts)).await
+    }
+
+    async fn jobs(&self, query: &JobQuery) -> Result<JobPage> {
+        let query = query.clone();
+        self.slow(move |connection| jobs::page(connection, &query)).await
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<Job>> {
+        self.quick(|connection| jobs::job(connection, id)).await
+    }
+
+    async fn rerun_job(
+        &self,
+        organization: Option<OrganizationNumber>,
+        id: JobId,
+        now: Timestamp,
+    ) -> Result<JobOrder> {
+        self.write(|connection| jobs::rerun(connection, organization, id, now)).await
+    }
+
+    async fn rerun_dead_jobs(&self, kind: Option<&str>, now: Timestamp) -> Result<u64> {
+        self.write(|connection| jobs::rerun_dead(connection, kind, now)).await
+    }
+
+    async fn forget_job(&self, organization: Option<OrganizationNumber>, id: JobId) -> Result<JobOrder> {
+        self.write(|connection| jobs::forget(connection, organization, id)).await
+    }
+
+    async fn job_counts(&self) -> Result<Vec<JobCount>> {
+        self.slow(|connection| jobs::counts(connection)).await
     }
 
     async fn writable(&self) -> Result<()> {

@@ -9,13 +9,14 @@ use super::{
 use crate::StoreError;
 
 /// Each step leads from the version that is its place in the list to the next. Steps are only ever added.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("migrations/0001_start.sql"),
     include_str!("migrations/0002_rollups.sql"),
     include_str!("migrations/0003_totals.sql"),
     include_str!("migrations/0004_lists.sql"),
     include_str!("migrations/0005_events.sql"),
     include_str!("migrations/0006_words.sql"),
+    include_str!("migrations/0007_jobs.sql"),
 ];
 
 /// The schema since which the counts beside the calls are made as they are now: an older file gets them anew. A step

@@ -15,11 +15,13 @@ use super::{
     checkpoints::Gauge,
     directory, erasure, events,
     fault::{Result, unavailable},
-    legs, rollups,
+    jobs, legs, rollups,
     room::Room,
     save, words,
 };
-use crate::{CallHead, CallKey, Filed, LegSpan, OrganizationNumber, Report, Transaction, rollups::Changes};
+use crate::{
+    CallHead, CallKey, Filed, LegSpan, NewJob, OrganizationNumber, Report, Transaction, rollups::Changes,
+};
 
 /// What is needed to write.
 pub(super) struct Writer {
@@ -153,6 +155,7 @@ impl Transaction for Writing {
             save::forget(connection, changes, younger)?;
             events::merge(connection, younger, older)?;
             legs::merge(connection, younger, older)?;
+            jobs::merge(connection, younger, older)?;
             calls::rename(connection, younger, older)
         })
     }
@@ -210,6 +213,10 @@ impl Transaction for Writing {
 
     async fn saved(&mut self, key: CallKey) -> crate::Result<Option<Filed>> {
         self.work(|writer| calls::filed(&writer.connection, key))
+    }
+
+    async fn enqueue(&mut self, job: &NewJob) -> crate::Result<()> {
+        self.work(|writer| jobs::enqueue(&writer.connection, job))
     }
 
     async fn commit(self: Box<Self>) -> crate::Result<()> {

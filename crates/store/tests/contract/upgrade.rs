@@ -3,7 +3,10 @@
 use pegcount_calls::{CallQuery, EndpointName, Status};
 use pegcount_store::{Severity, StatsQuery, Store};
 
-use crate::bench::{OURS, call, found, keep};
+use crate::{
+    bench::{OURS, call, found, keep},
+    jobs::{all, ask, job},
+};
 
 /// The first schema, and rows as the program of that time wrote them. Neither is ever changed.
 const FIRST: [&str; 2] =
@@ -27,6 +30,7 @@ async fn a_store_of_the_first_schema_is_opened_with_all_that_is_in_it() {
         let kept = format!("new_{round}");
         keep(&*store, &kept, &call(1_000)).await;
         assert_eq!(store.call(OURS, &kept).await.unwrap().unwrap().call, call(1_000));
+        ask(&*store, &job("upload", &kept)).await;
         store.close().await.unwrap();
     }
 }
@@ -56,6 +60,7 @@ async fn look(store: &dyn Store, new: u64) {
     let of_desk = StatsQuery { endpoint: Some(EndpointName::new("ep_1").unwrap()), ..StatsQuery::default() };
     let desk = store.stats(OURS, &of_desk).await.unwrap().sum(|_, _| true);
     assert_eq!((desk.calls, desk.answered, desk.talk_seconds), (1, 1, 60));
+    assert_eq!(store.jobs(&all()).await.unwrap().total, Some(new));
     assert_eq!(store.organizations().await.unwrap().len(), 1);
     assert_eq!(store.keys().await.unwrap().len(), 1);
     assert_eq!(store.endpoints(OURS, 10, 0).await.unwrap().1, 1);

@@ -68,7 +68,8 @@ impl From<Refusal> for Failure {
             | Refusal::NotLive
             | Refusal::NotOver
             | Refusal::NotControllable
-            | Refusal::NoTrunk => Self::new(StatusCode::CONFLICT, sentence),
+            | Refusal::NoTrunk
+            | Refusal::JobRunning => Self::new(StatusCode::CONFLICT, sentence),
             Refusal::SourceUnreachable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, sentence),
             Refusal::TooManyRequests { retry_after } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, sentence).after(retry_after)

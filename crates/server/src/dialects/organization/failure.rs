@@ -104,9 +104,11 @@ impl From<Refusal> for Failure {
                 Self::new(StatusCode::BAD_REQUEST, "Query too long", excess.sentence(remedy))
             }
             Refusal::Exists { .. } => Self::new(StatusCode::CONFLICT, "Already exists", error),
-            Refusal::NotLive | Refusal::NotOver | Refusal::NotControllable | Refusal::NoTrunk => {
-                Self::new(StatusCode::CONFLICT, "Conflict", error)
-            }
+            Refusal::NotLive
+            | Refusal::NotOver
+            | Refusal::NotControllable
+            | Refusal::NoTrunk
+            | Refusal::JobRunning => Self::new(StatusCode::CONFLICT, "Conflict", error),
             Refusal::SourceUnreachable(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "Service unavailable", error)
             }

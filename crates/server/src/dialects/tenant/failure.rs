@@ -94,7 +94,8 @@ impl From<Refusal> for Failure {
             | Refusal::NotLive
             | Refusal::NotOver
             | Refusal::NotControllable
-            | Refusal::NoTrunk => Self::new(StatusCode::CONFLICT, message),
+            | Refusal::NoTrunk
+            | Refusal::JobRunning => Self::new(StatusCode::CONFLICT, message),
             Refusal::SourceUnreachable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, message),
             Refusal::TooManyRequests { retry_after } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, message).retry_after(retry_after)

@@ -42,6 +42,7 @@ use crate::{
     clock::Clock,
     control::Control,
     intake::{CallReference, Incoming, Intake, IntakeParts, Outcome, TariffsHandle},
+    jobs::Jobs,
     links::Links,
     live::Live,
     recordings::Shelf,
@@ -558,7 +559,9 @@ impl Office {
             discard: Box::new(|_, _| {}),
         })
         .unwrap();
+        let jobs = Jobs::new(Arc::clone(&store), clock.clone(), Arc::default(), vec![]);
         let ledger = Arc::new(Ledger::new(LedgerParts {
+            jobs: Arc::new(jobs),
             store,
             intake,
             live,

@@ -4,6 +4,7 @@ mod directory;
 mod explain;
 mod handlers;
 mod intervals;
+mod jobs;
 mod keys;
 mod live;
 mod log;
@@ -45,6 +46,9 @@ pub fn routes() -> OpenApiRouter<Arc<Ledger>> {
         ))
         .routes(routes!(keys::list_keys, keys::create_key))
         .routes(routes!(keys::revoke_key))
+        .routes(routes!(jobs::list_jobs))
+        .routes(routes!(jobs::get_job, jobs::forget_job))
+        .routes(routes!(jobs::retry_job))
         .routes(routes!(outbound::place_call))
         .routes(routes!(sip_trace::sip_trace))
         .routes(routes!(log::call_log))

@@ -88,6 +88,7 @@ impl<'a> Target<'a> {
             "/v1/live",
             "/v1/endpoints",
             "/v1/phone-numbers",
+            "/v1/jobs",
             "/api/calls?limit=100",
             "/api/calls?limit=100&sort_by=call_duration",
             "/healthz",

@@ -64,7 +64,8 @@ const NASTY: [&str; 46] = [
 ];
 
 /// Parameters whose values are checked: `nonsense` is refused by name.
-const CHECKED: [&str; 26] = [
+const CHECKED: [&str; 27] = [
+    "state",
     "with",
     "limit",
     "offset",
@@ -94,7 +95,8 @@ const CHECKED: [&str; 26] = [
 ];
 
 /// Parameters that take any text: `nonsense` is only found nowhere.
-const FREE: [&str; 11] = [
+const FREE: [&str; 12] = [
+    "kind",
     "endpoint_id",
     "phone_number_id",
     "q",
@@ -256,6 +258,12 @@ async fn parameters_mean_what_the_contract_says_or_are_refused() {
         ("/v1/endpoints", "limit=101", 400),
         ("/v1/phone-numbers", "offset=-1", 400),
         ("/v1/live", "limit=0", 400),
+        ("/v1/jobs", "limit=100", 200),
+        ("/v1/jobs", "limit=101", 400),
+        ("/v1/jobs", "state=dead,waiting", 400),
+        ("/v1/jobs", "cursor=MTc", 400),
+        ("/v1/jobs/9223372036854775807", "", 404),
+        ("/v1/jobs/9223372036854775808", "", 404),
         ("/api/calls", "limit=100", 200),
         ("/api/calls", "limit=101", 400),
         ("/api/calls", "page=-1", 400),

@@ -197,6 +197,7 @@ fn writing(world: &World) -> Vec<Row> {
     let other_number = json!({"id": "ep_mine", "number": world.b.agent});
     let other_key = format!("/v1/keys/{}", crate::forms::halves(&world.b.key).0);
     let spare_key = format!("/v1/keys/{}", crate::forms::halves(&world.lacking["calls:control"]).0);
+    let [own_job, other_job] = [&world.a, &world.b].map(|one| format!("/v1/jobs/{}", one.job));
     let note = |call: &str| json!({"call_id": call, "event_type": "x_note", "event_data": {"note": "ours"}});
     let cdr = crate::server::fixtures().join("freeswitch/json_cdr/answered.1.json");
     let cdr: Value = serde_json::from_str(&std::fs::read_to_string(cdr).expect("a record")).expect("JSON");
@@ -285,6 +286,16 @@ fn writing(world: &World) -> Vec<Row> {
             vec![(json_to("/v1/keys", json!({"scopes": ["server"]})), Foreign::Status(403))],
         ),
         row("DELETE /v1/keys/{id}", "admin", ask(&spare_key), 204, vec![(ask(&other_key), NOT_FOUND)]),
+        row("GET /v1/jobs", "admin", ask("/v1/jobs"), 200, vec![(ask("/v1/jobs"), OK)]),
+        row("GET /v1/jobs/{id}", "admin", ask(&own_job), 200, vec![(ask(&other_job), NOT_FOUND)]),
+        row(
+            "POST /v1/jobs/{id}/retry",
+            "admin",
+            ask(&format!("{own_job}/retry")),
+            204,
+            vec![(ask(&format!("{other_job}/retry")), NOT_FOUND)],
+        ),
+        row("DELETE /v1/jobs/{id}", "admin", ask(&own_job), 204, vec![(ask(&other_job), NOT_FOUND)]),
         row("PUT /v1/control-url", "admin", json_to("/v1/control-url", url), 200, vec![]),
         row("GET /v1/control-url", "admin", ask("/v1/control-url"), 200, vec![(ask("/v1/control-url"), OK)]),
         row("DELETE /v1/control-url", "admin", ask("/v1/control-url"), 204, vec![]),

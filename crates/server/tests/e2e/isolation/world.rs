@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     forms::halves,
+    jobs::{ask, store_of},
     server::{Answer, Client, Home, Server, send},
 };
 
@@ -31,6 +32,8 @@ pub struct Organization {
     pub log: String,
     /// The path of a signed link to its recording.
     pub recording: String,
+    /// The number of a job of its own.
+    pub job: i64,
 }
 
 /// Both of them.
@@ -81,6 +84,7 @@ impl World {
             "/v1/endpoints",
             "/v1/phone-numbers",
             "/v1/keys",
+            "/v1/jobs",
             "/v1/control-url",
         ] {
             seen.push(self.b.get(self, path).await.expect(200));
@@ -120,12 +124,15 @@ impl Organization {
         let recording = client.to("GET", "/v1/calls/call_same/recording").header("x-api-key", &key);
         let recording = send(recording).await.expect(200);
         let recording = recording["recording_url"].as_str().expect("a link");
+        let number = made["number"].as_i64().expect("a number");
+        let job = ask(&*store_of(home), number, word, 0).await.0;
         let (key_id, secret) = halves(&key);
         let call = client.to("GET", "/api/calls/call_same");
         let call = send(call.header("X-API-KEY", key_id).header("X-API-SECRET", secret)).await.expect(200);
         let log = call["data"]["public_log_url"].as_str().expect("a link");
         Self {
-            number: made["number"].as_i64().expect("a number"),
+            number,
+            job,
             word,
             agent: endpoint["number"].as_i64().expect("a number"),
             uuid: call["data"]["id"].as_str().expect("a UUID").to_owned(),

@@ -1,0 +1,124 @@
+//! Work that comes after a call: kept in the store until it is done, run when it is due, and again after a while when it
+//! fails, but not for ever.
+//!
+//! A job is asked for in the transaction of what causes it ([`pegcount_store::Transaction::enqueue`]), so no kill loses
+//! one; after the commit [`Jobs::nudge`] has it run at once. A kill in the middle of a run has it run again: work that was
+//! done once must be harmless to do twice.
+
+mod pace;
+mod runner;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use pegcount_store::{Job, Store, StoreError};
+use tokio::{sync::Notify, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{clock::Clock, metrics::Metrics};
+
+pub use pace::MOST_ATTEMPTS;
+use runner::Runner;
+
+/// One kind of work.
+#[async_trait]
+pub trait Work: Send + Sync {
+    /// The word for it, which stands in jobs: `upload`.
+    fn kind(&self) -> &'static str;
+    /// How long one run may take. Then it is dropped where it waits, and counts as a failure; what it does on a thread of
+    /// its own goes on, and must not take longer either.
+    fn limit(&self) -> Duration;
+    /// How many may run at once.
+    fn at_once(&self) -> usize;
+    /// Does it. Having been done before, wholly or by halves, must not keep it from being done.
+    ///
+    /// # Errors
+    /// [`Setback`], whose reason is kept and shown: without secrets, and nothing of what was said in a call.
+    async fn run(&self, job: &Job) -> Result<(), Setback>;
+}
+
+/// Why work was not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Setback {
+    /// It may be done another time.
+    Later {
+        /// Why it was not.
+        reason: String,
+        /// When to try again, if somebody said so; at most 24 hours. Otherwise it depends on how often it failed.
+        after: Option<Duration>,
+    },
+    /// It can never be done as it was asked for.
+    Never {
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// Runs jobs. Nothing is run before [`Jobs::start`]: a command that has opened the store to look into it runs nothing.
+pub struct Jobs {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    works: Vec<Arc<dyn Work>>,
+    nudged: Arc<Notify>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Jobs {
+    /// For these kinds of work. Jobs of other kinds wait for a program that knows them.
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        works: Vec<Arc<dyn Work>>,
+    ) -> Self {
+        Self { store, clock, metrics, works, nudged: Arc::default(), task: Mutex::default() }
+    }
+
+    /// Runs jobs until told to stop. Whoever calls this is the only one on this store: leases that are there were left
+    /// over by a process that is gone.
+    pub fn start(&self, stop: CancellationToken) {
+        let runner = Runner::new(
+            Arc::clone(&self.store),
+            self.clock.clone(),
+            Arc::clone(&self.metrics),
+            &self.works,
+            Arc::clone(&self.nudged),
+        );
+        let task = tokio::spawn(runner.run(stop));
+        *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+    }
+
+    /// Says that there may be something due. It is looked at again by itself when the next one is, and every 30 s.
+    pub fn nudge(&self) {
+        self.nudged.notify_one();
+    }
+
+    /// Ends the leases that are left over, unless jobs are run here: then nobody runs any, since whoever has opened the store
+    /// is the only one on it. Without this a job that brings the server down could not be forgotten while that is down.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn settle(&self) -> Result<(), StoreError> {
+        let runs = self.task.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        if !runs {
+            runner::end_leases(self.store.as_ref(), &self.clock).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until everything under way has ended, some 10 s after the order to stop at the latest.
+    pub async fn ended(&self) {
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "the runner of jobs failed");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What there is to count of jobs, as `GET /metrics` shows it.
+
+use std::sync::atomic::AtomicU64;
+
+use pegcount_store::JobCount;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+/// Jobs of which kind, in which state.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct JobLabels {
+    /// The kind.
+    pub kind: String,
+    /// `waiting`, `running` or `dead`.
+    pub state: &'static str,
+}
+
+/// Runs of jobs of which kind.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct JobKind {
+    /// The kind.
+    pub kind: String,
+}
+
+impl JobKind {
+    /// The labels of a kind.
+    pub fn of(kind: &str) -> Self {
+        Self { kind: kind.to_owned() }
+    }
+}
+
+/// The part of the metrics that is about jobs.
+#[derive(Debug, Default)]
+pub struct JobMetrics {
+    /// Jobs that are kept: the store counts them, here its counts are only shown.
+    pub kept: Family<JobLabels, Gauge<u64, AtomicU64>>,
+    /// Jobs that were done.
+    pub done: Family<JobKind, Counter>,
+    /// Attempts that failed.
+    pub failed: Family<JobKind, Counter>,
+}
+
+impl JobMetrics {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register("jobs", "Jobs by kind and state", self.kept.clone());
+        registry.register("jobs_done", "Jobs that were done", self.done.clone());
+        registry.register("jobs_failed", "Attempts at jobs that failed", self.failed.clone());
+    }
+
+    /// Shows these counts from now on.
+    pub fn show(&self, counts: &[JobCount]) {
+        // What is not told any more is 0 and not what it was.
+        self.kept.clear();
+        for count in counts {
+            let labels = JobLabels { kind: count.kind.clone(), state: count.state.name() };
+            self.kept.get_or_create(&labels).set(count.count);
+        }
+    }
+}
