@@ -242,6 +242,15 @@ async fn a_list_is_the_same_by_whatever_it_is_read_and_as_long_as_its_total() {
         let whole = read(None, Begin::Offset(0));
         let total = store.calls(OURS, &query).await.unwrap().total;
         assert_eq!(total, Some(whole.len() as u64), "{query:?}");
+        // The first calls of a list, as a short part of it is looked for.
+        for offset in [0, whole.len() / 2] {
+            let paging = pegcount_calls::Paging { limit: 2, ..Default::default() };
+            let query = CallQuery { paging, ..query.clone() };
+            let begin = Begin::Offset(u64::try_from(offset).unwrap());
+            let list = Parts { organization: OURS, query: &query, way: None, begin };
+            let found = places(&connection, &list).map_err(crate::StoreError::from).unwrap();
+            assert_eq!(found, whole[offset..whole.len().min(offset + 3)], "{query:?}");
+        }
         for candidate in ways::every(OURS, &query) {
             assert_eq!(read(Some(candidate), Begin::Offset(0)), whole, "{candidate:?} {query:?}");
             for place in [0, whole.len() / 2, whole.len().saturating_sub(1)] {
