@@ -7,6 +7,7 @@ mod intervals;
 mod keys;
 mod live;
 mod log;
+mod matches;
 mod outbound;
 mod query;
 mod recording;
