@@ -74,16 +74,16 @@ impl<'a> Piece<'a> {
         let text = found.passage.text();
         let mut pieces: Vec<Self> = Vec::new();
         for (place, term) in &found.places {
-            if let Some(last) = pieces.last_mut().filter(|last| place.start < last.shown.end) {
+            if pieces.last().is_none_or(|last| place.start >= last.shown.end) {
+                let from = pieces.last().map_or(0, |last| last.shown.end);
+                let shown = shown(text, from, place.start);
+                pieces.push(Self { passage: found.passage, shown, marked: Vec::new(), terms: Vec::new() });
+            }
+            if let Some(last) = pieces.last_mut() {
                 // What is cut at the end is marked as far as it is shown.
                 last.mark(place.start..place.end.min(last.shown.end));
                 last.terms.push(*term);
-                continue;
             }
-            let from = pieces.last().map_or(0, |last| last.shown.end);
-            let shown = shown(text, from, place.start);
-            let marked = vec![place.start..place.end.min(shown.end)];
-            pieces.push(Self { passage: found.passage, shown, marked, terms: vec![*term] });
         }
         pieces
     }
