@@ -76,6 +76,9 @@ const PAGES_A_CALL: i64 = 12;
 /// Most pages that one commit merges.
 const MOST_PAGES: i64 = 1_200;
 
+/// After how many calls the index is merged while it is filled, so that it is not left in pieces.
+const CALLS_A_MERGE: u32 = 100;
+
 /// Merges parts of the index, for so many calls whose words came in since the last time.
 pub(super) fn merge(connection: &Connection, calls: u32) -> Result<()> {
     if calls > 0 {
@@ -96,6 +99,7 @@ pub(super) fn fill(connection: &Connection) -> Result<()> {
                WHERE c.ended_ms IS NOT NULL ORDER BY c.pk";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;
+    let mut since_merge = 0;
     while let Some(row) = rows.next()? {
         let key = CallKey(row.get(0)?);
         let body: Vec<u8> = row.get(2)?;
@@ -109,8 +113,12 @@ pub(super) fn fill(connection: &Connection) -> Result<()> {
             Err(error) => return Err(error.into()),
         };
         Words::of(&content, true).add(connection, OrganizationNumber(row.get(1)?), key)?;
+        since_merge += 1;
+        if since_merge == CALLS_A_MERGE {
+            merge(connection, std::mem::take(&mut since_merge))?;
+        }
     }
-    Ok(())
+    merge(connection, since_merge)
 }
 
 /// The full-text expression for these terms: each must occur. Everything is quoted, so no text is ever read as an
