@@ -19,6 +19,7 @@ mod money;
 mod names;
 mod query;
 mod rate;
+mod search;
 mod stats;
 mod status;
 mod time;
@@ -42,6 +43,7 @@ pub use names::{
 };
 pub use query::{CallQuery, Cursor, MetadataFilter, Paging, Range, Sort, SortKey};
 pub use rate::{Bill, BillItem, BillUnit, BilledProduct, Increments, Rate, Tariff};
+pub use search::{Passage, Places, Search, Term, spoken, words};
 pub use stats::{StatCell, Stats};
 pub use status::{Cause, Disconnection, Party, Status};
 pub use time::Timestamp;

@@ -21,6 +21,8 @@ mod lists;
 mod merges;
 #[path = "contract/rollups.rs"]
 mod rollups;
+#[path = "contract/search.rs"]
+mod search;
 #[path = "contract/stats.rs"]
 mod stats;
 #[path = "contract/upgrade.rs"]

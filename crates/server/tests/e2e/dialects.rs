@@ -3,4 +3,5 @@
 mod documents;
 mod lists;
 mod manners;
+mod search;
 mod statistics;

@@ -142,7 +142,12 @@ pub(super) fn metadata(organization: OrganizationNumber, filter: &MetadataFilter
 
 /// A statement that gives the keys of calls in which this is said.
 pub(super) fn said(organization: OrganizationNumber, text: &str) -> (String, Vec<Value>) {
-    match words::match_of(organization, text) {
+    said_in(words::match_of_text(organization, text))
+}
+
+/// A statement that gives the keys of calls that a full-text expression finds; none without one.
+pub(super) fn said_in(expression: Option<String>) -> (String, Vec<Value>) {
+    match expression {
         Some(expression) => {
             ("SELECT rowid FROM transcripts WHERE transcripts MATCH ?".to_owned(), vec![expression.into()])
         }

@@ -8,13 +8,14 @@ use rusqlite::{Connection, params_from_iter, types::Value};
 
 use super::{
     calls,
-    conditions::{Conditions, metadata, said},
+    conditions::{Conditions, metadata, said, said_in},
     connect::Snapshot,
     fault::{Result, unreadable},
     locate::{Countable, Place},
     ranking,
     rows::{count, many},
     ways::{self, Way},
+    words,
 };
 use crate::{CallKey, OrganizationNumber, Page};
 
@@ -119,6 +120,7 @@ fn asks_for(query: &CallQuery, filters: CallQuery) -> bool {
 }
 
 /// Where the part of a list begins that was asked for.
+#[derive(Clone, Copy)]
 enum Begin {
     /// After so many calls.
     Offset(u64),
@@ -239,6 +241,9 @@ impl Parts<'_> {
 
 /// The places of the calls that were asked for, and of one more to tell whether the list goes on.
 fn places(connection: &Connection, list: &Parts<'_>) -> Result<Vec<Cursor>> {
+    if let Some(found) = early(connection, list)? {
+        return Ok(found);
+    }
     let limit = list.query.paging.limit;
     let mut found: Vec<Cursor> = Vec::new();
     // How many calls of earlier parts were passed over.
@@ -263,6 +268,49 @@ fn places(connection: &Connection, list: &Parts<'_>) -> Result<Vec<Cursor>> {
         }
     }
     Ok(found)
+}
+
+/// So many calls of a list are looked at first for the words that are searched for, and so few can be asked for there.
+const FIRST: i64 = 2_000;
+const FEW_OF_FIRST: u64 = 500;
+
+/// The places of the calls that were asked for, if the first calls of the list suffice for words that many have: that
+/// spares gathering every call that has them.
+fn early(connection: &Connection, list: &Parts<'_>) -> Result<Option<Vec<Cursor>>> {
+    let text = list.query.transcript.as_deref().filter(|_| matches!(list.way, None | Some(Way::Index(_))));
+    let Some(expression) = text.and_then(|text| words::match_of_text(list.organization, text)) else {
+        return Ok(None);
+    };
+    let others = &CallQuery { transcript: None, ..list.query.clone() };
+    let unsaid = Parts { organization: list.organization, query: others, way: list.way, begin: list.begin };
+    // Calls of a later part have not ended: nothing they say is found.
+    let Some(part) = Part::of(list.query).first().copied() else { return Ok(None) };
+    let Some((rows, meant, offset)) = unsaid.part(part) else { return Ok(None) };
+    let wanted = u64::from(list.query.paging.limit) + 1;
+    if part == Part::Unknown || offset.saturating_add(wanted) > FEW_OF_FIRST {
+        return Ok(None);
+    }
+    let (said, words) = said_in(Some(expression));
+    let sql = early_statement(part, &rows, &meant, list.query.sort.ascending, &said);
+    let bounds = [wanted, offset].map(|bound| Value::from(i64::try_from(bound).unwrap_or(i64::MAX)));
+    let values = meant.values().iter().cloned().chain([FIRST.into()]).chain(words).chain(bounds);
+    let found = many(connection, &sql, params_from_iter(values), |row| {
+        Ok(Cursor { value: row.get(0)?, arrival: row.get(1)? })
+    })?;
+    Ok((found.len() as u64 >= wanted).then_some(found))
+}
+
+/// The statement that reads those of the first calls of a part in which this is said. Calls mostly arrive as they are
+/// created: between the keys of the first calls lie few others.
+fn early_statement(part: Part, rows: &str, meant: &Conditions, ascending: bool, said: &str) -> String {
+    let (column, order) = (part.column(), part.order(ascending));
+    let meant = meant.sql();
+    format!(
+        "WITH first AS MATERIALIZED (SELECT {column}, pk FROM {rows} WHERE {meant} ORDER BY {order} LIMIT ?)
+         SELECT {column}, pk FROM first
+         WHERE pk IN ({said} AND rowid BETWEEN (SELECT min(pk) FROM first) AND (SELECT max(pk) FROM first))
+         ORDER BY {order} LIMIT ? OFFSET ?"
+    )
 }
 
 fn filed(connection: &Connection, key: CallKey) -> Result<crate::Filed> {

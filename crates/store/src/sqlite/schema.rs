@@ -9,7 +9,7 @@ use super::{
 use crate::StoreError;
 
 /// Each step leads from the version that is its place in the list to the next. Steps are only ever added.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("migrations/0001_start.sql"),
     include_str!("migrations/0002_rollups.sql"),
     include_str!("migrations/0003_totals.sql"),
@@ -17,6 +17,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("migrations/0005_events.sql"),
     include_str!("migrations/0006_words.sql"),
     include_str!("migrations/0007_jobs.sql"),
+    include_str!("migrations/0008_folded_words.sql"),
 ];
 
 /// The schema since which the counts beside the calls are made as they are now: an older file gets them anew. A step
@@ -28,7 +29,7 @@ const LATENCIES_SINCE: usize = 3;
 
 /// The schema since which the words of calls are kept as they are now: a step that changes how empties their index and
 /// raises this to its number.
-const WORDS_SINCE: usize = 4;
+const WORDS_SINCE: usize = 8;
 
 /// Marks the file as ours ("Pegc"), so that nobody's other database is ever written to.
 const APPLICATION: i32 = 0x5065_6763;

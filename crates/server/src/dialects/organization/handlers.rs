@@ -56,7 +56,7 @@ const LARGEST_SEARCH: usize = 1024 * 1024;
         ("end_timestamp_to" = Option<i64>, Query, description = "Epoch milliseconds, inclusive"),
         ("duration_ms_from" = Option<i64>, Query, description = "Milliseconds, inclusive"),
         ("duration_ms_to" = Option<i64>, Query, description = "Milliseconds, inclusive"),
-        ("transcript_search" = Option<String>, Query, description = "Words of the transcript or the summary"),
+        ("transcript_search" = Option<String>, Query, description = "Words of the transcript or the summary, as q of /v1/calls has them"),
     ),
     responses(
         (status = 200, body = Envelope<CallList<'static>>),

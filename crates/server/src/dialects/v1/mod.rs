@@ -8,6 +8,7 @@ mod jobs;
 mod keys;
 mod live;
 mod log;
+mod matches;
 mod outbound;
 mod query;
 mod recording;

@@ -142,6 +142,9 @@ pub struct CallRow {
     pub answered_at: Option<String>,
     /// When it ended, however.
     pub completed_at: Option<String>,
+    /// Where the words of `q` stand in it: at most three places, that of the summary first and then by time. Only with `q`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub matches: Option<Vec<MatchBody>>,
 }
 
 impl CallRow {
@@ -163,8 +166,44 @@ impl CallRow {
             created_at: format_rfc3339(call.created_at),
             answered_at: call.answered_at().map(format_rfc3339),
             completed_at: call.ended_at().map(format_rfc3339),
+            matches: None,
         }
     }
+}
+
+/// A place in a call where words of `q` stand.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub struct MatchBody {
+    /// Where it is.
+    pub field: MatchField,
+    /// Who says it: `agent` or `caller`; null in a summary, and where the transcript does not tell.
+    pub role: Option<MatchRole>,
+    /// Milliseconds from the answer to the begin of the turn that it is in, where that is known.
+    pub start_ms: Option<i64>,
+    /// About 160 characters of what is said there, with `…` where it was cut. This is HTML: the text itself is escaped, and
+    /// the only tags are the `<mark>` and `</mark>` around each word or phrase of `q`, so it can be put into a page as it is.
+    #[schema(example = "I want my <mark>money back</mark>, please")]
+    pub snippet: String,
+}
+
+/// Where in a call something was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MatchField {
+    /// In what was said.
+    Transcript,
+    /// In the summary of an analysis.
+    Summary,
+}
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MatchRole {
+    /// The agent.
+    Agent,
+    /// Whoever speaks with it.
+    Caller,
 }
 
 /// One part of the list of calls.

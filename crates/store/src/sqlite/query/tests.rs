@@ -119,6 +119,26 @@ async fn a_list_in_its_own_order_is_walked_in_the_index_of_that_order() {
 }
 
 #[tokio::test]
+async fn words_that_many_have_are_looked_for_in_the_first_calls_of_a_list_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_store, connection) = store(&folder).await;
+    for sort in sorts() {
+        let query = CallQuery { sort, ..all() };
+        let list = Parts { organization: OURS, query: &query, way: None, begin: Begin::Offset(0) };
+        let part = Part::of(&query)[0];
+        let (rows, meant, _) = list.part(part).unwrap();
+        let (said, words) = said(OURS, "alpha");
+        let sql = early_statement(part, &rows, &meant, sort.ascending, &said);
+        let values = meant.values().iter().cloned().chain([FIRST.into()]).chain(words);
+        let values = values.chain([Value::from(20), Value::from(0)]).collect();
+        let plan = plan(&connection, &(sql, values));
+        assert!(plan.contains("MATERIALIZE first") && plan.contains(part.index()), "{plan}");
+        // Between two keys: the index of words is not walked beyond.
+        assert!(plan.contains("SCAN transcripts VIRTUAL TABLE INDEX") && plan.contains("><"), "{plan}");
+    }
+}
+
+#[tokio::test]
 async fn a_filter_by_one_value_has_its_calls_in_the_order_of_creation() {
     let folder = tempfile::tempdir().unwrap();
     let (_store, connection) = store(&folder).await;
@@ -242,6 +262,15 @@ async fn a_list_is_the_same_by_whatever_it_is_read_and_as_long_as_its_total() {
         let whole = read(None, Begin::Offset(0));
         let total = store.calls(OURS, &query).await.unwrap().total;
         assert_eq!(total, Some(whole.len() as u64), "{query:?}");
+        // The first calls of a list, as a short part of it is looked for.
+        for offset in [0, whole.len() / 2] {
+            let paging = pegcount_calls::Paging { limit: 2, ..Default::default() };
+            let query = CallQuery { paging, ..query.clone() };
+            let begin = Begin::Offset(u64::try_from(offset).unwrap());
+            let list = Parts { organization: OURS, query: &query, way: None, begin };
+            let found = places(&connection, &list).map_err(crate::StoreError::from).unwrap();
+            assert_eq!(found, whole[offset..whole.len().min(offset + 3)], "{query:?}");
+        }
         for candidate in ways::every(OURS, &query) {
             assert_eq!(read(Some(candidate), Begin::Offset(0)), whole, "{candidate:?} {query:?}");
             for place in [0, whole.len() / 2, whole.len().saturating_sub(1)] {
