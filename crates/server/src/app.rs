@@ -12,6 +12,7 @@ use std::{
 
 use pegcount_calls::{OrganizationName, SourceName};
 use pegcount_store::{AccessKey, OrganizationNumber, Store, StoreError};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::{Ledger, LedgerParts},
@@ -25,7 +26,7 @@ use crate::{
     live::Live,
     metrics::Metrics,
     operations::{Operator, chain},
-    recordings::Shelf,
+    recordings::{self, Deletion, Desk, Keeping, Shelf, Upload},
     sources::{native, sip, sip::Sip},
     vocabulary::source_name,
 };
@@ -46,7 +47,9 @@ pub struct App {
     pub tariffs: TariffsHandle,
     /// The SIP gateway; it runs once [`App::start_sip`] was called.
     pub sip: Arc<Sip>,
-    /// Work that comes after calls; it runs once [`Jobs::start`] was called.
+    /// Where recordings lie.
+    pub shelf: Shelf,
+    /// Work that comes after calls; it runs once [`App::start_jobs`] was called.
     pub jobs: Arc<Jobs>,
     /// The time.
     pub clock: Clock,
@@ -87,20 +90,23 @@ impl App {
         let live = Arc::new(Live::of(store.open_calls().await.map_err(|error| cannot_start(&error))?));
         let metrics = Arc::new(Metrics::default());
         let tariffs = TariffsHandle::of(config.tariffs()?);
-        let shelf = Shelf::at(sip::recordings_folder(&config.data));
+        let bucket = config.recordings.bucket()?.map(Arc::new);
+        let shelf = Shelf::at(sip::recordings_folder(&config.data)).with_bucket(bucket);
+        let jobs = Arc::new(Jobs::new(
+            Arc::clone(&store),
+            clock.clone(),
+            Arc::clone(&metrics),
+            works(&shelf, &store, &clock),
+        ));
         let (intake, writer) = Intake::start(IntakeParts {
             store: Arc::clone(&store),
             live: Arc::clone(&live),
             tariffs: tariffs.clone(),
             metrics: Arc::clone(&metrics),
-            discard: {
-                let shelf = shelf.clone();
-                Box::new(move |organization, call| shelf.discard(organization, call))
-            },
+            outside: Box::new(Keeping::new(shelf.clone(), Arc::clone(&jobs), clock.clone())),
         })
         .map_err(|error| format!("the writer cannot be started: {error}"))?;
         let sip = Arc::new(Sip::new(Arc::clone(&store), millis(&clock)));
-        let jobs = Arc::new(Jobs::new(Arc::clone(&store), clock.clone(), Arc::clone(&metrics), works()));
         let control = Control::new(controllers(config, &store, &sip), clock.clone());
         let ledger = Arc::new(Ledger::new(LedgerParts {
             store: Arc::clone(&store),
@@ -109,7 +115,7 @@ impl App {
             control: Arc::new(control.with_switchboard(Arc::clone(&sip) as Arc<dyn Switchboard>)),
             keyring: Arc::new(Keyring::default()),
             links: Links::new(link_key(&config.data)?),
-            shelf,
+            shelf: shelf.clone(),
             jobs: Arc::clone(&jobs),
             clock: clock.clone(),
             rate_limit: config.rate_limit(),
@@ -123,6 +129,7 @@ impl App {
             metrics,
             tariffs,
             sip,
+            shelf,
             jobs,
             clock,
             first_key,
@@ -140,6 +147,16 @@ impl App {
             Some(settings) => self.sip.start(settings, self.intake.clone()).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Runs the work that comes after calls until told to stop.
+    pub fn start_jobs(&self, stop: CancellationToken) {
+        self.jobs.start(stop.clone());
+        let Some(bucket) = self.shelf.bucket() else { return };
+        let (shelf, store) = (self.shelf.clone(), Arc::clone(&self.store));
+        let sweeping = recordings::sweep(shelf, store, Arc::clone(&self.jobs), self.clock.clone());
+        tokio::spawn(stop.clone().run_until_cancelled_owned(sweeping));
+        tokio::spawn(stop.run_until_cancelled_owned(Arc::clone(bucket).watch()));
     }
 
     /// Carries out what an operator orders.
@@ -184,8 +201,11 @@ fn cannot_start(error: &StoreError) -> String {
 }
 
 /// Every kind of work that comes after calls.
-fn works() -> Vec<Arc<dyn Work>> {
-    Vec::new()
+fn works(shelf: &Shelf, store: &Arc<dyn Store>, clock: &Clock) -> Vec<Arc<dyn Work>> {
+    let Some(bucket) = shelf.bucket() else { return Vec::new() };
+    let desk = Desk::new(shelf.clone(), Arc::clone(bucket), Arc::clone(store), clock.clone());
+    let desk = Arc::new(desk);
+    vec![Arc::new(Upload::new(Arc::clone(&desk))), Arc::new(Deletion::new(desk))]
 }
 
 /// Every source that can hang up.

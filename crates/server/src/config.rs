@@ -19,7 +19,7 @@ use figment::{
 use pegcount_calls::{Direction, Increments, OrganizationName, Rate, Tariff, parse_decimal};
 use serde::{Deserialize, Serialize};
 
-use crate::{access::RateLimit, dialects, intake::Tariffs, sources};
+use crate::{access::RateLimit, dialects, intake::Tariffs, recordings, sources};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -35,6 +35,8 @@ pub struct Config {
     pub live_listen: SocketAddr,
     /// The SIP gateway.
     pub sip: sources::sip::Config,
+    /// Where recordings go.
+    pub recordings: recordings::Config,
     /// The URL under which clients reach this server, for links; empty: made of `listen`.
     pub public_url: String,
     /// An opened dialect (`tenant.access`, `agent.access`) may be served on an address that others can reach.
@@ -63,6 +65,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             live_listen: SocketAddr::from(([127, 0, 0, 1], 8001)),
             sip: sources::sip::Config::default(),
+            recordings: recordings::Config::default(),
             public_url: String::new(),
             allow_open_access_on_public_address: false,
             tls: TlsConfig::default(),
@@ -207,6 +210,7 @@ impl Config {
         self.tariffs()?;
         self.rate_limit();
         self.sip.settings(&self.data)?;
+        self.recordings.bucket()?;
         if self.tls.cert.as_os_str().is_empty() != self.tls.key.as_os_str().is_empty() {
             return Err("tls: set both cert and key, or neither".into());
         }

@@ -84,6 +84,14 @@ fn main_router(app: &App, config: &Config, feed: &Arc<dialects::tenant::Feed>) -
             let sip = Arc::clone(&app.sip);
             move || gateway_of(sip.standing())
         },
+        {
+            let bucket = app.shelf.bucket().cloned();
+            move || {
+                let bucket = bucket.as_ref()?;
+                let trouble = bucket.trouble()?;
+                Some(format!("{} cannot be used, new recordings wait here: {trouble}", bucket.name()))
+            }
+        },
     ));
     let (status_router, status_api) = status::routes(status).split_for_parts();
     api.merge(status_api);
@@ -168,7 +176,7 @@ pub async fn serve(
     let socket = operator_socket::Socket::open(&config.data, app.operator(), stop.clone())?;
 
     // Told to stop with the requests, so that both have their time at once.
-    app.jobs.start(stop.clone());
+    app.start_jobs(stop.clone());
     if let Some(path) = ready_file {
         write_ready_file(path, &ready)?;
     }

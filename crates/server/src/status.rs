@@ -47,6 +47,7 @@ pub struct Status {
     clock: Clock,
     watchers: Box<dyn Fn() -> usize + Send + Sync>,
     gateway: Box<dyn Fn() -> Gateway + Send + Sync>,
+    recordings: Box<dyn Fn() -> Option<String> + Send + Sync>,
     known: Mutex<Option<(Timestamp, Known)>>,
 }
 
@@ -60,7 +61,8 @@ struct Known {
 }
 
 impl Status {
-    /// Of these; `watchers` counts the connections that watch the live counts, `gateway` tells how that is.
+    /// Of these; `watchers` counts the connections that watch the live counts, `gateway` tells how that is, and
+    /// `recordings` what is wrong with the object store that they go to.
     pub fn new(
         store: Arc<dyn Store>,
         live: Arc<Live>,
@@ -68,9 +70,10 @@ impl Status {
         clock: Clock,
         watchers: impl Fn() -> usize + Send + Sync + 'static,
         gateway: impl Fn() -> Gateway + Send + Sync + 'static,
+        recordings: impl Fn() -> Option<String> + Send + Sync + 'static,
     ) -> Self {
-        let (watchers, gateway) = (Box::new(watchers), Box::new(gateway));
-        Self { store, live, metrics, clock, watchers, gateway, known: Mutex::default() }
+        let (watchers, gateway, recordings) = (Box::new(watchers), Box::new(gateway), Box::new(recordings));
+        Self { store, live, metrics, clock, watchers, gateway, recordings, known: Mutex::default() }
     }
 
     async fn ask_store(&self) -> Known {
@@ -119,6 +122,8 @@ pub struct Readiness {
     pub sip: Part,
     /// Jobs: ready all the same when some are dead, and says how many.
     pub jobs: Part,
+    /// Recordings: ready all the same when their object store cannot be used, and says so; they wait here.
+    pub recordings: Part,
 }
 
 /// One part of the program.
@@ -150,6 +155,7 @@ async fn readyz(Extension(status): Extension<Arc<Status>>) -> Response {
                 .filter(|dead| *dead > 0)
                 .map(|dead| format!("{dead} dead, see `pegcount jobs list --state dead`")),
         },
+        recordings: Part { ok: true, message: (status.recordings)() },
     };
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(readiness)).into_response()

@@ -131,7 +131,7 @@ pub async fn run(folder: &Path, amount: Amount, results: &Results) -> Result<(),
         live: Arc::new(Live::of(Vec::new())),
         tariffs: TariffsHandle::default(),
         metrics: Arc::new(Metrics::default()),
-        discard: Box::new(|_, _| {}),
+        outside: Box::new(()),
     })
     .map_err(failed)?;
     let mut ledger = OfIntake { intake };

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     num::NonZeroU32,
-    path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -20,7 +19,7 @@ use crate::{
     jobs::Jobs,
     links::{BadLink, Links, Target},
     live::Live,
-    recordings::{Object, Shelf},
+    recordings::{Object, Place, Shelf},
 };
 
 /// How many requests one key may make.
@@ -197,17 +196,17 @@ impl Ledger {
         Ok(Access { ledger: Arc::clone(self), organization, principal: None })
     }
 
-    /// Where the file of a recording lies, for who shows a signed link to it.
+    /// Where a recording is, for who shows a signed link to it.
     ///
     /// # Errors
     /// [`Refusal::NotFound`] when the link is not ours or the call has no such recording any more,
-    /// [`Refusal::LinkExpired`].
+    /// [`Refusal::LinkExpired`], [`Refusal::Unavailable`] when the disk or the object store does not say.
     pub async fn recording_by_link(
         self: &Arc<Self>,
         name: &str,
         expires: i64,
         signature: &str,
-    ) -> Answer<(Object, PathBuf)> {
+    ) -> Answer<(Object, Place)> {
         self.check_link(Target::Recording(name), expires, signature)?;
         let missing = || Refusal::NotFound(Thing::Recording);
         let object = Object::parse(name).ok_or_else(missing)?;
@@ -220,14 +219,11 @@ impl Ledger {
             return Err(missing());
         }
         match self.shelf.find(&object).await {
-            Ok(Some(path)) => Ok((object, path)),
+            Ok(Some(place)) => Ok((object, place)),
             Ok(None) => Err(missing()),
             Err(error) => {
-                tracing::error!(%error, "a recording cannot be read");
-                Err(Refusal::Unavailable {
-                    reason: "the recording cannot be read".into(),
-                    retry_after: std::time::Duration::from_secs(5),
-                })
+                tracing::error!(%error, cause = std::error::Error::source(&error), "a recording cannot be read");
+                Err(unavailable("the recording cannot be read"))
             }
         }
     }

@@ -22,11 +22,13 @@ use crate::{
     control::{ControlError, Reply},
     intake::{CallReference, Erased, Incoming, IntakeError, Outcome},
     links::Target,
-    recordings::Object,
     vocabulary::{self, Telling, kinds},
 };
 
-pub use crate::control::SipMessage;
+pub use crate::{
+    control::SipMessage,
+    recordings::{Bucket, Object, Place, Stored},
+};
 pub use calling::NewCall;
 pub use directory::{EndpointChange, PhoneNumberChange};
 pub use excess::{Excess, Remedy};
@@ -320,7 +322,8 @@ impl Access {
         self.recording_link(filed).map(|(url, _)| url)
     }
 
-    /// Where the recording can be had, and until when: a signed link to one of our own, the source's word for another.
+    /// Where the recording can be had, and until when: a signed link to one of our own, here or in the object store, the
+    /// source's word for another.
     pub fn recording_link(&self, filed: &Filed) -> Option<(String, Option<Timestamp>)> {
         let recording = filed.call.content.recording.as_ref()?;
         if let Some(url) = &recording.url {
@@ -328,8 +331,13 @@ impl Access {
         }
         // A source may name any file; only the call's own is given out.
         let object = Object::parse(recording.object.as_deref()?)?;
-        let own = object.is_of(filed.head.organization, &filed.head.name);
-        let link = own.then(|| self.ledger.links.to(Target::Recording(&object.to_string()), self.now()))?;
+        if !object.is_of(filed.head.organization, &filed.head.name) {
+            return None;
+        }
+        if let Some((url, expires_at)) = self.ledger.shelf.link_away(&object, self.now()) {
+            return Some((url, Some(expires_at)));
+        }
+        let link = self.ledger.links.to(Target::Recording(&object.to_string()), self.now());
         Some((link.url, Some(link.expires_at)))
     }
 

@@ -90,8 +90,25 @@ pub(super) async fn look(config: &Config) -> Value {
         }
         Err(sentence) => findings.push(damage(&sentence)),
     }
+    findings.extend(recordings(config).await);
     findings.extend(machine_findings(config, running, &Clock::system()));
     Value::Array(findings)
+}
+
+/// Whether the object store of recordings, if there is one, takes something, gives it back and deletes it.
+async fn recordings(config: &Config) -> Option<Value> {
+    let bucket = match config.recordings.bucket() {
+        Ok(bucket) => bucket?,
+        Err(sentence) => return Some(finding_value(Severity::Damage, "recordings", &sentence)),
+    };
+    Some(match bucket.probe().await {
+        Ok(()) => {
+            let message = format!("{} takes, gives back and deletes recordings", bucket.name());
+            finding_value(Severity::Fine, "recordings", &message)
+        }
+        // Nothing is lost by it: they wait in the data folder.
+        Err(sentence) => finding_value(Severity::Warning, "recordings", &sentence),
+    })
 }
 
 /// How long a port may take to answer.

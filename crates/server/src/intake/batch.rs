@@ -5,7 +5,9 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use pegcount_calls::{Call, CallName, Fact, OrganizationName, PhoneNumberName, Status, Tariff, fold};
+use pegcount_calls::{
+    Call, CallName, Event, Fact, History, OrganizationName, PhoneNumberName, Status, Tariff, fold,
+};
 use pegcount_store::{
     CallHead, CallKey, LegSpan, OrganizationNumber, Report, Store, StoreError, Transaction,
 };
@@ -14,7 +16,7 @@ use uuid::Uuid;
 use crate::vocabulary::Rejection;
 
 use super::{
-    CallReference, Incoming, Outcome,
+    CallReference, Incoming, Outcome, Outside,
     history::{Cache, Kept, Verdict},
 };
 
@@ -58,6 +60,10 @@ struct Touched {
     changed: bool,
     /// Whether a recording was reported, be it once more.
     recorded: bool,
+    /// Recordings of our own that new events name.
+    objects: Vec<String>,
+    /// Whether one of our own was named that must not be kept any more.
+    forgets_object: bool,
 }
 
 /// A call of which nothing that was recorded may be kept.
@@ -68,6 +74,8 @@ pub(super) struct Done {
     pub(super) standing: Standing,
     /// Calls that opted out, or were erased, and of which something was recorded or said.
     pub(super) forgotten: Vec<Forgotten>,
+    /// Whether jobs were asked for.
+    pub(super) asked: bool,
 }
 
 /// Where calls stand after a batch: what the live set is told.
@@ -130,6 +138,7 @@ pub(super) struct Batch<'a> {
     transaction: Box<dyn Transaction>,
     cache: &'a mut Cache,
     folder: &'a mut Folder,
+    outside: &'a dyn Outside,
     touched: BTreeMap<CallKey, Touched>,
     standing: Standing,
     forgotten: Vec<Forgotten>,
@@ -140,10 +149,11 @@ impl<'a> Batch<'a> {
         store: &'a dyn Store,
         cache: &'a mut Cache,
         folder: &'a mut Folder,
+        outside: &'a dyn Outside,
     ) -> Result<Self, StoreError> {
         let transaction = store.begin().await?;
         let (touched, standing, forgotten) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Ok(Self { store, transaction, cache, folder, touched, standing, forgotten })
+        Ok(Self { store, transaction, cache, folder, outside, touched, standing, forgotten })
     }
 
     /// Sorts events to their call.
@@ -161,6 +171,9 @@ impl<'a> Batch<'a> {
         let outcomes = incoming.told.iter().map(|told| match touched.kept.take(told) {
             Verdict::New => {
                 touched.new.push(told.report.clone());
+                if let Fact::RecordingReady(recording) = &told.event.fact {
+                    touched.objects.extend(recording.object.clone());
+                }
                 touched.changed = true;
                 Outcome::Accepted
             }
@@ -225,8 +238,10 @@ impl<'a> Batch<'a> {
             Some(kept) => kept,
             None => read_kept(&head, &self.transaction.reports(head.key).await?)?,
         };
-        self.touched
-            .insert(head.key, Touched { head, kept, new: Vec::new(), changed: false, recorded: false });
+        let (new, objects) = (Vec::new(), Vec::new());
+        let (changed, recorded, forgets_object) = (false, false, false);
+        let touched = Touched { kept, new, changed, recorded, objects, forgets_object, head };
+        self.touched.insert(touched.head.key, touched);
         Ok(())
     }
 
@@ -247,6 +262,7 @@ impl<'a> Batch<'a> {
             touched.kept.absorb(gone.kept);
             touched.changed = true;
             touched.recorded |= gone.recorded;
+            touched.objects.extend(gone.objects);
         }
         self.standing.push((organization, younger_key, None));
         Ok(())
@@ -255,6 +271,7 @@ impl<'a> Batch<'a> {
     /// Folds every touched call, writes it, and commits. When this returns, all of it is on disk.
     pub(super) async fn finish(mut self) -> Result<Done, StoreError> {
         let mut done = Vec::with_capacity(self.touched.len());
+        let mut jobs = Vec::new();
         for (key, mut touched) in std::mem::take(&mut self.touched) {
             let written = if touched.changed { self.write(key, &mut touched).await? } else { None };
             if touched.recorded {
@@ -263,6 +280,12 @@ impl<'a> Batch<'a> {
                     self.forgotten.push((touched.head.organization, touched.head.name.clone()));
                 }
             }
+            if written.as_ref().is_some_and(|call| !call.opt_out) {
+                let (outside, head) = (self.outside, &touched.head);
+                jobs.extend(touched.objects.iter().filter_map(|object| outside.recorded(head, object)));
+            } else if touched.forgets_object {
+                jobs.extend(self.outside.forgotten(touched.head.organization, &touched.head.name));
+            }
             let status = written.map(|call| call.status());
             if let Some(status) = status {
                 self.standing.push((touched.head.organization, key, Some(status)));
@@ -270,17 +293,23 @@ impl<'a> Batch<'a> {
             // Where only repetitions came it is not known; the next new event will tell.
             done.push((key, touched.kept, status.is_some_and(|status| !status.is_ended())));
         }
+        for job in &jobs {
+            self.transaction.enqueue(job).await?;
+        }
         self.transaction.commit().await?;
         for (key, kept, lives) in done {
             self.cache.put(key, kept, lives);
         }
-        Ok(Done { standing: self.standing, forgotten: self.forgotten })
+        Ok(Done { standing: self.standing, forgotten: self.forgotten, asked: !jobs.is_empty() })
     }
 
     /// Writes one call; `None` while it has no events.
     async fn write(&mut self, key: CallKey, touched: &mut Touched) -> Result<Option<Call>, StoreError> {
         let Some(mut call) = touched.kept.history().map(fold) else { return Ok(None) };
         if call.opt_out {
+            let has_object = |event: &Event| matches!(&event.fact, Fact::RecordingReady(recording) if recording.object.is_some());
+            let before = touched.kept.history().map(History::events).unwrap_or_default();
+            touched.forgets_object = before.iter().any(has_object);
             let blanked = touched.kept.blank();
             touched.recorded |= !blanked.is_empty();
             let (new, stored): (Vec<_>, Vec<_>) =

@@ -2,6 +2,8 @@
 
 use pegcount_store::{CallHead, Store, StoreError};
 
+use super::Outside;
+
 /// What came of an order to erase a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Erased {
@@ -14,7 +16,11 @@ pub enum Erased {
 }
 
 /// Erases a call that is over, in a transaction of its own.
-pub(super) async fn erase(store: &dyn Store, head: &CallHead) -> Result<Erased, StoreError> {
+pub(super) async fn erase(
+    store: &dyn Store,
+    head: &CallHead,
+    outside: &dyn Outside,
+) -> Result<Erased, StoreError> {
     let mut transaction = store.begin().await?;
     let found = transaction.find_call(head.organization, &head.name).await?;
     // Meanwhile it may have become part of another.
@@ -28,6 +34,10 @@ pub(super) async fn erase(store: &dyn Store, head: &CallHead) -> Result<Erased, 
         Err(error) => return Err(error),
     }
     transaction.erase(head.key).await?;
+    // After it: it takes the jobs of the call along.
+    if let Some(job) = outside.forgotten(head.organization, &head.name) {
+        transaction.enqueue(&job).await?;
+    }
     transaction.commit().await?;
     Ok(Erased::Gone)
 }

@@ -7,6 +7,7 @@
 mod batch;
 mod erasure;
 mod history;
+mod outside;
 mod refold;
 #[cfg(test)]
 mod tests;
@@ -19,8 +20,9 @@ use crate::vocabulary::{Rejection, Told};
 
 pub use batch::{Tariffs, TariffsHandle};
 pub use erasure::Erased;
+pub use outside::Outside;
 pub use refold::{Differing, Refolded};
-pub use writer::{Discard, Intake, IntakeError, IntakeParts};
+pub use writer::{Intake, IntakeError, IntakeParts};
 
 /// Events of one call from one source. Each stands by itself: one that is turned away does not take the others along.
 #[derive(Clone, Debug)]

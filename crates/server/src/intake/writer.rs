@@ -9,12 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pegcount_calls::CallName;
-use pegcount_store::{CallHead, OrganizationNumber, Store, StoreError};
+use pegcount_store::{CallHead, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Erased, Incoming, Outcome, Refolded,
+    Erased, Incoming, Outcome, Outside, Refolded,
     batch::{Batch, Done, Folder, TariffsHandle},
     erasure::erase,
     history::Cache,
@@ -59,10 +58,6 @@ impl From<&StoreError> for IntakeError {
     }
 }
 
-/// Deletes what is kept of a call outside the store: its recording. It may block, and cannot fail: what stays is
-/// logged.
-pub type Discard = Box<dyn Fn(OrganizationNumber, &CallName) + Send>;
-
 /// What the way in is made of.
 pub struct IntakeParts {
     /// Where calls are kept.
@@ -73,8 +68,8 @@ pub struct IntakeParts {
     pub tariffs: TariffsHandle,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// What is done about a call that is erased or has opted out, before whoever told so is answered.
-    pub discard: Discard,
+    /// What is kept of calls outside the store.
+    pub outside: Box<dyn Outside>,
 }
 
 enum Request {
@@ -104,7 +99,7 @@ impl Intake {
             store: parts.store,
             live: parts.live,
             metrics: parts.metrics,
-            discard: parts.discard,
+            outside: parts.outside,
             cache: Cache::new(),
         };
         let thread = std::thread::Builder::new()
@@ -163,7 +158,7 @@ struct Writer {
     store: Arc<dyn Store>,
     live: Arc<Live>,
     metrics: Arc<Metrics>,
-    discard: Discard,
+    outside: Box<dyn Outside>,
     cache: Cache,
     folder: Folder,
 }
@@ -229,10 +224,13 @@ impl Writer {
     async fn write(&mut self, requests: &[&Vec<Incoming>]) -> Result<Vec<Vec<Vec<Outcome>>>, IntakeError> {
         let begun = Instant::now();
         match self.commit(requests).await {
-            Ok((outcomes, Done { standing, forgotten })) => {
+            Ok((outcomes, Done { standing, forgotten, asked })) => {
                 self.live.apply(&standing);
                 for (organization, call) in &forgotten {
-                    (self.discard)(*organization, call);
+                    self.outside.discard(*organization, call);
+                }
+                if asked {
+                    self.outside.asked();
                 }
                 self.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
                 self.count(requests, &outcomes);
@@ -250,7 +248,9 @@ impl Writer {
         &mut self,
         requests: &[&Vec<Incoming>],
     ) -> Result<(Vec<Vec<Vec<Outcome>>>, Done), StoreError> {
-        let mut batch = Batch::begin(self.store.as_ref(), &mut self.cache, &mut self.folder).await?;
+        let mut batch =
+            Batch::begin(self.store.as_ref(), &mut self.cache, &mut self.folder, self.outside.as_ref())
+                .await?;
         let mut outcomes = Vec::with_capacity(requests.len());
         for request in requests {
             let mut of_request = Vec::with_capacity(request.len());
@@ -284,14 +284,15 @@ impl Writer {
     }
 
     async fn erase(&mut self, head: &CallHead) -> Result<Erased, IntakeError> {
-        let erased = erase(self.store.as_ref(), head).await.map_err(|error| {
+        let erased = erase(self.store.as_ref(), head, self.outside.as_ref()).await.map_err(|error| {
             tracing::error!(%error, "a call was not erased");
             IntakeError::from(&error)
         })?;
         if erased == Erased::Gone {
             drop(self.cache.take(head.key));
             self.live.apply(&[(head.organization, head.key, None)]);
-            (self.discard)(head.organization, &head.name);
+            self.outside.discard(head.organization, &head.name);
+            self.outside.asked();
         }
         Ok(erased)
     }

@@ -1,10 +1,31 @@
-//! Our own recordings: files in one folder, each named after the call it is of.
+//! Our own recordings: files in one folder, each named after the call it is of; and the object store that they go to.
 //!
 //! The gateway writes them, and an event `recording_ready` names one by its file's name (`object`). Whose a file is and of
-//! which call follows from its name alone, so an event that names another's file is of no use to who sends it.
+//! which call follows from its name alone, so an event that names another's file is of no use to who sends it. Where there
+//! is an object store, a job takes each file there and deletes it here; another one deletes from there what must not be
+//! kept.
 
+mod bucket;
+mod busy;
+mod config;
+mod deletion;
+mod desk;
+mod fault;
+mod keeping;
 mod object;
 mod shelf;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod upload;
 
+pub use bucket::{Bucket, Stored};
+pub use config::{Config, LinksWord};
+pub use deletion::Deletion;
+pub use desk::Desk;
+pub use fault::Fault;
+pub use keeping::Keeping;
 pub use object::Object;
-pub use shelf::Shelf;
+pub use shelf::{Place, Shelf, Unfound};
+pub use sweep::sweep;
+pub use upload::Upload;

@@ -1,4 +1,6 @@
-//! The folder of our own recordings.
+//! Where our own recordings lie: in a folder, and once they have gone there in an object store.
+//!
+//! Nothing says where one is but the folder: what lies there is there, everything else is in the store if there is one.
 
 use std::{
     fs, io,
@@ -6,21 +8,57 @@ use std::{
     sync::Arc,
 };
 
-use pegcount_calls::CallName;
+use pegcount_calls::{CallName, Timestamp};
 use pegcount_store::OrganizationNumber;
 
-use super::{Object, object::FORMATS};
+use super::{Bucket, Fault, Object, Stored, object::FORMATS};
 
-/// Where our own recordings lie. The folder need not be there: then there are none.
-#[derive(Clone, Debug)]
+/// Where our own recordings lie. The folder need not be there: then it has none.
+#[derive(Clone)]
 pub struct Shelf {
     folder: Arc<Path>,
+    bucket: Option<Arc<Bucket>>,
+}
+
+/// Where a recording is.
+pub enum Place {
+    /// In a file here.
+    Here(PathBuf),
+    /// In the object store.
+    Away(Arc<Bucket>, Stored),
+}
+
+/// Why it is not known where a recording is.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfound {
+    /// The folder cannot be read.
+    #[error("the folder of recordings cannot be read")]
+    Folder(#[source] io::Error),
+    /// The object store does not say.
+    #[error("the store of recordings cannot be used")]
+    Bucket(#[source] Fault),
 }
 
 impl Shelf {
     /// The recordings in this folder.
     pub fn at(folder: PathBuf) -> Self {
-        Self { folder: folder.into() }
+        Self { folder: folder.into(), bucket: None }
+    }
+
+    /// The same, and those that have gone to this store.
+    #[must_use]
+    pub fn with_bucket(self, bucket: Option<Arc<Bucket>>) -> Self {
+        Self { bucket, ..self }
+    }
+
+    /// The object store that recordings go to, if there is one.
+    pub fn bucket(&self) -> Option<&Arc<Bucket>> {
+        self.bucket.as_ref()
+    }
+
+    /// The folder.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Where a recording lies, if it is there.
@@ -28,11 +66,11 @@ impl Shelf {
         self.folder.join(object.to_string())
     }
 
-    /// Where a recording lies; `None` where there is no such file.
+    /// The file of a recording; `None` where there is no such file.
     ///
     /// # Errors
     /// Any but that it is not there.
-    pub async fn find(&self, object: &Object) -> io::Result<Option<PathBuf>> {
+    pub(super) async fn file(&self, object: &Object) -> io::Result<Option<PathBuf>> {
         let path = self.path(object);
         match tokio::fs::metadata(&path).await {
             Ok(found) => Ok(found.is_file().then_some(path)),
@@ -41,12 +79,48 @@ impl Shelf {
         }
     }
 
+    /// Whether there may be a file of this recording here: one look at the disk.
+    pub(super) fn may_be_here(&self, object: &Object) -> bool {
+        match fs::metadata(self.path(object)) {
+            Ok(found) => found.is_file(),
+            Err(error) => !is_missing(&error),
+        }
+    }
+
+    /// Where a recording is; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Unfound`].
+    pub async fn find(&self, object: &Object) -> Result<Option<Place>, Unfound> {
+        if let Some(path) = self.file(object).await.map_err(Unfound::Folder)? {
+            return Ok(Some(Place::Here(path)));
+        }
+        let Some(bucket) = &self.bucket else { return Ok(None) };
+        let stored = bucket.find(object).await.map_err(Unfound::Bucket)?;
+        Ok(stored.map(|stored| Place::Away(Arc::clone(bucket), stored)))
+    }
+
+    /// A link to a recording in the object store, and until when it is good. `None` when it leads to this server instead:
+    /// the recording has not gone there yet, or links are to lead here. It costs a look at the disk and no network.
+    pub fn link_away(&self, object: &Object, now: Timestamp) -> Option<(String, Timestamp)> {
+        let bucket = self.bucket.as_ref()?;
+        if !bucket.makes_links() || self.may_be_here(object) {
+            return None;
+        }
+        bucket.link(object, now)
+    }
+
     /// Deletes whatever recordings a call has, durably. What cannot be deleted is logged, and is for the operator to
     /// delete. Blocks.
     pub fn discard(&self, organization: OrganizationNumber, call: &CallName) {
+        self.remove(FORMATS.map(|format| Object::new(organization, call.clone(), format)));
+    }
+
+    /// The same with these recordings.
+    pub(super) fn remove(&self, objects: impl IntoIterator<Item = Object>) {
         let mut deleted = false;
-        for format in FORMATS {
-            let path = self.path(&Object::new(organization, call.clone(), format));
+        for object in objects {
+            let path = self.path(&object);
             match fs::remove_file(&path) {
                 Ok(()) => deleted = true,
                 Err(error) if is_missing(&error) => {}
@@ -90,7 +164,7 @@ mod tests {
         }
         let shelf = Shelf::at(folder.path().to_owned());
         let object = Object::parse("1.a.mp3").unwrap();
-        assert_eq!(shelf.find(&object).await.unwrap(), Some(folder.path().join("1.a.mp3")));
+        assert_eq!(shelf.file(&object).await.unwrap(), Some(folder.path().join("1.a.mp3")));
         shelf.discard(ONE, &call("a"));
         shelf.discard(ONE, &call("a"));
         let names = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name());
@@ -103,7 +177,7 @@ mod tests {
     async fn a_folder_that_is_not_there_has_no_recordings() {
         let folder = tempfile::tempdir().unwrap();
         let shelf = Shelf::at(folder.path().join("none"));
-        assert_eq!(shelf.find(&Object::parse("1.a.mp3").unwrap()).await.unwrap(), None);
+        assert_eq!(shelf.file(&Object::parse("1.a.mp3").unwrap()).await.unwrap(), None);
         shelf.discard(ONE, &call("a"));
     }
 
@@ -112,7 +186,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("1.a.mp3")).unwrap();
         let shelf = Shelf::at(folder.path().to_owned());
-        assert_eq!(shelf.find(&Object::parse("1.a.mp3").unwrap()).await.unwrap(), None);
+        assert_eq!(shelf.file(&Object::parse("1.a.mp3").unwrap()).await.unwrap(), None);
         shelf.discard(ONE, &call("a"));
         assert!(folder.path().join("1.a.mp3").exists());
     }

@@ -2,6 +2,7 @@
 #![expect(clippy::panic, reason = "a test that fails says why, in its helpers too")]
 
 mod forms;
+mod s3;
 mod server;
 
 mod backup;
@@ -19,6 +20,7 @@ mod imports;
 mod isolation;
 mod jobs;
 mod live;
+mod objects;
 mod recordings;
 mod reference;
 mod shutdown;

@@ -556,7 +556,7 @@ impl Office {
             live: Arc::clone(&live),
             tariffs: TariffsHandle::default(),
             metrics: Arc::default(),
-            discard: Box::new(|_, _| {}),
+            outside: Box::new(()),
         })
         .unwrap();
         let jobs = Jobs::new(Arc::clone(&store), clock.clone(), Arc::default(), vec![]);

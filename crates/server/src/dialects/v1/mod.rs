@@ -14,6 +14,7 @@ mod query;
 mod recording;
 mod sip_trace;
 mod statistics;
+mod stored;
 mod trends;
 mod wire;
 

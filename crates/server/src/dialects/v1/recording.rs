@@ -1,6 +1,6 @@
 //! The recording of a call: where it can be had, and its bytes behind a signed link.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use axum::{
     Json,
@@ -11,9 +11,13 @@ use axum::{
 };
 use tower_http::services::ServeFile;
 
-use super::{handlers::params, wire::RecordingBody};
+use super::{
+    handlers::params,
+    stored::{self, Asked},
+    wire::RecordingBody,
+};
 use crate::{
-    access::{Ledger, Refusal, Thing},
+    access::{Ledger, Object, Place, Refusal, Thing},
     auth::Scope,
     vocabulary::time::format_rfc3339,
     web::{
@@ -26,8 +30,8 @@ use crate::{
 
 /// Tell where the recording of a call can be had.
 ///
-/// A recording of our own has a signed link that is good for an hour and needs no key; that of another is where its
-/// source said.
+/// A recording of our own has a signed link that is good for an hour and needs no key, here or in the object store that it
+/// has gone to; that of another is where its source said.
 #[utoipa::path(
     get, path = "/v1/calls/{id}/recording", tag = "calls",
     params(("id" = String, Path, description = "The call's id, or its UUID")),
@@ -70,6 +74,7 @@ pub(super) async fn recording(
         (status = 403, description = "LINK_EXPIRED", body = FailureBody),
         (status = 404, description = "No such link; or the recording is gone", body = FailureBody),
         (status = 416, description = "The recording has no such range"),
+        (status = 503, description = "UNAVAILABLE: the object store cannot be used", body = FailureBody),
     )
 )]
 pub(super) async fn audio(
@@ -82,16 +87,18 @@ pub(super) async fn audio(
     let expires = params.get("expires").and_then(|expires| expires.parse().ok());
     let expires = expires.ok_or(Refusal::NotFound(Thing::Link))?;
     let signature = params.get("signature").unwrap_or_default();
-    let (object, path) = ledger.recording_by_link(&name, expires, signature).await?;
-    let media_type = object.media_type().parse().map_err(|_| Refusal::NotFound(Thing::Recording))?;
-    let mut file = ServeFile::new_with_mime(path, &media_type);
-    let Ok(mut response) = file.try_call(request).await.map(|response| response.map(Body::new)) else {
-        // It went away between the look and the read.
-        return Err(Refusal::NotFound(Thing::Recording).into());
+    let (object, place) = ledger.recording_by_link(&name, expires, signature).await?;
+    let mut response = match place {
+        Place::Here(path) => match file(&object, path, request).await {
+            Ok(response) => response,
+            // Between the look and the read it went to the object store, or away.
+            Err(asked) => match ledger.recording_by_link(&name, expires, signature).await? {
+                (_, Place::Away(bucket, stored)) => stored::answer(&asked, &bucket, &object, stored),
+                (_, Place::Here(_)) => return Err(Refusal::NotFound(Thing::Recording).into()),
+            },
+        },
+        Place::Away(bucket, stored) => stored::answer(&Asked::of(&request), &bucket, &object, stored),
     };
-    if response.status() == StatusCode::NOT_FOUND {
-        return Err(Refusal::NotFound(Thing::Recording).into());
-    }
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=3600"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -99,5 +106,17 @@ pub(super) async fn audio(
     if let Ok(shown) = HeaderValue::from_str(&format!("inline; filename=\"{name}\"")) {
         headers.insert(header::CONTENT_DISPOSITION, shown);
     }
-    Ok(response.into_response())
+    Ok(response)
+}
+
+/// The bytes of a file; what was asked for, when the file is not there any more.
+async fn file(object: &Object, path: PathBuf, request: Request) -> Result<Response, Asked> {
+    let asked = Asked::of(&request);
+    let Ok(media_type) = object.media_type().parse() else { return Err(asked) };
+    match ServeFile::new_with_mime(path, &media_type).try_call(request).await {
+        Ok(response) if response.status() != StatusCode::NOT_FOUND => {
+            Ok(response.map(Body::new).into_response())
+        }
+        _ => Err(asked),
+    }
 }

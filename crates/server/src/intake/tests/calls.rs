@@ -202,6 +202,28 @@ async fn the_recording_of_a_call_that_opted_out_or_was_erased_is_deleted_whichev
 }
 
 #[tokio::test]
+async fn work_on_a_recording_is_asked_for_with_the_event_and_that_of_deleting_it_with_what_forbids_it() {
+    let recorded = |object: &str| json!(["rec", "recording_ready", 20, { "object": object }]);
+    let opts_out = json!(["out", "call_initiated", 0, { "opt_out_sensitive_data_storage": true }]);
+    let turn = json!(["turn", "transcript_turn", 5, { "role": "caller", "content": "Hi" }]);
+    let ended = json!(["end", "call_completed", 10]);
+    let desk = Desk::new().await;
+    // Nothing was recorded, or it was not to be: there is nothing to take anywhere, nor to delete there.
+    desk.tell("a", &json!([ended, turn, opts_out])).await;
+    desk.tell("b", &json!([opts_out])).await;
+    desk.tell("c", &json!([ended, ["url", "recording_ready", 20, { "url": "https://elsewhere.example/c" }]]))
+        .await;
+    assert_eq!(desk.jobs().await, [""; 0]);
+    desk.tell("d", &json!([ended, recorded("1.d.mp3")])).await;
+    desk.tell("d", &json!([recorded("1.d.mp3")])).await;
+    desk.tell("e", &json!([ended, recorded("1.e.mp3")])).await;
+    assert_eq!(desk.jobs().await, ["upload 1.d.mp3", "upload 1.e.mp3"]);
+    desk.tell("d", &json!([opts_out])).await;
+    desk.intake.erase(desk.call("e").await.head).await.unwrap();
+    assert_eq!(desk.jobs().await, ["delete d", "delete e", "upload 1.d.mp3"]);
+}
+
+#[tokio::test]
 async fn a_call_that_opted_out_is_kept_as_a_refold_finds_it() {
     let desk = Desk::new().await;
     let events = json!([

@@ -8,11 +8,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use pegcount_calls::{CallName, EventId, LegId, OrganizationName, Rate, Status, Tariff, Timestamp};
-use pegcount_store::{Filed, LegSpan, OrganizationNumber, Report, Store};
+use pegcount_calls::{CallName, Document, EventId, LegId, OrganizationName, Rate, Status, Tariff, Timestamp};
+use pegcount_store::{
+    CallHead, CallKey, Filed, JobQuery, LegSpan, NewJob, OrganizationNumber, Report, Store,
+};
 use serde_json::{Value, json};
 
-use super::{CallReference, Incoming, Intake, IntakeParts, Outcome, Tariffs, TariffsHandle};
+use super::{CallReference, Incoming, Intake, IntakeParts, Outcome, Outside, Tariffs, TariffsHandle};
 use crate::{
     live::Live,
     metrics::Metrics,
@@ -35,6 +37,42 @@ struct Desk {
     intake: Intake,
 }
 
+/// Asks for a job for every recording that is told of, and for every call that must forget one.
+struct Elsewhere {
+    discarded: Arc<Mutex<Vec<String>>>,
+}
+
+impl Elsewhere {
+    fn job(organization: OrganizationNumber, kind: &str, subject: &str, call: Option<CallKey>) -> NewJob {
+        let now = Timestamp::from_millis(TEN);
+        NewJob {
+            organization,
+            kind: kind.to_owned(),
+            subject: subject.to_owned(),
+            call,
+            data: Document::from_json_text("{}"),
+            created_at: now,
+            due: now,
+        }
+    }
+}
+
+impl Outside for Elsewhere {
+    fn recorded(&self, head: &CallHead, object: &str) -> Option<NewJob> {
+        Some(Self::job(head.organization, "upload", object, Some(head.key)))
+    }
+
+    fn forgotten(&self, organization: OrganizationNumber, call: &CallName) -> Option<NewJob> {
+        Some(Self::job(organization, "delete", call.as_str(), None))
+    }
+
+    fn discard(&self, _: OrganizationNumber, call: &CallName) {
+        self.discarded.lock().unwrap().push(call.to_string());
+    }
+
+    fn asked(&self) {}
+}
+
 impl Desk {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -53,10 +91,7 @@ impl Desk {
             live: Arc::clone(&live),
             tariffs: tariffs.clone(),
             metrics: Arc::clone(&metrics),
-            discard: {
-                let discarded = Arc::clone(&discarded);
-                Box::new(move |_, call| discarded.lock().unwrap().push(call.to_string()))
-            },
+            outside: Box::new(Elsewhere { discarded: Arc::clone(&discarded) }),
         };
         let (intake, _) = Intake::start(parts).unwrap();
         Self { _folder: folder, store, live, tariffs, metrics, discarded, intake }
@@ -90,6 +125,15 @@ impl Desk {
 
     async fn status(&self, id: &str) -> Status {
         self.call(id).await.call.status()
+    }
+
+    /// What was asked for and is on disk, in the order of its words.
+    async fn jobs(&self) -> Vec<String> {
+        let query = JobQuery { limit: 100, ..JobQuery::default() };
+        let jobs = self.store.jobs(&query).await.unwrap().jobs;
+        let mut words: Vec<String> = jobs.iter().map(|job| format!("{} {}", job.kind, job.subject)).collect();
+        words.sort();
+        words
     }
 
     /// The fields of every call that a refold would change.

@@ -3,7 +3,7 @@
 mod audio;
 mod calls;
 mod kamailio;
-mod lab;
+pub mod lab;
 mod media;
 mod message;
 mod orders;
@@ -12,6 +12,7 @@ mod peer;
 mod program;
 mod programs;
 mod restart;
+mod stored;
 mod torture;
 mod transports;
 mod users;

@@ -1,0 +1,150 @@
+//! The bytes of a recording that lies in the object store, answered as a file would be.
+
+use std::{ops::Range, sync::Arc};
+
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use crate::access::{Bucket, Object, Stored};
+
+/// What somebody asked for.
+pub(super) struct Asked {
+    head_only: bool,
+    headers: HeaderMap,
+}
+
+impl Asked {
+    pub(super) fn of(request: &Request) -> Self {
+        Self { head_only: request.method() == Method::HEAD, headers: request.headers().clone() }
+    }
+
+    fn text(&self, name: header::HeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// The answer.
+pub(super) fn answer(asked: &Asked, bucket: &Arc<Bucket>, object: &Object, stored: Stored) -> Response {
+    let written = http_date(stored.written_at.millis());
+    // Whoever asks has the date from us, so it is this one or another one.
+    if asked.text(header::IF_MODIFIED_SINCE).is_some_and(|since| since == written) {
+        return (StatusCode::NOT_MODIFIED, [(header::LAST_MODIFIED, written)]).into_response();
+    }
+    let may_be_part = asked.text(header::IF_RANGE).is_none_or(|date| date == written);
+    let part = match asked.text(header::RANGE).filter(|_| may_be_part) {
+        Some(range) => part(range, stored.size),
+        None => Part::Whole,
+    };
+    let (status, range) = match part {
+        Part::Whole => (StatusCode::OK, 0..stored.size),
+        Part::Bytes(range) => (StatusCode::PARTIAL_CONTENT, range),
+        Part::Beyond => {
+            let all = format!("bytes */{}", stored.size);
+            return (StatusCode::RANGE_NOT_SATISFIABLE, [(header::CONTENT_RANGE, all)]).into_response();
+        }
+    };
+    let length = range.end - range.start;
+    let shown = format!("bytes {}-{}/{}", range.start, range.end.saturating_sub(1), stored.size);
+    let body = match asked.head_only {
+        true => Body::empty(),
+        false => Body::from_stream(bucket.read(object, range)),
+    };
+    let mut response = (status, body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(object.media_type()));
+    headers.insert(header::CONTENT_LENGTH, length.into());
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if let Ok(written) = HeaderValue::from_str(&written) {
+        headers.insert(header::LAST_MODIFIED, written);
+    }
+    if status == StatusCode::PARTIAL_CONTENT
+        && let Ok(shown) = HeaderValue::from_str(&shown)
+    {
+        headers.insert(header::CONTENT_RANGE, shown);
+    }
+    response
+}
+
+/// Which bytes somebody wants.
+#[derive(Debug, PartialEq, Eq)]
+enum Part {
+    /// All of them; also when several parts are wanted at once, which a server need not give.
+    Whole,
+    Bytes(Range<u64>),
+    /// Some that are not there.
+    Beyond,
+}
+
+/// Reads a `Range` (RFC 9110, 14.2); what is none is as good as not said.
+fn part(range: &str, size: u64) -> Part {
+    let bytes = range.trim().strip_prefix("bytes=").and_then(|bytes| bytes.split_once('-'));
+    let Some((from, to)) = bytes.map(|(from, to)| (from.trim(), to.trim())) else { return Part::Whole };
+    let number =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().unwrap_or(u64::MAX));
+    match (from, to) {
+        ("", "") => Part::Whole,
+        ("", last) => match number(last) {
+            None => Part::Whole,
+            Some(last) if last == 0 || size == 0 => Part::Beyond,
+            Some(last) => Part::Bytes(size.saturating_sub(last)..size),
+        },
+        (from, "") => match number(from) {
+            None => Part::Whole,
+            Some(from) if from >= size => Part::Beyond,
+            Some(from) => Part::Bytes(from..size),
+        },
+        (from, to) => match number(from).zip(number(to)) {
+            None => Part::Whole,
+            Some((from, to)) if from > to => Part::Whole,
+            Some((from, _)) if from >= size => Part::Beyond,
+            Some((from, to)) => Part::Bytes(from..to.saturating_add(1).min(size)),
+        },
+    }
+}
+
+/// A time as HTTP writes it (RFC 9110, 5.6.7), in whole seconds.
+fn http_date(millis: i64) -> String {
+    let at = jiff::Timestamp::from_second(millis.div_euclid(1000)).unwrap_or_default();
+    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_read_as_a_file_server_reads_it() {
+        for (range, expected) in [
+            ("bytes=0-3", Part::Bytes(0..4)),
+            ("bytes=10-", Part::Bytes(10..16)),
+            ("bytes=-2", Part::Bytes(14..16)),
+            ("bytes=-99", Part::Bytes(0..16)),
+            ("bytes=4-99999999999999999999999", Part::Bytes(4..16)),
+            ("bytes=15-15", Part::Bytes(15..16)),
+            ("bytes=16-", Part::Beyond),
+            ("bytes=16-20", Part::Beyond),
+            ("bytes=-0", Part::Beyond),
+            ("bytes=99999999999999999999999-", Part::Beyond),
+            ("bytes=5-3", Part::Whole),
+            ("bytes=-", Part::Whole),
+            ("bytes=0-1,4-5", Part::Whole),
+            ("bytes=+1-", Part::Whole),
+            ("bytes=a-b", Part::Whole),
+            ("seconds=0-3", Part::Whole),
+            ("", Part::Whole),
+        ] {
+            assert_eq!(part(range, 16), expected, "{range}");
+        }
+        assert_eq!(part("bytes=-5", 0), Part::Beyond);
+        assert_eq!(part("bytes=0-", 0), Part::Beyond);
+    }
+
+    #[test]
+    fn a_time_is_written_as_http_writes_it() {
+        assert_eq!(http_date(1_767_261_630_999), "Thu, 01 Jan 2026 10:00:30 GMT");
+    }
+}

@@ -1,0 +1,36 @@
+//! What is kept of calls outside the store, as far as the intake has to do with it.
+
+use pegcount_calls::CallName;
+use pegcount_store::{CallHead, NewJob, OrganizationNumber};
+
+/// What is kept of calls outside the store: recordings. Everything here is asked on the writer's thread.
+pub trait Outside: Send + Sync {
+    /// What is to be done about a recording that an event names, if anything: asked for in the event's transaction.
+    fn recorded(&self, head: &CallHead, object: &str) -> Option<NewJob>;
+
+    /// What is to be done about a call that was erased, or has opted out after it was recorded, where that takes longer than
+    /// an answer may: asked for in the same transaction.
+    fn forgotten(&self, organization: OrganizationNumber, call: &CallName) -> Option<NewJob>;
+
+    /// Deletes what is here of such a call, before whoever told so is answered. It may block, and cannot fail: what stays
+    /// is logged.
+    fn discard(&self, organization: OrganizationNumber, call: &CallName);
+
+    /// Jobs that were asked for are on disk.
+    fn asked(&self);
+}
+
+/// Nothing is kept outside the store.
+impl Outside for () {
+    fn recorded(&self, _: &CallHead, _: &str) -> Option<NewJob> {
+        None
+    }
+
+    fn forgotten(&self, _: OrganizationNumber, _: &CallName) -> Option<NewJob> {
+        None
+    }
+
+    fn discard(&self, _: OrganizationNumber, _: &CallName) {}
+
+    fn asked(&self) {}
+}

@@ -1,0 +1,259 @@
+//! The object store that recordings go to.
+
+use std::{
+    num::NonZeroUsize,
+    ops::Range,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{FutureExt, Stream, stream};
+use lru::LruCache;
+use object_store::{
+    Attribute, Attributes, ObjectStore, ObjectStoreExt, buffered::BufWriter, path::Path as Key,
+    signer::Signer,
+};
+use pegcount_calls::Timestamp;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{Fault, Object};
+
+/// What is written at a time: a smaller recording goes up in one request, a larger one in parts of this size.
+const PART: usize = 8 * 1024 * 1024;
+/// What is read at a time for a listener: each piece is a request of its own, so none stays open while somebody pauses.
+const PIECE: u64 = 1024 * 1024;
+/// How long a signed link is good: an hour after the end of the minute it was made in.
+const GOOD_FOR: Duration = Duration::from_secs(3660);
+/// Links that are remembered for the minute in which they were made: two pages of the longest list, many times over.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
+/// How often somebody looks whether the store is there.
+const LOOKS_EVERY: Duration = Duration::from_secs(30);
+/// What a store is asked for to see whether it is there, and written to see whether it can be.
+const PROBE: &str = "pegcount-probe";
+
+/// A recording in the object store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Bytes.
+    pub size: u64,
+    /// When it was written.
+    pub written_at: Timestamp,
+}
+
+/// The object store that recordings go to: one bucket, or the part of it under a prefix.
+pub struct Bucket {
+    name: String,
+    store: Arc<dyn ObjectStore>,
+    /// Makes links to the store; `None` where links are to lead here.
+    signer: Option<Arc<dyn Signer>>,
+    prefix: Key,
+    /// What was wrong the last time that something was asked of it.
+    trouble: Mutex<Option<Fault>>,
+    /// Links by their objects, with the minute they were made in.
+    links: Mutex<LruCache<String, (i64, String)>>,
+}
+
+impl Bucket {
+    /// What lies under this prefix of a store. The name is for people.
+    pub fn new(
+        name: String,
+        store: Arc<dyn ObjectStore>,
+        signer: Option<Arc<dyn Signer>>,
+        prefix: Key,
+    ) -> Self {
+        let links = Mutex::new(LruCache::new(REMEMBERED));
+        Self { name, store, signer, prefix, trouble: Mutex::default(), links }
+    }
+
+    /// What the configuration calls it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What was wrong the last time that something was asked of it; `None` when nothing was.
+    pub fn trouble(&self) -> Option<Fault> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether links are to lead to the store.
+    pub(super) fn makes_links(&self) -> bool {
+        self.signer.is_some()
+    }
+
+    fn key(&self, name: &str) -> Key {
+        self.prefix.clone().join(name)
+    }
+
+    /// Remembers how it went. That there is no such object is an answer like any other, unless it had to be there.
+    fn noted<T>(&self, result: Result<T, object_store::Error>) -> Result<Option<T>, Fault> {
+        let (answer, trouble) = match result {
+            Ok(value) => (Ok(Some(value)), None),
+            Err(object_store::Error::NotFound { .. }) => (Ok(None), None),
+            Err(error) => {
+                let fault = Fault::from(&error);
+                (Err(fault.clone()), Some(fault))
+            }
+        };
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        answer
+    }
+
+    /// Writes a file there, and says how many bytes that were. In S3 each request is signed with the digest of its bytes,
+    /// so a store takes no others.
+    pub(super) async fn put(&self, object: &Object, file: &Path) -> Result<u64, Fault> {
+        let unreadable = |error: std::io::Error| Fault::of(format!("the recording cannot be read: {error}"));
+        let mut from = tokio::fs::File::open(file).await.map_err(unreadable)?;
+        let size = from.metadata().await.map_err(unreadable)?.len();
+        let mut attributes = Attributes::new();
+        attributes.insert(Attribute::ContentType, object.media_type().into());
+        // A call's name holds nothing that would end the quotes.
+        attributes.insert(Attribute::ContentDisposition, format!("inline; filename=\"{object}\"").into());
+        let mut to = BufWriter::with_capacity(Arc::clone(&self.store), self.key(&object.to_string()), PART)
+            .with_max_concurrency(1)
+            .with_attributes(attributes);
+        let mut bytes = 0;
+        loop {
+            let mut read = Vec::with_capacity(256 * 1024);
+            let more = match from.read_buf(&mut read).await {
+                Ok(0) => break,
+                Ok(more) => more,
+                Err(error) => {
+                    self.abandon(to).await;
+                    return Err(unreadable(error));
+                }
+            };
+            if let Err(error) = to.put(Bytes::from(read)).await {
+                self.abandon(to).await;
+                return self.has_to(Err(error));
+            }
+            bytes += more as u64;
+        }
+        if bytes != size {
+            self.abandon(to).await;
+            return Err(Fault::of(format!("{bytes} bytes of the recording could be read, of {size}")));
+        }
+        let ended = to.shutdown().await.map_err(|error| match error.downcast::<object_store::Error>() {
+            Ok(error) => error,
+            Err(error) => object_store::Error::Generic { store: "recordings", source: error.into() },
+        });
+        self.has_to(ended.map(|()| bytes))
+    }
+
+    /// Takes back what was written of an object that is not to be.
+    async fn abandon(&self, mut written: BufWriter) {
+        if let Err(error) = written.abort().await {
+            // The store keeps the parts until its own rules delete them; nobody can read them.
+            tracing::debug!(error = %Fault::from(&error), "parts of a recording cannot be taken back");
+        }
+    }
+
+    /// The same as [`Self::noted`] of something that is never missing, but for its bucket.
+    fn has_to<T>(&self, result: Result<T, object_store::Error>) -> Result<T, Fault> {
+        match self.noted(result)? {
+            Some(value) => Ok(value),
+            None => {
+                let fault = Fault::of("the store has no such bucket");
+                *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault.clone());
+                Err(fault)
+            }
+        }
+    }
+
+    /// How a recording lies there; `None` when it does not.
+    pub(super) async fn find(&self, object: &Object) -> Result<Option<Stored>, Fault> {
+        let found = self.noted(self.store.head(&self.key(&object.to_string())).await)?;
+        Ok(found.map(|found| Stored {
+            size: found.size,
+            written_at: Timestamp::from_millis(found.last_modified.timestamp_millis()),
+        }))
+    }
+
+    /// Deletes a recording, if it is there.
+    pub(super) async fn delete(&self, object: &Object) -> Result<(), Fault> {
+        self.noted(self.store.delete(&self.key(&object.to_string())).await).map(drop)
+    }
+
+    /// The bytes of a part of a recording, as they are asked for.
+    pub fn read(
+        self: &Arc<Self>,
+        object: &Object,
+        range: Range<u64>,
+    ) -> impl Stream<Item = Result<Bytes, Fault>> + Send + use<> {
+        let (bucket, key) = (Arc::clone(self), self.key(&object.to_string()));
+        stream::try_unfold(range.start, move |at| {
+            let (bucket, key) = (Arc::clone(&bucket), key.clone());
+            let upto = range.end.min(at.saturating_add(PIECE));
+            async move {
+                if at >= upto {
+                    return Ok(None);
+                }
+                let piece = bucket.noted(bucket.store.get_range(&key, at..upto).await)?;
+                let piece = piece.ok_or_else(|| Fault::of("the recording is gone"))?;
+                Ok(Some((piece, upto)))
+            }
+        })
+    }
+
+    /// A link to a recording in the store, and until when it is good. `None` where links are to lead here, and where the
+    /// store's credentials are not at hand: nobody who asks for a link waits for the network.
+    pub(super) fn link(&self, object: &Object, now: Timestamp) -> Option<(String, Timestamp)> {
+        let signer = self.signer.as_ref()?;
+        let (name, minute) = (object.to_string(), now.millis().div_euclid(60_000));
+        let expires_at = Timestamp::from_millis((minute + 61) * 60_000);
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((made_in, url)) = links.get(&name)
+            && *made_in == minute
+        {
+            return Some((url.clone(), expires_at));
+        }
+        let signed = signer.signed_url(reqwest::Method::GET, &self.key(&name), GOOD_FOR).now_or_never();
+        let url = String::from(signed?.ok()?);
+        links.put(name, (minute, url.clone()));
+        Some((url, expires_at))
+    }
+
+    /// Looks every now and then whether the store is there, and keeps the credentials at hand that sign links.
+    pub async fn watch(self: Arc<Self>) {
+        loop {
+            let found = self.store.head(&self.key(PROBE)).await;
+            if let Err(object_store::Error::PermissionDenied { .. }) = found {
+                // Without the right to list a bucket, what is not there is forbidden: somebody has answered.
+                let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+                trouble.take_if(|fault| !fault.is_denial());
+            } else {
+                let before = self.trouble();
+                if let (None, Err(fault)) = (before, self.noted(found)) {
+                    tracing::warn!(store = self.name, %fault, "the store of recordings cannot be used; they wait here");
+                }
+            }
+            if let Some(signer) = &self.signer {
+                let _ = signer.signed_url(reqwest::Method::GET, &self.key(PROBE), GOOD_FOR).await;
+            }
+            tokio::time::sleep(LOOKS_EVERY).await;
+        }
+    }
+
+    /// Writes something, reads it and deletes it again.
+    ///
+    /// # Errors
+    /// What cannot be done, and why.
+    pub async fn probe(&self) -> Result<(), String> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|error| format!("no name can be made: {error}"))?;
+        let key = self.key(&format!("{PROBE}-{:016x}", u64::from_ne_bytes(random)));
+        let content = Bytes::from_static(b"Written by pegcount doctor; it can be deleted.\n");
+        let cannot = |what: &str, fault: &Fault| format!("{} cannot be {what}: {fault}", self.name);
+        self.has_to(self.store.put(&key, content.clone().into()).await)
+            .map_err(|fault| cannot("written to", &fault))?;
+        let read = async { self.store.get(&key).await?.bytes().await };
+        let read = self.has_to(read.await).map_err(|fault| cannot("read from", &fault));
+        let deleted =
+            self.noted(self.store.delete(&key).await).map_err(|fault| cannot("deleted from", &fault));
+        if read? != content {
+            return Err(format!("{} gives back other bytes than were written", self.name));
+        }
+        deleted.map(drop)
+    }
+}
