@@ -6,17 +6,32 @@ use std::{fs, io, sync::Arc};
 use pegcount_store::{Store, StoreError};
 use tokio::sync::mpsc;
 
-use super::{Object, Shelf, desk::upload_of};
+use super::{
+    Object, Shelf,
+    desk::{DELETION, upload_of},
+};
 use crate::{clock::Clock, jobs::Jobs};
 
 /// How many are asked for in one transaction, so that new events need not wait long.
 const AT_ONCE: usize = 200;
 
-/// Asks for every recording in the folder that it be taken to the object store, if there is one. Those of no call in the
-/// ledger stay. Asking again for what waits already changes nothing; what is dead is tried again.
+/// Asks for every recording in the folder that it be taken to the object store, if there is one. Those that the ledger was
+/// not told of stay: who tells it of them has to find them here. Asking again for what waits already changes nothing; what is dead is tried again, and so are deletions.
 pub async fn sweep(shelf: Shelf, store: Arc<dyn Store>, jobs: Arc<Jobs>, clock: Clock) {
     if shelf.bucket().is_none() {
         return;
+    }
+    // What must be deleted is not given up for good.
+    match store.rerun_dead_jobs(Some(DELETION), clock.now()).await {
+        Ok(0) => {}
+        Ok(dead) => {
+            tracing::warn!(
+                calls = dead,
+                "recordings could not be deleted from the object store; it is tried again"
+            );
+            jobs.nudge();
+        }
+        Err(error) => tracing::error!(%error, "jobs cannot be tried again"),
     }
     // The disk is waited for elsewhere, and no faster than the ledger is asked.
     let (found, mut objects) = mpsc::channel(AT_ONCE);
@@ -52,7 +67,14 @@ pub async fn sweep(shelf: Shelf, store: Arc<dyn Store>, jobs: Arc<Jobs>, clock: 
 async fn ask_for(store: &dyn Store, objects: &[Object], clock: &Clock) -> Result<(), StoreError> {
     let mut transaction = store.begin().await?;
     for object in objects {
-        if let Some(head) = transaction.find_call(object.organization(), object.call()).await? {
+        let Some(head) = transaction.find_call(object.organization(), object.call()).await? else { continue };
+        let filed = match transaction.saved(head.key).await {
+            // What is damaged stays as it is.
+            Err(StoreError::Unreadable { .. }) => None,
+            saved => saved?,
+        };
+        let recording = filed.and_then(|filed| filed.call.content.recording);
+        if recording.and_then(|recording| recording.object) == Some(object.to_string()) {
             transaction.enqueue(&upload_of(object, head.key, clock)).await?;
         }
     }

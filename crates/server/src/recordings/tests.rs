@@ -394,15 +394,74 @@ async fn an_upload_under_way_never_brings_back_what_was_deleted_meanwhile() {
 }
 
 #[tokio::test]
-async fn recordings_from_before_there_was_a_store_go_there_too_and_those_of_nobody_stay() {
+async fn recordings_from_before_there_was_a_store_go_there_too_but_not_those_that_nobody_was_told_of() {
     let lab = Lab::new().await;
-    lab.tell("old", "call_completed", json!({})).await;
-    for name in ["1.old.mp3", "1.stranger.mp3", "2.old.mp3", "notes.txt"] {
+    for call in ["old", "untold"] {
+        lab.tell(call, "call_completed", json!({})).await;
+    }
+    lab.tell("old", "recording_ready", json!({ "object": "1.old.mp3" })).await;
+    for name in ["1.old.mp3", "1.untold.mp3", "1.stranger.mp3", "2.old.mp3", "notes.txt"] {
         fs::write(lab.file(name), name).unwrap();
     }
+    assert_eq!(lab.waiting().await, [""; 0]);
     let clock = Clock::of(|| Timestamp::from_millis(TEN));
     sweep(lab.shelf.clone(), Arc::clone(&lab.store), Arc::clone(&lab.jobs), clock).await;
     assert_eq!(lab.waiting().await, ["recording_upload 1.old.mp3"]);
+}
+
+#[tokio::test]
+async fn what_must_be_deleted_is_tried_again_at_the_next_start_when_it_was_given_up() {
+    let lab = Lab::new().await;
+    lab.recorded("c", b"sound").await;
+    lab.erase("c").await;
+    let job = lab.lease("recording_delete").await;
+    let failure = pegcount_store::JobFailure { at: Timestamp::from_millis(TEN), error: "no".into() };
+    lab.store.job_failed(job.id, job.attempts, &failure, Next::Never).await.unwrap();
+    assert!(lab.waiting().await.is_empty());
+    let clock = Clock::of(|| Timestamp::from_millis(TEN));
+    sweep(lab.shelf.clone(), Arc::clone(&lab.store), Arc::clone(&lab.jobs), clock).await;
+    assert_eq!(lab.waiting().await, ["recording_delete c"]);
+}
+
+fn bucket(config: &str) -> Bucket {
+    let config: super::Config = toml::from_str(config).unwrap();
+    config.bucket().unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_link_is_signed_without_the_network_and_good_for_an_hour_at_least() {
+    let object = Object::parse("1.a:b@host.mp3").unwrap();
+    for (config, begin) in [
+        (
+            "store = \"s3://calls/here\"\n[options]\nregion = \"eu-central-1\"\naccess_key_id = \"key\"\n\
+             secret_access_key = \"secret\"",
+            "https://s3.eu-central-1.amazonaws.com/calls/here/1.a",
+        ),
+        (
+            "store = \"az://calls/here\"\n[options]\naccount_name = \"acme\"\naccess_key = \"c2VjcmV0\"",
+            "https://acme.blob.core.windows.net/calls/here/1.a",
+        ),
+    ] {
+        let bucket = bucket(config);
+        let now = Timestamp::from_millis(TEN + 59_999);
+        let (url, expires_at) = bucket.link(&object, now).unwrap();
+        assert!(url.starts_with(begin) && !url.contains("secret"), "{url}");
+        assert_eq!(expires_at.millis(), TEN + 3_660_000);
+        assert_eq!(bucket.link(&object, Timestamp::from_millis(TEN)), Some((url, expires_at)));
+    }
+}
+
+#[tokio::test]
+async fn where_nothing_can_be_signed_at_once_or_nothing_is_to_be_there_is_no_link() {
+    let object = Object::parse("1.a.mp3").unwrap();
+    for config in [
+        "store = \"gs://calls\"\n[options]\nskip_signature = true",
+        "store = \"az://calls\"\n[options]\naccount_name = \"acme\"\nclient_id = \"a\"\nclient_secret = \"b\"\n\
+         tenant_id = \"c\"",
+        "store = \"s3://calls\"\nlinks = \"own\"\n[options]\naccess_key_id = \"key\"\nsecret_access_key = \"secret\"",
+    ] {
+        assert_eq!(bucket(config).link(&object, Timestamp::from_millis(TEN)), None, "{config}");
+    }
 }
 
 #[tokio::test]
