@@ -86,18 +86,21 @@ impl Bucket {
         self.prefix.clone().join(name)
     }
 
-    /// Remembers how it went. That there is no such object is an answer like any other, unless it had to be there.
+    /// Remembers how it went. That there is no such object is an answer like any other, unless it had to be there. Being
+    /// let read does not take back that something was not allowed.
     fn noted<T>(&self, result: Result<T, object_store::Error>) -> Result<Option<T>, Fault> {
-        let (answer, trouble) = match result {
-            Ok(value) => (Ok(Some(value)), None),
-            Err(object_store::Error::NotFound { .. }) => (Ok(None), None),
-            Err(error) => {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            Err(error) if !matches!(error, object_store::Error::NotFound { .. }) => {
                 let fault = Fault::from(&error);
-                (Err(fault.clone()), Some(fault))
+                *trouble = Some(fault.clone());
+                Err(fault)
             }
-        };
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
-        answer
+            answer => {
+                trouble.take_if(|fault| !fault.is_denial());
+                Ok(answer.ok())
+            }
+        }
     }
 
     /// Writes a file there, and says how many bytes that were. In S3 each request is signed with the digest of its bytes,
@@ -149,16 +152,11 @@ impl Bucket {
         }
     }
 
-    /// The same as [`Self::noted`] of something that is never missing, but for its bucket.
+    /// The same of a write, whose answer is never that something is missing, but for the bucket.
     fn has_to<T>(&self, result: Result<T, object_store::Error>) -> Result<T, Fault> {
-        match self.noted(result)? {
-            Some(value) => Ok(value),
-            None => {
-                let fault = Fault::of("the store has no such bucket");
-                *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault.clone());
-                Err(fault)
-            }
-        }
+        let answer = self.noted(result)?.ok_or_else(|| Fault::denial("the store has no such bucket"));
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = answer.as_ref().err().cloned();
+        answer
     }
 
     /// How a recording lies there; `None` when it does not.
@@ -218,15 +216,14 @@ impl Bucket {
     pub async fn watch(self: Arc<Self>) {
         loop {
             let found = self.store.head(&self.key(PROBE)).await;
-            if let Err(object_store::Error::PermissionDenied { .. }) = found {
+            let found = match found {
                 // Without the right to list a bucket, what is not there is forbidden: somebody has answered.
-                let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-                trouble.take_if(|fault| !fault.is_denial());
-            } else {
-                let before = self.trouble();
-                if let (None, Err(fault)) = (before, self.noted(found)) {
-                    tracing::warn!(store = self.name, %fault, "the store of recordings cannot be used; they wait here");
-                }
+                Err(object_store::Error::PermissionDenied { .. }) => Ok(None),
+                found => found.map(Some),
+            };
+            let before = self.trouble();
+            if let (None, Err(fault)) = (before, self.noted(found)) {
+                tracing::warn!(store = self.name, %fault, "the store of recordings cannot be used; they wait here");
             }
             if let Some(signer) = &self.signer {
                 let _ = signer.signed_url(reqwest::Method::GET, &self.key(PROBE), GOOD_FOR).await;
@@ -248,10 +245,10 @@ impl Bucket {
         self.has_to(self.store.put(&key, content.clone().into()).await)
             .map_err(|fault| cannot("written to", &fault))?;
         let read = async { self.store.get(&key).await?.bytes().await };
-        let read = self.has_to(read.await).map_err(|fault| cannot("read from", &fault));
+        let read = self.noted(read.await).map_err(|fault| cannot("read from", &fault));
         let deleted =
             self.noted(self.store.delete(&key).await).map_err(|fault| cannot("deleted from", &fault));
-        if read? != content {
+        if read?.is_none_or(|read| read != content) {
             return Err(format!("{} gives back other bytes than were written", self.name));
         }
         deleted.map(drop)

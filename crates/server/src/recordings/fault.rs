@@ -19,6 +19,11 @@ impl Fault {
         Self { sentence: sentence.into(), is_denial: false }
     }
 
+    /// Of this sentence: the store has answered, and would not.
+    pub(super) fn denial(sentence: impl Into<String>) -> Self {
+        Self { sentence: sentence.into(), is_denial: true }
+    }
+
     /// Whether the store has answered, and would not.
     pub(super) fn is_denial(&self) -> bool {
         self.is_denial

@@ -201,6 +201,11 @@ async fn wrong_credentials_lose_nothing_and_say_so_and_the_next_start_with_right
     assert!(error.contains("credentials") && error.contains("SignatureDoesNotMatch"), "{error}");
     assert!(file.exists() && !s3.object("1.call_1.mp3").exists());
     assert!(link(&server, "call_1").await.starts_with(&server.url("")));
+    let readiness = server.get("/readyz").await.expect(200);
+    assert!(
+        readiness["recordings"]["message"].as_str().is_some_and(|why| why.contains("credentials")),
+        "{readiness}"
+    );
     let log = server.log();
     assert!(!log.contains("not-the-secret") && !log.contains(KEY), "{log}");
     assert!(server.terminate().success());
