@@ -24,8 +24,8 @@ pub struct Finished {
 impl Finished {
     /// The recording that this file is; `None` where its name names no call.
     pub(super) fn of(file: PathBuf) -> Option<Self> {
-        let (account, call) = file.file_stem()?.to_str()?.split_once('.')?;
-        let (account, call) = (account.into(), CallId::new(call));
+        let name = file.file_stem()?.to_str()?;
+        let (account, call) = name.contains('.').then(|| owner_of(name))?;
         Some(Self { account, call, file })
     }
 

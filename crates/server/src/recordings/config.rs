@@ -169,7 +169,14 @@ impl Config {
                     .into(),
             );
         }
-        let built = builder.with_url(url.as_str()).with_retry(retries()).build();
+        self.client(builder.with_url(url.as_str()).with_retry(retries()).build())
+    }
+
+    /// What was built, to be asked and to sign.
+    fn client<S: ObjectStore + Signer>(
+        &self,
+        built: Result<S, object_store::Error>,
+    ) -> Result<Client, String> {
         let store = Arc::new(built.map_err(|error| self.refused(&error))?);
         Ok((Arc::clone(&store) as Arc<dyn ObjectStore>, store))
     }
@@ -181,9 +188,7 @@ impl Config {
         for (key, value) in self.known::<Key>()? {
             builder = builder.with_config(key, value);
         }
-        let built = builder.with_url(url.as_str()).with_retry(retries()).build();
-        let store = Arc::new(built.map_err(|error| self.refused(&error))?);
-        Ok((Arc::clone(&store) as Arc<dyn ObjectStore>, store))
+        self.client(builder.with_url(url.as_str()).with_retry(retries()).build())
     }
 
     fn azure(&self, url: &Url) -> Result<Client, String> {
@@ -193,9 +198,7 @@ impl Config {
         for (key, value) in self.known::<Key>()? {
             builder = builder.with_config(key, value);
         }
-        let built = builder.with_url(url.as_str()).with_retry(retries()).build();
-        let store = Arc::new(built.map_err(|error| self.refused(&error))?);
-        Ok((Arc::clone(&store) as Arc<dyn ObjectStore>, store))
+        self.client(builder.with_url(url.as_str()).with_retry(retries()).build())
     }
 }
 

@@ -16,7 +16,8 @@ use crate::{clock::Clock, jobs::Jobs};
 const AT_ONCE: usize = 200;
 
 /// Asks for every recording in the folder that it be taken to the object store, if there is one. Those that the ledger was
-/// not told of stay: who tells it of them has to find them here. Asking again for what waits already changes nothing; what is dead is tried again, and so are deletions.
+/// not told of stay: who tells it of them has to find them here. Asking again for what waits already changes nothing; what
+/// is dead is tried again, and so are deletions.
 pub async fn sweep(shelf: Shelf, store: Arc<dyn Store>, jobs: Arc<Jobs>, clock: Clock) {
     if shelf.bucket().is_none() {
         return;

@@ -20,6 +20,14 @@ fn s3() -> S3 {
     S3::at(format!("{}:9000", Network::new().ip(9)).parse().expect("an address"))
 }
 
+/// An object store that runs, and the home of a server that knows it by this secret.
+async fn stored(links: &str, secret: &str) -> (S3, Home) {
+    let mut s3 = s3();
+    s3.start().await;
+    let home = Home::new(&s3.config(links, secret));
+    (s3, home)
+}
+
 /// Tells of a call that is over and was recorded.
 async fn record(home: &Home, server: &Server<'_>, call: &str) -> PathBuf {
     let folder = home.data().join("recordings");
@@ -100,9 +108,7 @@ async fn is_gone(file: &std::path::Path) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recording_goes_to_the_store_and_is_played_from_there_by_a_link_of_the_store() {
-    let mut s3 = s3();
-    s3.start().await;
-    let home = Home::new(&s3.config("presigned", SECRET));
+    let (s3, home) = stored("presigned", SECRET).await;
     let server = home.start();
     let file = record(&home, &server, "call_1").await;
     is_gone(&file).await;
@@ -137,9 +143,7 @@ async fn a_recording_goes_to_the_store_and_is_played_from_there_by_a_link_of_the
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_of_the_store_is_refused_there_when_it_has_expired() {
-    let mut s3 = s3();
-    s3.start().await;
-    let home = Home::new(&s3.config("presigned", SECRET));
+    let (s3, home) = stored("presigned", SECRET).await;
     let server = home.start();
     let file = record(&home, &server, "call_1").await;
     is_gone(&file).await;
@@ -192,9 +196,7 @@ async fn while_the_store_is_down_recordings_wait_here_and_are_heard_here_and_go_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_credentials_lose_nothing_and_say_so_and_the_next_start_with_right_ones_goes_on() {
-    let mut s3 = s3();
-    s3.start().await;
-    let mut home = Home::new(&s3.config("presigned", "not-the-secret"));
+    let (s3, mut home) = stored("presigned", "not-the-secret").await;
     let server = home.start();
     let file = record(&home, &server, "call_1").await;
     let (_, error) = failed(&server).await;
@@ -227,9 +229,7 @@ async fn wrong_credentials_lose_nothing_and_say_so_and_the_next_start_with_right
 
 #[tokio::test(flavor = "multi_thread")]
 async fn links_may_lead_here_and_are_answered_from_the_store_as_from_a_file() {
-    let mut s3 = s3();
-    s3.start().await;
-    let home = Home::new(&s3.config("own", SECRET));
+    let (mut s3, home) = stored("own", SECRET).await;
     let server = home.start();
     let file = record(&home, &server, "call_1").await;
     is_gone(&file).await;
@@ -276,9 +276,7 @@ async fn links_may_lead_here_and_are_answered_from_the_store_as_from_a_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_erased_or_opts_out_is_deleted_in_the_store_too_once_it_can_be() {
-    let mut s3 = s3();
-    s3.start().await;
-    let home = Home::new(&s3.config("presigned", SECRET));
+    let (mut s3, home) = stored("presigned", SECRET).await;
     let server = home.start();
     for call in ["call_1", "call_2", "call_3"] {
         let file = record(&home, &server, call).await;
@@ -309,9 +307,7 @@ async fn what_is_erased_or_opts_out_is_deleted_in_the_store_too_once_it_can_be()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_tries_the_store_and_a_wrong_configuration_is_refused_by_name() {
-    let mut s3 = s3();
-    s3.start().await;
-    let home = Home::new(&s3.config("presigned", SECRET));
+    let (mut s3, home) = stored("presigned", SECRET).await;
     let findings = async || {
         let found = tokio::task::block_in_place(|| home.run_json(&["doctor"]));
         let found = found.as_array().expect("findings").clone();

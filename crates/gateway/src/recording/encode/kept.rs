@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Format, output::checksum_of};
+use super::{Format, KBITS, output::checksum_of};
 use crate::recording::{
     mixdown::RATE,
     report::{Flaws, Recorded},
@@ -58,13 +58,21 @@ pub(in crate::recording) fn retold(path: &Path) -> io::Result<Option<Recorded>> 
     }))
 }
 
+/// The rates of MPEG-1 layer III by their index, in thousands of bits a second (ISO/IEC 11172-3, 2.4.2.3); 0 is a free one.
+const RATES: [u32; 15] = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
+
 /// A frame of MPEG-1 layer III at 48 kHz, with the rate that our encoder gives to so many channels.
 fn mp3(head: &[u8]) -> Option<Said> {
     let [0xff, version, rates, mode, ..] = *head else { return None };
-    let channels = if mode >> 6 == 3 { 1 } else { 2 };
-    let bitrate_index = if channels == 1 { 5 } else { 9 };
-    let ours = version & 0xfe == 0xfa && rates >> 4 == bitrate_index && (rates >> 2) & 3 == 1;
-    ours.then_some(Said { channels, bytes_per_second: 8_000 * u64::from(channels), head: 0 })
+    let channels: u8 = if mode >> 6 == 3 { 1 } else { 2 };
+    let bitrate = RATES.get(usize::from(rates >> 4)).copied();
+    let ours =
+        version & 0xfe == 0xfa && bitrate == Some(KBITS * u32::from(channels)) && (rates >> 2) & 3 == 1;
+    ours.then_some(Said {
+        channels,
+        bytes_per_second: u64::from(KBITS * u32::from(channels)) * 1_000 / 8,
+        head: 0,
+    })
 }
 
 /// The header that [`super::Wav`] writes.

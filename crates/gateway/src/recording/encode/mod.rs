@@ -21,6 +21,9 @@ use super::{
     report::{Flaws, Recorded},
 };
 
+/// What an MP3 has for each channel, in thousands of bits a second.
+const KBITS: u32 = 64;
+
 /// The kind of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
@@ -145,7 +148,7 @@ impl Writing {
         let mut output = Output::create(&making.folder, call)?;
         let kind = match &making.lame {
             Some(lame) => {
-                let bitrate = 64 * u32::from(channels);
+                let bitrate = KBITS * u32::from(channels);
                 Kind::Mp3(Encoder::new(lame, Settings { sample_rate: RATE, channels, bitrate, quality: 5 })?)
             }
             None => {
