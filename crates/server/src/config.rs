@@ -8,7 +8,6 @@ use std::{
     net::SocketAddr,
     num::NonZeroU32,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use figment::{
@@ -16,10 +15,10 @@ use figment::{
     providers::{Env, Format, Serialized, Toml},
     value::{Dict, Map, Value},
 };
-use pegcount_calls::{Direction, Increments, OrganizationName, Rate, Tariff, parse_decimal};
+use pegcount_calls::{Direction, Increments, Rate, Tariff, parse_decimal};
 use serde::{Deserialize, Serialize};
 
-use crate::{access::RateLimit, dialects, intake::Tariffs, recordings, sources};
+use crate::{access::RateLimit, dialects, organizations::PerOrganization, recordings, sources};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -272,19 +271,8 @@ impl Config {
     ///
     /// # Errors
     /// A sentence that names the key and says what it takes.
-    pub fn tariffs(&self) -> Result<Tariffs, String> {
-        let mut tariffs = Tariffs::default();
-        for (organization, config) in &self.rates {
-            let tariff = Arc::new(config.tariff().map_err(|error| format!("rates.{organization}.{error}"))?);
-            if organization == "default" {
-                tariffs.default = tariff;
-                continue;
-            }
-            let name = OrganizationName::new(organization)
-                .map_err(|error| format!("rates: {organization:?} is no organization's id: it {error}"))?;
-            tariffs.by_organization.insert(name, tariff);
-        }
-        Ok(tariffs)
+    pub fn tariffs(&self) -> Result<PerOrganization<Tariff>, String> {
+        PerOrganization::read("rates", &self.rates, TariffConfig::tariff)
     }
 }
 

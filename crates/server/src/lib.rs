@@ -19,6 +19,7 @@ pub mod live;
 pub mod metrics;
 pub mod operations;
 pub mod operator_socket;
+pub mod organizations;
 pub mod recordings;
 pub mod reference;
 #[cfg(test)]

@@ -1,52 +1,44 @@
 //! One transaction's worth of events.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::{Arc, PoisonError, RwLock},
 };
 
-use pegcount_calls::{
-    Call, CallName, Event, Fact, History, OrganizationName, PhoneNumberName, Status, Tariff, fold,
-};
+use pegcount_calls::{Call, CallName, Event, Fact, History, PhoneNumberName, Status, Tariff, fold};
 use pegcount_store::{
     CallHead, CallKey, LegSpan, OrganizationNumber, Report, Store, StoreError, Transaction,
 };
 use uuid::Uuid;
 
-use crate::vocabulary::Rejection;
+use crate::{
+    organizations::{Names, PerOrganization},
+    vocabulary::Rejection,
+};
 
 use super::{
     CallReference, Incoming, Outcome, Outside,
     history::{Cache, Kept, Verdict},
 };
 
-/// What organizations pay.
-#[derive(Clone, Debug, Default)]
-pub struct Tariffs {
-    /// By organization.
-    pub by_organization: HashMap<OrganizationName, Arc<Tariff>>,
-    /// Of everybody else.
-    pub default: Arc<Tariff>,
-}
-
 /// The tariffs that hold now; they may be replaced while the program runs.
 #[derive(Clone, Default)]
-pub struct TariffsHandle(Arc<RwLock<Arc<Tariffs>>>);
+pub struct TariffsHandle(Arc<RwLock<Arc<PerOrganization<Tariff>>>>);
 
 impl TariffsHandle {
     /// The handle of these.
-    pub fn of(tariffs: Tariffs) -> Self {
+    pub fn of(tariffs: PerOrganization<Tariff>) -> Self {
         let handle = Self::default();
         handle.replace(tariffs);
         handle
     }
 
     /// From now on these hold. Calls keep their bills until they are folded again.
-    pub fn replace(&self, tariffs: Tariffs) {
+    pub fn replace(&self, tariffs: PerOrganization<Tariff>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tariffs);
     }
 
-    fn now(&self) -> Arc<Tariffs> {
+    fn now(&self) -> Arc<PerOrganization<Tariff>> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -84,31 +76,17 @@ pub(super) type Standing = Vec<(OrganizationNumber, CallKey, Option<Status>)>;
 /// Folds calls and finds what belongs to them: the same for new events and for a refold.
 pub(super) struct Folder {
     tariffs: TariffsHandle,
-    organization_names: HashMap<OrganizationNumber, OrganizationName>,
+    names: Names,
 }
 
 impl Folder {
-    pub(super) fn new(tariffs: TariffsHandle) -> Self {
-        Self { tariffs, organization_names: HashMap::new() }
+    pub(super) fn new(tariffs: TariffsHandle, names: Names) -> Self {
+        Self { tariffs, names }
     }
 
     /// The tariff of an organization.
-    pub(super) async fn tariff(
-        &mut self,
-        store: &dyn Store,
-        organization: OrganizationNumber,
-    ) -> Result<Arc<Tariff>, StoreError> {
-        let tariffs = self.tariffs.now();
-        if tariffs.by_organization.is_empty() {
-            return Ok(Arc::clone(&tariffs.default));
-        }
-        if !self.organization_names.contains_key(&organization) {
-            let all = store.organizations().await?;
-            self.organization_names = all.into_iter().map(|one| (one.number, one.id)).collect();
-        }
-        let name = self.organization_names.get(&organization);
-        let tariff = name.and_then(|name| tariffs.by_organization.get(name)).unwrap_or(&tariffs.default);
-        Ok(Arc::clone(tariff))
+    pub(super) async fn tariff(&self, organization: OrganizationNumber) -> Result<Arc<Tariff>, StoreError> {
+        self.names.pick(&self.tariffs.now(), organization).await
     }
 
     /// Makes the endpoint and the phone number that a call names known, and finds the phone number it belongs to.
@@ -134,7 +112,6 @@ impl Folder {
 
 /// The events of one transaction while they are sorted to their calls.
 pub(super) struct Batch<'a> {
-    store: &'a dyn Store,
     transaction: Box<dyn Transaction>,
     cache: &'a mut Cache,
     folder: &'a mut Folder,
@@ -153,7 +130,7 @@ impl<'a> Batch<'a> {
     ) -> Result<Self, StoreError> {
         let transaction = store.begin().await?;
         let (touched, standing, forgotten) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Ok(Self { store, transaction, cache, folder, outside, touched, standing, forgotten })
+        Ok(Self { transaction, cache, folder, outside, touched, standing, forgotten })
     }
 
     /// Sorts events to their call.
@@ -326,7 +303,7 @@ impl<'a> Batch<'a> {
         }
         self.transaction.append(key, &touched.new).await?;
         let organization = touched.head.organization;
-        let bill = self.folder.tariff(self.store, organization).await?.bill(&call);
+        let bill = self.folder.tariff(organization).await?.bill(&call);
         let phone_number = self.folder.note_directory(self.transaction.as_mut(), organization, &call).await?;
         self.transaction.save(key, &call, &bill, phone_number.as_ref()).await?;
         Ok(Some(call))

@@ -18,7 +18,7 @@ use pegcount_store::{LegSpan, OrganizationNumber};
 
 use crate::vocabulary::{Rejection, Told};
 
-pub use batch::{Tariffs, TariffsHandle};
+pub use batch::TariffsHandle;
 pub use erasure::Erased;
 pub use outside::Outside;
 pub use refold::{Differing, Refolded};

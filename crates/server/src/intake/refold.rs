@@ -56,7 +56,7 @@ pub(super) async fn refold(
         };
         // A call without events was sealed by retention: it stays as it was last folded.
         let Some(call) = kept.history().map(fold) else { continue };
-        let bill = folder.tariff(store, head.organization).await?.bill(&call);
+        let bill = folder.tariff(head.organization).await?.bill(&call);
         let phone_number = folder.note_directory(transaction.as_mut(), head.organization, &call).await?;
         refolded.examined += 1;
         let fields = match transaction.saved(head.key).await {

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     live::Live,
     metrics::{EventLabels, Metrics},
+    organizations::Names,
 };
 
 /// How many requests may wait.
@@ -95,7 +96,7 @@ impl Intake {
         let metrics = Arc::clone(&parts.metrics);
         let runtime = tokio::runtime::Handle::current();
         let writer = Writer {
-            folder: Folder::new(parts.tariffs),
+            folder: Folder::new(parts.tariffs, Names::new(Arc::clone(&parts.store))),
             store: parts.store,
             live: parts.live,
             metrics: parts.metrics,

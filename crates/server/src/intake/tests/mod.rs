@@ -14,10 +14,11 @@ use pegcount_store::{
 };
 use serde_json::{Value, json};
 
-use super::{CallReference, Incoming, Intake, IntakeParts, Outcome, Outside, Tariffs, TariffsHandle};
+use super::{CallReference, Incoming, Intake, IntakeParts, Outcome, Outside, TariffsHandle};
 use crate::{
     live::Live,
     metrics::Metrics,
+    organizations::PerOrganization,
     vocabulary::{self, Telling, Told, source_name},
 };
 
@@ -198,7 +199,7 @@ fn record(name: &str, legs: &[&str], events: &Value) -> Incoming {
 }
 
 /// A tariff of so much a minute for every call of everybody.
-fn tariffs(per_minute: &str) -> Tariffs {
+fn tariffs(per_minute: &str) -> PerOrganization<Tariff> {
     let rate = Rate {
         prefix: String::new(),
         direction: None,
@@ -206,7 +207,7 @@ fn tariffs(per_minute: &str) -> Tariffs {
         connection_fee: pegcount_calls::parse_decimal("0").unwrap(),
         increments: pegcount_calls::Increments { initial_seconds: 60, following_seconds: 60 },
     };
-    Tariffs { default: Arc::new(Tariff { rates: vec![rate], ..Tariff::default() }), ..Tariffs::default() }
+    PerOrganization::same(Tariff { rates: vec![rate], ..Tariff::default() })
 }
 
 /// A call of one minute.
