@@ -38,6 +38,10 @@ impl Blocks {
         let mut block = vec![Vec::new(); channels];
         pass(&first, &mut resamplers, &mut block)?;
         let (is_first, has_ended, given) = (true, false, 0);
+        // What a file says spares the work; what it does not say is found out.
+        if sound.frames().is_some_and(|frames| frames / u64::from(from) > LONGEST.as_secs()) {
+            return Err(Unheard::TooLong);
+        }
         Ok(Self { sound, rate: from, wanted: rate, resamplers, block, is_first, has_ended, given })
     }
 
@@ -96,11 +100,11 @@ impl Blocks {
 /// Brings a piece to the rate of the block, and appends it.
 fn pass(piece: &Piece<'_>, resamplers: &mut [Resampler], block: &mut [Vec<f32>]) -> Result<(), Unheard> {
     if piece.channels.len() == block.len() {
-        let channels = resamplers.iter_mut().zip(piece.channels).zip(block);
-        return channels.map(|((resampler, channel), out)| resampler.push(channel, out)).collect();
+        let mut channels = resamplers.iter_mut().zip(piece.channels).zip(block);
+        return channels.try_for_each(|((resampler, channel), out)| resampler.push(channel, out));
     }
     // More than two, or not as many as at the beginning.
     let mut mixed = Vec::new();
     mix(piece.channels, &mut mixed);
-    resamplers.iter_mut().zip(block).map(|(resampler, out)| resampler.push(&mixed, out)).collect()
+    resamplers.iter_mut().zip(block).try_for_each(|(resampler, out)| resampler.push(&mixed, out))
 }

@@ -54,7 +54,7 @@ impl Resampler {
     pub(super) fn flush(&mut self, out: &mut Vec<f32>) -> Result<(), Unheard> {
         while self.outside < self.due() {
             let before = (self.outside, self.delay);
-            let needed = self.fft.as_ref().map_or(0, |fft| fft.input_frames_next());
+            let needed = self.fft.as_ref().map_or(0, rubato::Resampler::input_frames_next);
             self.pass(&vec![0.0; needed.saturating_sub(self.waiting.len())], out)?;
             if (self.outside, self.delay) == before {
                 break;

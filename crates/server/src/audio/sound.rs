@@ -30,6 +30,8 @@ pub(super) struct Sound {
     track: u32,
     decoder: Decoder,
     channels: Vec<Vec<f32>>,
+    /// How many samples each channel has, as the file says.
+    frames: Option<u64>,
     is_damaged: bool,
 }
 
@@ -71,11 +73,18 @@ impl Sound {
             .probe(&Hint::new(), stream, Default::default(), Default::default())
             .map_err(|error| unprobed(error, &head))?;
         let track = format.default_track(TrackType::Audio);
-        let (track, parameters) = track
-            .and_then(|track| Some((track.id, track.codec_params.as_ref()?.audio()?.clone())))
+        let (track, frames, parameters) = track
+            .and_then(|track| {
+                Some((track.id, track.num_frames, track.codec_params.as_ref()?.audio()?.clone()))
+            })
             .ok_or(Unheard::Soundless)?;
         let decoder = Decoder::of(&parameters)?;
-        Ok(Self { format, track, decoder, channels: Vec::new(), is_damaged })
+        Ok(Self { format, track, decoder, channels: Vec::new(), frames, is_damaged })
+    }
+
+    /// How many samples each channel has, as the file says, if it does.
+    pub(super) fn frames(&self) -> Option<u64> {
+        self.frames
     }
 
     /// Whether the file breaks off, or some of it could not be decoded.
