@@ -11,6 +11,7 @@ use std::{
 };
 
 use pegcount_calls::{OrganizationName, SourceName};
+use pegcount_lame::Lame;
 use pegcount_store::{AccessKey, OrganizationNumber, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -21,12 +22,13 @@ use crate::{
     config::Config,
     control::{Control, Hangup, Switchboard},
     intake::{Intake, IntakeParts, TariffsHandle},
-    jobs::{Jobs, Work},
+    jobs::{Jobs, Nudge, Work},
     links::Links,
     live::Live,
     metrics::Metrics,
     operations::{Operator, chain},
-    recordings::{self, Deletion, Desk, Keeping, Shelf, Upload},
+    organizations::Names,
+    recordings::{self, Busy, Deletion, Desk, Fetch, FetchParts, Keeping, Shelf, Upload},
     sources::{native, sip, sip::Sip},
     vocabulary::source_name,
 };
@@ -92,20 +94,35 @@ impl App {
         let tariffs = TariffsHandle::of(config.tariffs()?);
         let bucket = config.recordings.bucket()?.map(Arc::new);
         let shelf = Shelf::at(sip::recordings_folder(&config.data)).with_bucket(bucket);
-        let jobs = Arc::new(Jobs::new(
-            Arc::clone(&store),
-            clock.clone(),
-            Arc::clone(&metrics),
-            works(&shelf, &store, &clock),
-        ));
+        let fetching = Arc::new(config.recordings.fetching()?);
+        let nudge = Nudge::default();
         let (intake, writer) = Intake::start(IntakeParts {
             store: Arc::clone(&store),
             live: Arc::clone(&live),
             tariffs: tariffs.clone(),
             metrics: Arc::clone(&metrics),
-            outside: Box::new(Keeping::new(shelf.clone(), Arc::clone(&jobs), clock.clone())),
+            outside: Box::new(Keeping::new(
+                shelf.clone(),
+                nudge.clone(),
+                clock.clone(),
+                Arc::clone(&fetching),
+            )),
         })
         .map_err(|error| format!("the writer cannot be started: {error}"))?;
+        let lame = lame(config, fetching.each().any(|one| one.is_enabled));
+        let fetch = FetchParts {
+            shelf: shelf.clone(),
+            store: Arc::clone(&store),
+            intake: intake.clone(),
+            busy: Busy::default(),
+            lame,
+            fetching,
+            names: Names::new(Arc::clone(&store)),
+            clock: clock.clone(),
+        };
+        let works = works(fetch);
+        let jobs = Jobs::new(Arc::clone(&store), clock.clone(), Arc::clone(&metrics), works);
+        let jobs = Arc::new(jobs.nudged_by(nudge));
         let sip = Arc::new(Sip::new(Arc::clone(&store), millis(&clock)));
         let control = Control::new(controllers(config, &store, &sip), clock.clone());
         let ledger = Arc::new(Ledger::new(LedgerParts {
@@ -151,6 +168,7 @@ impl App {
 
     /// Runs the work that comes after calls until told to stop.
     pub fn start_jobs(&self, stop: CancellationToken) {
+        recordings::clear(&self.shelf);
         self.jobs.start(stop.clone());
         let Some(bucket) = self.shelf.bucket() else { return };
         let (shelf, store) = (self.shelf.clone(), Arc::clone(&self.store));
@@ -201,11 +219,31 @@ fn cannot_start(error: &StoreError) -> String {
 }
 
 /// Every kind of work that comes after calls.
-fn works(shelf: &Shelf, store: &Arc<dyn Store>, clock: &Clock) -> Vec<Arc<dyn Work>> {
-    let Some(bucket) = shelf.bucket() else { return Vec::new() };
-    let desk = Desk::new(shelf.clone(), Arc::clone(bucket), Arc::clone(store), clock.clone());
-    let desk = Arc::new(desk);
-    vec![Arc::new(Upload::new(Arc::clone(&desk))), Arc::new(Deletion::new(desk))]
+fn works(fetch: FetchParts) -> Vec<Arc<dyn Work>> {
+    let FetchParts { shelf, store, clock, busy, .. } = &fetch;
+    let mut works: Vec<Arc<dyn Work>> = Vec::new();
+    if let Some(bucket) = shelf.bucket() {
+        let desk =
+            Desk::new(shelf.clone(), Arc::clone(bucket), Arc::clone(store), clock.clone(), busy.clone());
+        let desk = Arc::new(desk);
+        works.push(Arc::new(Upload::new(Arc::clone(&desk))));
+        works.push(Arc::new(Deletion::new(desk)));
+    }
+    works.push(Arc::new(Fetch::new(fetch)));
+    works
+}
+
+/// What makes MP3 of recordings that are fetched, where any are.
+fn lame(config: &Config, is_needed: bool) -> Option<Lame> {
+    let path = &config.sip.recording.lame;
+    let path = (!path.as_os_str().is_empty()).then_some(path.as_path());
+    match is_needed.then(|| Lame::load(path))? {
+        Ok(lame) => Some(lame),
+        Err(error) => {
+            tracing::warn!(%error, "recordings that are fetched are kept as WAV, twelve times as large as MP3");
+            None
+        }
+    }
 }
 
 /// Every source that can hang up.

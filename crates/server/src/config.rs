@@ -210,6 +210,7 @@ impl Config {
         self.rate_limit();
         self.sip.settings(&self.data)?;
         self.recordings.bucket()?;
+        self.recordings.fetching()?;
         if self.tls.cert.as_os_str().is_empty() != self.tls.key.as_os_str().is_empty() {
             return Err("tls: set both cert and key, or neither".into());
         }

@@ -4,7 +4,9 @@
 //! [`dialects`], each by way of [`access`]. ARCHITECTURE.md draws the picture.
 
 pub mod access;
+pub mod address;
 pub mod app;
+pub mod audio;
 pub mod auth;
 pub mod cli;
 pub mod clock;

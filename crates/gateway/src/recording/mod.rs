@@ -20,7 +20,7 @@ mod samples;
 mod tests;
 
 pub use codec::{Codec, Payload, PayloadMap};
-pub use encode::{Format, Layout};
+pub use encode::{Format, Layout, Output, Wav};
 pub use journal::Ending;
 pub use recorder::{BeginError, CallRecording, LeftOver, Recorder, RecorderConfig, StartError};
 pub use report::{Counts, Flaws, Recorded, Report};

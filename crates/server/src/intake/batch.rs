@@ -5,7 +5,9 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use pegcount_calls::{Call, CallName, Event, Fact, History, PhoneNumberName, Status, Tariff, fold};
+use pegcount_calls::{
+    Call, CallName, Event, Fact, History, OrganizationName, PhoneNumberName, Status, Tariff, fold,
+};
 use pegcount_store::{
     CallHead, CallKey, LegSpan, OrganizationNumber, Report, Store, StoreError, Transaction,
 };
@@ -54,6 +56,8 @@ struct Touched {
     recorded: bool,
     /// Recordings of our own that new events name.
     objects: Vec<String>,
+    /// Whether new events name a recording of somebody else's.
+    recorded_elsewhere: bool,
     /// Whether one of our own was named that must not be kept any more.
     forgets_object: bool,
 }
@@ -87,6 +91,11 @@ impl Folder {
     /// The tariff of an organization.
     pub(super) async fn tariff(&self, organization: OrganizationNumber) -> Result<Arc<Tariff>, StoreError> {
         self.names.pick(&self.tariffs.now(), organization).await
+    }
+
+    /// What an organization is called.
+    async fn name(&self, organization: OrganizationNumber) -> Result<Option<OrganizationName>, StoreError> {
+        self.names.of(organization).await
     }
 
     /// Makes the endpoint and the phone number that a call names known, and finds the phone number it belongs to.
@@ -150,6 +159,7 @@ impl<'a> Batch<'a> {
                 touched.new.push(told.report.clone());
                 if let Fact::RecordingReady(recording) = &told.event.fact {
                     touched.objects.extend(recording.object.clone());
+                    touched.recorded_elsewhere |= recording.url.is_some();
                 }
                 touched.changed = true;
                 Outcome::Accepted
@@ -216,9 +226,11 @@ impl<'a> Batch<'a> {
             None => read_kept(&head, &self.transaction.reports(head.key).await?)?,
         };
         let (new, objects) = (Vec::new(), Vec::new());
-        let (changed, recorded, forgets_object) = (false, false, false);
-        let touched = Touched { kept, new, changed, recorded, objects, forgets_object, head };
-        self.touched.insert(touched.head.key, touched);
+        let (changed, recorded, recorded_elsewhere, forgets_object) = (false, false, false, false);
+        let key = head.key;
+        let touched =
+            Touched { head, kept, new, changed, recorded, objects, recorded_elsewhere, forgets_object };
+        self.touched.insert(key, touched);
         Ok(())
     }
 
@@ -240,6 +252,7 @@ impl<'a> Batch<'a> {
             touched.changed = true;
             touched.recorded |= gone.recorded;
             touched.objects.extend(gone.objects);
+            touched.recorded_elsewhere |= gone.recorded_elsewhere;
         }
         self.standing.push((organization, younger_key, None));
         Ok(())
@@ -260,6 +273,10 @@ impl<'a> Batch<'a> {
             if written.as_ref().is_some_and(|call| !call.opt_out) {
                 let (outside, head) = (self.outside, &touched.head);
                 jobs.extend(touched.objects.iter().filter_map(|object| outside.recorded(head, object)));
+                if touched.recorded_elsewhere {
+                    let organization = self.folder.name(head.organization).await?;
+                    jobs.extend(outside.recorded_elsewhere(head, organization.as_ref()));
+                }
             } else if touched.forgets_object {
                 jobs.extend(self.outside.forgotten(touched.head.organization, &touched.head.name));
             }

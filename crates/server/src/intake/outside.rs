@@ -1,12 +1,16 @@
 //! What is kept of calls outside the store, as far as the intake has to do with it.
 
-use pegcount_calls::CallName;
+use pegcount_calls::{CallName, OrganizationName};
 use pegcount_store::{CallHead, NewJob, OrganizationNumber};
 
 /// What is kept of calls outside the store: recordings. Everything here is asked on the writer's thread.
 pub trait Outside: Send + Sync {
     /// What is to be done about a recording that an event names, if anything: asked for in the event's transaction.
     fn recorded(&self, head: &CallHead, object: &str) -> Option<NewJob>;
+
+    /// What is to be done about a recording of somebody else's that an event names by its URL, if anything: asked for in the
+    /// event's transaction. The call is of the organization with this name.
+    fn recorded_elsewhere(&self, head: &CallHead, organization: Option<&OrganizationName>) -> Option<NewJob>;
 
     /// What is to be done about a call that was erased, or has opted out after it was recorded, where that takes longer than
     /// an answer may: asked for in the same transaction.
@@ -23,6 +27,10 @@ pub trait Outside: Send + Sync {
 /// Nothing is kept outside the store.
 impl Outside for () {
     fn recorded(&self, _: &CallHead, _: &str) -> Option<NewJob> {
+        None
+    }
+
+    fn recorded_elsewhere(&self, _: &CallHead, _: Option<&OrganizationName>) -> Option<NewJob> {
         None
     }
 

@@ -59,13 +59,24 @@ pub enum Setback {
     },
 }
 
+/// Says to who runs jobs that there may be something due. Whoever holds one holds neither the jobs nor their work.
+#[derive(Clone, Default)]
+pub struct Nudge(Arc<Notify>);
+
+impl Nudge {
+    /// Says so. It is looked at again by itself when the next job is due, and every 30 s.
+    pub fn now(&self) {
+        self.0.notify_one();
+    }
+}
+
 /// Runs jobs. Nothing is run before [`Jobs::start`]: a command that has opened the store to look into it runs nothing.
 pub struct Jobs {
     store: Arc<dyn Store>,
     clock: Clock,
     metrics: Arc<Metrics>,
     works: Vec<Arc<dyn Work>>,
-    nudged: Arc<Notify>,
+    nudged: Nudge,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -77,7 +88,13 @@ impl Jobs {
         metrics: Arc<Metrics>,
         works: Vec<Arc<dyn Work>>,
     ) -> Self {
-        Self { store, clock, metrics, works, nudged: Arc::default(), task: Mutex::default() }
+        Self { store, clock, metrics, works, nudged: Nudge::default(), task: Mutex::default() }
+    }
+
+    /// The same, nudged by this.
+    #[must_use]
+    pub fn nudged_by(self, nudged: Nudge) -> Self {
+        Self { nudged, ..self }
     }
 
     /// Runs jobs until told to stop. Whoever calls this is the only one on this store: leases that are there were left
@@ -88,15 +105,15 @@ impl Jobs {
             self.clock.clone(),
             Arc::clone(&self.metrics),
             &self.works,
-            Arc::clone(&self.nudged),
+            Arc::clone(&self.nudged.0),
         );
         let task = tokio::spawn(runner.run(stop));
         *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
     }
 
-    /// Says that there may be something due. It is looked at again by itself when the next one is, and every 30 s.
+    /// Says that there may be something due: [`Nudge::now`].
     pub fn nudge(&self) {
-        self.nudged.notify_one();
+        self.nudged.now();
     }
 
     /// Ends the leases that are left over, unless jobs are run here: then nobody runs any, since whoever has opened the store

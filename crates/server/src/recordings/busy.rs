@@ -12,9 +12,10 @@ use tokio::sync::OwnedMutexGuard;
 type Whose = (OrganizationNumber, CallName);
 type Places = Arc<Mutex<HashMap<Whose, Arc<tokio::sync::Mutex<()>>>>>;
 
-/// The calls whose recordings are worked on. As large as what is under way.
+/// The calls whose recordings are worked on. As large as what is under way. One for all work on recordings: a copy is the
+/// same.
 #[derive(Clone, Default)]
-pub(super) struct Busy(Places);
+pub struct Busy(Places);
 
 /// Nobody else works on the recordings of a call until this is dropped.
 pub(super) struct Alone {

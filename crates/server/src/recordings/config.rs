@@ -13,7 +13,8 @@ use object_store::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 
-use super::Bucket;
+use super::{Bucket, Fetching, FetchingConfig};
+use crate::organizations::PerOrganization;
 
 /// How long one request to the store may take, unless an option says so: a part of 8 MiB at 140 kB a second.
 const REQUEST_TIMEOUT: &str = "60s";
@@ -28,6 +29,8 @@ pub struct Config {
     pub links: LinksWord,
     /// What else the store is told, by the names that its clients use: `region`, `endpoint`, `access_key_id`.
     pub options: BTreeMap<String, Hidden>,
+    /// Whether and how recordings of others are fetched, by the ids of organizations; `default` is for everybody else.
+    pub fetch: BTreeMap<String, FetchingConfig>,
 }
 
 /// Where links to recordings in the object store lead.
@@ -89,10 +92,25 @@ impl de::Visitor<'_> for Scalar {
     }
 }
 
+impl Hidden {
+    /// The value itself, for whom it is meant.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A client of a store, whatever the store.
 type Client = (Arc<dyn ObjectStore>, Arc<dyn Signer>);
 
 impl Config {
+    /// Whether and how recordings of others are fetched.
+    ///
+    /// # Errors
+    /// A sentence that names the key and says what it takes.
+    pub fn fetching(&self) -> Result<PerOrganization<Fetching>, String> {
+        PerOrganization::read("recordings.fetch", &self.fetch, FetchingConfig::read)
+    }
+
     /// The object store that is meant; `None` when there is none. Nothing is asked of it yet.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::{io, sync::Arc};
 
 use pegcount_calls::{CallName, Document};
-use pegcount_store::{CallKey, NewJob, OrganizationNumber, Store, StoreError};
+use pegcount_store::{CallKey, Filed, NewJob, OrganizationNumber, Store, StoreError};
 
 use super::{Bucket, Fault, Object, Shelf, busy::Busy};
 use crate::{clock::Clock, jobs::Setback};
@@ -35,8 +35,8 @@ pub(super) enum Standing {
 
 impl Desk {
     /// With the recordings on this shelf, which go to this object store.
-    pub fn new(shelf: Shelf, bucket: Arc<Bucket>, store: Arc<dyn Store>, clock: Clock) -> Self {
-        Self { shelf, bucket, store, clock, busy: Busy::default() }
+    pub fn new(shelf: Shelf, bucket: Arc<Bucket>, store: Arc<dyn Store>, clock: Clock, busy: Busy) -> Self {
+        Self { shelf, bucket, store, clock, busy }
     }
 
     pub(super) async fn standing(
@@ -44,12 +44,8 @@ impl Desk {
         organization: OrganizationNumber,
         call: &CallName,
     ) -> Result<Standing, StoreError> {
-        Ok(match self.store.call(organization, call.as_str()).await? {
-            Some(filed) if filed.call.opt_out => Standing::Forgotten,
-            Some(_) => Standing::Kept,
-            None if self.store.begin().await?.is_erased(organization, call).await? => Standing::Forgotten,
-            None => Standing::Stranger,
-        })
+        let (standing, _) = standing(self.store.as_ref(), organization, call).await?;
+        Ok(standing)
     }
 
     /// Deletes files here. The disk is waited for elsewhere.
@@ -57,6 +53,22 @@ impl Desk {
         let shelf = self.shelf.clone();
         let _ = tokio::task::spawn_blocking(move || shelf.remove(objects)).await;
     }
+}
+
+/// What a ledger says of the recording of a call, with the call if it is there.
+pub(super) async fn standing(
+    store: &dyn Store,
+    organization: OrganizationNumber,
+    call: &CallName,
+) -> Result<(Standing, Option<Filed>), StoreError> {
+    let filed = store.call(organization, call.as_str()).await?;
+    let standing = match &filed {
+        Some(filed) if filed.call.opt_out => Standing::Forgotten,
+        Some(_) => Standing::Kept,
+        None if store.begin().await?.is_erased(organization, call).await? => Standing::Forgotten,
+        None => Standing::Stranger,
+    };
+    Ok((standing, filed))
 }
 
 /// The job of taking a recording to the object store.
@@ -79,8 +91,8 @@ pub(super) fn later(reason: impl Into<String>) -> Setback {
 }
 
 /// It can never be done.
-pub(super) fn never(reason: &str) -> Setback {
-    Setback::Never { reason: reason.to_owned() }
+pub(super) fn never(reason: impl Into<String>) -> Setback {
+    Setback::Never { reason: reason.into() }
 }
 
 impl From<Fault> for Setback {

@@ -2,23 +2,25 @@
 
 use std::sync::Arc;
 
-use pegcount_calls::CallName;
+use pegcount_calls::{CallName, OrganizationName};
 use pegcount_store::{CallHead, NewJob, OrganizationNumber};
 
-use super::{Object, Shelf, deletion::deletion_of, desk::upload_of};
-use crate::{clock::Clock, intake::Outside, jobs::Jobs};
+use super::{Fetching, Object, Shelf, deletion::deletion_of, desk::upload_of, foreign::fetch_of};
+use crate::{clock::Clock, intake::Outside, jobs::Nudge, organizations::PerOrganization};
 
-/// Recordings: those that are told of go to the object store, those that must not be kept go away.
+/// Recordings: those that are told of go to the object store, those of others are fetched, those that must not be kept go away.
 pub struct Keeping {
     shelf: Shelf,
-    jobs: Arc<Jobs>,
+    nudge: Nudge,
     clock: Clock,
+    fetching: Arc<PerOrganization<Fetching>>,
 }
 
 impl Keeping {
-    /// Of the recordings on this shelf.
-    pub fn new(shelf: Shelf, jobs: Arc<Jobs>, clock: Clock) -> Self {
-        Self { shelf, jobs, clock }
+    /// Of the recordings on this shelf. `nudge` says that jobs were asked for; those of others are fetched as `fetching`
+    /// says.
+    pub fn new(shelf: Shelf, nudge: Nudge, clock: Clock, fetching: Arc<PerOrganization<Fetching>>) -> Self {
+        Self { shelf, nudge, clock, fetching }
     }
 }
 
@@ -28,6 +30,10 @@ impl Outside for Keeping {
         // A source may name any file, and one that is not there.
         let object = Object::parse(object).filter(|object| object.is_of(head.organization, &head.name))?;
         self.shelf.may_be_here(&object).then(|| upload_of(&object, head.key, &self.clock))
+    }
+
+    fn recorded_elsewhere(&self, head: &CallHead, organization: Option<&OrganizationName>) -> Option<NewJob> {
+        self.fetching.of(organization).is_enabled.then(|| fetch_of(head, &self.clock))
     }
 
     fn forgotten(&self, organization: OrganizationNumber, call: &CallName) -> Option<NewJob> {
@@ -40,6 +46,6 @@ impl Outside for Keeping {
     }
 
     fn asked(&self) {
-        self.jobs.nudge();
+        self.nudge.now();
     }
 }

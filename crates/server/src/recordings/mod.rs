@@ -3,7 +3,7 @@
 //! The gateway writes them, and an event `recording_ready` names one by its file's name (`object`). Whose a file is and of
 //! which call follows from its name alone, so an event that names another's file is of no use to who sends it. Where there
 //! is an object store, a job takes each file there and deletes it here; another one deletes from there what must not be
-//! kept.
+//! kept. What a source names by a URL instead is fetched where that is wanted, and is one of our own from then on.
 
 mod bucket;
 mod busy;
@@ -11,6 +11,7 @@ mod config;
 mod deletion;
 mod desk;
 mod fault;
+mod foreign;
 mod keeping;
 mod object;
 mod shelf;
@@ -20,10 +21,12 @@ mod tests;
 mod upload;
 
 pub use bucket::{Bucket, Stored};
+pub use busy::Busy;
 pub use config::{Config, LinksWord};
 pub use deletion::Deletion;
 pub use desk::Desk;
 pub use fault::Fault;
+pub use foreign::{Fetch, FetchParts, Fetching, FetchingConfig, clear};
 pub use keeping::Keeping;
 pub use object::Object;
 pub use shelf::{Place, Shelf, Unfound};

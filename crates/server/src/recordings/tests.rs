@@ -22,11 +22,11 @@ use pegcount_store::{Job, JobQuery, JobState, Next, OrganizationNumber, Store};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::{Bucket, Deletion, Desk, Keeping, Object, Place, Shelf, Upload, sweep};
+use super::{Bucket, Busy, Deletion, Desk, Keeping, Object, Place, Shelf, Upload, sweep};
 use crate::{
     clock::Clock,
     intake::{CallReference, Incoming, Intake, IntakeParts, TariffsHandle},
-    jobs::{Jobs, Setback, Work},
+    jobs::{Jobs, Nudge, Setback, Work},
     live::Live,
     metrics::Metrics,
     vocabulary::{self, Telling, source_name},
@@ -146,16 +146,18 @@ impl Lab {
         let shelf = Shelf::at(folder.path().join("recordings")).with_bucket(Some(Arc::clone(&bucket)));
         fs::create_dir(folder.path().join("recordings")).unwrap();
         let metrics = Arc::<Metrics>::default();
-        let jobs = Arc::new(Jobs::new(Arc::clone(&store), clock.clone(), Arc::clone(&metrics), vec![]));
+        let nudge = Nudge::default();
+        let jobs = Jobs::new(Arc::clone(&store), clock.clone(), Arc::clone(&metrics), vec![]);
+        let jobs = Arc::new(jobs.nudged_by(nudge.clone()));
         let (intake, _) = Intake::start(IntakeParts {
             store: Arc::clone(&store),
             live: Arc::new(Live::of(vec![])),
             tariffs: TariffsHandle::default(),
             metrics,
-            outside: Box::new(Keeping::new(shelf.clone(), Arc::clone(&jobs), clock.clone())),
+            outside: Box::new(Keeping::new(shelf.clone(), nudge, clock.clone(), Arc::default())),
         })
         .unwrap();
-        let desk = Arc::new(Desk::new(shelf.clone(), bucket, Arc::clone(&store), clock));
+        let desk = Arc::new(Desk::new(shelf.clone(), bucket, Arc::clone(&store), clock, Busy::default()));
         let (upload, deletion) = (Upload::new(Arc::clone(&desk)), Deletion::new(desk));
         Self { folder, millis, gated, shelf, store, jobs, intake, upload, deletion }
     }

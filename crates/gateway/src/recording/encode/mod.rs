@@ -14,7 +14,7 @@ use std::{
 use pegcount_lame::{EncodeError, Encoder, Lame, Settings};
 
 pub(super) use self::{kept::retold, output::remove_pieces, queue::Queue};
-use self::{output::Output, wav::Wav};
+pub use self::{output::Output, wav::Wav};
 use super::{
     journal::{Record, reader::Reader},
     mixdown::{Mixdown, RATE, Sink, one, sum},

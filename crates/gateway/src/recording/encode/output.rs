@@ -12,7 +12,8 @@ use sha2::{Digest, Sha256};
 const PIECE: &str = ".part";
 
 /// A file in the making. It is removed when it is dropped before it is kept.
-pub(super) struct Output {
+#[derive(Debug)]
+pub struct Output {
     piece: PathBuf,
     file: File,
     waiting: Vec<u8>,
@@ -20,12 +21,20 @@ pub(super) struct Output {
 }
 
 impl Output {
+    /// Begins a file in this folder, `{call}.part` until it is kept. One that is left there is written over.
+    ///
+    /// # Errors
+    /// What the disk says; as everywhere here.
     pub fn create(folder: &Path, call: &str) -> io::Result<Self> {
         let piece = folder.join(format!("{call}{PIECE}"));
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&piece)?;
         Ok(Self { piece, file, waiting: Vec::new(), kept: false })
     }
 
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// What the disk says.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.waiting.extend(bytes);
         if self.waiting.len() < 64 * 1024 {
@@ -35,6 +44,9 @@ impl Output {
     }
 
     /// Writes over the first bytes.
+    ///
+    /// # Errors
+    /// What the disk says.
     pub fn write_first(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.flush()?;
         self.file.seek(SeekFrom::Start(0))?;
@@ -42,7 +54,10 @@ impl Output {
         self.file.seek(SeekFrom::End(0)).map(|_| ())
     }
 
-    /// Has the disk keep the file under this name, and gives its size and its SHA-256.
+    /// Has the disk keep the file under this name, of the same file system, and gives its size and its SHA-256.
+    ///
+    /// # Errors
+    /// What the disk says.
     pub fn keep_as(mut self, path: &Path) -> io::Result<(u64, [u8; 32])> {
         self.flush()?;
         let sum = checksum_of(&mut self.file)?;

@@ -4,13 +4,15 @@
 const HEADER: usize = 44;
 
 /// A WAV file in the making.
-pub(super) struct Wav {
+#[derive(Debug)]
+pub struct Wav {
     rate: u32,
     channels: u8,
     data: u64,
 }
 
 impl Wav {
+    /// With so many samples a second of each of so many channels.
     pub fn new(rate: u32, channels: u8) -> Self {
         Self { rate, channels, data: 0 }
     }

@@ -211,16 +211,19 @@ async fn work_on_a_recording_is_asked_for_with_the_event_and_that_of_deleting_it
     // Nothing was recorded, or it was not to be: there is nothing to take anywhere, nor to delete there.
     desk.tell("a", &json!([ended, turn, opts_out])).await;
     desk.tell("b", &json!([opts_out])).await;
-    desk.tell("c", &json!([ended, ["url", "recording_ready", 20, { "url": "https://elsewhere.example/c" }]]))
-        .await;
+    let elsewhere = json!(["url", "recording_ready", 20, { "url": "https://elsewhere.example/c" }]);
+    desk.tell("b", &json!([elsewhere])).await;
     assert_eq!(desk.jobs().await, [""; 0]);
+    desk.tell("c", &json!([ended, elsewhere])).await;
+    desk.tell("c", &json!([elsewhere])).await;
+    assert_eq!(desk.jobs().await, ["fetch c of org_1"]);
     desk.tell("d", &json!([ended, recorded("1.d.mp3")])).await;
     desk.tell("d", &json!([recorded("1.d.mp3")])).await;
     desk.tell("e", &json!([ended, recorded("1.e.mp3")])).await;
-    assert_eq!(desk.jobs().await, ["upload 1.d.mp3", "upload 1.e.mp3"]);
+    assert_eq!(desk.jobs().await, ["fetch c of org_1", "upload 1.d.mp3", "upload 1.e.mp3"]);
     desk.tell("d", &json!([opts_out])).await;
     desk.intake.erase(desk.call("e").await.head).await.unwrap();
-    assert_eq!(desk.jobs().await, ["delete d", "delete e", "upload 1.d.mp3"]);
+    assert_eq!(desk.jobs().await, ["delete d", "delete e", "fetch c of org_1", "upload 1.d.mp3"]);
 }
 
 #[tokio::test]

@@ -63,6 +63,11 @@ impl Outside for Elsewhere {
         Some(Self::job(head.organization, "upload", object, Some(head.key)))
     }
 
+    fn recorded_elsewhere(&self, head: &CallHead, organization: Option<&OrganizationName>) -> Option<NewJob> {
+        let subject = format!("{} of {}", head.name, organization?);
+        Some(Self::job(head.organization, "fetch", &subject, Some(head.key)))
+    }
+
     fn forgotten(&self, organization: OrganizationNumber, call: &CallName) -> Option<NewJob> {
         Some(Self::job(organization, "delete", call.as_str(), None))
     }

@@ -15,8 +15,8 @@ use serde_json::json;
 use standardwebhooks::Webhook;
 use url::{Host, Url};
 
-use super::address::is_public;
 use crate::{
+    address::is_public,
     control::{ControlError, Hangup, Order, Reply},
     vocabulary::time,
 };

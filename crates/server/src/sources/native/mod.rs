@@ -1,7 +1,6 @@
 //! The native source: events in the words of contract/events.md, over HTTP; and its hang-up, a signed order to the
 //! control URL that an organization registers.
 
-pub mod address;
 mod handlers;
 pub mod hangup;
 mod wire;

@@ -1,6 +1,6 @@
 //! The SIP gateway in the program: real calls over UDP, seen from both ends and in the ledger.
 
-mod audio;
+pub mod audio;
 mod calls;
 mod kamailio;
 pub mod lab;

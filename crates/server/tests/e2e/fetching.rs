@@ -1,0 +1,124 @@
+//! Recordings of others: fetched by the real program from a server on this machine, where that is allowed.
+
+use std::net::SocketAddr;
+
+use axum::{Router, http::header, response::IntoResponse, routing::get};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    server::{Home, PATIENCE, Server, send},
+    sip::audio::Heard,
+};
+
+/// A tone of 440 Hz on the left and of 1000 Hz on the right.
+const SOUND: &[u8] = include_bytes!("../../src/audio/fixtures/stereo.opus.ogg");
+
+/// Gives out a recording, to who shows the token.
+async fn elsewhere() -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+    let address = listener.local_addr().expect("an address");
+    let sound = get(|headers: header::HeaderMap| async move {
+        match headers.get(header::AUTHORIZATION).is_some_and(|value| value == "Bearer hush-hush") {
+            true => SOUND.into_response(),
+            false => axum::http::StatusCode::FORBIDDEN.into_response(),
+        }
+    });
+    tokio::spawn(axum::serve(listener, Router::new().route("/sound", sound)).into_future());
+    address
+}
+
+fn recorded(call: &str, url: &str) -> Value {
+    json!([
+        {"call_id": call, "event_type": "call_answered"},
+        {"call_id": call, "event_type": "call_completed"},
+        {"call_id": call, "event_type": "recording_ready", "event_data": {"url": url}},
+    ])
+}
+
+/// Asks until what is asked for is there.
+async fn until<T>(server: &Server<'_>, path: &str, found: impl Fn(&Value) -> Option<T>) -> T {
+    let asked = async {
+        loop {
+            if let Some(found) = found(&server.get(path).await.expect(200)) {
+                return found;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| panic!("waited too long for {path}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_of_somebody_else_is_fetched_and_heard_from_here() {
+    let address = elsewhere().await;
+    let home = Home::new(
+        "[recordings.fetch.org_default]\nenabled = true\nallow_http = true\nallow_private_addresses = true\n\
+         [recordings.fetch.org_default.headers.\"127.0.0.1\"]\nAuthorization = \"Bearer hush-hush\"\n",
+    );
+    home.run_json(&["organizations", "create", "--id", "org-2"]);
+    let other =
+        home.run_json(&["keys", "create", "--organization", "org-2", "--scopes", "calls:read,events:write"]);
+    let other = other["key"].as_str().expect("a key");
+    let server = home.start();
+    let url = format!("http://{address}/sound?token=hidden");
+    let events = server.request(Method::POST, "/v1/events").header("x-api-key", other);
+    assert!(send(events.json(&recorded("call_2", &url))).await.status.is_success());
+    server.tell(&recorded("call_1", &url)).await;
+    let told = server.get("/v1/calls/call_1/recording").await.expect(200);
+    assert_eq!(told["recording_url"], url.as_str(), "until it is fetched it is where it was");
+
+    let own = server.url("/recordings/1.call_1.mp3?");
+    let told = until(&server, "/v1/calls/call_1/recording", |told| {
+        told["recording_url"].as_str().is_some_and(|url| url.starts_with(&own)).then(|| told.clone())
+    })
+    .await;
+    assert_eq!((&told["format"], &told["duration_seconds"]), (&json!("mp3"), &json!(1.5)));
+    let link = told["recording_url"].as_str().expect("a link");
+    let audio = reqwest::get(link).await.expect("an answer");
+    assert_eq!(audio.headers()[header::CONTENT_TYPE], "audio/mpeg");
+    let audio = audio.bytes().await.expect("bytes").to_vec();
+    assert_eq!(told["size_bytes"], audio.len());
+    let heard = Heard::of_mp3(audio);
+    assert_eq!((heard.rate, heard.channels.len()), (48_000, 1));
+    // An encoder begins and ends with some silence of its own.
+    assert!((heard.seconds() - 1.5).abs() < 0.15, "{} s", heard.seconds());
+    for hertz in [440.0, 1_000.0] {
+        assert!(heard.strength(0, hertz) > 0.2, "{hertz} Hz: {}", heard.strength(0, hertz));
+    }
+
+    // Who has not asked for it has what was reported.
+    let request = server.request(Method::GET, "/v1/calls/call_2/recording").header("x-api-key", other);
+    assert_eq!(send(request).await.expect(200)["recording_url"], url.as_str());
+    assert_eq!(server.get("/v1/jobs").await.expect(200)["total"], 0);
+    let log = server.log();
+    assert!(!log.contains("hidden") && !log.contains("hush"), "{log}");
+    assert!(!home.data().join("recordings/2.call_2.mp3").exists());
+    assert_eq!(std::fs::read_dir(home.data().join("recordings/fetched")).expect("a folder").count(), 0);
+    assert!(server.terminate().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_leads_to_this_machine_is_not_fetched_unless_that_is_allowed_and_the_job_says_so() {
+    let address = elsewhere().await;
+    let home = Home::new("[recordings.fetch.default]\nenabled = true\nallow_http = true\n");
+    let server = home.start();
+    let url = format!("http://{address}/sound?token=hidden");
+    server.tell(&recorded("call_1", &url)).await;
+    let job = until(&server, "/v1/jobs", |list| {
+        list["jobs"].as_array()?.iter().find(|job| job["state"] == "dead").cloned()
+    })
+    .await;
+    assert_eq!((&job["kind"], &job["subject"]), (&json!("recording_fetch"), &json!("call_1")));
+    assert_eq!(job["data"], json!({}));
+    let words =
+        "127.0.0.1 leads to a private address; `allow_private_addresses` in recordings.fetch allows that";
+    assert_eq!(job["error"], words);
+    let told = server.get("/v1/calls/call_1/recording").await.expect(200);
+    assert_eq!(told["recording_url"], url.as_str());
+    // What is wrong with the settings is said before anything is started.
+    let wrong = Home::new("[recordings.fetch.default]\nmax_bytes = 0\n");
+    let said = wrong.run(&["check-config"]);
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains("recordings.fetch.default.max_bytes: must be 1 to"), "{said}");
+}
