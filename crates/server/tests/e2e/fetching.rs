@@ -57,8 +57,8 @@ async fn a_recording_of_somebody_else_is_fetched_and_heard_from_here() {
          [recordings.fetch.org_default.headers.\"127.0.0.1\"]\nAuthorization = \"Bearer hush-hush\"\n",
     );
     home.run_json(&["organizations", "create", "--id", "org-2"]);
-    let other =
-        home.run_json(&["keys", "create", "--organization", "org-2", "--scopes", "calls:read,events:write"]);
+    let scopes = "calls:read,events:write,recordings:read";
+    let other = home.run_json(&["keys", "create", "--organization", "org-2", "--scopes", scopes]);
     let other = other["key"].as_str().expect("a key");
     let server = home.start();
     let url = format!("http://{address}/sound?token=hidden");
@@ -118,7 +118,8 @@ async fn what_leads_to_this_machine_is_not_fetched_unless_that_is_allowed_and_th
     assert_eq!(told["recording_url"], url.as_str());
     // What is wrong with the settings is said before anything is started.
     let wrong = Home::new("[recordings.fetch.default]\nmax_bytes = 0\n");
-    let said = wrong.run(&["check-config"]);
+    let file = wrong.path("config.toml");
+    let said = wrong.run(&["check-config", file.to_str().expect("a path")]);
     let said = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(said.contains("recordings.fetch.default.max_bytes: must be 1 to"), "{said}");
 }
