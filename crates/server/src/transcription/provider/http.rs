@@ -145,7 +145,7 @@ fn said_of(body: &[u8]) -> Option<String> {
     said.into_iter().find_map(Value::as_str).map(str::to_owned)
 }
 
-/// How long to wait, where it is said in seconds: nobody else says it in another way.
+/// How long to wait, where it is said in seconds. Where it is a date, or nothing, the job waits as any does.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds: f64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Duration::try_from_secs_f64(seconds.ceil()).ok()
