@@ -35,7 +35,7 @@ impl Placed {
             reports.filter_map(|report| serde_json::from_str::<Value>(report.data.as_json_text()).ok())
         };
         let told = of_kind(kinds::RECORDING_READY).filter(|data| data["object"].as_str() == Some(&name));
-        let begins_at = told.filter_map(|data| data["begins_at"].as_i64()).last();
+        let begins_at = told.filter_map(|data| data["begins_at"].as_i64()).next_back();
         let answered_at = call.answered_at();
         Self {
             begins_at: begins_at.map(Timestamp::from_millis).or(answered_at).unwrap_or(call.created_at),
@@ -53,7 +53,7 @@ impl Placed {
     }
 
     /// The same in milliseconds from the answer, which is what turns are told in.
-    fn from_answer(&self, millis: i64) -> Option<i64> {
+    fn since_answer(&self, millis: i64) -> Option<i64> {
         self.answered_at.map(|answered_at| self.begins_at.plus_millis(millis).millis() - answered_at.millis())
     }
 
@@ -74,15 +74,15 @@ pub(super) fn of_turns(
         let mut data = Map::new();
         data.insert("role".into(), json!(placed.role(turn.leg)));
         data.insert("content".into(), json!(turn.text));
-        data.extend(placed.from_answer(turn.start).map(|start| ("start_ms".to_owned(), json!(start))));
-        data.extend(placed.from_answer(turn.end).map(|end| ("end_ms".to_owned(), json!(end))));
+        data.extend(placed.since_answer(turn.start).map(|start| ("start_ms".to_owned(), json!(start))));
+        data.extend(placed.since_answer(turn.end).map(|end| ("end_ms".to_owned(), json!(end))));
         // Times of words count from the answer too; without one there is nothing to count from.
         if placed.answered_at.is_some() && !turn.words.is_empty() {
             let words = turn.words.iter().map(|word| {
                 json!({
                     "word": word.word,
-                    "start_ms": placed.from_answer(word.start_millis),
-                    "end_ms": placed.from_answer(word.end_millis),
+                    "start_ms": placed.since_answer(word.start_millis),
+                    "end_ms": placed.since_answer(word.end_millis),
                 })
             });
             data.insert("words".into(), words.collect());

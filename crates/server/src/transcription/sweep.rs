@@ -29,7 +29,7 @@ pub async fn sweep(desk: Arc<Desk>) {
             Ok(0) => {}
             Ok(files) => tracing::warn!(files, "sound that nobody transcribed in a week was deleted"),
             Err(error) => {
-                tracing::error!(%error, "sound that is too old is not deleted; tomorrow is another day")
+                tracing::error!(%error, "sound that is too old is not deleted; tomorrow is another day");
             }
         }
         tokio::time::sleep(EVERY).await;

@@ -176,11 +176,11 @@ impl Desk {
             told,
         };
         let outcomes = self.intake.accept(vec![incoming]).await.map_err(|error| later(error.to_string()))?;
-        let rejected = outcomes.into_iter().flatten().filter_map(|outcome| match outcome {
+        let mut rejected = outcomes.into_iter().flatten().filter_map(|outcome| match outcome {
             Outcome::Rejected(rejection) if rejection.code != Rejection::CALL_ERASED => Some(rejection),
             _ => None,
         });
-        match rejected.last() {
+        match rejected.next_back() {
             None => Ok(()),
             Some(rejection) => {
                 Err(never(format!("the ledger does not take all of the transcript: {rejection}")))

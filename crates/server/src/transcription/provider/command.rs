@@ -14,7 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::{
+    io::Errno,
+    process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid},
+};
 
 use super::{LARGEST_ANSWER, Piece, later, never, shortened};
 use crate::{
@@ -22,8 +25,6 @@ use crate::{
     transcription::wire::{Form, Heard},
 };
 
-/// How often it is looked at whether it has ended.
-const LOOK: Duration = Duration::from_millis(20);
 /// How long what it wrote may take to arrive once it has ended: somebody else may hold its output.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// The most that is kept of what it complains of, in bytes: its end.
@@ -114,14 +115,14 @@ impl Command {
         // Whoever stops waiting for it ends it.
         let _guard = KillOnDrop(Arc::clone(&running));
         let wrote = tokio::task::spawn_blocking(move || {
-            command.run(&piece.wav, &language, Scratch(folder), &running)
+            command.run(&piece.wav, &language, &Scratch(folder), &running)
         });
         let wrote = wrote.await.unwrap_or_else(|_| Err(later("a mistake in the program: the log has it")))?;
         Ok(self.form.read(&wrote, length)?)
     }
 
     /// Runs it, and gives what it wrote.
-    fn run(&self, wav: &[u8], language: &str, scratch: Scratch, running: &Slot) -> Result<Vec<u8>, Setback> {
+    fn run(&self, wav: &[u8], language: &str, scratch: &Scratch, running: &Slot) -> Result<Vec<u8>, Setback> {
         let disk = |error: io::Error| later(format!("the sound cannot be written for the command: {error}"));
         let folder = &scratch.0;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(disk)?;
@@ -165,35 +166,30 @@ impl Command {
                 )),
                 _ => later(format!("{} cannot be run: {error}", self.program())),
             })?;
-        let (out, complaints) = (child.stdout.take(), child.stderr.take());
+        let (sender, told) = mpsc::channel();
+        reading(child.stdout.take(), first, Told::Out, sender.clone());
+        reading(child.stderr.take(), last, Told::Complaints, sender.clone());
+        tell_end(&child, sender);
         let watched = Arc::new(Mutex::new(Watched { child, ended: None }));
         running.lock().unwrap_or_else(PoisonError::into_inner).put(Running(Arc::clone(&watched)));
-        let (out, complaints) = (reading(out, first), reading(complaints, last));
-        let until = Instant::now() + self.timeout;
-        let mut early = None;
-        let status = loop {
-            let looked = watched.lock().unwrap_or_else(PoisonError::into_inner).look();
-            match looked {
-                Ok(Some(status)) => break status,
-                Ok(None) => {}
-                Err(error) => return Err(later(format!("{} is lost: {error}", self.program()))),
+        let mut until = Instant::now() + self.timeout;
+        let (mut status, mut out, mut complaints) = (None, None, None);
+        while status.is_none() || out.is_none() || complaints.is_none() {
+            match told.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Told::Out(bytes)) if bytes.len() > LARGEST_ANSWER => return Err(self.too_much()),
+                Ok(Told::Out(bytes)) => out = Some(bytes),
+                Ok(Told::Complaints(bytes)) => complaints = Some(bytes),
+                Ok(Told::Ended) => {
+                    let looked = watched.lock().unwrap_or_else(PoisonError::into_inner).look();
+                    status = looked.map_err(|error| later(format!("{} is lost: {error}", self.program())))?;
+                    until = Instant::now() + LAST_WORDS;
+                }
+                Err(_) => break,
             }
-            if early.is_none() {
-                early = out.try_recv().ok();
-            }
-            let too_much = early.as_ref().is_some_and(|out: &Vec<u8>| out.len() > LARGEST_ANSWER);
-            if too_much || Instant::now() >= until {
-                return Err(if too_much { self.too_much() } else { self.too_slow() });
-            }
-            thread::sleep(LOOK);
-        };
-        let out = early.or_else(|| out.recv_timeout(LAST_WORDS).ok());
-        let complaints = complaints.recv_timeout(LAST_WORDS).unwrap_or_default();
-        let out = out.ok_or_else(|| later(format!("{} ended, and its output did not", self.program())))?;
-        if out.len() > LARGEST_ANSWER {
-            return Err(self.too_much());
         }
-        Ok(Ran { status, out, complaints })
+        let Some(status) = status else { return Err(self.too_slow()) };
+        let out = out.ok_or_else(|| later(format!("{} ended, and its output did not", self.program())))?;
+        Ok(Ran { status, out, complaints: complaints.unwrap_or_default() })
     }
 
     fn too_much(&self) -> Setback {
@@ -244,17 +240,37 @@ impl Drop for KillOnDrop {
     }
 }
 
+/// What is heard of a program that runs.
+enum Told {
+    /// All that it wrote.
+    Out(Vec<u8>),
+    /// What it complained of.
+    Complaints(Vec<u8>),
+    /// It has ended, and is still to be waited for.
+    Ended,
+}
+
 /// Reads on a thread of its own, which ends when nobody can write any more.
 fn reading<R: Read + Send + 'static>(
     from: Option<R>,
     read: fn(&mut dyn Read) -> Vec<u8>,
-) -> mpsc::Receiver<Vec<u8>> {
-    let (sender, receiver) = mpsc::channel();
+    told: fn(Vec<u8>) -> Told,
+    to: mpsc::Sender<Told>,
+) {
     thread::spawn(move || {
         let bytes = from.map(|mut from| read(&mut from)).unwrap_or_default();
-        let _ = sender.send(bytes);
+        let _ = to.send(told(bytes));
     });
-    receiver
+}
+
+/// Tells when a program has ended, and leaves it to be waited for: its number stays its own until then.
+fn tell_end(child: &Child, to: mpsc::Sender<Told>) {
+    let Some(number) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return };
+    thread::spawn(move || {
+        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while matches!(waitid(WaitId::Pid(number), ended), Err(Errno::INTR)) {}
+        let _ = to.send(Told::Ended);
+    });
 }
 
 /// What is read first, and at most a byte more than is wanted; then nobody reads, and who writes on is told so.

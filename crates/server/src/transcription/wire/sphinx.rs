@@ -27,7 +27,7 @@ pub(super) fn read(text: &str) -> Result<Heard, Garbage> {
         let utterance: Utterance =
             serde_json::from_str(line).map_err(|error| garbage("a line that it wrote", &error))?;
         match utterance.w {
-            Some(words) => said.extend(words.into_iter().filter_map(of_word)),
+            Some(words) => said.extend(words.iter().filter_map(of_word)),
             None => said.extend(piece(utterance.b, utterance.d, utterance.t.trim(), false)),
         }
     }
@@ -40,7 +40,7 @@ fn piece(begin: f64, duration: f64, text: &str, is_word: bool) -> Option<Said> {
 }
 
 /// Silence and noise are no words; a word said in its second way is `the(2)`.
-fn of_word(word: Word) -> Option<Said> {
+fn of_word(word: &Word) -> Option<Said> {
     if word.t.starts_with(['<', '[', '+']) {
         return None;
     }
