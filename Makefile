@@ -60,3 +60,4 @@ $(TOOLS)/bin/cargo-deny:
 
 tools: ## Install what is missing, or say what is
 	@scripts/tools
+	@scripts/recogniser >/dev/null || echo "no recogniser of speech: the test that needs one is skipped" >&2

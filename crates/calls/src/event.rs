@@ -180,6 +180,9 @@ pub struct TurnReport {
     pub words: Vec<Word>,
     /// The language, as the source names it.
     pub language: Option<String>,
+    /// Made of a recording afterwards: it counts only where nobody told what was said.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inferred: bool,
 }
 
 /// A call of a tool.
@@ -297,7 +300,8 @@ impl Fact {
     pub fn shows_life(&self) -> bool {
         match self {
             Self::Ended(_) => false,
-            Self::Turn(_) | Self::ToolInvoked(_) | Self::ToolReturned(_) => true,
+            Self::Turn(said) => !said.inferred,
+            Self::ToolInvoked(_) | Self::ToolReturned(_) => true,
             other => other.is_lifecycle(),
         }
     }
@@ -320,6 +324,8 @@ impl Fact {
     pub fn blanked(&self) -> Self {
         match self {
             Self::DtmfReceived => Self::DtmfReceived,
+            // Whether it was inferred is gone with the words.
+            Self::Turn(_) => Self::Seen,
             spoken if spoken.shows_life() => Self::Seen,
             _ => Self::Other,
         }

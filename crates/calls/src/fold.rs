@@ -25,7 +25,8 @@ pub(crate) fn fold_before(history: &History, witness: &mut impl Witness) -> Call
     let legs = Legs::of(events);
     let verdict = ends::decide(events, &legs, witness);
     let has_turns = events.iter().any(|event| matches!(event.fact, Fact::Turn(_)));
-    let mut draft = Draft { has_turns, ..Draft::default() };
+    let has_told_turns = events.iter().any(|event| matches!(&event.fact, Fact::Turn(said) if !said.inferred));
+    let mut draft = Draft { has_turns, has_told_turns, ..Draft::default() };
     for (index, event) in events.iter().enumerate() {
         draft.notice_times(index, event, &verdict, witness);
         draft.notice_setup(index, event, &legs, witness);
@@ -59,6 +60,7 @@ struct Draft {
     phone_number: Option<crate::PhoneNumberName>,
     opt_out: bool,
     has_turns: bool,
+    has_told_turns: bool,
     turns: Vec<(Timestamp, TurnReport)>,
     content: Content,
 }
@@ -167,6 +169,9 @@ impl Draft {
     fn notice_content(&mut self, index: usize, event: &Event, witness: &mut impl Witness) {
         let content = &mut self.content;
         match &event.fact {
+            Fact::Turn(said) if said.inferred && self.has_told_turns => {
+                witness.dismisses(Field::Turns, index, Why::Superseded);
+            }
             Fact::Turn(said) => {
                 self.turns.push((event.at, said.as_ref().clone()));
                 witness.claims(Field::Turns, index, Claim::Adds);

@@ -221,7 +221,11 @@ const ASPECTS: &[Aspect] = &[
         |one, other| one.content.recording == other.content.recording,
         |event| has_setup(event) || matches!(event.fact, Fact::RecordingReady(_) | Fact::RecordingDeleted),
     ),
-    ("turns", |one, other| one.content.turns == other.content.turns, speaks_of_life),
+    (
+        "turns",
+        |one, other| one.content.turns == other.content.turns,
+        |event| speaks_of_life(event) || matches!(event.fact, Fact::Turn(_)),
+    ),
     (
         "tools",
         |one, other| one.content.tools == other.content.tools,

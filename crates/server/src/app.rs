@@ -30,6 +30,7 @@ use crate::{
     organizations::Names,
     recordings::{self, Busy, Deletion, Desk, Fetch, FetchParts, Keeping, Shelf, Upload},
     sources::{native, sip, sip::Sip},
+    transcription::{self, Asking, Transcription},
     vocabulary::source_name,
 };
 
@@ -51,6 +52,8 @@ pub struct App {
     pub sip: Arc<Sip>,
     /// Where recordings lie.
     pub shelf: Shelf,
+    /// What makes transcripts of recordings.
+    pub transcription: Arc<transcription::Desk>,
     /// Work that comes after calls; it runs once [`App::start_jobs`] was called.
     pub jobs: Arc<Jobs>,
     /// The time.
@@ -101,12 +104,10 @@ impl App {
             live: Arc::clone(&live),
             tariffs: tariffs.clone(),
             metrics: Arc::clone(&metrics),
-            outside: Box::new(Keeping::new(
-                shelf.clone(),
-                nudge.clone(),
-                clock.clone(),
-                Arc::clone(&fetching),
-            )),
+            outside: Box::new(
+                Keeping::new(shelf.clone(), nudge.clone(), clock.clone(), Arc::clone(&fetching))
+                    .with_listener(Box::new(Asking::new(shelf.clone(), clock.clone()))),
+            ),
         })
         .map_err(|error| format!("the writer cannot be started: {error}"))?;
         let lame = lame(config, fetching.each().any(|one| one.is_enabled));
@@ -120,7 +121,14 @@ impl App {
             names: Names::new(Arc::clone(&store)),
             clock: clock.clone(),
         };
-        let works = works(fetch);
+        let transcription = Arc::new(transcription::Desk::new(
+            shelf.clone(),
+            Arc::clone(&store),
+            intake.clone(),
+            config.transcription()?,
+            clock.clone(),
+        ));
+        let works = works(fetch, &transcription);
         let jobs = Jobs::new(Arc::clone(&store), clock.clone(), Arc::clone(&metrics), works);
         let jobs = Arc::new(jobs.nudged_by(nudge));
         let sip = Arc::new(Sip::new(Arc::clone(&store), millis(&clock)));
@@ -147,6 +155,7 @@ impl App {
             tariffs,
             sip,
             shelf,
+            transcription,
             jobs,
             clock,
             first_key,
@@ -161,7 +170,11 @@ impl App {
     /// A sentence that says what is wrong and what to do.
     pub async fn start_sip(&self, config: &Config) -> Result<Option<SocketAddr>, String> {
         match config.sip.settings(&config.data)? {
-            Some(settings) => self.sip.start(settings, self.intake.clone()).await.map(Some),
+            Some(mut settings) => {
+                // Of whose calls it is the gateway cannot know; what nobody wants goes with the first job.
+                settings.gateway.recordings.speech = config.transcription()?.each().any(Option::is_some);
+                self.sip.start(settings, self.intake.clone()).await.map(Some)
+            }
             None => Ok(None),
         }
     }
@@ -169,7 +182,10 @@ impl App {
     /// Runs the work that comes after calls until told to stop.
     pub fn start_jobs(&self, stop: CancellationToken) {
         recordings::clear(&self.shelf);
+        self.transcription.tidy();
         self.jobs.start(stop.clone());
+        let old = transcription::sweep(Arc::clone(&self.transcription));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(old));
         let Some(bucket) = self.shelf.bucket() else { return };
         let (shelf, store) = (self.shelf.clone(), Arc::clone(&self.store));
         let sweeping = recordings::sweep(shelf, store, Arc::clone(&self.jobs), self.clock.clone());
@@ -193,10 +209,10 @@ impl App {
     /// # Errors
     /// A sentence; what was acknowledged is on disk all the same.
     pub async fn stop(self) -> Result<(), String> {
-        let Self { store, intake, ledger, live, writer, sip, jobs, .. } = self;
+        let Self { store, intake, ledger, live, writer, sip, jobs, transcription, .. } = self;
         sip.stop().await;
         jobs.ended().await;
-        drop((intake, ledger, live, sip, jobs));
+        drop((intake, ledger, live, sip, jobs, transcription));
         // The thread ends when nobody holds a handle any more; a connection that is still open may.
         let ended = tokio::task::spawn_blocking(move || writer.join());
         let patience = std::time::Duration::from_secs(5);
@@ -219,7 +235,7 @@ fn cannot_start(error: &StoreError) -> String {
 }
 
 /// Every kind of work that comes after calls.
-fn works(fetch: FetchParts) -> Vec<Arc<dyn Work>> {
+fn works(fetch: FetchParts, transcription: &Arc<transcription::Desk>) -> Vec<Arc<dyn Work>> {
     let FetchParts { shelf, store, clock, busy, .. } = &fetch;
     let mut works: Vec<Arc<dyn Work>> = Vec::new();
     if let Some(bucket) = shelf.bucket() {
@@ -230,6 +246,7 @@ fn works(fetch: FetchParts) -> Vec<Arc<dyn Work>> {
         works.push(Arc::new(Deletion::new(desk)));
     }
     works.push(Arc::new(Fetch::new(fetch)));
+    works.push(Arc::new(Transcription::new(Arc::clone(transcription))));
     works
 }
 

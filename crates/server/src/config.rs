@@ -18,7 +18,9 @@ use figment::{
 use pegcount_calls::{Direction, Increments, Rate, Tariff, parse_decimal};
 use serde::{Deserialize, Serialize};
 
-use crate::{access::RateLimit, dialects, organizations::PerOrganization, recordings, sources};
+use crate::{
+    access::RateLimit, dialects, organizations::PerOrganization, recordings, sources, transcription,
+};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -36,6 +38,8 @@ pub struct Config {
     pub sip: sources::sip::Config,
     /// Where recordings go.
     pub recordings: recordings::Config,
+    /// Who makes transcripts of recordings, by the organization's id; `default` is for everybody else.
+    pub transcription: BTreeMap<String, transcription::Config>,
     /// The URL under which clients reach this server, for links; empty: made of `listen`.
     pub public_url: String,
     /// An opened dialect (`tenant.access`, `agent.access`) may be served on an address that others can reach.
@@ -65,6 +69,7 @@ impl Default for Config {
             live_listen: SocketAddr::from(([127, 0, 0, 1], 8001)),
             sip: sources::sip::Config::default(),
             recordings: recordings::Config::default(),
+            transcription: BTreeMap::new(),
             public_url: String::new(),
             allow_open_access_on_public_address: false,
             tls: TlsConfig::default(),
@@ -211,6 +216,7 @@ impl Config {
         self.sip.settings(&self.data)?;
         self.recordings.bucket()?;
         self.recordings.fetching()?;
+        self.transcription()?;
         if self.tls.cert.as_os_str().is_empty() != self.tls.key.as_os_str().is_empty() {
             return Err("tls: set both cert and key, or neither".into());
         }
@@ -274,6 +280,14 @@ impl Config {
     /// A sentence that names the key and says what it takes.
     pub fn tariffs(&self) -> Result<PerOrganization<Tariff>, String> {
         PerOrganization::read("rates", &self.rates, TariffConfig::tariff)
+    }
+
+    /// Who makes transcripts of the recordings of an organization, if anybody.
+    ///
+    /// # Errors
+    /// A sentence that names the key and says what it takes.
+    pub fn transcription(&self) -> Result<PerOrganization<Option<transcription::Settings>>, String> {
+        PerOrganization::read("transcription", &self.transcription, transcription::Config::settings)
     }
 }
 

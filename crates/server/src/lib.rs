@@ -29,5 +29,6 @@ mod samples;
 pub mod server;
 pub mod sources;
 pub mod status;
+pub mod transcription;
 pub mod vocabulary;
 pub mod web;

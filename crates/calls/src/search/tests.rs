@@ -16,6 +16,7 @@ fn turn(content: &str) -> Turn {
         end_millis: None,
         words: Vec::new(),
         language: None,
+        inferred: false,
     };
     Turn { at: Timestamp::from_millis(0), said }
 }

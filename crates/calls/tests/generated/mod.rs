@@ -211,7 +211,8 @@ fn other(pools: &Pools) -> BoxedStrategy<Fact> {
 
 fn turn(pools: &Pools) -> impl Strategy<Value = TurnReport> + use<> {
     let span = (of(pools.count.clone()), of(pools.count.clone()));
-    (any::<bool>(), pools.text.clone(), span).prop_map(|(agent, content, (start_millis, end_millis))| {
+    let flags = (any::<bool>(), any::<bool>());
+    (flags, pools.text.clone(), span).prop_map(|((agent, inferred), content, (start_millis, end_millis))| {
         let word = Word { word: content.clone(), start_millis: 0, end_millis: start_millis.unwrap_or(0) };
         TurnReport {
             role: if agent { Role::Agent } else { Role::User },
@@ -220,6 +221,7 @@ fn turn(pools: &Pools) -> impl Strategy<Value = TurnReport> + use<> {
             end_millis,
             words: vec![word],
             language: None,
+            inferred,
         }
     })
 }

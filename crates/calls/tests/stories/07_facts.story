@@ -37,6 +37,13 @@
 10:00:01 turn role=user says=secret | 10:00:09 completed leg=b opt_out=yes => opt_out=yes turns=none
 10:00:00 initiated opt_out=no | 10:00:01 turn role=user says=hello => opt_out=no turns="10:00:01 user hello"
 
+# Turns that were made of a recording count only where nobody told any, whichever came first. They are no sign of life.
+10:00:00 answered | 10:00:03 turn role=user says=made inferred=yes => turns="10:00:03 user made"
+10:00:00 answered | 10:00:03 turn role=user says=made inferred=yes | 10:00:04 turn role=user says=told => turns="10:00:04 user told"
+10:00:00 answered | 10:00:01 turn role=user says=told | 10:00:03 turn role=user says=made inferred=yes => turns="10:00:01 user told"
+10:00:00 answered | 10:00:03 turn role=user says=made inferred=yes | 10:00:09 transcript text=whole => transcript=none
+10:00:00 answered | 10:05:00 completed inferred=yes | 10:06:00 turn role=user says=made inferred=yes => status=completed
+
 # A turn's time is the answer plus its start, else when it was reported.
 10:00:05 answered | 10:00:20 turn role=user says=second start=3000 | 10:00:10 turn role=agent says=first start=1000
 10:00:07 turn role=agent says=untimed

@@ -158,6 +158,7 @@ fn turn(words: &mut Words) -> TurnReport {
         end_millis: words.number("end"),
         words: Vec::new(),
         language: words.take("language"),
+        inferred: words.yes("inferred") == Some(true),
     }
 }
 

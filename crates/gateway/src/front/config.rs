@@ -165,12 +165,14 @@ pub struct Recordings {
     pub lame: Option<PathBuf>,
     /// How many are made at once, each by a thread.
     pub threads: usize,
+    /// Whether both sides are kept apart as well: [`crate::recording::RecorderConfig::speech`].
+    pub speech: bool,
 }
 
 impl Recordings {
     /// The usual settings in a folder.
     pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), layout: Layout::default(), lame: None, threads: 1 }
+        Self { folder: folder.into(), layout: Layout::default(), lame: None, threads: 1, speech: false }
     }
 }
 

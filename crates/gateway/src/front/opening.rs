@@ -162,6 +162,7 @@ async fn recorder(
     let mut settings = RecorderConfig::new(&config.recordings.folder, lame);
     settings.layout = config.recordings.layout;
     settings.threads = config.recordings.threads;
+    settings.speech = config.recordings.speech;
     let started = tokio::task::spawn_blocking(move || Recorder::start(&settings)).await;
     Ok(started.map_err(|error| StartError::System(io::Error::other(error)))??)
 }

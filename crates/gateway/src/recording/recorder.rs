@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Counts, Ending, Layout, PayloadMap, Report,
-    encode::{Making, Queue, remove_pieces, retold},
+    encode::{Making, Queue, SPEECH_FOLDER, remove_pieces, retold},
     journal::{
         self, Beginning, SUFFIX,
         reader::{Survey, survey},
@@ -43,6 +43,9 @@ pub struct RecorderConfig {
     pub layout: Layout,
     /// The LAME library; without it recordings are WAV files.
     pub lame: Option<Lame>,
+    /// Whether both sides are written apart as well, for recognisers of speech: `speech/{call}.wav` in the folder, 16 kHz,
+    /// 16 bits, the caller on the left. It begins and ends with the recording, and is there before that is told.
+    pub speech: bool,
     /// The greatest size of a journal, in bytes. The rest of such a call is not recorded. A side with G.711 fills about
     /// 9,000 bytes a second.
     pub journal_limit: u64,
@@ -63,6 +66,7 @@ impl RecorderConfig {
             folder: folder.into(),
             layout: Layout::default(),
             lame,
+            speech: false,
             journal_limit: 512 * 1024 * 1024,
             longest: LONGEST,
             frames: 1_024,
@@ -136,11 +140,16 @@ impl Recorder {
         let journals = config.folder.join("journals");
         fs::create_dir_all(&journals)?;
         remove_pieces(&config.folder)?;
+        let speech = config.folder.join(SPEECH_FOLDER);
+        if speech.is_dir() {
+            remove_pieces(&speech)?;
+        }
         let (reporter, reports) = Reporter::with_room(config.reports.max(1));
         let making = Making {
             folder: config.folder.clone(),
             layout: config.layout,
             lame: config.lame.clone(),
+            speech: config.speech,
             longest: config.longest.min(LONGEST),
         };
         let queue = Queue::start(config.threads, &making, &reporter)?;

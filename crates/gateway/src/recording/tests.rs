@@ -171,6 +171,31 @@ fn a_stereo_mp3_has_the_caller_on_the_left_and_the_callee_on_the_right() {
 }
 
 #[test]
+fn both_sides_are_kept_apart_for_recognisers_of_speech_when_that_is_wanted() {
+    let folder = TempDir::new().expect("a folder");
+    let config = RecorderConfig { speech: true, ..RecorderConfig::new(folder.path(), None) };
+    let (recorder, mut reports) = started(&config);
+    record(&recorder, "call-1", two_tones());
+    assert_eq!(recorded(&mut reports).channels, 1);
+    let bytes = fs::read(folder.path().join("speech/call-1.wav")).expect("the file");
+    let (channels, rate) = played_wav(&bytes);
+    assert_eq!((channels.len(), rate, channels[0].len()), (2, 16_000, 32_000));
+    // As if they were at 48 kHz: each tone is three times as high.
+    for (channel, own, others) in [(0, 1_320.0, 4_500.0), (1, 4_500.0, 1_320.0)] {
+        let middle = &channels[channel][3_200..28_800];
+        assert!(strength(middle, own) > 0.4 && strength(middle, others) < 0.01, "channel {channel}");
+    }
+    // A call without media leaves none either, and the pieces of a run that was killed go away.
+    fs::write(folder.path().join("speech/call-3.part"), "").expect("written");
+    record(&recorder, "call-2", Vec::new());
+    assert!(matches!(reports.blocking_recv(), Some(Report::Empty { .. })));
+    recorder.stop();
+    let (_recorder, _reports) = started(&config);
+    let left = fs::read_dir(folder.path().join("speech")).expect("the folder").count();
+    assert_eq!(left, 1);
+}
+
+#[test]
 fn without_lame_a_recording_is_a_wav_file() {
     for (layout, count) in [(Layout::Mono, 1), (Layout::Stereo, 2)] {
         let folder = TempDir::new().expect("a folder");

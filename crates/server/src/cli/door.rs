@@ -91,6 +91,7 @@ pub(super) async fn look(config: &Config) -> Value {
         Err(sentence) => findings.push(damage(&sentence)),
     }
     findings.extend(recordings(config).await);
+    findings.extend(transcription(config));
     findings.extend(machine_findings(config, running, &Clock::system()));
     Value::Array(findings)
 }
@@ -109,6 +110,22 @@ async fn recordings(config: &Config) -> Option<Value> {
         // Nothing is lost by it: they wait in the data folder.
         Err(sentence) => finding_value(Severity::Warning, "recordings", &sentence),
     })
+}
+
+/// Whose calls are transcribed, and by whom. Nobody is asked: that would cost money.
+fn transcription(config: &Config) -> Vec<Value> {
+    let told = config.transcription.iter().map(|(organization, config)| {
+        let whose = if organization == "default" { "every other organization" } else { organization };
+        let (severity, message) = match config.settings() {
+            Ok(Some(settings)) => {
+                (Severity::Fine, format!("recordings of {whose} are transcribed by {}", settings.told()))
+            }
+            Ok(None) => (Severity::Fine, format!("recordings of {whose} are not transcribed")),
+            Err(sentence) => (Severity::Damage, format!("transcription.{organization}.{sentence}")),
+        };
+        finding_value(severity, "transcription", &message)
+    });
+    told.collect()
 }
 
 /// How long a port may take to answer.

@@ -272,7 +272,7 @@ impl<'a> Batch<'a> {
             }
             if written.as_ref().is_some_and(|call| !call.opt_out) {
                 let (outside, head) = (self.outside, &touched.head);
-                jobs.extend(touched.objects.iter().filter_map(|object| outside.recorded(head, object)));
+                jobs.extend(touched.objects.iter().flat_map(|object| outside.recorded(head, object)));
                 if touched.recorded_elsewhere {
                     let organization = self.folder.name(head.organization).await?;
                     jobs.extend(outside.recorded_elsewhere(head, organization.as_ref()));

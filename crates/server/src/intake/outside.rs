@@ -5,8 +5,8 @@ use pegcount_store::{CallHead, NewJob, OrganizationNumber};
 
 /// What is kept of calls outside the store: recordings. Everything here is asked on the writer's thread.
 pub trait Outside: Send + Sync {
-    /// What is to be done about a recording that an event names, if anything: asked for in the event's transaction.
-    fn recorded(&self, head: &CallHead, object: &str) -> Option<NewJob>;
+    /// What is to be done about a recording that an event names: asked for in the event's transaction.
+    fn recorded(&self, head: &CallHead, object: &str) -> Vec<NewJob>;
 
     /// What is to be done about a recording of somebody else's that an event names by its URL, if anything: asked for in the
     /// event's transaction. The call is of the organization with this name.
@@ -26,8 +26,8 @@ pub trait Outside: Send + Sync {
 
 /// Nothing is kept outside the store.
 impl Outside for () {
-    fn recorded(&self, _: &CallHead, _: &str) -> Option<NewJob> {
-        None
+    fn recorded(&self, _: &CallHead, _: &str) -> Vec<NewJob> {
+        Vec::new()
     }
 
     fn recorded_elsewhere(&self, _: &CallHead, _: Option<&OrganizationName>) -> Option<NewJob> {

@@ -45,8 +45,15 @@ pub enum LinksWord {
 }
 
 /// A value that is not shown: any of them may be a secret. A text, a number, or true or false.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Hidden(String);
+
+impl Hidden {
+    /// The value, for whom it is meant.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
 
 impl fmt::Debug for Hidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -22,12 +22,12 @@ mod upload;
 
 pub use bucket::{Bucket, Stored};
 pub use busy::Busy;
-pub use config::{Config, LinksWord};
+pub use config::{Config, Hidden, LinksWord};
 pub use deletion::Deletion;
 pub use desk::Desk;
 pub use fault::Fault;
 pub use foreign::{Fetch, FetchParts, Fetching, FetchingConfig, clear};
-pub use keeping::Keeping;
+pub use keeping::{Keeping, Listener};
 pub use object::Object;
 pub use shelf::{Place, Shelf, Unfound};
 pub use sweep::sweep;

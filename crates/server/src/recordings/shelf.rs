@@ -9,9 +9,13 @@ use std::{
 };
 
 use pegcount_calls::{CallName, Timestamp};
+use pegcount_gateway::recording::Format;
 use pegcount_store::OrganizationNumber;
 
 use super::{Bucket, Fault, Object, Stored, object::FORMATS};
+
+/// The folder of sound for recognisers of speech, in that of recordings: the gateway's.
+const SPEECH: &str = "speech";
 
 /// Where our own recordings lie. The folder need not be there: then it has none.
 #[derive(Clone)]
@@ -110,10 +114,37 @@ impl Shelf {
         bucket.link(object, now)
     }
 
+    /// The folder of the sound that the gateway keeps for recognisers of speech.
+    pub fn speech_folder(&self) -> PathBuf {
+        self.folder.join(SPEECH)
+    }
+
+    /// Where the sound of a recording lies that is kept for recognisers of speech, if it is there: a WAV file with the side
+    /// that called on the left.
+    pub fn speech(&self, object: &Object) -> PathBuf {
+        self.speech_of(object.organization(), object.call())
+    }
+
+    fn speech_of(&self, organization: OrganizationNumber, call: &CallName) -> PathBuf {
+        // As the recording would be called without LAME.
+        self.speech_folder().join(Object::new(organization, call.clone(), Format::Wav).to_string())
+    }
+
+    /// Deletes the sound of a recording that was kept for recognisers, durably; what cannot be deleted is logged. Blocks.
+    pub fn discard_speech(&self, organization: OrganizationNumber, call: &CallName) {
+        let path = self.speech_of(organization, call);
+        match fs::remove_file(&path) {
+            Ok(()) => sync(&self.speech_folder()),
+            Err(error) if is_missing(&error) => {}
+            Err(error) => undeletable(&path, &error),
+        }
+    }
+
     /// Deletes whatever recordings a call has, durably. What cannot be deleted is logged, and is for the operator to
     /// delete. Blocks.
     pub fn discard(&self, organization: OrganizationNumber, call: &CallName) {
         self.remove(FORMATS.map(|format| Object::new(organization, call.clone(), format)));
+        self.discard_speech(organization, call);
     }
 
     /// The same with these recordings.
@@ -124,19 +155,27 @@ impl Shelf {
             match fs::remove_file(&path) {
                 Ok(()) => deleted = true,
                 Err(error) if is_missing(&error) => {}
-                Err(error) => tracing::error!(
-                    %error,
-                    file = %path.display(),
-                    "a recording that must not be kept cannot be deleted: delete the file"
-                ),
+                Err(error) => undeletable(&path, &error),
             }
         }
         if deleted {
-            let synced = fs::File::open(&self.folder).and_then(|folder| folder.sync_all());
-            if let Err(error) = synced {
-                tracing::warn!(%error, "the folder of recordings cannot be synced");
-            }
+            sync(&self.folder);
         }
+    }
+}
+
+fn undeletable(path: &Path, error: &io::Error) {
+    tracing::error!(
+        %error,
+        file = %path.display(),
+        "a recording that must not be kept cannot be deleted: delete the file"
+    );
+}
+
+fn sync(folder: &Path) {
+    let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
+    if let Err(error) = synced {
+        tracing::warn!(%error, "the folder of recordings cannot be synced");
     }
 }
 
@@ -159,7 +198,17 @@ mod tests {
     #[tokio::test]
     async fn what_is_discarded_is_gone_in_every_format_and_nothing_else_is() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["1.a.mp3", "1.a.wav", "1.b.mp3", "2.a.mp3", "1.a.mp3.part", "notes.txt"] {
+        fs::create_dir(folder.path().join("speech")).unwrap();
+        for name in [
+            "1.a.mp3",
+            "1.a.wav",
+            "1.b.mp3",
+            "2.a.mp3",
+            "1.a.mp3.part",
+            "notes.txt",
+            "speech/1.a.wav",
+            "speech/1.b.wav",
+        ] {
             fs::write(folder.path().join(name), name).unwrap();
         }
         let shelf = Shelf::at(folder.path().to_owned());
@@ -170,7 +219,10 @@ mod tests {
         let names = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name());
         let mut left: Vec<_> = names.collect();
         left.sort();
-        assert_eq!(left, ["1.a.mp3.part", "1.b.mp3", "2.a.mp3", "notes.txt"]);
+        assert_eq!(left, ["1.a.mp3.part", "1.b.mp3", "2.a.mp3", "notes.txt", "speech"]);
+        assert!(
+            !folder.path().join("speech/1.a.wav").exists() && folder.path().join("speech/1.b.wav").exists()
+        );
     }
 
     #[tokio::test]

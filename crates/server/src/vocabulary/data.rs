@@ -164,6 +164,7 @@ pub(super) struct TurnData {
     pub(super) end_ms: Option<f64>,
     pub(super) words: Option<Vec<Fields<WordData>>>,
     pub(super) language: Option<String>,
+    pub(super) inferred: Option<bool>,
 }
 
 #[derive(Deserialize)]

@@ -267,6 +267,7 @@ fn read_turn(data: &str) -> Read<TurnReport> {
         end_millis: whole_millis("end_ms", said.end_ms)?,
         words: words.collect::<Read<_>>()?,
         language: short("language", said.language)?,
+        inferred: said.inferred == Some(true),
     })
 }
 

@@ -32,6 +32,7 @@ fn full_call() -> Call {
         end_millis: Some(900),
         words: vec![Word { word: "Grüezi".to_owned(), start_millis: 0, end_millis: 300 }],
         language: Some("de-CH".to_owned()),
+        inferred: true,
     };
     let tool = ToolEntry::Invocation {
         at: at(2_000),

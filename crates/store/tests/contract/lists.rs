@@ -176,6 +176,7 @@ async fn calls_are_found_by_what_was_said_in_turns_text_or_summary() {
                 end_millis: None,
                 words: Vec::new(),
                 language: None,
+                inferred: false,
             },
         };
         let mut turns = with_words(1, "not looked at where there are turns", None);

@@ -3,6 +3,7 @@
 mod kept;
 mod output;
 mod queue;
+mod speech;
 mod wav;
 
 use std::{
@@ -13,7 +14,8 @@ use std::{
 
 use pegcount_lame::{EncodeError, Encoder, Lame, Settings};
 
-pub(super) use self::{kept::retold, output::remove_pieces, queue::Queue};
+use self::speech::Speech;
+pub(super) use self::{kept::retold, output::remove_pieces, queue::Queue, speech::FOLDER as SPEECH_FOLDER};
 pub use self::{output::Output, wav::Wav};
 use super::{
     journal::{Record, reader::Reader},
@@ -68,6 +70,7 @@ pub(super) struct Making {
     pub folder: PathBuf,
     pub layout: Layout,
     pub lame: Option<Lame>,
+    pub speech: bool,
     pub longest: Duration,
 }
 
@@ -110,7 +113,7 @@ pub(super) fn make(journal: &Path, making: &Making) -> Result<Option<Recorded>, 
     flaws.packets_surplus = found.packets_surplus;
     flaws.packets_damaged = found.packets_damaged;
     let path = making.folder.join(format!("{}.{}", beginning.call, format.suffix()));
-    let (bytes, sha256) = writing.finish(&path)?;
+    let (bytes, sha256) = writing.finish(&path, &beginning.call)?;
     Ok(Some(Recorded {
         call: beginning.call,
         path,
@@ -133,6 +136,7 @@ struct Writing {
     layout: Layout,
     output: Output,
     kind: Kind,
+    speech: Option<Speech>,
     samples: [Vec<i16>; 2],
     bytes: Vec<u8>,
 }
@@ -157,11 +161,17 @@ impl Writing {
                 Kind::Wav(wav)
             }
         };
-        Ok(Self { layout: making.layout, output, kind, samples: Default::default(), bytes: Vec::new() })
+        let speech = making.speech.then(|| Speech::begin(&making.folder, call)).transpose()?;
+        let layout = making.layout;
+        Ok(Self { layout, output, kind, speech, samples: Default::default(), bytes: Vec::new() })
     }
 
     /// Ends the file, has the disk keep it under its name, and gives its size and its SHA-256.
-    fn finish(mut self, path: &Path) -> Result<(u64, [u8; 32]), MakeError> {
+    fn finish(mut self, path: &Path, call: &str) -> Result<(u64, [u8; 32]), MakeError> {
+        // First: a recording that is there is not made anew.
+        if let Some(speech) = self.speech {
+            speech.finish(call)?;
+        }
         self.bytes.clear();
         match self.kind {
             Kind::Mp3(encoder) => {
@@ -178,6 +188,9 @@ impl Sink for Writing {
     type Error = MakeError;
 
     fn take(&mut self, caller: &[f32], callee: &[f32]) -> Result<(), MakeError> {
+        if let Some(speech) = &mut self.speech {
+            speech.take(caller, callee)?;
+        }
         let [first, second] = &mut self.samples;
         match self.layout {
             Layout::Mono => sum(caller, callee, first),

@@ -196,6 +196,7 @@ mod tests {
                 end_millis: None,
                 words: Vec::new(),
                 language: None,
+                inferred: false,
             },
         };
         let turns = turns.iter().enumerate().map(turn).collect();

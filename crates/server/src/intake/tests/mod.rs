@@ -59,8 +59,8 @@ impl Elsewhere {
 }
 
 impl Outside for Elsewhere {
-    fn recorded(&self, head: &CallHead, object: &str) -> Option<NewJob> {
-        Some(Self::job(head.organization, "upload", object, Some(head.key)))
+    fn recorded(&self, head: &CallHead, object: &str) -> Vec<NewJob> {
+        vec![Self::job(head.organization, "upload", object, Some(head.key))]
     }
 
     fn recorded_elsewhere(&self, head: &CallHead, organization: Option<&OrganizationName>) -> Option<NewJob> {

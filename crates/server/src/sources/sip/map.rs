@@ -178,6 +178,8 @@ impl Course {
             .with("phone_number_id", note.phone_number.as_ref().map(PhoneNumberName::as_str))
             .with("telephony", sip_call_id.and_then(short_text).map(|id| json!({ "sip_call_id": id })))
             .with_text("sip_trunk", trunk)
+            // Where it is the other way round, for who hears the two sides of a recording.
+            .with("calling_leg", (note.outside() == Side::Callee).then_some("agent"))
             .with("metadata", metadata)
             .with("opt_out_sensitive_data_storage", note.opt_out.then_some(true))
     }
@@ -252,6 +254,7 @@ fn recorded(recording: &Recording) -> Data {
         .with("channels", Some(recording.channels))
         // Both formats have this rate: `pegcount_gateway::recording::Format`.
         .with("sample_rate_hz", Some(48_000))
+        .with_time("begins_at", i64::try_from(recording.begins_at).ok().map(Timestamp::from_millis))
         .with("sha256", Some(sha256))
         .with("incomplete", is_incomplete(recording).then_some(true))
 }

@@ -18,7 +18,7 @@ const PACKETS: u16 = 125;
 const SPOKEN: Duration = Duration::from_millis(20 * PACKETS as u64);
 
 /// A call in which both sides made their tones; the event of its recording.
-async fn call_of_tones(scene: Scene<'_>) -> (Lab<'_>, Value, Value) {
+pub async fn call_of_tones(scene: Scene<'_>) -> (Lab<'_>, Value, Value) {
     let Scene { lab, carrier, agent } = scene;
     let (mut caller, callee) = carrier.talk_to(&agent).await;
     let mut tones = (

@@ -12,6 +12,7 @@ mod peer;
 mod program;
 mod programs;
 mod restart;
+mod speech;
 mod stored;
 mod torture;
 mod transports;

@@ -190,11 +190,19 @@ fn wav() -> Vec<u8> {
     file
 }
 
-fn baresip(home: &Home, name: &str, ip: &str, gateway: SocketAddr, more: &[&str]) -> Program {
+/// A soft phone that answers by itself, and says what is in a WAV file at 8 kHz.
+pub fn baresip(
+    home: &Home,
+    name: &str,
+    ip: &str,
+    gateway: SocketAddr,
+    says: &[u8],
+    more: &[&str],
+) -> Program {
     let folder = home.path(name);
     std::fs::create_dir_all(&folder).expect("a folder");
     let voice = folder.join("voice.wav");
-    std::fs::write(&voice, wav()).expect("it is written");
+    std::fs::write(&voice, says).expect("it is written");
     let heard = folder.join("heard.wav");
     let (voice, heard) = (voice.display(), heard.display());
     let modules = "/usr/lib/baresip/modules";
@@ -216,20 +224,22 @@ fn baresip(home: &Home, name: &str, ip: &str, gateway: SocketAddr, more: &[&str]
     Program::start(&mut command, &folder.join("log"))
 }
 
+/// A user of the organization, in the configuration.
+pub fn user(name: &str) -> String {
+    format!(
+        "[[sip.users]]\nname = \"{name}\"\norganization = \"org_default\"\npassword = \"secret-{name}\"\nnat = true\n"
+    )
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_soft_phones_register_and_one_calls_the_other() {
-    let user = |name: &str| {
-        format!(
-            "[[sip.users]]\nname = \"{name}\"\norganization = \"org_default\"\npassword = \"secret-{name}\"\nnat = true\n"
-        )
-    };
     let place = Place::configured(|network| {
         let users = format!("{}{}", user("alice"), user("bob"));
         network.config(None, &users).replace("\"sha-256\"", "\"md5\"")
     });
     let Place { network, home } = &place;
     let lab = place.start_alone();
-    let _bob = baresip(home, "bob", &network.ip(12), lab.gateway(), &["-t", "25"]);
+    let _bob = baresip(home, "bob", &network.ip(12), lab.gateway(), &wav(), &["-t", "25"]);
     let registered = async |count: u32| {
         lab.wait("the registrations", async || {
             let metrics = lab.server.get("/metrics").await.text;
@@ -239,7 +249,7 @@ async fn two_soft_phones_register_and_one_calls_the_other() {
     };
     registered(1).await;
     let dial = format!("/dial sip:bob@{}", lab.gateway());
-    let alice = baresip(home, "alice", &network.ip(11), lab.gateway(), &["-e", &dial, "-t", "20"]);
+    let alice = baresip(home, "alice", &network.ip(11), lab.gateway(), &wav(), &["-e", &dial, "-t", "20"]);
     registered(2).await;
     let call = lab.call("in_progress").await;
     let established = lab.event(&call, "sip_media_established").await;

@@ -160,7 +160,7 @@ fn an_answered_call_has_the_timeline_of_the_v1_document() {
         *data[10],
         json!({
             "object": "7.call_1.mp3", "duration_seconds": 180.02, "format": "mp3", "size_bytes": 1_440_000,
-            "channels": 1, "sample_rate_hz": 48_000, "sha256": "ab".repeat(32),
+            "channels": 1, "sample_rate_hz": 48_000, "sha256": "ab".repeat(32), "begins_at": 0,
         })
     );
 }
@@ -194,6 +194,9 @@ fn the_user_is_the_outside_party_whichever_way_the_call_goes() {
         let told = events(&note, &[(1, quality)]);
         assert_eq!(told[0].2["direction"], direction, "{note:?}");
         assert_eq!(told[1].2["leg"], leg, "{note:?} {side:?}");
+        if side == Side::Caller {
+            assert_eq!(told[0].2["calling_leg"].as_str().unwrap_or("caller"), leg, "{note:?}");
+        }
     }
 }
 

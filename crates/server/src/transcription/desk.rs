@@ -1,0 +1,90 @@
+//! What transcription is done with.
+
+use std::{path::PathBuf, sync::Arc};
+
+use pegcount_calls::Document;
+use pegcount_store::{CallHead, NewJob, Store};
+
+use super::Settings;
+use crate::{
+    clock::Clock,
+    intake::Intake,
+    organizations::{Names, PerOrganization},
+    recordings::{Listener, Object, Shelf},
+};
+
+/// The word for the work that makes a transcript of a recording, which is its subject.
+pub(super) const KIND: &str = "transcription";
+/// How long it waits once the recording is told of: a source may tell its own turns at the end of a call.
+const WAIT_MILLIS: i64 = 10_000;
+/// The folder of files of commands that run, in that of the sound.
+const SCRATCH: &str = "commands";
+
+/// What transcription is done with.
+pub struct Desk {
+    pub(super) shelf: Shelf,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) names: Names,
+    pub(super) settings: PerOrganization<Option<Settings>>,
+    pub(super) clock: Clock,
+    pub(super) intake: Intake,
+}
+
+impl Desk {
+    /// With the sound on this shelf, heard by whom each organization has set, and told to this intake.
+    pub fn new(
+        shelf: Shelf,
+        store: Arc<dyn Store>,
+        intake: Intake,
+        settings: PerOrganization<Option<Settings>>,
+        clock: Clock,
+    ) -> Self {
+        let names = Names::new(Arc::clone(&store));
+        Self { shelf, store, names, settings, clock, intake }
+    }
+
+    pub(super) fn scratch(&self) -> PathBuf {
+        self.shelf.speech_folder().join(SCRATCH)
+    }
+
+    /// Removes what commands left that a kill ended. Nothing is heard yet.
+    pub fn tidy(&self) {
+        let scratch = self.scratch();
+        if scratch.is_dir()
+            && let Err(error) = std::fs::remove_dir_all(&scratch)
+        {
+            tracing::error!(%error, folder = %scratch.display(), "files of commands cannot be removed: delete the folder");
+        }
+    }
+}
+
+/// Asks for a transcript of every recording whose sound is kept for it.
+pub struct Asking {
+    shelf: Shelf,
+    clock: Clock,
+}
+
+impl Asking {
+    /// Of the recordings on this shelf.
+    pub fn new(shelf: Shelf, clock: Clock) -> Self {
+        Self { shelf, clock }
+    }
+}
+
+impl Listener for Asking {
+    fn recorded(&self, head: &CallHead, object: &Object) -> Option<NewJob> {
+        // Whether the organization wants one the job finds out: here nobody knows its name, and the sound must go anyway.
+        self.shelf.speech(object).is_file().then(|| {
+            let now = self.clock.now();
+            NewJob {
+                organization: head.organization,
+                kind: KIND.to_owned(),
+                subject: object.to_string(),
+                call: Some(head.key),
+                data: Document::from_json_text("{}"),
+                created_at: now,
+                due: now.plus_millis(WAIT_MILLIS),
+            }
+        })
+    }
+}

@@ -1,0 +1,81 @@
+//! Who hears a piece of sound: a server, or a program here.
+
+mod command;
+mod http;
+
+use std::path::Path;
+
+use super::wire::{Garbage, Heard};
+use crate::jobs::Setback;
+
+pub(super) use command::Command;
+pub(super) use http::Http;
+
+/// The most that is read of what a recogniser says, in bytes.
+const LARGEST_ANSWER: usize = 50_000_000;
+/// Characters of a recogniser's own reason that are kept.
+const LONGEST_REASON: usize = 200;
+
+/// A piece of sound.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    /// A WAV file: 16 kHz, 16 bits, one channel.
+    pub wav: Vec<u8>,
+    /// How long it is, in milliseconds.
+    pub length: i64,
+}
+
+/// Who hears it.
+#[derive(Clone, Debug)]
+pub(super) enum Provider {
+    /// A server.
+    Http(Http),
+    /// A program here.
+    Command(Command),
+}
+
+impl Provider {
+    /// Who it is, for people: without keys and arguments.
+    pub fn told(&self) -> String {
+        match self {
+            Self::Http(http) => http.told(),
+            Self::Command(command) => command.told(),
+        }
+    }
+
+    /// Has a piece heard. `scratch` is a folder for files that are gone afterwards.
+    ///
+    /// # Errors
+    /// [`Setback`], without anything that was said.
+    pub async fn hear(&self, piece: Piece, language: Option<&str>, scratch: &Path) -> Result<Heard, Setback> {
+        match self {
+            Self::Http(http) => http.hear(piece, language).await,
+            Self::Command(command) => command.hear(piece, language, scratch).await,
+        }
+    }
+}
+
+/// It may be heard another time.
+pub(super) fn later(reason: impl Into<String>) -> Setback {
+    Setback::Later { reason: reason.into(), after: None }
+}
+
+/// It can never be heard as things are.
+pub(super) fn never(reason: impl Into<String>) -> Setback {
+    Setback::Never { reason: reason.into() }
+}
+
+impl From<Garbage> for Setback {
+    fn from(garbage: Garbage) -> Self {
+        later(format!("the recogniser said what cannot be read: {garbage}"))
+    }
+}
+
+/// A recogniser's reason in one line that is not too long.
+fn shortened(reason: &str) -> String {
+    let line = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(LONGEST_REASON) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
