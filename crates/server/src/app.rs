@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::{Ledger, LedgerParts},
+    audit::Audit,
     auth::{Keyring, NewKey, Scopes},
     clock::Clock,
     config::Config,
@@ -53,6 +54,8 @@ pub struct App {
     pub shelf: Shelf,
     /// Work that comes after calls; it runs once [`App::start_jobs`] was called.
     pub jobs: Arc<Jobs>,
+    /// Who did what.
+    pub audit: Arc<Audit>,
     /// The time.
     pub clock: Clock,
     /// The key that was made, if this is the first start.
@@ -125,6 +128,7 @@ impl App {
         let jobs = Arc::new(jobs.nudged_by(nudge));
         let sip = Arc::new(Sip::new(Arc::clone(&store), millis(&clock)));
         let control = Control::new(controllers(config, &store, &sip), clock.clone());
+        let audit = Audit::start(Arc::clone(&store), clock.clone(), &config.audit);
         let ledger = Arc::new(Ledger::new(LedgerParts {
             store: Arc::clone(&store),
             intake: intake.clone(),
@@ -134,6 +138,7 @@ impl App {
             links: Links::new(link_key(&config.data)?),
             shelf: shelf.clone(),
             jobs: Arc::clone(&jobs),
+            audit: Arc::clone(&audit),
             clock: clock.clone(),
             rate_limit: config.rate_limit(),
         }));
@@ -148,6 +153,7 @@ impl App {
             sip,
             shelf,
             jobs,
+            audit,
             clock,
             first_key,
             writer,
@@ -184,6 +190,7 @@ impl App {
             intake: self.intake.clone(),
             ledger: Arc::clone(&self.ledger),
             jobs: Arc::clone(&self.jobs),
+            audit: Arc::clone(&self.audit),
             clock: self.clock.clone(),
         }
     }
@@ -193,9 +200,10 @@ impl App {
     /// # Errors
     /// A sentence; what was acknowledged is on disk all the same.
     pub async fn stop(self) -> Result<(), String> {
-        let Self { store, intake, ledger, live, writer, sip, jobs, .. } = self;
+        let Self { store, intake, ledger, live, writer, sip, jobs, audit, .. } = self;
         sip.stop().await;
         jobs.ended().await;
+        audit.close().await;
         drop((intake, ledger, live, sip, jobs));
         // The thread ends when nobody holds a handle any more; a connection that is still open may.
         let ended = tokio::task::spawn_blocking(move || writer.join());

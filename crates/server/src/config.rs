@@ -18,7 +18,7 @@ use figment::{
 use pegcount_calls::{Direction, Increments, Rate, Tariff, parse_decimal};
 use serde::{Deserialize, Serialize};
 
-use crate::{access::RateLimit, dialects, organizations::PerOrganization, recordings, sources};
+use crate::{access::RateLimit, audit, dialects, organizations::PerOrganization, recordings, sources};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -44,6 +44,8 @@ pub struct Config {
     pub tls: TlsConfig,
     /// What is logged.
     pub log: LogConfig,
+    /// What is noted of who did what.
+    pub audit: audit::Config,
     /// How much one key may ask.
     pub limits: LimitsConfig,
     /// The tenant dialect.
@@ -69,6 +71,7 @@ impl Default for Config {
             allow_open_access_on_public_address: false,
             tls: TlsConfig::default(),
             log: LogConfig::default(),
+            audit: audit::Config::default(),
             limits: LimitsConfig::default(),
             tenant: dialects::tenant::Config::default(),
             agent: dialects::agent::Config::default(),
