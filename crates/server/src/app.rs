@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::{Ledger, LedgerParts},
+    audit::Audit,
     auth::{Keyring, NewKey, Scopes},
     clock::Clock,
     config::Config,
@@ -56,6 +57,8 @@ pub struct App {
     pub transcription: Arc<transcription::Desk>,
     /// Work that comes after calls; it runs once [`App::start_jobs`] was called.
     pub jobs: Arc<Jobs>,
+    /// Who did what.
+    pub audit: Arc<Audit>,
     /// The time.
     pub clock: Clock,
     /// The key that was made, if this is the first start.
@@ -133,6 +136,7 @@ impl App {
         let jobs = Arc::new(jobs.nudged_by(nudge));
         let sip = Arc::new(Sip::new(Arc::clone(&store), millis(&clock)));
         let control = Control::new(controllers(config, &store, &sip), clock.clone());
+        let audit = Audit::start(Arc::clone(&store), clock.clone(), &config.audit);
         let ledger = Arc::new(Ledger::new(LedgerParts {
             store: Arc::clone(&store),
             intake: intake.clone(),
@@ -142,6 +146,7 @@ impl App {
             links: Links::new(link_key(&config.data)?),
             shelf: shelf.clone(),
             jobs: Arc::clone(&jobs),
+            audit: Arc::clone(&audit),
             clock: clock.clone(),
             rate_limit: config.rate_limit(),
         }));
@@ -157,6 +162,7 @@ impl App {
             shelf,
             transcription,
             jobs,
+            audit,
             clock,
             first_key,
             writer,
@@ -200,6 +206,7 @@ impl App {
             intake: self.intake.clone(),
             ledger: Arc::clone(&self.ledger),
             jobs: Arc::clone(&self.jobs),
+            audit: Arc::clone(&self.audit),
             clock: self.clock.clone(),
         }
     }
@@ -209,9 +216,10 @@ impl App {
     /// # Errors
     /// A sentence; what was acknowledged is on disk all the same.
     pub async fn stop(self) -> Result<(), String> {
-        let Self { store, intake, ledger, live, writer, sip, jobs, transcription, .. } = self;
+        let Self { store, intake, ledger, live, writer, sip, jobs, transcription, audit, .. } = self;
         sip.stop().await;
         jobs.ended().await;
+        audit.close().await;
         drop((intake, ledger, live, sip, jobs, transcription));
         // The thread ends when nobody holds a handle any more; a connection that is still open may.
         let ended = tokio::task::spawn_blocking(move || writer.join());

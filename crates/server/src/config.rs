@@ -19,7 +19,7 @@ use pegcount_calls::{Direction, Increments, Rate, Tariff, parse_decimal};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    access::RateLimit, dialects, organizations::PerOrganization, recordings, sources, transcription,
+    access::RateLimit, audit, dialects, organizations::PerOrganization, recordings, sources, transcription,
 };
 
 /// Everything that can be set.
@@ -48,6 +48,8 @@ pub struct Config {
     pub tls: TlsConfig,
     /// What is logged.
     pub log: LogConfig,
+    /// What is noted of who did what.
+    pub audit: audit::Config,
     /// How much one key may ask.
     pub limits: LimitsConfig,
     /// The tenant dialect.
@@ -74,6 +76,7 @@ impl Default for Config {
             allow_open_access_on_public_address: false,
             tls: TlsConfig::default(),
             log: LogConfig::default(),
+            audit: audit::Config::default(),
             limits: LimitsConfig::default(),
             tenant: dialects::tenant::Config::default(),
             agent: dialects::agent::Config::default(),

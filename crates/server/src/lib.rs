@@ -7,6 +7,7 @@ pub mod access;
 pub mod address;
 pub mod app;
 pub mod audio;
+pub mod audit;
 pub mod auth;
 pub mod cli;
 pub mod clock;

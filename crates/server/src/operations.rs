@@ -4,7 +4,9 @@
 //! `DIR/control.sock`, because there is one writer. Either way it is an [`Order`] that [`Operator::carry_out`] carries
 //! out, so the two cannot differ.
 
+mod audit;
 mod jobs;
+mod keys;
 
 use std::{
     path::{Path, PathBuf},
@@ -18,11 +20,11 @@ use serde_json::{Value, json};
 
 use crate::{
     access::Ledger,
-    auth::{NewKey, Scopes},
+    audit::Audit,
     clock::Clock,
     intake::{CallReference, Incoming, Intake, Outcome, Refolded},
     jobs::Jobs,
-    vocabulary::{self, Telling, time::format_rfc3339},
+    vocabulary::{self, Telling},
 };
 
 /// Something an operator wants done.
@@ -73,6 +75,8 @@ pub enum Order {
     },
     /// Make the counts that are kept beside the calls anew.
     Recount,
+    /// Look whether every entry of the audit log fits the one before it.
+    VerifyAudit,
     /// Look for damage.
     Doctor,
     /// Keep a copy of the store.
@@ -161,6 +165,8 @@ pub struct Operator {
     pub ledger: Arc<Ledger>,
     /// The runner of jobs, which must learn that some are due.
     pub jobs: Arc<Jobs>,
+    /// Where it is noted what was done.
+    pub audit: Arc<Audit>,
     /// The time.
     pub clock: Clock,
 }
@@ -213,6 +219,7 @@ impl Operator {
             Order::Refold { check, organization, call } => {
                 self.refold(check, organization.as_deref(), call.as_deref()).await
             }
+            Order::VerifyAudit => self.verify_audit().await,
             Order::Doctor => self.doctor().await,
             Order::Backup { path } => self.backup(&path).await,
             Order::ListJobs { state, kind, limit } => self.list_jobs(state.as_deref(), kind, limit).await,
@@ -251,50 +258,6 @@ impl Operator {
                 "there is no organization {name:?}: make it with `pegcount organizations create --id {name}`"
             )
         })
-    }
-
-    async fn create_key(&self, organization: &str, scopes: &[String], name: Option<String>) -> Done {
-        let organization = self.organization(organization).await?;
-        let scopes = Scopes::parse(scopes.iter().map(String::as_str))?;
-        if scopes == Scopes::default() {
-            return Err("a key needs at least one scope, such as calls:read".into());
-        }
-        let key = NewKey::generate(organization.number, scopes, name, self.clock.now())
-            .map_err(|error| error.to_string())?;
-        self.store.create_key(&key.stored).await.map_err(|error| sentence(&error))?;
-        self.ledger.reload().await.map_err(|error| sentence(&error))?;
-        Ok(json!({
-            "key_id": key.stored.id,
-            "secret": key.secret,
-            "key": key.whole(),
-            "organization": organization.id.as_str(),
-            "scopes": scopes.names(),
-        }))
-    }
-
-    async fn list_keys(&self) -> Done {
-        let organizations = self.store.organizations().await.map_err(|error| sentence(&error))?;
-        let keys = self.store.keys().await.map_err(|error| sentence(&error))?;
-        let name_of =
-            |number| organizations.iter().find(|one| one.number == number).map(|one| one.id.to_string());
-        Ok(keys
-            .into_iter()
-            .map(|key| {
-                json!({
-                    "key_id": key.id,
-                    "organization": name_of(key.organization),
-                    "name": key.name,
-                    "scopes": Scopes::from_bits(key.scopes).names(),
-                    "created_at": format_rfc3339(key.created_at),
-                })
-            })
-            .collect())
-    }
-
-    async fn revoke_key(&self, id: &str) -> Done {
-        let revoked = self.store.revoke_key(id).await.map_err(|error| sentence(&error))?;
-        self.ledger.reload().await.map_err(|error| sentence(&error))?;
-        if revoked { Ok(json!({ "revoked": id })) } else { Err(format!("there is no key {id}")) }
     }
 
     async fn import(&self, organization: &str, records: Vec<Record>) -> Done {

@@ -291,7 +291,7 @@ fn every_command_and_flag_that_a_document_shows_is_known_to_the_program() {
     for (path, text) in documents() {
         for words in commands(&text) {
             looked_at += 1;
-            let groups = ["keys", "organizations", "jobs"];
+            let groups = ["keys", "organizations", "jobs", "audit"];
             let depth = if groups.contains(&words[0].as_str()) && words.len() > 1 { 2 } else { 1 };
             let help = Command::new(env!("CARGO_BIN_EXE_pegcount"))
                 .args(&words[..depth])

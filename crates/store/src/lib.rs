@@ -8,6 +8,7 @@
 //! SQL type crosses its door.
 #![deny(missing_docs)]
 
+mod audit;
 mod error;
 mod jobs;
 mod model;
@@ -21,6 +22,7 @@ use pegcount_calls::{
     SourceName, Stats, Timestamp,
 };
 
+pub use audit::{AuditEntry, AuditHash, AuditPage, AuditPlace, AuditQuery, AuditVerdict, Deed};
 pub use error::{BoxError, StoreError};
 pub use jobs::{Job, JobCount, JobFailure, JobId, JobOrder, JobPage, JobQuery, JobState, NewJob, Next};
 pub use model::{
@@ -228,6 +230,16 @@ pub trait Store: Send + Sync {
     async fn forget_job(&self, organization: Option<OrganizationNumber>, id: JobId) -> Result<JobOrder>;
     /// How many jobs of each kind are in each state; none are not told.
     async fn job_counts(&self) -> Result<Vec<JobCount>>;
+
+    /// Adds entries at the end of the audit log, in this order. When this returns, they are on disk.
+    async fn append_audit(&self, deeds: &[Deed]) -> Result<()>;
+    /// One part of the audit log of an organization, newest first.
+    async fn audit(&self, query: &AuditQuery) -> Result<AuditPage>;
+    /// Looks whether every entry of the audit log fits the one before it.
+    async fn verify_audit(&self) -> Result<AuditVerdict>;
+    /// Takes the oldest entries away, so many at most, if they were made before then; the rest still fits. How many there
+    /// were. No entry goes in any other way.
+    async fn cut_audit(&self, before: Timestamp, limit: u32) -> Result<u64>;
 
     /// Whether the store takes writes right now.
     async fn writable(&self) -> Result<()>;

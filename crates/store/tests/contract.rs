@@ -1,6 +1,8 @@
 //! The contract of a store: one suite over every method, run on every engine.
 #![expect(clippy::unwrap_used, reason = "what a test is made with may fail loudly too")]
 
+#[path = "contract/audit.rs"]
+mod audit;
 #[path = "contract/bench.rs"]
 mod bench;
 #[path = "contract/calls.rs"]

@@ -7,6 +7,7 @@ use pegcount_store::Filed;
 
 use super::{Access, Answer, Refusal, Thing};
 use crate::{
+    audit::Action,
     auth::Scope,
     control::{NoPlacement, Placement, SipMessage},
 };
@@ -70,10 +71,13 @@ impl Access {
     /// # Errors
     /// [`Refusal::NotFound`] where the gateway remembers none of it.
     pub async fn sip_messages(&self, id: &str) -> Answer<Vec<SipMessage>> {
-        let filed = self.call(id).await?;
+        self.need(Scope::CallsRead)?;
+        let filed = self.find_call(id).await?;
         let switchboard = self.ledger.control.switchboard();
         let messages = switchboard.and_then(|switchboard| switchboard.messages(&filed.head.name));
-        messages.ok_or(Refusal::NotFound(Thing::SipTrace))
+        let messages = messages.ok_or(Refusal::NotFound(Thing::SipTrace))?;
+        self.note_read(Action::SipTraceRead, &filed.head).await?;
+        Ok(messages)
     }
 
     /// Tells the gateway that numbers or endpoints have changed.

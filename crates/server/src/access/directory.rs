@@ -4,7 +4,10 @@ use pegcount_calls::{EndpointName, PhoneNumberName};
 use pegcount_store::{ControlUrl, Endpoint, NewEndpoint, PhoneNumber};
 
 use super::{Access, Answer, Refusal, Thing};
-use crate::auth::{NewKey, Scope, Scopes};
+use crate::{
+    audit::Action,
+    auth::{NewKey, Scope, Scopes},
+};
 
 /// What to change of an endpoint; what is `None` stays. An inner `None` empties the field.
 #[derive(Clone, Debug, Default)]
@@ -148,7 +151,10 @@ impl Access {
         let key = NewKey::generate(self.organization.number, scopes, name, self.now()).map_err(|error| {
             Refusal::Unavailable { reason: error.to_string(), retry_after: std::time::Duration::from_secs(1) }
         })?;
+        let room = self.room(Action::KeyCreated).await?;
         self.ledger.read(self.ledger.store.create_key(&key.stored).await)?;
+        let details = serde_json::json!({ "scopes": scopes.names() }).to_string();
+        self.note_done(room, key.stored.id.clone(), details).await;
         self.ledger.read(self.ledger.reload().await)?;
         Ok(key)
     }
@@ -158,9 +164,12 @@ impl Access {
         if !self.keys().await?.iter().any(|key| key.id == id) {
             return Err(Refusal::NotFound(Thing::Key));
         }
-        let revoked = self.ledger.read(self.ledger.store.revoke_key(id).await)?;
-        self.ledger.read(self.ledger.reload().await)?;
-        found(revoked, Thing::Key)
+        let room = self.room(Action::KeyRevoked).await?;
+        found(self.ledger.read(self.ledger.store.revoke_key(id).await)?, Thing::Key)?;
+        // It must open nothing any more before anything else is waited for.
+        let reloaded = self.ledger.reload().await;
+        self.note_done(room, id.to_owned(), "{}".to_owned()).await;
+        self.ledger.read(reloaded)
     }
 
     /// Where the organization takes its hang-up orders.

@@ -3,7 +3,7 @@
 use pegcount_store::{Job, JobId, JobOrder, JobPage, JobQuery};
 
 use super::{Access, Answer, Refusal, Thing};
-use crate::auth::Scope;
+use crate::{audit::Action, auth::Scope};
 
 impl Access {
     /// One part of the list of jobs, newest first; whatever organization the query names, it is of this one.
@@ -29,9 +29,11 @@ impl Access {
     /// [`Refusal::JobRunning`].
     pub async fn retry_job(&self, id: JobId) -> Answer<()> {
         self.need(Scope::Admin)?;
+        let room = self.room(Action::JobRetried).await?;
         let rerun = self.ledger.store.rerun_job(Some(self.organization.number), id, self.now()).await;
         carried_out(self.ledger.read(rerun)?)?;
         self.ledger.jobs.nudge();
+        self.note_done(room, id.0.to_string(), "{}".to_owned()).await;
         Ok(())
     }
 
@@ -41,8 +43,11 @@ impl Access {
     /// [`Refusal::JobRunning`].
     pub async fn forget_job(&self, id: JobId) -> Answer<()> {
         self.need(Scope::Admin)?;
+        let room = self.room(Action::JobForgotten).await?;
         let forgotten = self.ledger.store.forget_job(Some(self.organization.number), id).await;
-        carried_out(self.ledger.read(forgotten)?)
+        carried_out(self.ledger.read(forgotten)?)?;
+        self.note_done(room, id.0.to_string(), "{}".to_owned()).await;
+        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@ use pegcount_store::{EndpointNumber, Organization, OrganizationNumber, Store, St
 
 use super::{Access, Answer, Excess, Refusal, Thing};
 use crate::{
+    audit::{Action, Audit},
     auth::{Credentials, Keyring, Principal, Scope},
     clock::Clock,
     control::Control,
@@ -49,6 +50,8 @@ pub struct LedgerParts {
     pub shelf: Shelf,
     /// Work that comes after calls.
     pub jobs: Arc<Jobs>,
+    /// Who did what.
+    pub audit: Arc<Audit>,
     /// The time.
     pub clock: Clock,
     /// How many requests one key may make; `None`: as many as it likes.
@@ -65,6 +68,7 @@ pub struct Ledger {
     pub(super) links: Links,
     pub(super) shelf: Shelf,
     pub(super) jobs: Arc<Jobs>,
+    pub(super) audit: Arc<Audit>,
     pub(super) clock: Clock,
     limiter: Option<DefaultKeyedRateLimiter<Arc<str>>>,
     organizations: RwLock<BTreeMap<OrganizationNumber, Organization>>,
@@ -94,6 +98,7 @@ impl Ledger {
             links: parts.links,
             shelf: parts.shelf,
             jobs: parts.jobs,
+            audit: parts.audit,
             clock: parts.clock,
             limiter,
             organizations: RwLock::default(),
@@ -136,7 +141,7 @@ impl Ledger {
                 .filter(|one| one.number == principal.organization || principal.scopes.has(Scope::Server)),
         };
         let organization = organization.ok_or(Refusal::NotFound(Thing::Organization))?;
-        Ok(Access { ledger: Arc::clone(self), organization, principal: Some(principal) })
+        Ok(Access { ledger: Arc::clone(self), organization, principal: Some(principal), is_by_link: false })
     }
 
     /// Lets anybody read one organization, where the configuration opened a dialect.
@@ -146,7 +151,7 @@ impl Ledger {
     pub fn admit_anybody(self: &Arc<Self>, organization: &str) -> Answer<Access> {
         let organization =
             self.organization_named(organization).ok_or(Refusal::NotFound(Thing::Organization))?;
-        Ok(Access { ledger: Arc::clone(self), organization, principal: None })
+        Ok(Access { ledger: Arc::clone(self), organization, principal: None, is_by_link: false })
     }
 
     /// Lets in to the organization that has the endpoint of this number: its own key, a `server` key, or (with
@@ -175,7 +180,7 @@ impl Ledger {
             .ok_or(Refusal::NotFound(Thing::Endpoint))?;
         let organization =
             self.organization(endpoint.organization).ok_or(Refusal::NotFound(Thing::Endpoint))?;
-        Ok((Access { ledger: Arc::clone(self), organization, principal }, endpoint))
+        Ok((Access { ledger: Arc::clone(self), organization, principal, is_by_link: false }, endpoint))
     }
 
     /// Lets in who shows a signed link to one call.
@@ -193,7 +198,11 @@ impl Ledger {
         let target = Target::Log { organization: number, call };
         self.check_link(target, expires, signature)?;
         let organization = self.organization(number).ok_or(Refusal::NotFound(Thing::Link))?;
-        Ok(Access { ledger: Arc::clone(self), organization, principal: None })
+        Ok(self.by_link(organization))
+    }
+
+    fn by_link(self: &Arc<Self>, organization: Organization) -> Access {
+        Access { ledger: Arc::clone(self), organization, principal: None, is_by_link: true }
     }
 
     /// Where a recording is, for who shows a signed link to it.
@@ -211,15 +220,18 @@ impl Ledger {
         let missing = || Refusal::NotFound(Thing::Recording);
         let object = Object::parse(name).ok_or_else(missing)?;
         let organization = self.organization(object.organization()).ok_or_else(missing)?;
-        let access = Access { ledger: Arc::clone(self), organization, principal: None };
+        let access = self.by_link(organization);
         // The link was good when it was made; since then the call may have been erased, or have opted out.
-        let filed = access.call(object.call().as_str()).await?;
+        let filed = access.find_call(object.call().as_str()).await?;
         let kept = filed.call.content.recording.as_ref().and_then(|recording| recording.object.as_deref());
         if kept != Some(name) {
             return Err(missing());
         }
         match self.shelf.find(&object).await {
-            Ok(Some(place)) => Ok((object, place)),
+            Ok(Some(place)) => {
+                access.note_read(Action::RecordingHeard, &filed.head).await?;
+                Ok((object, place))
+            }
             Ok(None) => Err(missing()),
             Err(error) => {
                 tracing::error!(%error, cause = std::error::Error::source(&error), "a recording cannot be read");

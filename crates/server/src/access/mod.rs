@@ -4,11 +4,13 @@
 //! organization. So no handler can forget a check, and nothing of another organization can be reached: its ids are
 //! unknown here.
 
+mod audit;
 mod calling;
 mod directory;
 mod excess;
 mod jobs;
 mod ledger;
+mod linking;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -21,14 +23,15 @@ use crate::{
     auth::{Principal, Scope},
     control::{ControlError, Reply},
     intake::{CallReference, Erased, Incoming, IntakeError, Outcome},
-    links::Target,
     vocabulary::{self, Telling, kinds},
 };
 
 pub use crate::{
+    audit::Action,
     control::SipMessage,
     recordings::{Bucket, Object, Place, Stored},
 };
+pub use audit::AuditFilter;
 pub use calling::NewCall;
 pub use directory::{EndpointChange, PhoneNumberChange};
 pub use excess::{Excess, Remedy};
@@ -163,8 +166,9 @@ pub type Answer<T> = Result<T, Refusal>;
 pub struct Access {
     ledger: Arc<Ledger>,
     organization: Organization,
-    /// `None` where the configuration opened the dialect to everybody.
+    /// `None` where the configuration opened the dialect to everybody, and where a link let somebody in.
     principal: Option<Principal>,
+    is_by_link: bool,
 }
 
 impl Access {
@@ -173,7 +177,7 @@ impl Access {
         &self.organization
     }
 
-    /// Who asks; `None` where the configuration opened the dialect to everybody.
+    /// Who asks; `None` where the configuration opened the dialect to everybody, and where a link let somebody in.
     pub fn principal(&self) -> Option<&Principal> {
         self.principal.as_ref()
     }
@@ -202,7 +206,25 @@ impl Access {
     /// [`Refusal::NotFound`] also for a call of another organization.
     pub async fn call(&self, id: &str) -> Answer<Filed> {
         self.need(Scope::CallsRead)?;
-        self.find_call(id).await
+        let filed = self.find_call(id).await?;
+        self.note_call(&filed).await?;
+        Ok(filed)
+    }
+
+    /// The call with this name or UUID, and its events, oldest first.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn timeline(&self, id: &str) -> Answer<(Filed, Vec<Report>)> {
+        self.need(Scope::CallsRead)?;
+        let filed = self.find_call(id).await?;
+        if self.is_by_link && filed.call.opt_out {
+            return Err(Refusal::NotFound(Thing::Link));
+        }
+        let reports = self.reports_of(&filed).await?;
+        let action = if self.is_by_link { Action::LogRead } else { Action::EventsRead };
+        self.note_read(action, &filed.head).await?;
+        Ok((filed, reports))
     }
 
     pub(super) async fn find_call(&self, id: &str) -> Answer<Filed> {
@@ -217,7 +239,9 @@ impl Access {
     pub async fn calls(&self, query: &CallQuery) -> Answer<Page> {
         self.need(Scope::CallsRead)?;
         let page = self.ledger.store.calls(self.organization.number, query).await;
-        self.ledger.read_unless_cut(page, || Excess::of_calls(query))
+        let page = self.ledger.read_unless_cut(page, || Excess::of_calls(query))?;
+        self.note_list(&page, query.transcript.is_some()).await?;
+        Ok(page)
     }
 
     /// The events of calls that were read through this access, oldest first.
@@ -310,37 +334,6 @@ impl Access {
         Ok(self.ledger.live.by_status(self.organization.number))
     }
 
-    /// A signed link to the call's log that expires; `None` for a call that opted out.
-    pub fn log_url(&self, filed: &Filed) -> Option<String> {
-        let call = filed.head.uuid.to_string();
-        let target = Target::Log { organization: filed.head.organization, call: &call };
-        (!filed.call.opt_out).then(|| self.ledger.links.to(target, self.now()).url)
-    }
-
-    /// Where the recording can be had.
-    pub fn recording_url(&self, filed: &Filed) -> Option<String> {
-        self.recording_link(filed).map(|(url, _)| url)
-    }
-
-    /// Where the recording can be had, and until when: a signed link to one of our own, here or in the object store, the
-    /// source's word for another.
-    pub fn recording_link(&self, filed: &Filed) -> Option<(String, Option<Timestamp>)> {
-        let recording = filed.call.content.recording.as_ref()?;
-        if let Some(url) = &recording.url {
-            return Some((url.clone(), None));
-        }
-        // A source may name any file; only the call's own is given out.
-        let object = Object::parse(recording.object.as_deref()?)?;
-        if !object.is_of(filed.head.organization, &filed.head.name) {
-            return None;
-        }
-        if let Some((url, expires_at)) = self.ledger.shelf.link_away(&object, self.now()) {
-            return Some((url, Some(expires_at)));
-        }
-        let link = self.ledger.links.to(Target::Recording(&object.to_string()), self.now());
-        Some((link.url, Some(link.expires_at)))
-    }
-
     /// The call, and for each of its fields which event set it and which lost.
     ///
     /// # Errors
@@ -371,8 +364,12 @@ impl Access {
         self.need(Scope::Admin)?;
         let found = self.ledger.store.head(self.organization.number, id).await;
         let head = self.ledger.read(found)?.ok_or(Refusal::NotFound(Thing::Call))?;
+        let (room, uuid) = (self.room(Action::CallErased).await?, head.uuid);
         match self.ledger.intake.erase(head).await? {
-            Erased::Gone => Ok(()),
+            Erased::Gone => {
+                self.note_done(room, uuid.to_string(), "{}".to_owned()).await;
+                Ok(())
+            }
             Erased::Unknown => Err(Refusal::NotFound(Thing::Call)),
             Erased::NotOver => Err(Refusal::NotOver),
         }

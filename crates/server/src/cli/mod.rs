@@ -1,5 +1,6 @@
 //! The command line (contract, cli.md): stdout is for data, stderr for sentences; exit 0, 1 (failed), 2 (usage).
 
+mod audit;
 mod door;
 mod import;
 mod jobs;
@@ -90,6 +91,12 @@ enum Command {
     Jobs {
         #[command(subcommand)]
         command: jobs::JobsCommand,
+    },
+    /// See to the audit log: who read, erased and changed what.
+    #[command(after_help = "Example: pegcount audit verify")]
+    Audit {
+        #[command(subcommand)]
+        command: audit::AuditCommand,
     },
     /// Keep a copy of the store, also while the server runs. It replaces nothing, and is on disk when this returns.
     #[command(after_help = "Example: pegcount backup /backup/pegcount.db --data /var/lib/pegcount\n\n\
@@ -269,6 +276,7 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
             Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Jobs { command } => jobs::run(&common, command, &print).await,
+        Command::Audit { command } => audit::run(&common, command, &print).await,
         Command::Doctor => doctor(&common, &print).await,
         Command::Backup { path } => {
             let path = std::path::absolute(&path).map_err(|error| format!("{}: {error}", path.display()))?;

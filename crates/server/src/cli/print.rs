@@ -125,6 +125,18 @@ impl Printer {
         findings.iter().any(|finding| text(finding, "severity") == "damage")
     }
 
+    /// Returns whether the audit log is whole.
+    pub(super) fn verified(self, value: &Value) -> bool {
+        if !self.print_json(value) {
+            let (entries, last, hash) = (count(value, "entries"), count(value, "last"), text(value, "hash"));
+            to_stdout(&format!("{entries} entries fit, the last of them is {last} with the hash {hash}"));
+            if let Some(fault) = value.get("fault").and_then(Value::as_str) {
+                to_stderr(fault);
+            }
+        }
+        value.get("whole").and_then(Value::as_bool).unwrap_or_default()
+    }
+
     pub(super) fn backed_up(self, value: &Value) {
         if self.print_json(value) {
             return;

@@ -1,11 +1,11 @@
 //! Orders about jobs: of every organization, since who gives them has the data folder.
 
 use pegcount_calls::Timestamp;
-use pegcount_store::{Job, JobId, JobOrder, JobQuery, JobState, Organization};
+use pegcount_store::{Job, JobId, JobOrder, JobQuery, JobState, Organization, OrganizationNumber};
 use serde_json::{Value, json};
 
 use super::{Done, Operator, sentence};
-use crate::vocabulary::time::format_rfc3339;
+use crate::{audit::Action, vocabulary::time::format_rfc3339};
 
 impl Operator {
     /// The newest jobs that are meant, and how many there are.
@@ -23,26 +23,38 @@ impl Operator {
         self.jobs.settle().await.map_err(|error| sentence(&error))
     }
 
+    /// Whose job this is.
+    async fn organization_of(&self, id: i64) -> Result<Option<OrganizationNumber>, String> {
+        let job = self.store.job(JobId(id)).await.map_err(|error| sentence(&error))?;
+        Ok(job.map(|job| job.organization))
+    }
+
     pub(super) async fn retry_job(&self, id: i64) -> Done {
         self.settle_jobs().await?;
+        let (organization, room) = (self.organization_of(id).await?, self.room(Action::JobRetried).await?);
         let rerun = self.store.rerun_job(None, JobId(id), self.clock.now()).await;
         carried_out(id, rerun.map_err(|error| sentence(&error))?)?;
         self.jobs.nudge();
+        self.note(room, organization, Some(id.to_string()), &json!({})).await;
         Ok(json!({ "retried": 1 }))
     }
 
     pub(super) async fn retry_dead_jobs(&self, kind: Option<&str>) -> Done {
         self.settle_jobs().await?;
+        let room = self.room(Action::JobRetried).await?;
         let rerun = self.store.rerun_dead_jobs(kind, self.clock.now()).await;
         let retried = rerun.map_err(|error| sentence(&error))?;
         self.jobs.nudge();
+        self.note(room, None, None, &json!({ "jobs": retried, "kind": kind })).await;
         Ok(json!({ "retried": retried }))
     }
 
     pub(super) async fn forget_job(&self, id: i64) -> Done {
         self.settle_jobs().await?;
+        let (organization, room) = (self.organization_of(id).await?, self.room(Action::JobForgotten).await?);
         let forgotten = self.store.forget_job(None, JobId(id)).await;
         carried_out(id, forgotten.map_err(|error| sentence(&error))?)?;
+        self.note(room, organization, Some(id.to_string()), &json!({})).await;
         Ok(json!({ "forgotten": id }))
     }
 }

@@ -107,10 +107,7 @@ impl Shelf {
     /// A link to a recording in the object store, and until when it is good. `None` when it leads to this server instead:
     /// the recording has not gone there yet, or links are to lead here. It costs a look at the disk and no network.
     pub fn link_away(&self, object: &Object, now: Timestamp) -> Option<(String, Timestamp)> {
-        let bucket = self.bucket.as_ref()?;
-        if !bucket.makes_links() || self.may_be_here(object) {
-            return None;
-        }
+        let bucket = self.bucket.as_ref().filter(|_| self.leads_away(object))?;
         bucket.link(object, now)
     }
 
@@ -138,6 +135,16 @@ impl Shelf {
             Err(error) if is_missing(&error) => {}
             Err(error) => undeletable(&path, &error),
         }
+    }
+
+    /// Whether links may lead to an object store at all.
+    pub fn may_link_away(&self) -> bool {
+        self.bucket.as_ref().is_some_and(|bucket| bucket.makes_links())
+    }
+
+    /// Whether [`Shelf::link_away`] gives a link.
+    pub fn leads_away(&self, object: &Object) -> bool {
+        self.may_link_away() && !self.may_be_here(object)
     }
 
     /// Deletes whatever recordings a call has, durably. What cannot be deleted is logged, and is for the operator to

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::{
-    calls, events,
+    audit, calls, events,
     fault::Result,
     jobs, recount,
     rows::{count, many},
@@ -42,6 +42,7 @@ pub(super) fn check(connection: &Connection) -> Result<Vec<Finding>> {
     findings.push(words_of_no_call(connection)?);
     findings.push(unsaved(connection)?);
     findings.extend(jobs(connection)?);
+    findings.push(audit_log(connection)?);
     findings.extend(calls(connection)?);
     findings.extend(recount::check(connection)?);
     Ok(findings)
@@ -78,6 +79,18 @@ fn unsaved(connection: &Connection) -> Result<Finding> {
     let message = format!("{found} calls were opened and never folded");
     let severity = if found == 0 { Severity::Fine } else { Severity::Warning };
     Ok(Finding { severity, subject: "unfolded calls".to_owned(), message })
+}
+
+/// The audit log: every entry fits the one before it.
+fn audit_log(connection: &Connection) -> Result<Finding> {
+    let verdict = match audit::verify(connection).map_err(StoreError::from) {
+        Ok(verdict) => verdict,
+        Err(error) => return Ok(finding(false, "audit", unreadable(error)?)),
+    };
+    Ok(match verdict.fault {
+        None => finding(true, "audit", format!("{} entries fit each other", verdict.entries)),
+        Some(fault) => finding(false, "audit", fault),
+    })
 }
 
 /// Every job: it can be read. That some are dead is for somebody to look at.
@@ -262,6 +275,11 @@ mod tests {
             (
                 "INSERT INTO jobs VALUES (7, 1, 'k', 's', NULL, '{}', 2, 10, 0, NULL, NULL, 0, 1, 'why')",
                 vec!["jobs: 1 are dead: see `pegcount jobs list --state dead`"],
+            ),
+            ("UPDATE audit_ends SET last_number = 2", vec!["audit: entry 1 is missing: 2 were written"]),
+            (
+                "DELETE FROM audit_ends",
+                vec!["audit: the ends of the audit log cannot be read: they are missing"],
             ),
             (
                 "DELETE FROM calls",

@@ -3,6 +3,7 @@
 //! One connection writes, behind a lock; a few read, and never wait for it (write-ahead log). What may read many rows
 //! runs off the workers of the runtime. Everything that SQLite says becomes a [`StoreError`] here.
 
+mod audit;
 mod backup;
 mod blocks;
 mod calls;
@@ -51,10 +52,10 @@ use tokio::sync::Mutex;
 use zstd::bulk::Compressor;
 
 use crate::{
-    AccessKey, CallHead, CallKey, Concurrency, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, Job,
-    JobCount, JobFailure, JobId, JobOrder, JobPage, JobQuery, Measure, NewEndpoint, Next, OpenCall,
-    Organization, OrganizationNumber, Page, PhoneNumber, Report, Result, Spreads, StatsQuery, Store,
-    StoreError, Transaction, rollups::Changes,
+    AccessKey, AuditPage, AuditQuery, AuditVerdict, CallHead, CallKey, Concurrency, ControlUrl, Deed,
+    Endpoint, EndpointNumber, Filed, Finding, Job, JobCount, JobFailure, JobId, JobOrder, JobPage, JobQuery,
+    Measure, NewEndpoint, Next, OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report,
+    Result, Spreads, StatsQuery, Store, StoreError, Transaction, rollups::Changes,
 };
 use blocks::Blocks;
 use checkpoints::{Bounds, Checkpoints};
@@ -122,9 +123,13 @@ impl Sqlite {
         Ok(tokio::task::spawn_blocking(read).await.map_err(unavailable)??)
     }
 
+    async fn begin_writing(&self) -> Result<Writing> {
+        Ok(Writing::begin(Arc::clone(&self.writer).lock_owned().await)?)
+    }
+
     /// Writes in a transaction of its own.
     async fn write<T>(&self, work: impl FnOnce(&Connection) -> fault::Result<T> + Send) -> Result<T> {
-        let mut writing = Writing::begin(Arc::clone(&self.writer).lock_owned().await)?;
+        let mut writing = self.begin_writing().await?;
         let done = writing.work(|writer| work(&writer.connection))?;
         writing.finish()?;
         Ok(done)
@@ -134,7 +139,7 @@ impl Sqlite {
 #[async_trait]
 impl Store for Sqlite {
     async fn begin(&self) -> Result<Box<dyn Transaction>> {
-        Ok(Box::new(Writing::begin(Arc::clone(&self.writer).lock_owned().await)?))
+        Ok(Box::new(self.begin_writing().await?))
     }
 
     async fn call(&self, organization: OrganizationNumber, id: &str) -> Result<Option<Filed>> {
@@ -384,6 +389,39 @@ impl Store for Sqlite {
         self.slow(|connection| jobs::counts(connection)).await
     }
 
+    async fn append_audit(&self, deeds: &[Deed]) -> Result<()> {
+        let (mut writing, deeds) = (self.begin_writing().await?, deeds.to_vec());
+        let append = move || {
+            writing.work(|writer| audit::append(&writer.connection, &deeds))?;
+            writing.finish()
+        };
+        tokio::task::spawn_blocking(append).await.map_err(unavailable)?
+    }
+
+    async fn audit(&self, query: &AuditQuery) -> Result<AuditPage> {
+        let query = query.clone();
+        self.slow(move |connection| audit::page(connection, &query)).await
+    }
+
+    async fn verify_audit(&self) -> Result<AuditVerdict> {
+        let path = self.path.clone();
+        let look = move || {
+            let connection = connect::open_reader(&path)?;
+            let mut walk = audit::Walk::default();
+            loop {
+                let snapshot = connection.unchecked_transaction()?;
+                if let Some(verdict) = walk.step(&snapshot, audit::STEP)? {
+                    return Ok::<_, fault::Fault>(verdict);
+                }
+            }
+        };
+        Ok(tokio::task::spawn_blocking(look).await.map_err(unavailable)??)
+    }
+
+    async fn cut_audit(&self, before: Timestamp, limit: u32) -> Result<u64> {
+        self.write(|connection| audit::cut(connection, before, limit)).await
+    }
+
     async fn writable(&self) -> Result<()> {
         if self.room.was_missing() {
             let room = self.room.clone();
@@ -417,7 +455,7 @@ impl Store for Sqlite {
     }
 
     async fn rebuild_rollups(&self) -> Result<()> {
-        let mut writing = Writing::begin(Arc::clone(&self.writer).lock_owned().await)?;
+        let mut writing = self.begin_writing().await?;
         let rebuild = move || {
             writing.work(|writer| {
                 writer.recounted = true;

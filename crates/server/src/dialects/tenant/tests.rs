@@ -38,6 +38,7 @@ use super::{
 };
 use crate::{
     access::{Answer, Excess, Ledger, LedgerParts, Refusal, Thing, Watched},
+    audit::Audit,
     auth::{Credentials, NewKey, Scope, Scopes},
     clock::Clock,
     control::Control,
@@ -560,8 +561,10 @@ impl Office {
         })
         .unwrap();
         let jobs = Jobs::new(Arc::clone(&store), clock.clone(), Arc::default(), vec![]);
+        let audit = Audit::start(Arc::clone(&store), clock.clone(), &crate::audit::Config::default());
         let ledger = Arc::new(Ledger::new(LedgerParts {
             jobs: Arc::new(jobs),
+            audit,
             store,
             intake,
             live,

@@ -138,8 +138,7 @@ pub(super) async fn call_events(
             .then(|| kind.to_owned())
             .ok_or_else(|| "must name documented event types".into())
     })?;
-    let filed = caller.access.call(&id).await?;
-    let reports = caller.access.reports_of(&filed).await?;
+    let (_, reports) = caller.access.timeline(&id).await?;
     let wanted = reports.iter().filter(|report| types.is_empty() || types.contains(&report.kind));
     Ok(Json(EventList { events: wanted.map(EventBody::from).collect() }))
 }

@@ -45,10 +45,6 @@ pub(super) async fn call_log(
     let organization = organization.parse().map_err(|_| Refusal::NotFound(Thing::Link))?;
     let expires = expires.ok_or(Refusal::NotFound(Thing::Link))?;
     let access = ledger.admit_by_link(organization, &call, expires, signature)?;
-    let filed = access.call(&call).await?;
-    if filed.call.opt_out {
-        return Err(Refusal::NotFound(Thing::Link).into());
-    }
-    let reports = access.reports_of(&filed).await?;
+    let (_, reports) = access.timeline(&call).await?;
     Ok(Json(EventList { events: reports.iter().map(EventBody::from).collect() }))
 }

@@ -1,5 +1,6 @@
 //! The v1 dialect: `/v1/calls` to the letter of its document, and in its style the native resources of cli.md.
 
+mod audit;
 mod directory;
 mod explain;
 mod handlers;
@@ -48,6 +49,7 @@ pub fn routes() -> OpenApiRouter<Arc<Ledger>> {
         ))
         .routes(routes!(keys::list_keys, keys::create_key))
         .routes(routes!(keys::revoke_key))
+        .routes(routes!(audit::list_audit))
         .routes(routes!(jobs::list_jobs))
         .routes(routes!(jobs::get_job, jobs::forget_job))
         .routes(routes!(jobs::retry_job))

@@ -18,7 +18,6 @@ use super::{
 };
 use crate::{
     access::{Ledger, Object, Place, Refusal, Thing},
-    auth::Scope,
     vocabulary::time::format_rfc3339,
     web::{
         caller::Caller,
@@ -44,16 +43,13 @@ pub(super) async fn recording(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<RecordingBody>, Failure> {
-    caller.access.need(Scope::RecordingsRead)?;
-    let filed = caller.access.call(&id).await?;
-    let recording = filed.call.content.recording.as_ref();
-    let found = recording.zip(caller.access.recording_link(&filed));
-    let (recording, (recording_url, expires_at)) = found.ok_or(Refusal::NotFound(Thing::Recording))?;
+    let (filed, recording_url, expires_at) = caller.access.recording(&id).await?;
+    let recording = filed.call.content.recording.ok_or(Refusal::NotFound(Thing::Recording))?;
     Ok(Json(RecordingBody {
         recording_url,
         expires_at: expires_at.map(format_rfc3339),
         duration_seconds: recording.duration_seconds.map(Measure),
-        format: recording.format.clone(),
+        format: recording.format,
         size_bytes: recording.size_bytes,
     }))
 }

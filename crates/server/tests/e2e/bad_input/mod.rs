@@ -89,6 +89,7 @@ impl<'a> Target<'a> {
             "/v1/endpoints",
             "/v1/phone-numbers",
             "/v1/jobs",
+            "/v1/audit",
             "/api/calls?limit=100",
             "/api/calls?limit=100&sort_by=call_duration",
             "/healthz",

@@ -64,7 +64,8 @@ const NASTY: [&str; 46] = [
 ];
 
 /// Parameters whose values are checked: `nonsense` is refused by name.
-const CHECKED: [&str; 27] = [
+const CHECKED: [&str; 28] = [
+    "action",
     "state",
     "with",
     "limit",
@@ -95,7 +96,9 @@ const CHECKED: [&str; 27] = [
 ];
 
 /// Parameters that take any text: `nonsense` is only found nowhere.
-const FREE: [&str; 12] = [
+const FREE: [&str; 14] = [
+    "actor",
+    "call",
     "kind",
     "endpoint_id",
     "phone_number_id",
@@ -258,6 +261,14 @@ async fn parameters_mean_what_the_contract_says_or_are_refused() {
         ("/v1/endpoints", "limit=101", 400),
         ("/v1/phone-numbers", "offset=-1", 400),
         ("/v1/live", "limit=0", 400),
+        ("/v1/audit", "limit=100", 200),
+        ("/v1/audit", "limit=101", 400),
+        ("/v1/audit", "action=call_read,call_erased", 400),
+        ("/v1/audit", "from_date=2025-02-30", 400),
+        ("/v1/audit", "cursor=MTc", 400),
+        ("/v1/audit", "call=call_good", 200),
+        ("/v1/audit", "call=call_missing", 404),
+        ("/v1/audit", "call=550e8400-e29b-41d4-a716-446655440000", 200),
         ("/v1/jobs", "limit=100", 200),
         ("/v1/jobs", "limit=101", 400),
         ("/v1/jobs", "state=dead,waiting", 400),

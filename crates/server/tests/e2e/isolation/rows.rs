@@ -286,6 +286,17 @@ fn writing(world: &World) -> Vec<Row> {
             vec![(json_to("/v1/keys", json!({"scopes": ["server"]})), Foreign::Status(403))],
         ),
         row("DELETE /v1/keys/{id}", "admin", ask(&spare_key), 204, vec![(ask(&other_key), NOT_FOUND)]),
+        row(
+            "GET /v1/audit",
+            "admin",
+            ask("/v1/audit"),
+            200,
+            vec![
+                (ask("/v1/audit"), OK),
+                (ask("/v1/audit?call=call_b1"), NOT_FOUND),
+                (ask(&format!("/v1/audit?call={}", world.b.uuid)), OK),
+            ],
+        ),
         row("GET /v1/jobs", "admin", ask("/v1/jobs"), 200, vec![(ask("/v1/jobs"), OK)]),
         row("GET /v1/jobs/{id}", "admin", ask(&own_job), 200, vec![(ask(&other_job), NOT_FOUND)]),
         row(

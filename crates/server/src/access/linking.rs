@@ -1,0 +1,62 @@
+//! Links to what is kept of a call.
+
+use pegcount_calls::Timestamp;
+use pegcount_store::Filed;
+
+use super::{Access, Answer, Object, Refusal, Thing};
+use crate::{auth::Scope, links::Target};
+
+/// Where a recording can be had.
+struct RecordingLink {
+    url: String,
+    /// `None`: the source did not say.
+    expires_at: Option<Timestamp>,
+    /// `here`; `away`, to the object store; `source`, to where the source said.
+    leads: &'static str,
+}
+
+impl Access {
+    /// A signed link to the call's log that expires; `None` for a call that opted out.
+    pub fn log_url(&self, filed: &Filed) -> Option<String> {
+        let call = filed.head.uuid.to_string();
+        let target = Target::Log { organization: filed.head.organization, call: &call };
+        (!filed.call.opt_out).then(|| self.ledger.links.to(target, self.now()).url)
+    }
+
+    /// Where the recording can be had.
+    pub fn recording_url(&self, filed: &Filed) -> Option<String> {
+        self.recording_link(filed).map(|link| link.url)
+    }
+
+    /// Where the recording can be had, and until when: a signed link to one of our own, here or in the object store, the
+    /// source's word for another.
+    fn recording_link(&self, filed: &Filed) -> Option<RecordingLink> {
+        let recording = filed.call.content.recording.as_ref()?;
+        if let Some(url) = &recording.url {
+            return Some(RecordingLink { url: url.clone(), expires_at: None, leads: "source" });
+        }
+        // A source may name any file; only the call's own is given out.
+        let object = Object::parse(recording.object.as_deref()?)?;
+        if !object.is_of(filed.head.organization, &filed.head.name) {
+            return None;
+        }
+        if let Some((url, expires_at)) = self.ledger.shelf.link_away(&object, self.now()) {
+            return Some(RecordingLink { url, expires_at: Some(expires_at), leads: "away" });
+        }
+        let link = self.ledger.links.to(Target::Recording(&object.to_string()), self.now());
+        Some(RecordingLink { url: link.url, expires_at: Some(link.expires_at), leads: "here" })
+    }
+
+    /// The call with this name or UUID that has a recording, where that can be had, and until when the link is good.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] also for a call without a recording.
+    pub async fn recording(&self, id: &str) -> Answer<(Filed, String, Option<Timestamp>)> {
+        self.need(Scope::RecordingsRead)?;
+        self.need(Scope::CallsRead)?;
+        let filed = self.find_call(id).await?;
+        let link = self.recording_link(&filed).ok_or(Refusal::NotFound(Thing::Recording))?;
+        self.note_recording(&filed, link.leads).await?;
+        Ok((filed, link.url, link.expires_at))
+    }
+}

@@ -1,0 +1,69 @@
+//! Keys of every organization.
+
+use serde_json::json;
+
+use super::{Done, Operator, sentence};
+use crate::{
+    audit::Action,
+    auth::{NewKey, Scopes},
+    vocabulary::time::format_rfc3339,
+};
+
+impl Operator {
+    pub(super) async fn create_key(
+        &self,
+        organization: &str,
+        scopes: &[String],
+        name: Option<String>,
+    ) -> Done {
+        let organization = self.organization(organization).await?;
+        let scopes = Scopes::parse(scopes.iter().map(String::as_str))?;
+        if scopes == Scopes::default() {
+            return Err("a key needs at least one scope, such as calls:read".into());
+        }
+        let key = NewKey::generate(organization.number, scopes, name, self.clock.now())
+            .map_err(|error| error.to_string())?;
+        let room = self.room(Action::KeyCreated).await?;
+        self.store.create_key(&key.stored).await.map_err(|error| sentence(&error))?;
+        let details = json!({ "scopes": scopes.names() });
+        self.note(room, Some(organization.number), Some(key.stored.id.clone()), &details).await;
+        self.ledger.reload().await.map_err(|error| sentence(&error))?;
+        Ok(json!({
+            "key_id": key.stored.id,
+            "secret": key.secret,
+            "key": key.whole(),
+            "organization": organization.id.as_str(),
+            "scopes": scopes.names(),
+        }))
+    }
+
+    pub(super) async fn list_keys(&self) -> Done {
+        let organizations = self.store.organizations().await.map_err(|error| sentence(&error))?;
+        let keys = self.store.keys().await.map_err(|error| sentence(&error))?;
+        let name_of =
+            |number| organizations.iter().find(|one| one.number == number).map(|one| one.id.to_string());
+        Ok(keys
+            .into_iter()
+            .map(|key| {
+                json!({
+                    "key_id": key.id,
+                    "organization": name_of(key.organization),
+                    "name": key.name,
+                    "scopes": Scopes::from_bits(key.scopes).names(),
+                    "created_at": format_rfc3339(key.created_at),
+                })
+            })
+            .collect())
+    }
+
+    pub(super) async fn revoke_key(&self, id: &str) -> Done {
+        let keys = self.store.keys().await.map_err(|error| sentence(&error))?;
+        let key = keys.iter().find(|key| key.id == id).ok_or_else(|| format!("there is no key {id}"))?;
+        let room = self.room(Action::KeyRevoked).await?;
+        self.store.revoke_key(id).await.map_err(|error| sentence(&error))?;
+        let reloaded = self.ledger.reload().await;
+        self.note(room, Some(key.organization), Some(id.to_owned()), &json!({})).await;
+        reloaded.map_err(|error| sentence(&error))?;
+        Ok(json!({ "revoked": id }))
+    }
+}
