@@ -109,6 +109,7 @@ impl App {
             )),
         })
         .map_err(|error| format!("the writer cannot be started: {error}"))?;
+        let intake = intake.masking(config.masks()?, Arc::clone(&store));
         let lame = lame(config, fetching.each().any(|one| one.is_enabled));
         let fetch = FetchParts {
             shelf: shelf.clone(),

@@ -18,7 +18,7 @@ use figment::{
 use pegcount_calls::{Direction, Increments, Rate, Tariff, parse_decimal};
 use serde::{Deserialize, Serialize};
 
-use crate::{access::RateLimit, dialects, organizations::PerOrganization, recordings, sources};
+use crate::{access::RateLimit, dialects, organizations::PerOrganization, recordings, redaction, sources};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -52,6 +52,8 @@ pub struct Config {
     pub agent: dialects::agent::Config,
     /// The native source.
     pub native: sources::native::Config,
+    /// What is masked before it is stored, by the organization's id; `default` is for everybody else.
+    pub redaction: BTreeMap<String, redaction::Config>,
     /// What organizations pay, by their id; `default` is for everybody else.
     pub rates: BTreeMap<String, TariffConfig>,
 }
@@ -73,6 +75,7 @@ impl Default for Config {
             tenant: dialects::tenant::Config::default(),
             agent: dialects::agent::Config::default(),
             native: sources::native::Config::default(),
+            redaction: BTreeMap::new(),
             rates: BTreeMap::new(),
         }
     }
@@ -207,6 +210,7 @@ impl Config {
     /// What is wrong only in combination.
     fn check(&self) -> Result<(), String> {
         self.tariffs()?;
+        self.masks()?;
         self.rate_limit();
         self.sip.settings(&self.data)?;
         self.recordings.bucket()?;
@@ -266,6 +270,14 @@ impl Config {
     pub fn rate_limit(&self) -> Option<RateLimit> {
         let per_second = NonZeroU32::new(self.limits.requests_per_second)?;
         Some(RateLimit { per_second, burst: NonZeroU32::new(self.limits.burst).unwrap_or(per_second) })
+    }
+
+    /// What is masked before it is stored.
+    ///
+    /// # Errors
+    /// A sentence that names the key and says what it takes.
+    pub fn masks(&self) -> Result<PerOrganization<redaction::Masks>, String> {
+        PerOrganization::read("redaction", &self.redaction, redaction::Config::masks)
     }
 
     /// What organizations pay.

@@ -23,6 +23,7 @@ pub mod operations;
 pub mod operator_socket;
 pub mod organizations;
 pub mod recordings;
+pub mod redaction;
 pub mod reference;
 #[cfg(test)]
 mod samples;

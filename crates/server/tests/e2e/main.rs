@@ -23,6 +23,7 @@ mod jobs;
 mod live;
 mod objects;
 mod recordings;
+mod redaction;
 mod reference;
 mod shutdown;
 mod sip;
