@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::{Ledger, LedgerParts},
+    analysis::{self, Analysis, Asking},
     auth::{Keyring, NewKey, Scopes},
     clock::Clock,
     config::Config,
@@ -51,6 +52,8 @@ pub struct App {
     pub sip: Arc<Sip>,
     /// Where recordings lie.
     pub shelf: Shelf,
+    /// What has calls analysed.
+    pub analysis: Arc<analysis::Desk>,
     /// Work that comes after calls; it runs once [`App::start_jobs`] was called.
     pub jobs: Arc<Jobs>,
     /// The time.
@@ -96,20 +99,21 @@ impl App {
         let shelf = Shelf::at(sip::recordings_folder(&config.data)).with_bucket(bucket);
         let fetching = Arc::new(config.recordings.fetching()?);
         let nudge = Nudge::default();
+        let analysis = analysis::Desk::new(Arc::clone(&store), config.analysis()?, clock.clone());
+        let analysis = Arc::new(analysis);
         let (intake, writer) = Intake::start(IntakeParts {
             store: Arc::clone(&store),
             live: Arc::clone(&live),
             tariffs: tariffs.clone(),
             metrics: Arc::clone(&metrics),
-            outside: Box::new(Keeping::new(
-                shelf.clone(),
-                nudge.clone(),
-                clock.clone(),
-                Arc::clone(&fetching),
+            outside: Box::new(Asking::beside(
+                Box::new(Keeping::new(shelf.clone(), nudge.clone(), clock.clone(), Arc::clone(&fetching))),
+                Arc::clone(&analysis),
             )),
         })
         .map_err(|error| format!("the writer cannot be started: {error}"))?;
         let intake = intake.masking(config.masks()?, Arc::clone(&store));
+        analysis.open(intake.clone());
         let lame = lame(config, fetching.each().any(|one| one.is_enabled));
         let fetch = FetchParts {
             shelf: shelf.clone(),
@@ -121,7 +125,7 @@ impl App {
             names: Names::new(Arc::clone(&store)),
             clock: clock.clone(),
         };
-        let works = works(fetch);
+        let works = works(fetch, &analysis);
         let jobs = Jobs::new(Arc::clone(&store), clock.clone(), Arc::clone(&metrics), works);
         let jobs = Arc::new(jobs.nudged_by(nudge));
         let sip = Arc::new(Sip::new(Arc::clone(&store), millis(&clock)));
@@ -148,6 +152,7 @@ impl App {
             tariffs,
             sip,
             shelf,
+            analysis,
             jobs,
             clock,
             first_key,
@@ -194,9 +199,10 @@ impl App {
     /// # Errors
     /// A sentence; what was acknowledged is on disk all the same.
     pub async fn stop(self) -> Result<(), String> {
-        let Self { store, intake, ledger, live, writer, sip, jobs, .. } = self;
+        let Self { store, intake, ledger, live, writer, sip, jobs, analysis, .. } = self;
         sip.stop().await;
         jobs.ended().await;
+        analysis.close();
         drop((intake, ledger, live, sip, jobs));
         // The thread ends when nobody holds a handle any more; a connection that is still open may.
         let ended = tokio::task::spawn_blocking(move || writer.join());
@@ -220,9 +226,9 @@ fn cannot_start(error: &StoreError) -> String {
 }
 
 /// Every kind of work that comes after calls.
-fn works(fetch: FetchParts) -> Vec<Arc<dyn Work>> {
+fn works(fetch: FetchParts, analysis: &Arc<analysis::Desk>) -> Vec<Arc<dyn Work>> {
     let FetchParts { shelf, store, clock, busy, .. } = &fetch;
-    let mut works: Vec<Arc<dyn Work>> = Vec::new();
+    let mut works: Vec<Arc<dyn Work>> = vec![Arc::new(Analysis::new(Arc::clone(analysis)))];
     if let Some(bucket) = shelf.bucket() {
         let desk =
             Desk::new(shelf.clone(), Arc::clone(bucket), Arc::clone(store), clock.clone(), busy.clone());

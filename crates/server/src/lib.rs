@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod address;
+pub mod analysis;
 pub mod app;
 pub mod audio;
 pub mod auth;

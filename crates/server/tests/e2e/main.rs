@@ -5,6 +5,7 @@ mod forms;
 mod s3;
 mod server;
 
+mod analysis;
 mod backup;
 mod bad_input;
 mod commands;

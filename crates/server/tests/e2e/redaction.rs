@@ -106,7 +106,8 @@ async fn a_card_is_masked_in_every_place_and_nowhere_on_disk() {
 async fn only_the_organization_that_wants_it_is_masked() {
     let home = Home::new("[redaction.org-2]\ncards = true");
     home.run_json(&["organizations", "create", "--id", "org-2"]);
-    let other = home.run_json(&["keys", "create", "--organization", "org-2"]);
+    let other =
+        home.run_json(&["keys", "create", "--organization", "org-2", "--scopes", "calls:read,events:write"]);
     let other = other["key"].as_str().expect("a key").to_owned();
     let server = home.start();
     server.tell(&events("call_1")).await;
