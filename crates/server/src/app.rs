@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::{Ledger, LedgerParts},
+    analysis::{self, Analysis},
     audit::Audit,
     auth::{Keyring, NewKey, Scopes},
     clock::Clock,
@@ -31,7 +32,7 @@ use crate::{
     organizations::Names,
     recordings::{self, Busy, Deletion, Desk, Fetch, FetchParts, Keeping, Shelf, Upload},
     sources::{native, sip, sip::Sip},
-    transcription::{self, Asking, Transcription},
+    transcription::{self, Transcription},
     vocabulary::source_name,
 };
 
@@ -55,6 +56,8 @@ pub struct App {
     pub shelf: Shelf,
     /// What makes transcripts of recordings.
     pub transcription: Arc<transcription::Desk>,
+    /// What has calls analysed.
+    pub analysis: Arc<analysis::Desk>,
     /// Work that comes after calls; it runs once [`App::start_jobs`] was called.
     pub jobs: Arc<Jobs>,
     /// Who did what.
@@ -102,17 +105,24 @@ impl App {
         let shelf = Shelf::at(sip::recordings_folder(&config.data)).with_bucket(bucket);
         let fetching = Arc::new(config.recordings.fetching()?);
         let nudge = Nudge::default();
+        let analysis = analysis::Desk::new(Arc::clone(&store), config.analysis()?, clock.clone());
+        let analysis = Arc::new(analysis);
         let (intake, writer) = Intake::start(IntakeParts {
             store: Arc::clone(&store),
             live: Arc::clone(&live),
             tariffs: tariffs.clone(),
             metrics: Arc::clone(&metrics),
-            outside: Box::new(
-                Keeping::new(shelf.clone(), nudge.clone(), clock.clone(), Arc::clone(&fetching))
-                    .with_listener(Box::new(Asking::new(shelf.clone(), clock.clone()))),
-            ),
+            outside: Box::new(analysis::Asking::beside(
+                Box::new(
+                    Keeping::new(shelf.clone(), nudge.clone(), clock.clone(), Arc::clone(&fetching))
+                        .with_listener(Box::new(transcription::Asking::new(shelf.clone(), clock.clone()))),
+                ),
+                Arc::clone(&analysis),
+            )),
         })
         .map_err(|error| format!("the writer cannot be started: {error}"))?;
+        let intake = intake.masking(config.masks()?, Arc::clone(&store));
+        analysis.open(intake.clone());
         let lame = lame(config, fetching.each().any(|one| one.is_enabled));
         let fetch = FetchParts {
             shelf: shelf.clone(),
@@ -131,7 +141,7 @@ impl App {
             config.transcription()?,
             clock.clone(),
         ));
-        let works = works(fetch, &transcription);
+        let works = works(fetch, &transcription, &analysis);
         let jobs = Jobs::new(Arc::clone(&store), clock.clone(), Arc::clone(&metrics), works);
         let jobs = Arc::new(jobs.nudged_by(nudge));
         let sip = Arc::new(Sip::new(Arc::clone(&store), millis(&clock)));
@@ -161,6 +171,7 @@ impl App {
             sip,
             shelf,
             transcription,
+            analysis,
             jobs,
             audit,
             clock,
@@ -216,10 +227,12 @@ impl App {
     /// # Errors
     /// A sentence; what was acknowledged is on disk all the same.
     pub async fn stop(self) -> Result<(), String> {
-        let Self { store, intake, ledger, live, writer, sip, jobs, transcription, audit, .. } = self;
+        let Self { store, intake, ledger, live, writer, sip, jobs, transcription, analysis, audit, .. } =
+            self;
         sip.stop().await;
         jobs.ended().await;
         audit.close().await;
+        analysis.close();
         drop((intake, ledger, live, sip, jobs, transcription));
         // The thread ends when nobody holds a handle any more; a connection that is still open may.
         let ended = tokio::task::spawn_blocking(move || writer.join());
@@ -243,9 +256,13 @@ fn cannot_start(error: &StoreError) -> String {
 }
 
 /// Every kind of work that comes after calls.
-fn works(fetch: FetchParts, transcription: &Arc<transcription::Desk>) -> Vec<Arc<dyn Work>> {
+fn works(
+    fetch: FetchParts,
+    transcription: &Arc<transcription::Desk>,
+    analysis: &Arc<analysis::Desk>,
+) -> Vec<Arc<dyn Work>> {
     let FetchParts { shelf, store, clock, busy, .. } = &fetch;
-    let mut works: Vec<Arc<dyn Work>> = Vec::new();
+    let mut works: Vec<Arc<dyn Work>> = vec![Arc::new(Analysis::new(Arc::clone(analysis)))];
     if let Some(bucket) = shelf.bucket() {
         let desk =
             Desk::new(shelf.clone(), Arc::clone(bucket), Arc::clone(store), clock.clone(), busy.clone());

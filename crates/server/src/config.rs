@@ -19,7 +19,8 @@ use pegcount_calls::{Direction, Increments, Rate, Tariff, parse_decimal};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    access::RateLimit, audit, dialects, organizations::PerOrganization, recordings, sources, transcription,
+    access::RateLimit, analysis, audit, dialects, organizations::PerOrganization, recordings, redaction,
+    sources, transcription,
 };
 
 /// Everything that can be set.
@@ -58,6 +59,10 @@ pub struct Config {
     pub agent: dialects::agent::Config,
     /// The native source.
     pub native: sources::native::Config,
+    /// Who analyses calls that are over, by the organization's id; `default` is for everybody else.
+    pub analysis: BTreeMap<String, analysis::Config>,
+    /// What is masked before it is stored, by the organization's id; `default` is for everybody else.
+    pub redaction: BTreeMap<String, redaction::Config>,
     /// What organizations pay, by their id; `default` is for everybody else.
     pub rates: BTreeMap<String, TariffConfig>,
 }
@@ -81,6 +86,8 @@ impl Default for Config {
             tenant: dialects::tenant::Config::default(),
             agent: dialects::agent::Config::default(),
             native: sources::native::Config::default(),
+            analysis: BTreeMap::new(),
+            redaction: BTreeMap::new(),
             rates: BTreeMap::new(),
         }
     }
@@ -215,6 +222,8 @@ impl Config {
     /// What is wrong only in combination.
     fn check(&self) -> Result<(), String> {
         self.tariffs()?;
+        self.masks()?;
+        self.analysis()?;
         self.rate_limit();
         self.sip.settings(&self.data)?;
         self.recordings.bucket()?;
@@ -275,6 +284,22 @@ impl Config {
     pub fn rate_limit(&self) -> Option<RateLimit> {
         let per_second = NonZeroU32::new(self.limits.requests_per_second)?;
         Some(RateLimit { per_second, burst: NonZeroU32::new(self.limits.burst).unwrap_or(per_second) })
+    }
+
+    /// Who analyses calls that are over.
+    ///
+    /// # Errors
+    /// A sentence that names the key and says what it takes.
+    pub fn analysis(&self) -> Result<PerOrganization<Option<analysis::Settings>>, String> {
+        PerOrganization::read("analysis", &self.analysis, analysis::Config::settings)
+    }
+
+    /// What is masked before it is stored.
+    ///
+    /// # Errors
+    /// A sentence that names the key and says what it takes.
+    pub fn masks(&self) -> Result<PerOrganization<redaction::Masks>, String> {
+        PerOrganization::read("redaction", &self.redaction, redaction::Config::masks)
     }
 
     /// What organizations pay.

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod address;
+pub mod analysis;
 pub mod app;
 pub mod audio;
 pub mod audit;
@@ -24,6 +25,7 @@ pub mod operations;
 pub mod operator_socket;
 pub mod organizations;
 pub mod recordings;
+pub mod redaction;
 pub mod reference;
 #[cfg(test)]
 mod samples;

@@ -54,6 +54,8 @@ struct Touched {
     changed: bool,
     /// Whether a recording was reported, be it once more.
     recorded: bool,
+    /// Whether an end, an answer or a transcript was reported.
+    spoken: bool,
     /// Recordings of our own that new events name.
     objects: Vec<String>,
     /// Whether new events name a recording of somebody else's.
@@ -161,6 +163,7 @@ impl<'a> Batch<'a> {
                     touched.objects.extend(recording.object.clone());
                     touched.recorded_elsewhere |= recording.url.is_some();
                 }
+                touched.spoken |= is_spoken(&told.event.fact);
                 touched.changed = true;
                 Outcome::Accepted
             }
@@ -226,10 +229,20 @@ impl<'a> Batch<'a> {
             None => read_kept(&head, &self.transaction.reports(head.key).await?)?,
         };
         let (new, objects) = (Vec::new(), Vec::new());
-        let (changed, recorded, recorded_elsewhere, forgets_object) = (false, false, false, false);
+        let (changed, recorded, spoken) = (false, false, false);
+        let (recorded_elsewhere, forgets_object) = (false, false);
         let key = head.key;
-        let touched =
-            Touched { head, kept, new, changed, recorded, objects, recorded_elsewhere, forgets_object };
+        let touched = Touched {
+            head,
+            kept,
+            new,
+            changed,
+            recorded,
+            spoken,
+            objects,
+            recorded_elsewhere,
+            forgets_object,
+        };
         self.touched.insert(key, touched);
         Ok(())
     }
@@ -251,6 +264,7 @@ impl<'a> Batch<'a> {
             touched.kept.absorb(gone.kept);
             touched.changed = true;
             touched.recorded |= gone.recorded;
+            touched.spoken |= gone.spoken;
             touched.objects.extend(gone.objects);
             touched.recorded_elsewhere |= gone.recorded_elsewhere;
         }
@@ -279,6 +293,10 @@ impl<'a> Batch<'a> {
                 }
             } else if touched.forgets_object {
                 jobs.extend(self.outside.forgotten(touched.head.organization, &touched.head.name));
+            }
+            let over = written.as_ref().filter(|call| !call.opt_out && call.status().is_ended());
+            if let Some(call) = over.filter(|_| touched.spoken) {
+                jobs.extend(self.outside.spoken(&touched.head, call));
             }
             let status = written.map(|call| call.status());
             if let Some(status) = status {
@@ -325,6 +343,11 @@ impl<'a> Batch<'a> {
         self.transaction.save(key, &call, &bill, phone_number.as_ref()).await?;
         Ok(Some(call))
     }
+}
+
+/// Whether it makes a call that is over one of which something can be said.
+fn is_spoken(fact: &Fact) -> bool {
+    matches!(fact, Fact::Answered | Fact::Ended(_) | Fact::Turn(_) | Fact::TranscriptReady(_))
 }
 
 /// A call's history from what is kept of it.

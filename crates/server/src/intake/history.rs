@@ -7,7 +7,10 @@ use pegcount_calls::{Event, EventId, History};
 use pegcount_store::{CallKey, Report};
 use sha2::{Digest, Sha256};
 
-use crate::vocabulary::{self, Rejection, Told};
+use crate::{
+    redaction,
+    vocabulary::{self, Rejection, Told},
+};
 
 /// Most events that one call may have.
 pub(super) const MOST_EVENTS: usize = 20_000;
@@ -27,6 +30,8 @@ struct Words {
     /// Whether the time was said, or taken from the clock: then a repetition has another.
     at_given: bool,
     blanked: bool,
+    /// Whether something of it was masked, which the same event is not under another setting.
+    masked: bool,
 }
 
 impl Words {
@@ -38,14 +43,21 @@ impl Words {
             .finalize();
         let mut short = [0; 16];
         short.copy_from_slice(&digest[..16]);
-        Self { digest: short, at: report.at.millis(), at_given: report.at_given, blanked: report.blanked }
+        Self {
+            digest: short,
+            at: report.at.millis(),
+            at_given: report.at_given,
+            blanked: report.blanked,
+            masked: redaction::is_masked(&report.kind, report.data.as_json_text()),
+        }
     }
 
-    /// Whether these are the same words. What was blanked cannot be compared any more and is believed. A time that was
+    /// Whether these are the same words. What was blanked or masked cannot be compared any more and is believed. A time that was
     /// taken from the clock may be said the next time: so it is when events are read back and sent again.
     fn same_as(&self, other: &Self) -> bool {
         let same_time = if other.at_given { self.at == other.at } else { !self.at_given };
-        self.blanked || (self.digest == other.digest && same_time)
+        let hidden = self.masked || other.masked || other.blanked;
+        self.blanked || ((hidden || self.digest == other.digest) && same_time)
     }
 }
 

@@ -8,6 +8,7 @@ mod batch;
 mod erasure;
 mod history;
 mod outside;
+mod redacting;
 mod refold;
 #[cfg(test)]
 mod tests;

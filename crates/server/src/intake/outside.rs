@@ -1,6 +1,6 @@
 //! What is kept of calls outside the store, as far as the intake has to do with it.
 
-use pegcount_calls::{CallName, OrganizationName};
+use pegcount_calls::{Call, CallName, OrganizationName};
 use pegcount_store::{CallHead, NewJob, OrganizationNumber};
 
 /// What is kept of calls outside the store: recordings. Everything here is asked on the writer's thread.
@@ -11,6 +11,12 @@ pub trait Outside: Send + Sync {
     /// What is to be done about a recording of somebody else's that an event names by its URL, if anything: asked for in the
     /// event's transaction. The call is of the organization with this name.
     fn recorded_elsewhere(&self, head: &CallHead, organization: Option<&OrganizationName>) -> Option<NewJob>;
+
+    /// What is to be done about a call that is over and of which an end, an answer or a transcript was just told: asked for
+    /// in the event's transaction. Not asked of calls that opted out.
+    fn spoken(&self, _: &CallHead, _: &Call) -> Vec<NewJob> {
+        Vec::new()
+    }
 
     /// What is to be done about a call that was erased, or has opted out after it was recorded, where that takes longer than
     /// an answer may: asked for in the same transaction.

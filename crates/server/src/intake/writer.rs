@@ -17,12 +17,14 @@ use super::{
     batch::{Batch, Done, Folder, TariffsHandle},
     erasure::erase,
     history::Cache,
+    redacting::Redacting,
     refold::refold,
 };
 use crate::{
     live::Live,
     metrics::{EventLabels, Metrics},
-    organizations::Names,
+    organizations::{Names, PerOrganization},
+    redaction::Masks,
 };
 
 /// How many requests may wait.
@@ -84,6 +86,7 @@ enum Request {
 pub struct Intake {
     requests: mpsc::Sender<Request>,
     metrics: Arc<Metrics>,
+    redacting: Option<Arc<Redacting>>,
 }
 
 impl Intake {
@@ -106,14 +109,28 @@ impl Intake {
         let thread = std::thread::Builder::new()
             .name("pegcount-writer".into())
             .spawn(move || runtime.block_on(writer.run(queue)))?;
-        Ok((Self { requests, metrics }, thread))
+        Ok((Self { requests, metrics, redacting: None }, thread))
+    }
+
+    /// The same way in, by which this is masked before anything is kept.
+    #[must_use]
+    pub fn masking(self, settings: PerOrganization<Masks>, store: Arc<dyn Store>) -> Self {
+        Self { redacting: Redacting::of(settings, Names::new(store)).map(Arc::new), ..self }
     }
 
     /// Takes events in. When this returns, they are on disk, in the live set and visible to the next read.
     ///
     /// # Errors
     /// [`IntakeError`]; what is wrong with single events is in their [`Outcome`].
-    pub async fn accept(&self, incoming: Vec<Incoming>) -> Result<Vec<Vec<Outcome>>, IntakeError> {
+    pub async fn accept(&self, mut incoming: Vec<Incoming>) -> Result<Vec<Vec<Outcome>>, IntakeError> {
+        if let Some(redacting) = &self.redacting {
+            for one in &mut incoming {
+                redacting.mask(one).await.map_err(|error| {
+                    tracing::error!(%error, "events were not taken in: what to mask of them cannot be read");
+                    IntakeError::from(&error)
+                })?;
+            }
+        }
         let (reply, answer) = oneshot::channel();
         self.send(Request::Accept { incoming, reply }).await?;
         answer.await.map_err(|_| IntakeError::ShuttingDown)?

@@ -5,6 +5,7 @@ mod forms;
 mod s3;
 mod server;
 
+mod analysis;
 mod audit;
 mod backup;
 mod bad_input;
@@ -24,6 +25,7 @@ mod jobs;
 mod live;
 mod objects;
 mod recordings;
+mod redaction;
 mod reference;
 mod shutdown;
 mod sip;
