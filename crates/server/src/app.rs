@@ -26,6 +26,7 @@ use crate::{
     live::Live,
     metrics::Metrics,
     operations::{Operator, chain},
+    privacy::{Erasing, Scrubbing},
     recordings::{self, Deletion, Desk, Keeping, Shelf, Upload},
     sources::{native, sip, sip::Sip},
     vocabulary::source_name,
@@ -151,7 +152,8 @@ impl App {
 
     /// Runs the work that comes after calls until told to stop.
     pub fn start_jobs(&self, stop: CancellationToken) {
-        self.jobs.start(stop.clone());
+        let erasing = Erasing::new(Arc::clone(&self.store), self.intake.clone(), self.clock.clone());
+        self.jobs.start(vec![Arc::new(erasing)], stop.clone());
         let Some(bucket) = self.shelf.bucket() else { return };
         let (shelf, store) = (self.shelf.clone(), Arc::clone(&self.store));
         let sweeping = recordings::sweep(shelf, store, Arc::clone(&self.jobs), self.clock.clone());
@@ -200,12 +202,15 @@ fn cannot_start(error: &StoreError) -> String {
     }
 }
 
-/// Every kind of work that comes after calls.
+/// Every kind of work that comes after calls, but for those that take part in writing them.
 fn works(shelf: &Shelf, store: &Arc<dyn Store>, clock: &Clock) -> Vec<Arc<dyn Work>> {
-    let Some(bucket) = shelf.bucket() else { return Vec::new() };
+    let mut works: Vec<Arc<dyn Work>> = vec![Arc::new(Scrubbing::new(Arc::clone(store)))];
+    let Some(bucket) = shelf.bucket() else { return works };
     let desk = Desk::new(shelf.clone(), Arc::clone(bucket), Arc::clone(store), clock.clone());
     let desk = Arc::new(desk);
-    vec![Arc::new(Upload::new(Arc::clone(&desk))), Arc::new(Deletion::new(desk))]
+    works.push(Arc::new(Upload::new(Arc::clone(&desk))));
+    works.push(Arc::new(Deletion::new(desk)));
+    works
 }
 
 /// Every source that can hang up.

@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod operations;
 pub mod operator_socket;
 pub mod organizations;
+pub mod privacy;
 pub mod recordings;
 pub mod reference;
 #[cfg(test)]

@@ -56,6 +56,8 @@ struct Touched {
     objects: Vec<String>,
     /// Whether one of our own was named that must not be kept any more.
     forgets_object: bool,
+    /// Whether something that was on disk was blanked.
+    forgets_words: bool,
 }
 
 /// A call of which nothing that was recorded may be kept.
@@ -216,8 +218,9 @@ impl<'a> Batch<'a> {
             None => read_kept(&head, &self.transaction.reports(head.key).await?)?,
         };
         let (new, objects) = (Vec::new(), Vec::new());
-        let (changed, recorded, forgets_object) = (false, false, false);
-        let touched = Touched { kept, new, changed, recorded, objects, forgets_object, head };
+        let (changed, recorded, forgets_object, forgets_words) = (false, false, false, false);
+        let touched =
+            Touched { kept, new, changed, recorded, objects, forgets_object, forgets_words, head };
         self.touched.insert(touched.head.key, touched);
         Ok(())
     }
@@ -254,14 +257,18 @@ impl<'a> Batch<'a> {
             if touched.recorded {
                 let opts_out = || touched.kept.history().is_some_and(|history| fold(history).opt_out);
                 if written.as_ref().map_or_else(opts_out, |call| call.opt_out) {
-                    self.forgotten.push((touched.head.organization, touched.head.name.clone()));
+                    let names = self.transaction.names(key).await?;
+                    self.forgotten.extend(names.into_iter().map(|name| (touched.head.organization, name)));
                 }
             }
+            jobs.extend(touched.forgets_words.then(|| self.outside.gone(touched.head.organization)).flatten());
             if written.as_ref().is_some_and(|call| !call.opt_out) {
                 let (outside, head) = (self.outside, &touched.head);
                 jobs.extend(touched.objects.iter().filter_map(|object| outside.recorded(head, object)));
             } else if touched.forgets_object {
-                jobs.extend(self.outside.forgotten(touched.head.organization, &touched.head.name));
+                let names = self.transaction.names(key).await?;
+                let organization = touched.head.organization;
+                jobs.extend(names.iter().filter_map(|name| self.outside.forgotten(organization, name)));
             }
             let status = written.map(|call| call.status());
             if let Some(status) = status {
@@ -297,6 +304,7 @@ impl<'a> Batch<'a> {
             }
             if !stored.is_empty() {
                 self.transaction.blank(key, &stored).await?;
+                touched.forgets_words = true;
             }
             // Of what is left, as a refold will find it.
             call = touched.kept.history().map_or(call, fold);

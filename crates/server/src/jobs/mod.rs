@@ -81,13 +81,14 @@ impl Jobs {
     }
 
     /// Runs jobs until told to stop. Whoever calls this is the only one on this store: leases that are there were left
-    /// over by a process that is gone.
-    pub fn start(&self, stop: CancellationToken) {
+    /// over by a process that is gone. `works` are those kinds that hold the way in, which must be gone when this has ended.
+    pub fn start(&self, works: Vec<Arc<dyn Work>>, stop: CancellationToken) {
+        let works: Vec<_> = self.works.iter().cloned().chain(works).collect();
         let runner = Runner::new(
             Arc::clone(&self.store),
             self.clock.clone(),
             Arc::clone(&self.metrics),
-            &self.works,
+            &works,
             Arc::clone(&self.nudged),
         );
         let task = tokio::spawn(runner.run(stop));

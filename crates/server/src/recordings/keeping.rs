@@ -6,7 +6,7 @@ use pegcount_calls::CallName;
 use pegcount_store::{CallHead, NewJob, OrganizationNumber};
 
 use super::{Object, Shelf, deletion::deletion_of, desk::upload_of};
-use crate::{clock::Clock, intake::Outside, jobs::Jobs};
+use crate::{clock::Clock, intake::Outside, jobs::Jobs, privacy};
 
 /// Recordings: those that are told of go to the object store, those that must not be kept go away.
 pub struct Keeping {
@@ -37,6 +37,10 @@ impl Outside for Keeping {
 
     fn discard(&self, organization: OrganizationNumber, call: &CallName) {
         self.shelf.discard(organization, call);
+    }
+
+    fn gone(&self, organization: OrganizationNumber) -> Option<NewJob> {
+        Some(privacy::scrubbing_of(organization, self.clock.now()))
     }
 
     fn asked(&self) {

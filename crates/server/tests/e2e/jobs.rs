@@ -261,7 +261,7 @@ impl Work for Noting {
 fn run(store: &Arc<dyn Store>, clock: Clock, work: Noting) -> (Arc<Jobs>, tokio_util::sync::DropGuard) {
     let jobs = Jobs::new(Arc::clone(store), clock, Arc::new(Metrics::default()), vec![Arc::new(work)]);
     let stop = CancellationToken::new();
-    jobs.start(stop.clone());
+    jobs.start(Vec::new(), stop.clone());
     (Arc::new(jobs), stop.drop_guard())
 }
 

@@ -13,6 +13,7 @@ mod damage;
 mod dialects;
 mod durability;
 mod erasure;
+mod erasure_of_numbers;
 mod freeswitch;
 mod full_disk;
 mod http;

@@ -9,7 +9,7 @@ use super::{
 use crate::StoreError;
 
 /// Each step leads from the version that is its place in the list to the next. Steps are only ever added.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     include_str!("migrations/0001_start.sql"),
     include_str!("migrations/0002_rollups.sql"),
     include_str!("migrations/0003_totals.sql"),
@@ -18,6 +18,7 @@ const MIGRATIONS: [&str; 8] = [
     include_str!("migrations/0006_words.sql"),
     include_str!("migrations/0007_jobs.sql"),
     include_str!("migrations/0008_folded_words.sql"),
+    include_str!("migrations/0009_privacy.sql"),
 ];
 
 /// The schema since which the counts beside the calls are made as they are now: an older file gets them anew. A step
