@@ -219,8 +219,7 @@ impl<'a> Batch<'a> {
         };
         let (new, objects) = (Vec::new(), Vec::new());
         let (changed, recorded, forgets_object, forgets_words) = (false, false, false, false);
-        let touched =
-            Touched { kept, new, changed, recorded, objects, forgets_object, forgets_words, head };
+        let touched = Touched { kept, new, changed, recorded, objects, forgets_object, forgets_words, head };
         self.touched.insert(touched.head.key, touched);
         Ok(())
     }
@@ -261,7 +260,9 @@ impl<'a> Batch<'a> {
                     self.forgotten.extend(names.into_iter().map(|name| (touched.head.organization, name)));
                 }
             }
-            jobs.extend(touched.forgets_words.then(|| self.outside.gone(touched.head.organization)).flatten());
+            jobs.extend(
+                touched.forgets_words.then(|| self.outside.gone(touched.head.organization)).flatten(),
+            );
             if written.as_ref().is_some_and(|call| !call.opt_out) {
                 let (outside, head) = (self.outside, &touched.head);
                 jobs.extend(touched.objects.iter().filter_map(|object| outside.recorded(head, object)));

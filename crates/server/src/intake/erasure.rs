@@ -44,7 +44,7 @@ pub(super) async fn erase(
     transaction.erase(head.key).await?;
     // After it: it takes the jobs of the call along.
     let forgotten = names.iter().filter_map(|name| outside.forgotten(head.organization, name));
-    for job in forgotten.chain(outside.gone(head.organization)) {
+    for job in outside.gone(head.organization).into_iter().chain(forgotten) {
         transaction.enqueue(&job).await?;
     }
     transaction.commit().await?;

@@ -9,8 +9,18 @@ use crate::server::{Home, Server, send};
 
 /// What must not be found, in any case.
 const GONE: [&str; 12] = [
-    "15557654321", "Wilhelmina", "Quackenbush", "zugzwang", "sesquipedalian", "borborygmus", "callipygian",
-    "defenestrate", "floccinauci", "kakorrhaphio", "xylophagous", "tergiversate",
+    "15557654321",
+    "Wilhelmina",
+    "Quackenbush",
+    "zugzwang",
+    "sesquipedalian",
+    "borborygmus",
+    "callipygian",
+    "defenestrate",
+    "floccinauci",
+    "kakorrhaphio",
+    "xylophagous",
+    "tergiversate",
 ];
 
 /// What stays, of others.
@@ -30,11 +40,20 @@ fn of_person(call: &str, number: &str, is_caller: bool) -> Vec<Value> {
     let facts = [
         ("call_initiated", opening),
         ("call_answered", json!({})),
-        ("transcript_turn", json!({"role": "caller", "content": "My name is Wilhelmina, call +15557654321, borborygmus"})),
-        ("tool_invoked", json!({"tool_call_id": "t", "name": "find", "arguments": {"who": "Quackenbush", "what": "defenestrate"}})),
+        (
+            "transcript_turn",
+            json!({"role": "caller", "content": "My name is Wilhelmina, call +15557654321, borborygmus"}),
+        ),
+        (
+            "tool_invoked",
+            json!({"tool_call_id": "t", "name": "find", "arguments": {"who": "Quackenbush", "what": "defenestrate"}}),
+        ),
         ("tool_result", json!({"tool_call_id": "t", "result": {"said": "floccinauci"}})),
         ("x_note", json!({"note": "kakorrhaphio"})),
-        ("analysis_ready", json!({"call_successful": true, "call_summary": "Wilhelmina is xylophagous", "custom": {"mood": "tergiversate"}})),
+        (
+            "analysis_ready",
+            json!({"call_successful": true, "call_summary": "Wilhelmina is xylophagous", "custom": {"mood": "tergiversate"}}),
+        ),
         ("call_completed", json!({})),
     ];
     let numbered = facts.into_iter().zip(0..);
@@ -100,7 +119,8 @@ async fn of_a_person_whose_calls_are_erased_no_byte_is_left_in_the_data_folder()
         for call in 0..10 {
             events.extend(of_other(&format!("other_{round}_{call}")));
         }
-        let writing = ["+15557654321", "15557654321", "0015557654321", "sip:+15557654321@pbx.example"][round % 4];
+        let writing =
+            ["+15557654321", "15557654321", "0015557654321", "sip:+15557654321@pbx.example"][round % 4];
         events.extend(of_person(&format!("15557654321-{round}"), writing, round % 3 > 0));
         server.tell(&json!(events)).await;
     }
@@ -119,7 +139,10 @@ async fn of_a_person_whose_calls_are_erased_no_byte_is_left_in_the_data_folder()
     fs::write(recordings.join("1.15557654321-0.mp3"), "Wilhelmina").expect("a recording");
 
     let finished = done(&server, &erase(&server, "+15557654321").await).await;
-    assert_eq!([&finished["erased"], &finished["held"], &finished["live"]], [&json!(50), &json!(0), &json!(0)]);
+    assert_eq!(
+        [&finished["erased"], &finished["held"], &finished["live"]],
+        [&json!(50), &json!(0), &json!(0)]
+    );
     assert_eq!(found(&home.data(), &GONE), Vec::<String>::new(), "while it runs");
     assert_eq!(server.get("/v1/calls?limit=1").await.expect(200)["total"], 400);
     assert_eq!(server.get("/v1/calls?q=ordinary&limit=1").await.expect(200)["total"], 400);
@@ -144,7 +167,8 @@ async fn a_call_on_hold_stays_until_the_hold_is_ended_and_one_in_progress_until_
     events.extend(lives);
     server.tell(&json!(events)).await;
     let to = |method, path: &str| server.request(method, path).header("x-api-key", &server.key);
-    let hold = send(to(Method::PUT, "/v1/calls/held/hold").json(&json!({"reason": "Case 17"}))).await.expect(200);
+    let hold =
+        send(to(Method::PUT, "/v1/calls/held/hold").json(&json!({"reason": "Case 17"}))).await.expect(200);
     assert_eq!(hold["reason"], "Case 17");
     assert_eq!(server.get("/v1/calls/held/hold").await.expect(200), hold);
     let refused = send(to(Method::DELETE, "/v1/calls/held")).await.expect(409);
@@ -168,7 +192,10 @@ async fn a_call_on_hold_stays_until_the_hold_is_ended_and_one_in_progress_until_
     let retried = wait_for_retry(&server, &job).await;
     assert_eq!(retried, 204);
     let finished = done(&server, &erasure).await;
-    assert_eq!([&finished["erased"], &finished["held"], &finished["live"]], [&json!(2), &json!(1), &json!(0)]);
+    assert_eq!(
+        [&finished["erased"], &finished["held"], &finished["live"]],
+        [&json!(2), &json!(1), &json!(0)]
+    );
 
     assert_eq!(send(to(Method::DELETE, "/v1/calls/held/hold")).await.status.as_u16(), 204);
     assert_eq!(send(to(Method::DELETE, "/v1/calls/held/hold")).await.expect(404)["code"], "HOLD_NOT_FOUND");

@@ -25,7 +25,8 @@ pub(super) fn of_id(
     organization: OrganizationNumber,
     id: Uuid,
 ) -> Result<Option<Erasure>> {
-    let sql = "SELECT number, created_ms, finished_ms, erased, held, live FROM erasures WHERE id = ?1 AND org = ?2";
+    let sql =
+        "SELECT number, created_ms, finished_ms, erased, held, live FROM erasures WHERE id = ?1 AND org = ?2";
     one(connection, sql, params![id.as_bytes(), organization.0], |row| {
         let columns = &mut Columns::of(row);
         Ok(Erasure {
@@ -47,7 +48,8 @@ pub(super) fn of_id(
 pub(super) fn update(connection: &Connection, erasure: &Erasure) -> Result<()> {
     let Erasure { id, digits, finished_at, progress: ErasureProgress { erased, held, live }, .. } = erasure;
     let whole = |count: &u64| i64::try_from(*count).unwrap_or(i64::MAX);
-    let sql = "UPDATE erasures SET number = ?2, finished_ms = ?3, erased = ?4, held = ?5, live = ?6 WHERE id = ?1";
+    let sql =
+        "UPDATE erasures SET number = ?2, finished_ms = ?3, erased = ?4, held = ?5, live = ?6 WHERE id = ?1";
     let finished = finished_at.map(Timestamp::millis);
     run(connection, sql, params![id.as_bytes(), digits, finished, whole(erased), whole(held), whole(live)])?;
     Ok(())
@@ -78,7 +80,11 @@ pub(super) fn calls_of(
             BEFORE.map(|before| {
                 let whole = format!("{scheme}{before}{digits}");
                 // As it is, with a host, with parameters: nothing stands between these in the order of bytes.
-                [(whole.clone(), format!("{whole}\u{1}")), (format!("{whole}@"), format!("{whole}A")), (format!("{whole};"), format!("{whole}<"))]
+                [
+                    (whole.clone(), format!("{whole}\u{1}")),
+                    (format!("{whole}@"), format!("{whole}A")),
+                    (format!("{whole};"), format!("{whole}<")),
+                ]
             })
         });
         for (from, until) in writings.flatten() {

@@ -55,9 +55,9 @@ use zstd::bulk::Compressor;
 
 use crate::{
     AccessKey, CallHead, CallKey, Concurrency, ControlUrl, Endpoint, EndpointNumber, Erasure, Filed, Finding,
-    Hold, Job, JobCount, JobFailure, JobId, JobOrder, JobPage, JobQuery, Measure, NewEndpoint, Next, OpenCall,
-    Organization, OrganizationNumber, Page, PhoneNumber, Report, Result, Scrub, Spreads, StatsQuery, Store,
-    StoreError, Transaction, rollups::Changes,
+    Hold, Job, JobCount, JobFailure, JobId, JobOrder, JobPage, JobQuery, Measure, NewEndpoint, Next,
+    OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Result, Scrub, Spreads,
+    StatsQuery, Store, StoreError, Transaction, rollups::Changes,
 };
 use blocks::Blocks;
 use checkpoints::{Bounds, Checkpoints};

@@ -20,7 +20,8 @@ use super::{
     save, words,
 };
 use crate::{
-    CallHead, CallKey, Erasure, Filed, Hold, LegSpan, NewJob, OrganizationNumber, Report, Transaction, rollups::Changes,
+    CallHead, CallKey, Erasure, Filed, Hold, LegSpan, NewJob, OrganizationNumber, Report, Transaction,
+    rollups::Changes,
 };
 
 /// What is needed to write.
