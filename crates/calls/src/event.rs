@@ -316,6 +316,7 @@ impl Fact {
                 | Self::TranscriptReady(_)
                 | Self::RecordingReady(_)
                 | Self::DtmfReceived
+                | Self::AnalysisReady(_)
         )
     }
 

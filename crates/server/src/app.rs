@@ -30,6 +30,7 @@ use crate::{
     metrics::Metrics,
     operations::{Operator, chain},
     organizations::Names,
+    privacy::{Erasing, Scrubbing},
     recordings::{self, Busy, Deletion, Desk, Fetch, FetchParts, Keeping, Shelf, Upload},
     sources::{native, sip, sip::Sip},
     transcription::{self, Transcription},
@@ -262,7 +263,12 @@ fn works(
     analysis: &Arc<analysis::Desk>,
 ) -> Vec<Arc<dyn Work>> {
     let FetchParts { shelf, store, clock, busy, .. } = &fetch;
-    let mut works: Vec<Arc<dyn Work>> = vec![Arc::new(Analysis::new(Arc::clone(analysis)))];
+    let erasing = Erasing::new(Arc::clone(store), fetch.intake.clone(), clock.clone());
+    let mut works: Vec<Arc<dyn Work>> = vec![
+        Arc::new(Analysis::new(Arc::clone(analysis))),
+        Arc::new(Scrubbing::new(Arc::clone(store))),
+        Arc::new(erasing),
+    ];
     if let Some(bucket) = shelf.bucket() {
         let desk =
             Desk::new(shelf.clone(), Arc::clone(bucket), Arc::clone(store), clock.clone(), busy.clone());

@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod operations;
 pub mod operator_socket;
 pub mod organizations;
+pub mod privacy;
 pub mod recordings;
 pub mod redaction;
 pub mod reference;

@@ -23,6 +23,7 @@ use utoipa::{
         (name = "events", description = "Where calls come from"),
         (name = "directory", description = "Endpoints and phone numbers"),
         (name = "jobs", description = "Work that comes after calls"),
+        (name = "privacy", description = "Holds, and the erasure of a person's calls"),
         (name = "settings", description = "Keys and the control URL"),
         (name = "organization", description = "The organization dialect"),
         (name = "agent", description = "The agent dialect"),

@@ -12,6 +12,7 @@ mod audit;
 mod error;
 mod jobs;
 mod model;
+mod privacy;
 mod rollups;
 mod sketch;
 mod sqlite;
@@ -30,6 +31,7 @@ pub use model::{
     Measure, NewEndpoint, OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Severity,
     StatsQuery,
 };
+pub use privacy::{Erasure, ErasureProgress, Hold, Scrub};
 pub use sketch::Spreads;
 pub use sqlite::stand_back;
 
@@ -241,6 +243,33 @@ pub trait Store: Send + Sync {
     /// were. No entry goes in any other way.
     async fn cut_audit(&self, before: Timestamp, limit: u32) -> Result<u64>;
 
+    /// The hold on a call.
+    async fn hold(&self, call: CallKey) -> Result<Option<Hold>>;
+    /// Puts a call on hold; one that is keeps the time since which it is.
+    async fn set_hold(&self, call: CallKey, hold: &Hold) -> Result<()>;
+    /// Ends a hold. `false` when there is none.
+    async fn release_hold(&self, call: CallKey) -> Result<bool>;
+
+    /// The order with this id to erase the calls of a number.
+    async fn erasure(&self, organization: OrganizationNumber, id: uuid::Uuid) -> Result<Option<Erasure>>;
+    /// Keeps the progress of such an order, its end, and that its number is no longer needed.
+    async fn update_erasure(&self, erasure: &Erasure) -> Result<()>;
+    /// The calls from or to a number, in the order of their arrival, after this one. It is told by its digits, and found
+    /// however it is written: with `+` or `00` in front or nothing, alone or as the user of an address.
+    async fn calls_of_number(
+        &self,
+        organization: OrganizationNumber,
+        digits: &str,
+        after: CallKey,
+        limit: u32,
+    ) -> Result<Vec<CallHead>>;
+    /// Does a little of what brings the words of deleted calls out of the index, in a transaction of its own. To be called
+    /// until it is [`Scrub::Clean`], first and after [`Scrub::Idle`] with `begin`.
+    async fn scrub(&self, begin: bool) -> Result<Scrub>;
+    /// Empties the log of what was written, so that what was deleted is not in it either. `false` when a long read keeps it
+    /// from being emptied.
+    async fn empty_log(&self) -> Result<bool>;
+
     /// Whether the store takes writes right now.
     async fn writable(&self) -> Result<()>;
     /// Looks for damage.
@@ -294,6 +323,12 @@ pub trait Transaction: Send {
     /// Removes a call and everything it held. What it counts for stays in statistics and leaves the lists and their
     /// totals; that there was a call of these names and legs stays known.
     async fn erase(&mut self, call: CallKey) -> Result<()>;
+    /// The hold on a call.
+    async fn hold(&mut self, call: CallKey) -> Result<Option<Hold>>;
+    /// The name of a call, and those of the calls that became part of it.
+    async fn names(&mut self, call: CallKey) -> Result<Vec<CallName>>;
+    /// Keeps a new order to erase the calls of a number.
+    async fn create_erasure(&mut self, erasure: &Erasure) -> Result<()>;
     /// Whether the call that had this name was erased.
     async fn is_erased(&mut self, organization: OrganizationNumber, name: &CallName) -> Result<bool>;
     /// Whether a call that had this leg was erased: the same id of the same source in overlapping spans.

@@ -21,6 +21,8 @@ mod jobs;
 mod lists;
 #[path = "contract/merges.rs"]
 mod merges;
+#[path = "contract/privacy.rs"]
+mod privacy;
 #[path = "contract/rollups.rs"]
 mod rollups;
 #[path = "contract/search.rs"]

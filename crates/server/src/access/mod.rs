@@ -11,6 +11,7 @@ mod excess;
 mod jobs;
 mod ledger;
 mod linking;
+mod privacy;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -22,7 +23,7 @@ use pegcount_store::{CallKey, Concurrency, Filed, Measure, Organization, Page, R
 use crate::{
     auth::{Principal, Scope},
     control::{ControlError, Reply},
-    intake::{CallReference, Erased, Incoming, IntakeError, Outcome},
+    intake::{CallReference, Incoming, IntakeError, Outcome},
     vocabulary::{self, Telling, kinds},
 };
 
@@ -75,6 +76,9 @@ pub enum Refusal {
     /// The call is not over.
     #[error("the call is not over: hang it up first, or tell its end by a call_completed event")]
     NotOver,
+    /// The call is on hold.
+    #[error("the call is on hold ({0}): release the hold first")]
+    Held(String),
     /// No source of the call can hang it up.
     #[error("no source of this call can hang it up: register a control URL, or hang up at the source")]
     NotControllable,
@@ -126,6 +130,10 @@ pub enum Thing {
     SipTrace,
     /// A job.
     Job,
+    /// A hold on a call.
+    Hold,
+    /// An order to erase the calls of a number.
+    Erasure,
 }
 
 impl std::fmt::Display for Thing {
@@ -141,6 +149,8 @@ impl std::fmt::Display for Thing {
             Self::Recording => "Recording",
             Self::SipTrace => "SIP trace",
             Self::Job => "Job",
+            Self::Hold => "Hold",
+            Self::Erasure => "Erasure",
         })
     }
 }
@@ -353,26 +363,6 @@ impl Access {
     pub async fn accept(&self, incoming: Vec<Incoming>) -> Answer<Vec<Vec<Outcome>>> {
         self.need(Scope::EventsWrite)?;
         Ok(self.ledger.intake.accept(incoming).await?)
-    }
-
-    /// Erases a call that is over, with its recording: it is not found or listed any more, and still counted in
-    /// statistics.
-    ///
-    /// # Errors
-    /// [`Refusal::NotOver`] for a call in progress.
-    pub async fn erase(&self, id: &str) -> Answer<()> {
-        self.need(Scope::Admin)?;
-        let found = self.ledger.store.head(self.organization.number, id).await;
-        let head = self.ledger.read(found)?.ok_or(Refusal::NotFound(Thing::Call))?;
-        let (room, uuid) = (self.room(Action::CallErased).await?, head.uuid);
-        match self.ledger.intake.erase(head).await? {
-            Erased::Gone => {
-                self.note_done(room, uuid.to_string(), "{}".to_owned()).await;
-                Ok(())
-            }
-            Erased::Unknown => Err(Refusal::NotFound(Thing::Call)),
-            Erased::NotOver => Err(Refusal::NotOver),
-        }
     }
 
     /// Orders a call hung up. Returns when the source that owns the call has taken the order; the call ends when that

@@ -50,6 +50,10 @@ impl Outside for Asking {
         self.others.discard(organization, call);
     }
 
+    fn gone(&self, organization: OrganizationNumber) -> Option<NewJob> {
+        self.others.gone(organization)
+    }
+
     fn asked(&self) {
         self.others.asked();
     }

@@ -21,6 +21,12 @@ pub enum Action {
     RecordingHeard,
     /// A call was erased.
     CallErased,
+    /// A call was put on hold.
+    CallHeld,
+    /// The hold on a call was ended.
+    CallReleased,
+    /// It was ordered that the calls of a number be erased.
+    ErasureOrdered,
     /// A key was made.
     KeyCreated,
     /// A key was revoked.
@@ -35,7 +41,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::CallRead,
         Self::CallsListed,
         Self::CallsSearched,
@@ -45,6 +51,9 @@ impl Action {
         Self::RecordingLinked,
         Self::RecordingHeard,
         Self::CallErased,
+        Self::CallHeld,
+        Self::CallReleased,
+        Self::ErasureOrdered,
         Self::KeyCreated,
         Self::KeyRevoked,
         Self::JobRetried,
@@ -64,6 +73,9 @@ impl Action {
             Self::RecordingLinked => "recording_linked",
             Self::RecordingHeard => "recording_heard",
             Self::CallErased => "call_erased",
+            Self::CallHeld => "call_held",
+            Self::CallReleased => "call_released",
+            Self::ErasureOrdered => "erasure_ordered",
             Self::KeyCreated => "key_created",
             Self::KeyRevoked => "key_revoked",
             Self::JobRetried => "job_retried",
@@ -89,6 +101,9 @@ impl Action {
             | Self::RecordingLinked
             | Self::RecordingHeard => true,
             Self::CallErased
+            | Self::CallHeld
+            | Self::CallReleased
+            | Self::ErasureOrdered
             | Self::KeyCreated
             | Self::KeyRevoked
             | Self::JobRetried

@@ -62,6 +62,8 @@ struct Touched {
     recorded_elsewhere: bool,
     /// Whether one of our own was named that must not be kept any more.
     forgets_object: bool,
+    /// Whether something that was on disk was blanked.
+    forgets_words: bool,
 }
 
 /// A call of which nothing that was recorded may be kept.
@@ -230,7 +232,7 @@ impl<'a> Batch<'a> {
         };
         let (new, objects) = (Vec::new(), Vec::new());
         let (changed, recorded, spoken) = (false, false, false);
-        let (recorded_elsewhere, forgets_object) = (false, false);
+        let (recorded_elsewhere, forgets_object, forgets_words) = (false, false, false);
         let key = head.key;
         let touched = Touched {
             head,
@@ -242,6 +244,7 @@ impl<'a> Batch<'a> {
             objects,
             recorded_elsewhere,
             forgets_object,
+            forgets_words,
         };
         self.touched.insert(key, touched);
         Ok(())
@@ -281,9 +284,13 @@ impl<'a> Batch<'a> {
             if touched.recorded {
                 let opts_out = || touched.kept.history().is_some_and(|history| fold(history).opt_out);
                 if written.as_ref().map_or_else(opts_out, |call| call.opt_out) {
-                    self.forgotten.push((touched.head.organization, touched.head.name.clone()));
+                    let names = self.transaction.names(key).await?;
+                    self.forgotten.extend(names.into_iter().map(|name| (touched.head.organization, name)));
                 }
             }
+            jobs.extend(
+                touched.forgets_words.then(|| self.outside.gone(touched.head.organization)).flatten(),
+            );
             if written.as_ref().is_some_and(|call| !call.opt_out) {
                 let (outside, head) = (self.outside, &touched.head);
                 jobs.extend(touched.objects.iter().flat_map(|object| outside.recorded(head, object)));
@@ -292,7 +299,9 @@ impl<'a> Batch<'a> {
                     jobs.extend(outside.recorded_elsewhere(head, organization.as_ref()));
                 }
             } else if touched.forgets_object {
-                jobs.extend(self.outside.forgotten(touched.head.organization, &touched.head.name));
+                let names = self.transaction.names(key).await?;
+                let organization = touched.head.organization;
+                jobs.extend(names.iter().filter_map(|name| self.outside.forgotten(organization, name)));
             }
             let over = written.as_ref().filter(|call| !call.opt_out && call.status().is_ended());
             if let Some(call) = over.filter(|_| touched.spoken) {
@@ -332,6 +341,7 @@ impl<'a> Batch<'a> {
             }
             if !stored.is_empty() {
                 self.transaction.blank(key, &stored).await?;
+                touched.forgets_words = true;
             }
             // Of what is left, as a refold will find it.
             call = touched.kept.history().map_or(call, fold);

@@ -26,6 +26,10 @@ pub trait Outside: Send + Sync {
     /// is logged.
     fn discard(&self, organization: OrganizationNumber, call: &CallName);
 
+    /// What is to be done after a call was erased, or what was said in it was blanked, so that nothing of it is left in files:
+    /// asked for in the same transaction.
+    fn gone(&self, organization: OrganizationNumber) -> Option<NewJob>;
+
     /// Jobs that were asked for are on disk.
     fn asked(&self);
 }
@@ -45,6 +49,10 @@ impl Outside for () {
     }
 
     fn discard(&self, _: OrganizationNumber, _: &CallName) {}
+
+    fn gone(&self, _: OrganizationNumber) -> Option<NewJob> {
+        None
+    }
 
     fn asked(&self) {}
 }

@@ -302,14 +302,17 @@ impl Writer {
     }
 
     async fn erase(&mut self, head: &CallHead) -> Result<Erased, IntakeError> {
-        let erased = erase(self.store.as_ref(), head, self.outside.as_ref()).await.map_err(|error| {
-            tracing::error!(%error, "a call was not erased");
-            IntakeError::from(&error)
-        })?;
+        let (erased, names) =
+            erase(self.store.as_ref(), head, self.outside.as_ref()).await.map_err(|error| {
+                tracing::error!(%error, "a call was not erased");
+                IntakeError::from(&error)
+            })?;
         if erased == Erased::Gone {
             drop(self.cache.take(head.key));
             self.live.apply(&[(head.organization, head.key, None)]);
-            self.outside.discard(head.organization, &head.name);
+            for name in &names {
+                self.outside.discard(head.organization, name);
+            }
             self.outside.asked();
         }
         Ok(erased)

@@ -98,7 +98,7 @@ impl Jobs {
     }
 
     /// Runs jobs until told to stop. Whoever calls this is the only one on this store: leases that are there were left
-    /// over by a process that is gone.
+    /// over by a process that is gone. `works` are those kinds that hold the way in, which must be gone when this has ended.
     pub fn start(&self, stop: CancellationToken) {
         let runner = Runner::new(
             Arc::clone(&self.store),

@@ -6,7 +6,7 @@ use pegcount_calls::{CallName, OrganizationName};
 use pegcount_store::{CallHead, NewJob, OrganizationNumber};
 
 use super::{Fetching, Object, Shelf, deletion::deletion_of, desk::upload_of, foreign::fetch_of};
-use crate::{clock::Clock, intake::Outside, jobs::Nudge, organizations::PerOrganization};
+use crate::{clock::Clock, intake::Outside, jobs::Nudge, organizations::PerOrganization, privacy};
 
 /// Who wants something done about a recording of ours once the ledger knows of it.
 pub trait Listener: Send + Sync {
@@ -62,6 +62,10 @@ impl Outside for Keeping {
 
     fn discard(&self, organization: OrganizationNumber, call: &CallName) {
         self.shelf.discard(organization, call);
+    }
+
+    fn gone(&self, organization: OrganizationNumber) -> Option<NewJob> {
+        Some(privacy::scrubbing_of(organization, self.clock.now()))
     }
 
     fn asked(&self) {

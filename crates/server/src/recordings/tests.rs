@@ -206,7 +206,9 @@ impl Lab {
     async fn waiting(&self) -> Vec<String> {
         let query = JobQuery { limit: 100, state: Some(JobState::Waiting), ..JobQuery::default() };
         let jobs = self.store.jobs(&query).await.unwrap().jobs;
-        let mut words: Vec<String> = jobs.iter().map(|job| format!("{} {}", job.kind, job.subject)).collect();
+        // The rest is no work on recordings.
+        let jobs = jobs.iter().filter(|job| job.kind.starts_with("recording_"));
+        let mut words: Vec<String> = jobs.map(|job| format!("{} {}", job.kind, job.subject)).collect();
         words.sort();
         words
     }

@@ -109,6 +109,7 @@ impl From<Refusal> for Failure {
             Refusal::Exists { .. } => Self::new(StatusCode::CONFLICT, "ALREADY_EXISTS", sentence),
             Refusal::NotLive => Self::new(StatusCode::CONFLICT, "CALL_NOT_ACTIVE", "Call is not active"),
             Refusal::NotOver => Self::new(StatusCode::CONFLICT, "CALL_ACTIVE", sentence),
+            Refusal::Held(_) => Self::new(StatusCode::CONFLICT, "LEGAL_HOLD", sentence),
             Refusal::JobRunning => Self::new(StatusCode::CONFLICT, "JOB_RUNNING", sentence),
             Refusal::NoTrunk => Self::new(StatusCode::CONFLICT, "NO_TRUNK", sentence),
             Refusal::NotControllable => Self::new(StatusCode::CONFLICT, "NOT_CONTROLLABLE", sentence),
@@ -151,6 +152,8 @@ fn not_found_code(thing: Thing) -> &'static str {
         Thing::Recording => "RECORDING_NOT_FOUND",
         Thing::SipTrace => "SIP_TRACE_NOT_FOUND",
         Thing::Job => "JOB_NOT_FOUND",
+        Thing::Hold => "HOLD_NOT_FOUND",
+        Thing::Erasure => "ERASURE_NOT_FOUND",
     }
 }
 

@@ -15,6 +15,7 @@ mod damage;
 mod dialects;
 mod durability;
 mod erasure;
+mod erasure_of_numbers;
 mod fetching;
 mod freeswitch;
 mod full_disk;

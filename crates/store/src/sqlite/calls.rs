@@ -279,6 +279,12 @@ pub(super) fn content_of(body: Option<&[u8]>) -> Result<Content> {
     Ok(body.map(documents::unpack).transpose()?.unwrap_or_default().content)
 }
 
+/// What a call is called, and was called before others became part of it.
+pub(super) fn names(connection: &Connection, key: CallKey) -> Result<Vec<CallName>> {
+    let sql = "SELECT name FROM calls WHERE pk = ?1 UNION ALL SELECT name FROM call_names WHERE pk = ?1";
+    many(connection, sql, [key.0], |row| Columns::of(row).name(CallName::new))
+}
+
 /// Makes the names of the younger call names of the older one, and removes the younger's row.
 pub(super) fn rename(connection: &Connection, younger: CallKey, older: CallKey) -> Result<()> {
     let pair = params![older.0, younger.0];

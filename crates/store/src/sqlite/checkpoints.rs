@@ -17,7 +17,7 @@ use std::{
 };
 
 use rusqlite::Connection;
-use tokio::time::timeout;
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     connect::{self, HeldBack, Readers},
@@ -77,12 +77,14 @@ struct Shared {
     ordered: Condvar,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 struct Orders {
     /// Move pages.
     checkpoint: bool,
     /// The disk is full: give back what the log takes.
     make_room: bool,
+    /// Empty the log, since what was deleted lies in it; each wants to know whether it is.
+    empty: Vec<oneshot::Sender<bool>>,
     stop: bool,
 }
 
@@ -98,10 +100,17 @@ impl Shared {
 
     /// Waits for orders; none when the thread has to end.
     fn next(&self) -> Option<Orders> {
-        let nothing = |orders: &mut Orders| !(orders.checkpoint || orders.make_room || orders.stop);
+        let nothing = |orders: &mut Orders| {
+            !(orders.checkpoint || orders.make_room || orders.stop) && orders.empty.is_empty()
+        };
         let waited = self.ordered.wait_while(self.orders(), nothing);
         let mut orders = waited.unwrap_or_else(PoisonError::into_inner);
-        if orders.stop { None } else { Some(std::mem::take(&mut *orders)) }
+        if orders.stop {
+            // Who waits for it hears that it was not done.
+            orders.empty.clear();
+            return None;
+        }
+        Some(std::mem::take(&mut *orders))
     }
 }
 
@@ -174,6 +183,17 @@ impl Checkpoints {
         Ok(())
     }
 
+    /// Has the log emptied; whether it was. It is not while a long read keeps it.
+    pub(super) async fn empty(&self) -> bool {
+        let (done, is_done) = oneshot::channel();
+        self.shared.order(|orders| {
+            if !orders.stop {
+                orders.empty.push(done);
+            }
+        });
+        is_done.await.unwrap_or(false)
+    }
+
     /// Ends the thread; what joins it, if it was not ended before.
     pub(super) fn stop(&self) -> Option<JoinHandle<()>> {
         self.shared.order(|orders| orders.stop = true);
@@ -210,15 +230,20 @@ impl Worker {
         while let Some(orders) = self.shared.next() {
             let make_room = orders.make_room
                 && self.sought_room_at.is_none_or(|sought_at| sought_at.elapsed() > ROOM_AGAIN_AFTER);
-            if !(make_room || orders.checkpoint) {
+            let empty = !orders.empty.is_empty();
+            if !(make_room || empty || orders.checkpoint) {
                 continue;
             }
-            if let Err(fault) = self.checkpoint(make_room) {
+            let emptied = self.checkpoint(make_room || empty).unwrap_or_else(|fault| {
                 // Not before the log has grown again: it would fail again.
                 let length = self.shared.length.load(Ordering::Relaxed);
                 self.due_after(length);
                 let error = crate::StoreError::from(fault);
                 tracing::warn!(%error, "the write-ahead log could not be moved into the file");
+                false
+            });
+            for asked in orders.empty {
+                let _ = asked.send(emptied);
             }
             if make_room {
                 self.sought_room_at = Some(Instant::now());
@@ -234,29 +259,30 @@ impl Worker {
         self.shared.due_at.store(due_at, Ordering::Relaxed);
     }
 
-    fn checkpoint(&mut self, make_room: bool) -> Result<()> {
+    /// Moves pages; whether the log is empty now, which `empty` asks for.
+    fn checkpoint(&mut self, empty: bool) -> Result<bool> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => open(&self.path)?,
         };
-        let done = self.checkpoint_by(&connection, make_room);
+        let done = self.checkpoint_by(&connection, empty);
         self.connection = Some(connection);
         done
     }
 
-    fn checkpoint_by(&self, connection: &Connection, make_room: bool) -> Result<()> {
+    fn checkpoint_by(&self, connection: &Connection, empty: bool) -> Result<bool> {
         let moved = Moved::by(connection, "PASSIVE")?;
         let longest = self.bounds.within_room_of(&self.path).longest;
-        if !make_room && moved.length < longest / 4 {
+        if !empty && moved.length < longest / 4 {
             self.due_after(moved.length);
-            return Ok(());
+            return Ok(false);
         }
-        let far_too_long = make_room || moved.length >= longest;
+        let far_too_long = empty || moved.length >= longest;
         let kept_out =
             if far_too_long { Some(self.keep_everybody_out()?) } else { self.catch_a_moment(connection)? };
         let Some(kept_out) = kept_out else {
             self.due_after(moved.length);
-            return Ok(());
+            return Ok(false);
         };
         // A file that stays as long as it is is cheaper to write to than one that grows again.
         let moved = Moved::by(connection, if far_too_long { "TRUNCATE" } else { "RESTART" })?;
@@ -269,7 +295,7 @@ impl Worker {
             let pages = moved.length;
             tracing::warn!(pages, "a long read keeps the write-ahead log from being emptied");
         }
-        Ok(())
+        Ok(moved.all && far_too_long)
     }
 
     /// Holds reads back for a moment, and keeps writers out if none takes longer than that.

@@ -61,6 +61,9 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection> {
         return Err(unavailable(format!("the file system does not take a write-ahead log (mode {mode})")));
     }
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // What is deleted is overwritten, in rows and in pages that nothing lies in any more. Always, not in erasures alone:
+    // whatever moves from one page to another leaves a copy behind, which no later erasure would find.
+    connection.pragma_update(None, "secure_delete", "ON")?;
     connection.pragma_update(None, "cache_size", WRITER_CACHE)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     schema::migrate(&mut connection)?;

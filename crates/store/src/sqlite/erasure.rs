@@ -38,7 +38,7 @@ pub(super) fn erase(connection: &Connection, changes: &mut Changes, key: CallKey
         run(connection, &sql, [key.0])?;
     }
     events::remove(connection, key)?;
-    for table in ["legs", "call_names", "call_uuids", "jobs", "calls"] {
+    for table in ["legs", "call_names", "call_uuids", "jobs", "holds", "calls"] {
         run(connection, &format!("DELETE FROM {table} WHERE pk = ?1"), [key.0])?;
     }
     Ok(())

@@ -16,8 +16,10 @@ mod connect;
 mod directory;
 mod documents;
 mod erasure;
+mod erasures;
 mod events;
 mod fault;
+mod holds;
 mod jobs;
 mod keys;
 mod legs;
@@ -49,13 +51,15 @@ use pegcount_calls::{
 };
 use rusqlite::Connection;
 use tokio::sync::Mutex;
+use uuid::Uuid;
 use zstd::bulk::Compressor;
 
 use crate::{
     AccessKey, AuditPage, AuditQuery, AuditVerdict, CallHead, CallKey, Concurrency, ControlUrl, Deed,
-    Endpoint, EndpointNumber, Filed, Finding, Job, JobCount, JobFailure, JobId, JobOrder, JobPage, JobQuery,
-    Measure, NewEndpoint, Next, OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report,
-    Result, Spreads, StatsQuery, Store, StoreError, Transaction, rollups::Changes,
+    Endpoint, EndpointNumber, Erasure, Filed, Finding, Hold, Job, JobCount, JobFailure, JobId, JobOrder,
+    JobPage, JobQuery, Measure, NewEndpoint, Next, OpenCall, Organization, OrganizationNumber, Page,
+    PhoneNumber, Report, Result, Scrub, Spreads, StatsQuery, Store, StoreError, Transaction,
+    rollups::Changes,
 };
 use blocks::Blocks;
 use checkpoints::{Bounds, Checkpoints};
@@ -420,6 +424,45 @@ impl Store for Sqlite {
 
     async fn cut_audit(&self, before: Timestamp, limit: u32) -> Result<u64> {
         self.write(|connection| audit::cut(connection, before, limit)).await
+    }
+
+    async fn hold(&self, call: CallKey) -> Result<Option<Hold>> {
+        self.quick(|connection| holds::of_call(connection, call)).await
+    }
+
+    async fn set_hold(&self, call: CallKey, hold: &Hold) -> Result<()> {
+        self.write(|connection| holds::set(connection, call, hold)).await
+    }
+
+    async fn release_hold(&self, call: CallKey) -> Result<bool> {
+        self.write(|connection| holds::release(connection, call)).await
+    }
+
+    async fn erasure(&self, organization: OrganizationNumber, id: Uuid) -> Result<Option<Erasure>> {
+        self.quick(|connection| erasures::of_id(connection, organization, id)).await
+    }
+
+    async fn update_erasure(&self, erasure: &Erasure) -> Result<()> {
+        self.write(|connection| erasures::update(connection, erasure)).await
+    }
+
+    async fn calls_of_number(
+        &self,
+        organization: OrganizationNumber,
+        digits: &str,
+        after: CallKey,
+        limit: u32,
+    ) -> Result<Vec<CallHead>> {
+        let digits = digits.to_owned();
+        self.slow(move |connection| erasures::calls_of(connection, organization, &digits, after, limit)).await
+    }
+
+    async fn scrub(&self, begin: bool) -> Result<Scrub> {
+        self.write(|connection| words::scrub(connection, begin)).await
+    }
+
+    async fn empty_log(&self) -> Result<bool> {
+        Ok(self.checkpoints.empty().await)
     }
 
     async fn writable(&self) -> Result<()> {

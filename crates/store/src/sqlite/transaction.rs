@@ -13,14 +13,15 @@ use super::{
     blocks::Blocks,
     calls,
     checkpoints::Gauge,
-    directory, erasure, events,
+    directory, erasure, erasures, events,
     fault::{Result, unavailable},
-    jobs, legs, rollups,
+    holds, jobs, legs, rollups,
     room::Room,
     save, words,
 };
 use crate::{
-    CallHead, CallKey, Filed, LegSpan, NewJob, OrganizationNumber, Report, Transaction, rollups::Changes,
+    CallHead, CallKey, Erasure, Filed, Hold, LegSpan, NewJob, OrganizationNumber, Report, Transaction,
+    rollups::Changes,
 };
 
 /// What is needed to write.
@@ -156,12 +157,25 @@ impl Transaction for Writing {
             events::merge(connection, younger, older)?;
             legs::merge(connection, younger, older)?;
             jobs::merge(connection, younger, older)?;
+            holds::merge(connection, younger, older)?;
             calls::rename(connection, younger, older)
         })
     }
 
     async fn erase(&mut self, call: CallKey) -> crate::Result<()> {
         self.work(|Writer { connection, changes, .. }| erasure::erase(connection, changes, call))
+    }
+
+    async fn hold(&mut self, call: CallKey) -> crate::Result<Option<Hold>> {
+        self.work(|writer| holds::of_call(&writer.connection, call))
+    }
+
+    async fn names(&mut self, call: CallKey) -> crate::Result<Vec<CallName>> {
+        self.work(|writer| calls::names(&writer.connection, call))
+    }
+
+    async fn create_erasure(&mut self, erasure: &Erasure) -> crate::Result<()> {
+        self.work(|writer| erasures::create(&writer.connection, erasure))
     }
 
     async fn is_erased(&mut self, organization: OrganizationNumber, name: &CallName) -> crate::Result<bool> {

@@ -13,7 +13,7 @@ use super::{
     fault::Result,
     rows::{one, run},
 };
-use crate::{CallKey, OrganizationNumber, StoreError};
+use crate::{CallKey, OrganizationNumber, Scrub, StoreError};
 
 /// The words of a call in the places where a search looks: the transcript and the summary.
 #[derive(Default, PartialEq, Eq)]
@@ -86,6 +86,27 @@ pub(super) fn merge(connection: &Connection, calls: u32) -> Result<()> {
         run(connection, "INSERT INTO transcripts (transcripts, rank) VALUES ('merge', ?1)", [pages])?;
     }
     Ok(())
+}
+
+/// The first place in the index that tells of deleted calls, whose words lie where they lay until their part is merged.
+const FIRST_DELETED: i64 = 1 << 53;
+/// How many pages are merged at once to have such words go.
+const PAGES_A_STEP: i64 = 250;
+
+/// Merges parts of the index while words of deleted calls lie in it, a little at a time. The first of many calls has
+/// `begin`: it takes all parts there are.
+pub(super) fn scrub(connection: &Connection, begin: bool) -> Result<Scrub> {
+    let deleted = "SELECT 1 FROM transcripts_data WHERE id >= ?1 LIMIT 1";
+    if one(connection, deleted, [FIRST_DELETED], |_| Ok(()))?.is_none() {
+        return Ok(Scrub::Clean);
+    }
+    // FTS5 takes a negative number for all parts, whatever their sizes.
+    let pages = if begin { -PAGES_A_STEP } else { PAGES_A_STEP };
+    let before = connection.total_changes();
+    run(connection, "INSERT INTO transcripts (transcripts, rank) VALUES ('merge', ?1)", [pages])?;
+    // The statement itself is one.
+    let changes = connection.total_changes() - before;
+    Ok(if changes < 2 { Scrub::Idle } else { Scrub::Moved })
 }
 
 /// Whether a call is in the index.

@@ -67,6 +67,7 @@ impl From<Refusal> for Failure {
             Refusal::Exists { .. }
             | Refusal::NotLive
             | Refusal::NotOver
+            | Refusal::Held(_)
             | Refusal::NotControllable
             | Refusal::NoTrunk
             | Refusal::JobRunning => Self::new(StatusCode::CONFLICT, sentence),

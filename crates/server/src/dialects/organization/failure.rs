@@ -106,6 +106,7 @@ impl From<Refusal> for Failure {
             Refusal::Exists { .. } => Self::new(StatusCode::CONFLICT, "Already exists", error),
             Refusal::NotLive
             | Refusal::NotOver
+            | Refusal::Held(_)
             | Refusal::NotControllable
             | Refusal::NoTrunk
             | Refusal::JobRunning => Self::new(StatusCode::CONFLICT, "Conflict", error),

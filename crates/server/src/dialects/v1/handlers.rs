@@ -110,7 +110,7 @@ pub(super) async fn get_call(caller: Caller, Path(id): Path<String>) -> Result<J
     responses(
         (status = 204),
         (status = 404, body = FailureBody),
-        (status = 409, description = "It is not over", body = FailureBody),
+        (status = 409, description = "CALL_ACTIVE: it is not over; LEGAL_HOLD: it is on hold", body = FailureBody),
     )
 )]
 pub(super) async fn erase_call(caller: Caller, Path(id): Path<String>) -> Result<StatusCode, Failure> {

@@ -11,6 +11,7 @@ mod live;
 mod log;
 mod matches;
 mod outbound;
+mod privacy;
 mod query;
 mod recording;
 mod sip_trace;
@@ -53,6 +54,9 @@ pub fn routes() -> OpenApiRouter<Arc<Ledger>> {
         .routes(routes!(jobs::list_jobs))
         .routes(routes!(jobs::get_job, jobs::forget_job))
         .routes(routes!(jobs::retry_job))
+        .routes(routes!(privacy::get_hold, privacy::set_hold, privacy::release_hold))
+        .routes(routes!(privacy::create_erasure))
+        .routes(routes!(privacy::get_erasure))
         .routes(routes!(outbound::place_call))
         .routes(routes!(sip_trace::sip_trace))
         .routes(routes!(log::call_log))

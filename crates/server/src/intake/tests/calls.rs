@@ -202,6 +202,26 @@ async fn the_recording_of_a_call_that_opted_out_or_was_erased_is_deleted_whichev
 }
 
 #[tokio::test]
+async fn recordings_go_under_every_name_that_their_call_had() {
+    let discarded = |desk: &Desk| std::mem::take(&mut *desk.discarded.lock().unwrap());
+    for opts_out in [false, true] {
+        let desk = Desk::new().await;
+        let recorded = json!([["rec", "recording_ready", 20, { "object": "1.younger.mp3" }]]);
+        desk.accept(vec![record("older", &["a"], &json!([["1", "call_completed", 0]]))]).await;
+        desk.accept(vec![record("younger", &["b"], &recorded)]).await;
+        desk.accept(vec![record("either", &["a", "b"], &json!([["2", "x_note", 30]]))]).await;
+        assert!(discarded(&desk).is_empty());
+        if opts_out {
+            let out = json!([["out", "call_initiated", 0, { "opt_out_sensitive_data_storage": true }]]);
+            desk.tell("older", &out).await;
+        } else {
+            desk.intake.erase(desk.call("older").await.head).await.unwrap();
+        }
+        assert_eq!(discarded(&desk), ["older", "younger"], "{opts_out}");
+    }
+}
+
+#[tokio::test]
 async fn work_on_a_recording_is_asked_for_with_the_event_and_that_of_deleting_it_with_what_forbids_it() {
     let recorded = |object: &str| json!(["rec", "recording_ready", 20, { "object": object }]);
     let opts_out = json!(["out", "call_initiated", 0, { "opt_out_sensitive_data_storage": true }]);

@@ -76,6 +76,10 @@ impl Outside for Elsewhere {
         self.discarded.lock().unwrap().push(call.to_string());
     }
 
+    fn gone(&self, _: OrganizationNumber) -> Option<NewJob> {
+        None
+    }
+
     fn asked(&self) {}
 }
 

@@ -42,6 +42,8 @@ fn takers() -> Vec<Taker> {
         json("PATCH", "/v1/phone-numbers/{id}", 256 * KIB),
         json("POST", "/v1/keys", 256 * KIB),
         json("PUT", "/v1/control-url", 256 * KIB),
+        json("PUT", "/v1/calls/{id}/hold", 256 * KIB),
+        json("POST", "/v1/erasures", 256 * KIB),
         json("POST", "/v1/outbound-calls", 256 * KIB),
         json("POST", "/api/calls", KIB * KIB),
         form("/apis/get_cdr_stats.php"),
@@ -109,7 +111,11 @@ async fn send(
     media_type: Option<&str>,
     body: Vec<u8>,
 ) -> crate::server::Answer {
-    let id = if taker.path.contains("endpoints") { "ep_1" } else { "pn_1" };
+    let id = match taker.path {
+        path if path.contains("endpoints") => "ep_1",
+        path if path.contains("calls") => "call_good",
+        _ => "pn_1",
+    };
     let path = taker.path.replace("{id}", id);
     let request = target.request(taker.method, &path);
     let request = match media_type {
@@ -210,6 +216,16 @@ async fn settings_with_bad_fields_are_refused_by_name_and_change_nothing() {
         ("POST", "/v1/keys", json!({"scopes": "calls:read"}), "scopes"),
         ("POST", "/v1/keys", json!({"scopes": []}), "scopes"),
         ("POST", "/v1/keys", json!({"name": long}), "name"),
+        ("PUT", "/v1/calls/call_good/hold", json!({}), "reason"),
+        ("PUT", "/v1/calls/call_good/hold", json!({"reason": " "}), "reason"),
+        ("PUT", "/v1/calls/call_good/hold", json!({"reason": long}), "reason"),
+        ("PUT", "/v1/calls/call_good/hold", json!({"reason": "x", "until": "y"}), "until"),
+        ("POST", "/v1/erasures", json!({}), "phone_number"),
+        ("POST", "/v1/erasures", json!({"phone_number": ""}), "phone_number"),
+        ("POST", "/v1/erasures", json!({"phone_number": "+1 555"}), "phone_number"),
+        ("POST", "/v1/erasures", json!({"phone_number": "+1234"}), "phone_number"),
+        ("POST", "/v1/erasures", json!({"phone_number": "0049301234"}), "phone_number"),
+        ("POST", "/v1/erasures", json!({"phone_number": 15557654321_i64}), "phone_number"),
         ("PUT", "/v1/control-url", json!({}), "url"),
         ("PUT", "/v1/control-url", json!({"url": 5}), "url"),
         ("PUT", "/v1/control-url", json!({"url": "ftp://example.com/"}), "url"),

@@ -275,6 +275,8 @@ async fn parameters_mean_what_the_contract_says_or_are_refused() {
         ("/v1/jobs", "cursor=MTc", 400),
         ("/v1/jobs/9223372036854775807", "", 404),
         ("/v1/jobs/9223372036854775808", "", 404),
+        ("/v1/calls/call_good/hold", "", 404),
+        ("/v1/erasures/nonsense", "", 404),
         ("/api/calls", "limit=100", 200),
         ("/api/calls", "limit=101", 400),
         ("/api/calls", "page=-1", 400),

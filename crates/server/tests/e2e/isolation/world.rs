@@ -34,6 +34,8 @@ pub struct Organization {
     pub recording: String,
     /// The number of a job of its own.
     pub job: i64,
+    /// The id of an erasure of its own, of a number that nobody has.
+    pub erasure: String,
 }
 
 /// Both of them.
@@ -126,6 +128,13 @@ impl Organization {
         let recording = recording["recording_url"].as_str().expect("a link");
         let number = made["number"].as_i64().expect("a number");
         let job = ask(&*store_of(home), number, word, 0).await.0;
+        let erasure = json!({"phone_number": "+15550009999"});
+        let mut erasure = send(post("/v1/erasures", &erasure)).await.expect(202);
+        // Until it is done: its job must not be among what B sees.
+        while erasure["state"] != "done" {
+            let path = format!("/v1/erasures/{}", erasure["id"].as_str().expect("an id"));
+            erasure = send(client.to("GET", &path).header("x-api-key", &key)).await.expect(200);
+        }
         let (key_id, secret) = halves(&key);
         let call = client.to("GET", "/api/calls/call_same");
         let call = send(call.header("X-API-KEY", key_id).header("X-API-SECRET", secret)).await.expect(200);
@@ -133,6 +142,7 @@ impl Organization {
         Self {
             number,
             job,
+            erasure: erasure["id"].as_str().expect("an id").to_owned(),
             word,
             agent: endpoint["number"].as_i64().expect("a number"),
             uuid: call["data"]["id"].as_str().expect("a UUID").to_owned(),
