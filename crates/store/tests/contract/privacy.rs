@@ -25,7 +25,10 @@ async fn a_hold_goes_along_in_a_merge_and_ends_when_it_is_released() {
         transaction.merge(younger.key, older.key).await.unwrap();
         assert_eq!(transaction.hold(older.key).await.unwrap(), Some(hold("second", 1)));
         let names = transaction.names(older.key).await.unwrap();
-        assert_eq!(names.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["older", "younger"]);
+        assert_eq!(
+            names.iter().map(pegcount_calls::CallName::as_str).collect::<Vec<_>>(),
+            ["older", "younger"]
+        );
         transaction.commit().await.unwrap();
         assert_eq!(store.hold(younger.key).await.unwrap(), None);
         assert!(store.release_hold(older.key).await.unwrap());
