@@ -99,8 +99,7 @@ impl App {
         let shelf = Shelf::at(sip::recordings_folder(&config.data)).with_bucket(bucket);
         let fetching = Arc::new(config.recordings.fetching()?);
         let nudge = Nudge::default();
-        let analysis = analysis::Desk::new(Arc::clone(&store), config.analysis()?, clock.clone());
-        let analysis = Arc::new(analysis);
+        let analysis = Arc::new(analysis::Desk::new(Arc::clone(&store), config.analysis()?, clock.clone()));
         let (intake, writer) = Intake::start(IntakeParts {
             store: Arc::clone(&store),
             live: Arc::clone(&live),
@@ -125,8 +124,8 @@ impl App {
             names: Names::new(Arc::clone(&store)),
             clock: clock.clone(),
         };
-        let works = works(fetch, &analysis);
-        let jobs = Jobs::new(Arc::clone(&store), clock.clone(), Arc::clone(&metrics), works);
+        let jobs =
+            Jobs::new(Arc::clone(&store), clock.clone(), Arc::clone(&metrics), works(fetch, &analysis));
         let jobs = Arc::new(jobs.nudged_by(nudge));
         let sip = Arc::new(Sip::new(Arc::clone(&store), millis(&clock)));
         let control = Control::new(controllers(config, &store, &sip), clock.clone());
