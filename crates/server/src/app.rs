@@ -106,8 +106,7 @@ impl App {
         let shelf = Shelf::at(sip::recordings_folder(&config.data)).with_bucket(bucket);
         let fetching = Arc::new(config.recordings.fetching()?);
         let nudge = Nudge::default();
-        let analysis = analysis::Desk::new(Arc::clone(&store), config.analysis()?, clock.clone());
-        let analysis = Arc::new(analysis);
+        let analysis = Arc::new(analysis::Desk::new(Arc::clone(&store), config.analysis()?, clock.clone()));
         let (intake, writer) = Intake::start(IntakeParts {
             store: Arc::clone(&store),
             live: Arc::clone(&live),
