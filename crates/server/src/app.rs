@@ -23,15 +23,15 @@ use crate::{
     clock::Clock,
     config::Config,
     control::{Control, Hangup, Switchboard},
-    intake::{Intake, IntakeParts, TariffsHandle},
+    intake::{Intake, IntakeParts, Outside, TariffsHandle},
     jobs::{Jobs, Nudge, Work},
     links::Links,
     live::Live,
     metrics::Metrics,
     operations::{Operator, chain},
-    organizations::Names,
+    organizations::{Names, PerOrganization},
     privacy::{Erasing, Scrubbing},
-    recordings::{self, Busy, Deletion, Desk, Fetch, FetchParts, Keeping, Shelf, Upload},
+    recordings::{self, Busy, Deletion, Desk, Fetch, FetchParts, Fetching, Keeping, Shelf, Upload},
     sources::{native, sip, sip::Sip},
     transcription::{self, Transcription},
     vocabulary::source_name,
@@ -86,13 +86,7 @@ impl App {
     /// # Errors
     /// A sentence that says what is wrong and what to do.
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, String> {
-        let mut locks = vec![lock(&config.data)?];
-        match config.store_elsewhere() {
-            Some(store) => locks.push(lock_store(&store)?),
-            None => make_private(&config.store_path())?,
-        }
-        let store: Arc<dyn Store> =
-            Arc::from(pegcount_store::open(&config.store_url()).map_err(|error| cannot_start(&error))?);
+        let (store, locks) = open(config)?;
         let organizations = store.organizations().await.map_err(|error| cannot_start(&error))?;
         let keys = store.keys().await.map_err(|error| cannot_start(&error))?;
         let first_key = match organizations.is_empty() {
@@ -112,13 +106,7 @@ impl App {
             live: Arc::clone(&live),
             tariffs: tariffs.clone(),
             metrics: Arc::clone(&metrics),
-            outside: Box::new(analysis::Asking::beside(
-                Box::new(
-                    Keeping::new(shelf.clone(), nudge.clone(), clock.clone(), Arc::clone(&fetching))
-                        .with_listener(Box::new(transcription::Asking::new(shelf.clone(), clock.clone()))),
-                ),
-                Arc::clone(&analysis),
-            )),
+            outside: outside(&shelf, &nudge, &clock, &fetching, &analysis),
         })
         .map_err(|error| format!("the writer cannot be started: {error}"))?;
         let intake = intake.masking(config.masks()?, Arc::clone(&store));
@@ -253,6 +241,31 @@ fn cannot_start(error: &StoreError) -> String {
         }
         _ => sentence,
     }
+}
+
+/// Opens the store, and locks it and the data folder.
+fn open(config: &Config) -> Result<(Arc<dyn Store>, Vec<fs::File>), String> {
+    let mut locks = vec![lock(&config.data)?];
+    match config.store_elsewhere() {
+        Some(store) => locks.push(lock_store(&store)?),
+        None => make_private(&config.store_path())?,
+    }
+    let store = pegcount_store::open(&config.store_url()).map_err(|error| cannot_start(&error))?;
+    Ok((Arc::from(store), locks))
+}
+
+/// What the intake tells of calls to, besides the store.
+fn outside(
+    shelf: &Shelf,
+    nudge: &Nudge,
+    clock: &Clock,
+    fetching: &Arc<PerOrganization<Fetching>>,
+    analysis: &Arc<analysis::Desk>,
+) -> Box<dyn Outside> {
+    let asking = transcription::Asking::new(shelf.clone(), clock.clone());
+    let keeping = Keeping::new(shelf.clone(), nudge.clone(), clock.clone(), Arc::clone(fetching));
+    let keeping = keeping.with_listener(Box::new(asking));
+    Box::new(analysis::Asking::beside(Box::new(keeping), Arc::clone(analysis)))
 }
 
 /// Every kind of work that comes after calls.
