@@ -96,8 +96,7 @@ impl App {
         let live = Arc::new(Live::of(store.open_calls().await.map_err(|error| cannot_start(&error))?));
         let metrics = Arc::new(Metrics::default());
         let tariffs = TariffsHandle::of(config.tariffs()?);
-        let bucket = config.recordings.bucket()?.map(Arc::new);
-        let shelf = Shelf::at(sip::recordings_folder(&config.data)).with_bucket(bucket);
+        let shelf = shelf(config)?;
         let fetching = Arc::new(config.recordings.fetching()?);
         let nudge = Nudge::default();
         let analysis = Arc::new(analysis::Desk::new(Arc::clone(&store), config.analysis()?, clock.clone()));
@@ -111,13 +110,12 @@ impl App {
         .map_err(|error| format!("the writer cannot be started: {error}"))?;
         let intake = intake.masking(config.masks()?, Arc::clone(&store));
         analysis.open(intake.clone());
-        let lame = lame(config, fetching.each().any(|one| one.is_enabled));
         let fetch = FetchParts {
             shelf: shelf.clone(),
             store: Arc::clone(&store),
             intake: intake.clone(),
             busy: Busy::default(),
-            lame,
+            lame: lame(config, &fetching),
             fetching,
             names: Names::new(Arc::clone(&store)),
             clock: clock.clone(),
@@ -130,8 +128,8 @@ impl App {
             clock.clone(),
         ));
         let works = works(fetch, &transcription, &analysis);
-        let jobs = Jobs::new(Arc::clone(&store), clock.clone(), Arc::clone(&metrics), works);
-        let jobs = Arc::new(jobs.nudged_by(nudge));
+        let jobs = Jobs::new(Arc::clone(&store), clock.clone(), Arc::clone(&metrics), works).nudged_by(nudge);
+        let jobs = Arc::new(jobs);
         let sip = Arc::new(Sip::new(Arc::clone(&store), millis(&clock)));
         let control = Control::new(controllers(config, &store, &sip), clock.clone());
         let audit = Audit::start(Arc::clone(&store), clock.clone(), &config.audit);
@@ -254,6 +252,12 @@ fn open(config: &Config) -> Result<(Arc<dyn Store>, Vec<fs::File>), String> {
     Ok((Arc::from(store), locks))
 }
 
+/// Where recordings lie.
+fn shelf(config: &Config) -> Result<Shelf, String> {
+    let bucket = config.recordings.bucket()?.map(Arc::new);
+    Ok(Shelf::at(sip::recordings_folder(&config.data)).with_bucket(bucket))
+}
+
 /// What the intake tells of calls to, besides the store.
 fn outside(
     shelf: &Shelf,
@@ -294,7 +298,8 @@ fn works(
 }
 
 /// What makes MP3 of recordings that are fetched, where any are.
-fn lame(config: &Config, is_needed: bool) -> Option<Lame> {
+fn lame(config: &Config, fetching: &PerOrganization<Fetching>) -> Option<Lame> {
+    let is_needed = fetching.each().any(|one| one.is_enabled);
     let path = &config.sip.recording.lame;
     let path = (!path.as_os_str().is_empty()).then_some(path.as_path());
     match is_needed.then(|| Lame::load(path))? {

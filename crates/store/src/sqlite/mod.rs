@@ -15,6 +15,7 @@ mod conditions;
 mod connect;
 mod directory;
 mod documents;
+mod engine;
 mod erasure;
 mod erasures;
 mod events;
@@ -40,105 +41,24 @@ mod transaction;
 mod ways;
 mod words;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use pegcount_calls::{
     CallQuery, Disconnection, EndpointName, OrganizationName, PhoneNumberName, Stats, Timestamp,
 };
-use rusqlite::Connection;
-use tokio::sync::Mutex;
 use uuid::Uuid;
-use zstd::bulk::Compressor;
 
 use crate::{
     AccessKey, AuditPage, AuditQuery, AuditVerdict, CallHead, CallKey, Concurrency, ControlUrl, Deed,
     Endpoint, EndpointNumber, Erasure, Filed, Finding, Hold, Job, JobCount, JobFailure, JobId, JobOrder,
     JobPage, JobQuery, Measure, NewEndpoint, Next, OpenCall, Organization, OrganizationNumber, Page,
     PhoneNumber, Report, Result, Scrub, Spreads, StatsQuery, Store, StoreError, Transaction,
-    rollups::Changes,
 };
-use blocks::Blocks;
-use checkpoints::{Bounds, Checkpoints};
-use connect::Readers;
-use connect::Snapshot;
 pub use connect::stand_back;
+pub(crate) use engine::Sqlite;
 use fault::unavailable;
-use room::Room;
-use transaction::{Writer, Writing};
-
-/// A store in one SQLite file.
-pub(crate) struct Sqlite {
-    path: PathBuf,
-    checkpoints: Checkpoints,
-    room: Room,
-    readers: Arc<Readers>,
-    /// The last to be dropped: SQLite removes the log when the last connection that may write goes.
-    writer: Arc<Mutex<Writer>>,
-}
-
-impl Sqlite {
-    /// Opens the file, or makes it.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        Self::open_with(path, Bounds::default())
-    }
-
-    fn open_with(path: &Path, bounds: Bounds) -> Result<Self> {
-        // Absolute, because SQLite reads `:memory:`, `file:...` and the empty path as something else than a file.
-        let path = std::path::absolute(path).map_err(unavailable)?;
-        let mut connection = connect::open_writer(&path)?;
-        let compressor = Compressor::new(documents::LEVEL).map_err(unavailable)?;
-        let (checkpoints, gauge) = Checkpoints::watch(&mut connection)?;
-        let room = Room::beside(&path);
-        let blocks = Arc::new(Blocks::default());
-        let writer = Arc::new(Mutex::new(Writer {
-            connection,
-            compressor,
-            changes: Changes::default(),
-            recounted: false,
-            blocks: Arc::clone(&blocks),
-            spoken: 0,
-            gauge,
-            room: room.clone(),
-        }));
-        let readers = Readers::new(path.clone(), connect::READ_LIMIT, blocks);
-        checkpoints.start(path.clone(), bounds, Arc::clone(&readers), Arc::clone(&writer))?;
-        Ok(Self { path, checkpoints, room, readers, writer })
-    }
-
-    /// Reads a few rows, right here: handing it to another thread costs more than reading.
-    async fn quick<T>(&self, work: impl FnOnce(&Snapshot<'_>) -> fault::Result<T> + Send) -> Result<T> {
-        Ok(self.readers.quick().await?.read(work)?)
-    }
-
-    /// Reads what may be many rows, on a thread that may block.
-    async fn slow<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Snapshot<'_>) -> fault::Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let reader = self.readers.slow().await?;
-        let read = move || {
-            connect::stand_back();
-            reader.read(work)
-        };
-        Ok(tokio::task::spawn_blocking(read).await.map_err(unavailable)??)
-    }
-
-    async fn begin_writing(&self) -> Result<Writing> {
-        Ok(Writing::begin(Arc::clone(&self.writer).lock_owned().await)?)
-    }
-
-    /// Writes in a transaction of its own.
-    async fn write<T>(&self, work: impl FnOnce(&Connection) -> fault::Result<T> + Send) -> Result<T> {
-        let mut writing = self.begin_writing().await?;
-        let done = writing.work(|writer| work(&writer.connection))?;
-        writing.finish()?;
-        Ok(done)
-    }
-}
+use transaction::Writing;
 
 #[async_trait]
 impl Store for Sqlite {

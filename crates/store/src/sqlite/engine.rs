@@ -1,0 +1,97 @@
+//! The open file: one connection that writes, and those that read.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rusqlite::Connection;
+use tokio::sync::Mutex;
+use zstd::bulk::Compressor;
+
+use super::{
+    blocks::Blocks,
+    checkpoints::{Bounds, Checkpoints},
+    connect::{self, Readers, Snapshot},
+    documents,
+    fault::{self, unavailable},
+    room::Room,
+    transaction::{Writer, Writing},
+};
+use crate::{Result, rollups::Changes};
+
+/// A store in one SQLite file.
+pub(crate) struct Sqlite {
+    pub(super) path: PathBuf,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) room: Room,
+    pub(super) readers: Arc<Readers>,
+    /// The last to be dropped: SQLite removes the log when the last connection that may write goes.
+    pub(super) writer: Arc<Mutex<Writer>>,
+}
+
+impl Sqlite {
+    /// Opens the file, or makes it.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        Self::open_with(path, Bounds::default())
+    }
+
+    pub(super) fn open_with(path: &Path, bounds: Bounds) -> Result<Self> {
+        // Absolute, because SQLite reads `:memory:`, `file:...` and the empty path as something else than a file.
+        let path = std::path::absolute(path).map_err(unavailable)?;
+        let mut connection = connect::open_writer(&path)?;
+        let compressor = Compressor::new(documents::LEVEL).map_err(unavailable)?;
+        let (checkpoints, gauge) = Checkpoints::watch(&mut connection)?;
+        let room = Room::beside(&path);
+        let blocks = Arc::new(Blocks::default());
+        let writer = Arc::new(Mutex::new(Writer {
+            connection,
+            compressor,
+            changes: Changes::default(),
+            recounted: false,
+            blocks: Arc::clone(&blocks),
+            spoken: 0,
+            gauge,
+            room: room.clone(),
+        }));
+        let readers = Readers::new(path.clone(), connect::READ_LIMIT, blocks);
+        checkpoints.start(path.clone(), bounds, Arc::clone(&readers), Arc::clone(&writer))?;
+        Ok(Self { path, checkpoints, room, readers, writer })
+    }
+
+    /// Reads a few rows, right here: handing it to another thread costs more than reading.
+    pub(super) async fn quick<T>(
+        &self,
+        work: impl FnOnce(&Snapshot<'_>) -> fault::Result<T> + Send,
+    ) -> Result<T> {
+        Ok(self.readers.quick().await?.read(work)?)
+    }
+
+    /// Reads what may be many rows, on a thread that may block.
+    pub(super) async fn slow<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Snapshot<'_>) -> fault::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let reader = self.readers.slow().await?;
+        let read = move || {
+            connect::stand_back();
+            reader.read(work)
+        };
+        Ok(tokio::task::spawn_blocking(read).await.map_err(unavailable)??)
+    }
+
+    pub(super) async fn begin_writing(&self) -> Result<Writing> {
+        Ok(Writing::begin(Arc::clone(&self.writer).lock_owned().await)?)
+    }
+
+    /// Writes in a transaction of its own.
+    pub(super) async fn write<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> fault::Result<T> + Send,
+    ) -> Result<T> {
+        let mut writing = self.begin_writing().await?;
+        let done = writing.work(|writer| work(&writer.connection))?;
+        writing.finish()?;
+        Ok(done)
+    }
+}
