@@ -136,7 +136,9 @@ mod tests {
     }
 
     fn tone(hertz: f32) -> Vec<f32> {
-        (0..48_000).map(|at| (at as f32 * hertz * TAU / 48_000.0).sin()).collect()
+        // In f64: an angle of some ten thousand turns is too coarse in f32, and the error is heard as noise.
+        let turn = f64::from(hertz) * std::f64::consts::TAU / 48_000.0;
+        (0..48_000).map(|at| (f64::from(at) * turn).sin() as f32).collect()
     }
 
     /// The loudest of the middle.
