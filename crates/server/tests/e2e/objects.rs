@@ -268,10 +268,10 @@ async fn links_may_lead_here_and_are_answered_from_the_store_as_from_a_file() {
     s3.stop().await;
     let answer = fetch(&server, Method::GET, &link, &[]).await;
     assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (503, &json!("UNAVAILABLE")));
-    assert_eq!(
-        server.get("/v1/calls/call_1").await.expect(200)["recording_url"].as_str(),
-        Some(link.as_str())
-    );
+    // Signed until another minute, perhaps.
+    let call = server.get("/v1/calls/call_1").await.expect(200);
+    let again = call["recording_url"].as_str().and_then(|again| again.split_once('?'));
+    assert_eq!(again.map(|(url, _)| url), link.split_once('?').map(|(url, _)| url), "{link}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
