@@ -157,12 +157,22 @@ impl<'a> Lab<'a> {
 
     /// Asks again until there is an answer.
     pub async fn wait<T>(&self, what: &str, answer: impl AsyncFn() -> Option<T>) -> T {
+        self.wait_for(PATIENCE, what, answer).await
+    }
+
+    /// The same, for so long.
+    pub async fn wait_for<T>(
+        &self,
+        patience: Duration,
+        what: &str,
+        answer: impl AsyncFn() -> Option<T>,
+    ) -> T {
         let begun = Instant::now();
         loop {
             if let Some(answer) = answer().await {
                 return answer;
             }
-            if begun.elapsed() > PATIENCE {
+            if begun.elapsed() > patience {
                 let calls = self.server.get("/v1/calls").await.text;
                 panic!("waited too long for {what}: {calls}\n{}", self.server.log());
             }
