@@ -12,7 +12,7 @@ use std::{
 
 use pegcount_calls::{OrganizationName, SourceName};
 use pegcount_lame::Lame;
-use pegcount_store::{AccessKey, OrganizationNumber, Store, StoreError};
+use pegcount_store::{OrganizationNumber, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -30,7 +30,7 @@ use crate::{
     metrics::Metrics,
     operations::{Operator, chain},
     organizations::{Names, PerOrganization},
-    privacy::{Erasing, Scrubbing},
+    privacy::{self, Erasing, Scrubbing},
     recordings::{self, Busy, Deletion, Desk, Fetch, FetchParts, Fetching, Keeping, Shelf, Upload},
     sources::{native, sip, sip::Sip},
     transcription::{self, Transcription},
@@ -57,8 +57,6 @@ pub struct App {
     pub shelf: Shelf,
     /// What makes transcripts of recordings.
     pub transcription: Arc<transcription::Desk>,
-    /// What has calls analysed.
-    pub analysis: Arc<analysis::Desk>,
     /// Work that comes after calls; it runs once [`App::start_jobs`] was called.
     pub jobs: Arc<Jobs>,
     /// Who did what.
@@ -87,29 +85,25 @@ impl App {
     /// A sentence that says what is wrong and what to do.
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, String> {
         let (store, locks) = open(config)?;
-        let organizations = store.organizations().await.map_err(|error| cannot_start(&error))?;
-        let keys = store.keys().await.map_err(|error| cannot_start(&error))?;
-        let first_key = match organizations.is_empty() {
-            true => Some(first_key(store.as_ref(), &keys, config, &clock).await?),
-            false => None,
-        };
+        let first_key = first_key(store.as_ref(), config, &clock).await?;
         let live = Arc::new(Live::of(store.open_calls().await.map_err(|error| cannot_start(&error))?));
         let metrics = Arc::new(Metrics::default());
         let tariffs = TariffsHandle::of(config.tariffs()?);
         let shelf = shelf(config)?;
         let fetching = Arc::new(config.recordings.fetching()?);
         let nudge = Nudge::default();
-        let analysis = Arc::new(analysis::Desk::new(Arc::clone(&store), config.analysis()?, clock.clone()));
+        let analysing = Arc::new(config.analysis()?);
+        let names = Names::new(Arc::clone(&store));
         let (intake, writer) = Intake::start(IntakeParts {
             store: Arc::clone(&store),
             live: Arc::clone(&live),
+            names: names.clone(),
             tariffs: tariffs.clone(),
+            masks: config.masks()?,
             metrics: Arc::clone(&metrics),
-            outside: outside(&shelf, &nudge, &clock, &fetching, &analysis),
+            outside: outside(&shelf, nudge.clone(), &clock, &fetching, &analysing),
         })
         .map_err(|error| format!("the writer cannot be started: {error}"))?;
-        let intake = intake.masking(config.masks()?, Arc::clone(&store));
-        analysis.open(intake.clone());
         let fetch = FetchParts {
             shelf: shelf.clone(),
             store: Arc::clone(&store),
@@ -117,7 +111,7 @@ impl App {
             busy: Busy::default(),
             lame: lame(config, &fetching),
             fetching,
-            names: Names::new(Arc::clone(&store)),
+            names: names.clone(),
             clock: clock.clone(),
         };
         let transcription = Arc::new(transcription::Desk::new(
@@ -125,9 +119,10 @@ impl App {
             Arc::clone(&store),
             intake.clone(),
             config.transcription()?,
+            names,
             clock.clone(),
         ));
-        let works = works(fetch, &transcription, &analysis);
+        let works = works(fetch, &transcription, analysing);
         let jobs = Jobs::new(Arc::clone(&store), clock.clone(), Arc::clone(&metrics), works).nudged_by(nudge);
         let jobs = Arc::new(jobs);
         let sip = Arc::new(Sip::new(Arc::clone(&store), millis(&clock)));
@@ -157,7 +152,6 @@ impl App {
             sip,
             shelf,
             transcription,
-            analysis,
             jobs,
             audit,
             clock,
@@ -213,12 +207,10 @@ impl App {
     /// # Errors
     /// A sentence; what was acknowledged is on disk all the same.
     pub async fn stop(self) -> Result<(), String> {
-        let Self { store, intake, ledger, live, writer, sip, jobs, transcription, analysis, audit, .. } =
-            self;
+        let Self { store, intake, ledger, live, writer, sip, jobs, transcription, audit, .. } = self;
         sip.stop().await;
         jobs.ended().await;
         audit.close().await;
-        analysis.close();
         drop((intake, ledger, live, sip, jobs, transcription));
         // The thread ends when nobody holds a handle any more; a connection that is still open may.
         let ended = tokio::task::spawn_blocking(move || writer.join());
@@ -258,32 +250,35 @@ fn shelf(config: &Config) -> Result<Shelf, String> {
     Ok(Shelf::at(sip::recordings_folder(&config.data)).with_bucket(bucket))
 }
 
-/// What the intake tells of calls to, besides the store.
+/// Who else wants to know of calls.
 fn outside(
     shelf: &Shelf,
-    nudge: &Nudge,
+    nudge: Nudge,
     clock: &Clock,
     fetching: &Arc<PerOrganization<Fetching>>,
-    analysis: &Arc<analysis::Desk>,
-) -> Box<dyn Outside> {
-    let asking = transcription::Asking::new(shelf.clone(), clock.clone());
-    let keeping = Keeping::new(shelf.clone(), nudge.clone(), clock.clone(), Arc::clone(fetching));
-    let keeping = keeping.with_listener(Box::new(asking));
-    Box::new(analysis::Asking::beside(Box::new(keeping), Arc::clone(analysis)))
+    analysing: &Arc<PerOrganization<Option<analysis::Settings>>>,
+) -> Vec<Box<dyn Outside>> {
+    vec![
+        Box::new(Keeping::new(shelf.clone(), nudge, clock.clone(), Arc::clone(fetching))),
+        Box::new(transcription::Asking::new(shelf.clone(), clock.clone())),
+        Box::new(analysis::Asking::new(Arc::clone(analysing), clock.clone())),
+        Box::new(privacy::Asking::new(clock.clone())),
+    ]
 }
 
 /// Every kind of work that comes after calls.
 fn works(
     fetch: FetchParts,
     transcription: &Arc<transcription::Desk>,
-    analysis: &Arc<analysis::Desk>,
+    analysing: Arc<PerOrganization<Option<analysis::Settings>>>,
 ) -> Vec<Arc<dyn Work>> {
-    let FetchParts { shelf, store, clock, busy, .. } = &fetch;
-    let erasing = Erasing::new(Arc::clone(store), fetch.intake.clone(), clock.clone());
+    let FetchParts { shelf, store, intake, names, clock, busy, .. } = &fetch;
+    let analysis =
+        analysis::Desk::new(Arc::clone(store), intake.clone(), analysing, names.clone(), clock.clone());
     let mut works: Vec<Arc<dyn Work>> = vec![
-        Arc::new(Analysis::new(Arc::clone(analysis))),
+        Arc::new(Analysis::new(Arc::new(analysis))),
         Arc::new(Scrubbing::new(Arc::clone(store))),
-        Arc::new(erasing),
+        Arc::new(Erasing::new(Arc::clone(store), intake.clone(), clock.clone())),
     ];
     if let Some(bucket) = shelf.bucket() {
         let desk =
@@ -378,14 +373,15 @@ fn private() -> fs::OpenOptions {
     options
 }
 
-/// Makes the first organization and its key. The organization comes last: once it is there nothing of this is ever done
+/// Makes the first organization and its key, unless there is an organization. The organization comes last: once it is there nothing of this is ever done
 /// again, even if every key is revoked; a start that was cut off before is taken up by the next.
-async fn first_key(
-    store: &dyn Store,
-    left_over: &[AccessKey],
-    config: &Config,
-    clock: &Clock,
-) -> Result<String, String> {
+async fn first_key(store: &dyn Store, config: &Config, clock: &Clock) -> Result<Option<String>, String> {
+    let organizations = store.organizations().await.map_err(|error| cannot_start(&error))?;
+    // Those that cannot be read are told of now, at every start.
+    let left_over = store.keys().await.map_err(|error| cannot_start(&error))?;
+    if !organizations.is_empty() {
+        return Ok(None);
+    }
     for key in left_over {
         store.revoke_key(&key.id).await.map_err(|error| chain(&error))?;
     }
@@ -397,7 +393,7 @@ async fn first_key(
     store.create_key(&key.stored).await.map_err(|error| chain(&error))?;
     let id = OrganizationName::new(FIRST_ORGANIZATION).map_err(|error| error.to_string())?;
     store.create_organization(&id, Some(number), None).await.map_err(|error| chain(&error))?;
-    Ok(key.whole())
+    Ok(Some(key.whole()))
 }
 
 /// Makes the file of the store, so that nobody else may read it even in a folder that others may enter.

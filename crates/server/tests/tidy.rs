@@ -17,10 +17,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("vocabulary", &[]),
     ("live", &[]),
     ("links", &[]),
-    (
-        "recordings",
-        &["address", "audio", "clock", "intake", "jobs", "organizations", "privacy", "vocabulary"],
-    ),
+    ("recordings", &["address", "audio", "clock", "intake", "jobs", "organizations", "vocabulary"]),
     ("privacy", &["clock", "intake", "jobs"]),
     ("auth", &[]),
     ("control", &["clock"]),

@@ -12,6 +12,7 @@ use pegcount::{
     live::Live,
     metrics::Metrics,
     operations::chain,
+    organizations::{Names, PerOrganization},
 };
 
 use super::filled::SEED;
@@ -129,9 +130,11 @@ pub async fn run(folder: &Path, amount: Amount, results: &Results) -> Result<(),
     let (intake, writer) = Intake::start(IntakeParts {
         store: Arc::clone(&store),
         live: Arc::new(Live::of(Vec::new())),
+        names: Names::new(Arc::clone(&store)),
         tariffs: TariffsHandle::default(),
+        masks: PerOrganization::default(),
         metrics: Arc::new(Metrics::default()),
-        outside: Box::new(()),
+        outside: Vec::new(),
     })
     .map_err(failed)?;
     let mut ledger = OfIntake { intake };

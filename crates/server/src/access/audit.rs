@@ -133,8 +133,7 @@ impl Access {
         let recording = filed.call.content.recording.as_ref();
         let name =
             recording.filter(|recording| recording.url.is_none()).and_then(|one| one.object.as_deref());
-        let own =
-            name.and_then(Object::parse).filter(|one| one.is_of(filed.head.organization, &filed.head.name));
+        let own = name.and_then(|name| Object::of_call(&filed.head, name));
         own.is_some_and(|object| shelf.leads_away(&object))
     }
 

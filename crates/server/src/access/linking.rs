@@ -35,11 +35,7 @@ impl Access {
         if let Some(url) = &recording.url {
             return Some(RecordingLink { url: url.clone(), expires_at: None, leads: "source" });
         }
-        // A source may name any file; only the call's own is given out.
-        let object = Object::parse(recording.object.as_deref()?)?;
-        if !object.is_of(filed.head.organization, &filed.head.name) {
-            return None;
-        }
+        let object = Object::of_call(&filed.head, recording.object.as_deref()?)?;
         if let Some((url, expires_at)) = self.ledger.shelf.link_away(&object, self.now()) {
             return Some(RecordingLink { url, expires_at: Some(expires_at), leads: "away" });
         }

@@ -23,7 +23,7 @@ use pegcount_store::{CallKey, Concurrency, Filed, Measure, Organization, Page, R
 use crate::{
     auth::{Principal, Scope},
     control::{ControlError, Reply},
-    intake::{CallReference, Incoming, IntakeError, Outcome},
+    intake::{Incoming, IntakeError, Outcome},
     vocabulary::{self, Telling, kinds},
 };
 
@@ -411,18 +411,12 @@ impl Access {
             kind: kinds::CALL_COMPLETED.to_owned(),
             data: r#"{"inferred":true,"hangup_source":"system"}"#.to_owned(),
         };
-        let told = vocabulary::tell(telling).map_err(|error| Refusal::Unavailable {
-            reason: error.message,
-            retry_after: Duration::from_secs(1),
-        })?;
-        let incoming = Incoming {
-            organization: self.organization.number,
-            source: reconciliation(),
-            call: CallReference::Named(filed.head.name.clone()),
-            told: vec![told],
-        };
-        self.ledger.intake.accept(vec![incoming]).await?;
-        Ok(())
+        match self.ledger.intake.tell(&filed.head, telling).await? {
+            Outcome::Accepted | Outcome::Duplicate => Ok(()),
+            Outcome::Rejected(rejection) => {
+                Err(Refusal::Unavailable { reason: rejection.message, retry_after: Duration::from_secs(1) })
+            }
+        }
     }
 }
 

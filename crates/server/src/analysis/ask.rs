@@ -4,11 +4,7 @@ use std::time::Duration;
 
 use reqwest::{Response, StatusCode, header};
 
-use super::{
-    Settings, answer, prompt,
-    schema::Schema,
-    work::{later, never},
-};
+use super::{Settings, answer, prompt, schema::Schema};
 use crate::jobs::Setback;
 
 /// Largest answer in bytes.
@@ -32,7 +28,7 @@ pub(super) async fn ask(
         if !settings.api_key.is_empty() {
             post = post.bearer_auth(&settings.api_key);
         }
-        let response = post.send().await.map_err(|error| later(unreached(&error)))?;
+        let response = post.send().await.map_err(|error| Setback::later(unreached(&error)))?;
         let status = response.status();
         let after = wait_asked_for(&response);
         let body = read_body(response).await?;
@@ -43,7 +39,7 @@ pub(super) async fn ask(
             return Err(refused(settings, status, after, &body));
         }
     }
-    Err(never("the endpoint takes no request of ours"))
+    Err(Setback::never("the endpoint takes no request of ours"))
 }
 
 fn client() -> Result<reqwest::Client, Setback> {
@@ -53,14 +49,16 @@ fn client() -> Result<reqwest::Client, Setback> {
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("pegcount/", env!("CARGO_PKG_VERSION")))
         .build()
-        .map_err(|_| later("no client can be made"))
+        .map_err(|_| Setback::later("no client can be made"))
 }
 
 async fn read_body(mut response: Response) -> Result<Vec<u8>, Setback> {
     let mut body = Vec::new();
-    while let Some(part) = response.chunk().await.map_err(|error| later(unreached(&error)))? {
+    while let Some(part) = response.chunk().await.map_err(|error| Setback::later(unreached(&error)))? {
         if body.len() + part.len() > LARGEST_ANSWER {
-            return Err(never(format!("the endpoint answers with more than {LARGEST_ANSWER} bytes")));
+            return Err(Setback::never(format!(
+                "the endpoint answers with more than {LARGEST_ANSWER} bytes"
+            )));
         }
         body.extend_from_slice(&part);
     }
@@ -90,7 +88,9 @@ fn refused(settings: &Settings, status: StatusCode, after: Option<Duration>, bod
                 said = said.replace(&settings.api_key, "(hidden)");
             }
             let said: String = said.chars().take(LONGEST_MESSAGE).collect();
-            never(format!("the endpoint answers {code}: check url, model and api_key. {said}").trim_end())
+            Setback::never(
+                format!("the endpoint answers {code}: check url, model and api_key. {said}").trim_end(),
+            )
         }
         StatusCode::REQUEST_TIMEOUT
         | StatusCode::CONFLICT
@@ -102,7 +102,7 @@ fn refused(settings: &Settings, status: StatusCode, after: Option<Duration>, bod
             Setback::Later { reason: format!("the endpoint answers {code}"), after }
         }
         // Its words may repeat what it was sent.
-        _ => never(format!("the endpoint answers {code}: it does not take what it is asked")),
+        _ => Setback::never(format!("the endpoint answers {code}: it does not take what it is asked")),
     }
 }
 

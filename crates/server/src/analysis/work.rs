@@ -4,16 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use pegcount_calls::{Call, EndpointName, SourceName, Timestamp};
-use pegcount_store::{CallHead, Filed, Job, StoreError};
+use pegcount_store::{CallHead, Filed, Job};
 use serde_json::Value;
 
 use super::{
     Desk, Settings, answer, ask,
-    desk::{ANALYSIS, analysis_of},
+    desk::{ANALYSIS, analysis_of, is_of_interest},
     prompt,
 };
 use crate::{
-    intake::{CallReference, Incoming, Intake, Outcome},
+    intake::{Intake, Outcome},
     jobs::{Setback, Work},
     vocabulary::{self, Rejection, Telling, kinds},
 };
@@ -53,8 +53,7 @@ impl Work for Analysis {
 
     async fn run(&self, job: &Job) -> Result<(), Setback> {
         let Self(desk) = self;
-        let Some(intake) = desk.intake() else { return Err(later("the server is shutting down")) };
-        let settings = desk.settings(job.organization).await.map_err(|error| unread(&error))?;
+        let settings = desk.settings(job.organization).await?;
         let Some(settings) = settings.as_ref() else { return Ok(()) };
         let Some(filed) = desk.to_analyse(job, settings).await? else { return Ok(()) };
         if desk.is_put_off(&filed, settings).await? {
@@ -68,23 +67,23 @@ impl Work for Analysis {
         if desk.to_analyse(job, settings).await?.is_none() {
             return Ok(());
         }
-        tell(&intake, &filed.head, &filed.call, desk.now(), &data).await
+        tell(&desk.intake, &filed.head, &filed.call, desk.now(), &data).await
     }
 }
 
 impl Desk {
     /// The call of a job, as long as it is one to analyse.
     async fn to_analyse(&self, job: &Job, settings: &Settings) -> Result<Option<Filed>, Setback> {
-        let found = self.store.call(job.organization, &job.subject).await.map_err(|error| unread(&error))?;
+        let found = self.store.call(job.organization, &job.subject).await?;
         Ok(found.filter(|filed| {
             let talked = filed.call.talk_time().unwrap_or_default();
-            self.is_of_interest(&filed.call) && talked >= settings.minimum
+            is_of_interest(&filed.call) && talked >= settings.minimum
         }))
     }
 
     /// Whether something was told of the call just now: then it is looked at once more a while after that.
     async fn is_put_off(&self, filed: &Filed, settings: &Settings) -> Result<bool, Setback> {
-        let all = self.store.reports(&[filed.head.key]).await.map_err(|error| unread(&error))?;
+        let all = self.store.reports(&[filed.head.key]).await?;
         let spoken = |kind: &str| {
             matches!(
                 kind,
@@ -104,7 +103,7 @@ impl Desk {
             transaction.enqueue(&again).await?;
             transaction.commit().await
         };
-        asked.await.map_err(|error| unread(&error))?;
+        asked.await?;
         Ok(true)
     }
 }
@@ -127,20 +126,12 @@ async fn tell(
         kind: kinds::ANALYSIS_READY.to_owned(),
         data: data.to_string(),
     };
-    let told = vocabulary::tell(telling).map_err(|rejection| never(rejection.message))?;
-    let incoming = Incoming {
-        organization: head.organization,
-        source: source(),
-        call: CallReference::Named(head.name.clone()),
-        told: vec![told],
-    };
-    let outcomes = intake.accept(vec![incoming]).await.map_err(|error| later(error.to_string()))?;
-    match outcomes.into_iter().flatten().next() {
+    match intake.tell(head, telling).await.map_err(|error| Setback::later(error.to_string()))? {
         // Erased meanwhile, or told before by a run that was cut off.
-        Some(Outcome::Rejected(rejection))
+        Outcome::Rejected(rejection)
             if ![Rejection::CALL_ERASED, Rejection::EVENT_ID_REUSED].contains(&rejection.code) =>
         {
-            Err(never(rejection.message))
+            Err(Setback::never(rejection.message))
         }
         _ => Ok(()),
     }
@@ -155,19 +146,5 @@ fn source() -> SourceName {
 
 /// The answer was not what was asked for: that may be a mood of the model, or may not.
 fn invalid(job: &Job, reason: String) -> Setback {
-    if job.attempts >= MOST_INVALID { never(reason) } else { later(reason) }
-}
-
-/// It may be done another time.
-pub(super) fn later(reason: impl Into<String>) -> Setback {
-    Setback::Later { reason: reason.into(), after: None }
-}
-
-/// It can never be done.
-pub(super) fn never(reason: impl Into<String>) -> Setback {
-    Setback::Never { reason: reason.into() }
-}
-
-fn unread(error: &StoreError) -> Setback {
-    later(format!("the ledger cannot be read: {error}"))
+    if job.attempts >= MOST_INVALID { Setback::never(reason) } else { Setback::later(reason) }
 }

@@ -5,9 +5,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use pegcount_calls::{
-    Call, CallName, Event, Fact, History, OrganizationName, PhoneNumberName, Status, Tariff, fold,
-};
+use pegcount_calls::{Call, CallName, Event, Fact, History, PhoneNumberName, Status, Tariff, fold};
 use pegcount_store::{
     CallHead, CallKey, LegSpan, OrganizationNumber, Report, Store, StoreError, Transaction,
 };
@@ -21,6 +19,7 @@ use crate::{
 use super::{
     CallReference, Incoming, Outcome, Outside,
     history::{Cache, Kept, Verdict},
+    outside::wanted,
 };
 
 /// The tariffs that hold now; they may be replaced while the program runs.
@@ -97,11 +96,6 @@ impl Folder {
         self.names.pick(&self.tariffs.now(), organization).await
     }
 
-    /// What an organization is called.
-    async fn name(&self, organization: OrganizationNumber) -> Result<Option<OrganizationName>, StoreError> {
-        self.names.of(organization).await
-    }
-
     /// Makes the endpoint and the phone number that a call names known, and finds the phone number it belongs to.
     pub(super) async fn note_directory(
         &mut self,
@@ -128,7 +122,7 @@ pub(super) struct Batch<'a> {
     transaction: Box<dyn Transaction>,
     cache: &'a mut Cache,
     folder: &'a mut Folder,
-    outside: &'a dyn Outside,
+    outside: &'a [Box<dyn Outside>],
     touched: BTreeMap<CallKey, Touched>,
     standing: Standing,
     forgotten: Vec<Forgotten>,
@@ -139,7 +133,7 @@ impl<'a> Batch<'a> {
         store: &'a dyn Store,
         cache: &'a mut Cache,
         folder: &'a mut Folder,
-        outside: &'a dyn Outside,
+        outside: &'a [Box<dyn Outside>],
     ) -> Result<Self, StoreError> {
         let transaction = store.begin().await?;
         let (touched, standing, forgotten) = (BTreeMap::new(), Vec::new(), Vec::new());
@@ -288,24 +282,27 @@ impl<'a> Batch<'a> {
                     self.forgotten.extend(names.into_iter().map(|name| (touched.head.organization, name)));
                 }
             }
-            jobs.extend(
-                touched.forgets_words.then(|| self.outside.gone(touched.head.organization)).flatten(),
-            );
+            let (outside, head) = (self.outside, &touched.head);
+            let organization = head.organization;
+            if touched.forgets_words {
+                jobs.extend(wanted(outside, |one| one.gone(organization)));
+            }
             if written.as_ref().is_some_and(|call| !call.opt_out) {
-                let (outside, head) = (self.outside, &touched.head);
-                jobs.extend(touched.objects.iter().flat_map(|object| outside.recorded(head, object)));
+                for object in &touched.objects {
+                    jobs.extend(wanted(outside, |one| one.recorded(head, object)));
+                }
                 if touched.recorded_elsewhere {
-                    let organization = self.folder.name(head.organization).await?;
-                    jobs.extend(outside.recorded_elsewhere(head, organization.as_ref()));
+                    let name = self.folder.names.of(organization).await?;
+                    jobs.extend(wanted(outside, |one| one.recorded_elsewhere(head, name.as_ref())));
                 }
             } else if touched.forgets_object {
-                let names = self.transaction.names(key).await?;
-                let organization = touched.head.organization;
-                jobs.extend(names.iter().filter_map(|name| self.outside.forgotten(organization, name)));
+                for name in self.transaction.names(key).await? {
+                    jobs.extend(wanted(outside, |one| one.forgotten(organization, &name)));
+                }
             }
             let over = written.as_ref().filter(|call| !call.opt_out && call.status().is_ended());
             if let Some(call) = over.filter(|_| touched.spoken) {
-                jobs.extend(self.outside.spoken(&touched.head, call));
+                jobs.extend(wanted(outside, |one| one.spoken(head, call)));
             }
             let status = written.map(|call| call.status());
             if let Some(status) = status {

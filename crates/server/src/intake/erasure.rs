@@ -3,7 +3,7 @@
 use pegcount_calls::CallName;
 use pegcount_store::{CallHead, Hold, Store, StoreError};
 
-use super::Outside;
+use super::{Outside, outside::wanted};
 
 /// What came of an order to erase a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum Erased {
 pub(super) async fn erase(
     store: &dyn Store,
     head: &CallHead,
-    outside: &dyn Outside,
+    outside: &[Box<dyn Outside>],
 ) -> Result<(Erased, Vec<CallName>), StoreError> {
     let mut transaction = store.begin().await?;
     let found = transaction.find_call(head.organization, &head.name).await?;
@@ -43,9 +43,11 @@ pub(super) async fn erase(
     let names = transaction.names(head.key).await?;
     transaction.erase(head.key).await?;
     // After it: it takes the jobs of the call along.
-    let forgotten = names.iter().filter_map(|name| outside.forgotten(head.organization, name));
-    for job in outside.gone(head.organization).into_iter().chain(forgotten) {
-        transaction.enqueue(&job).await?;
+    let forgotten =
+        names.iter().flat_map(|name| wanted(outside, |one| one.forgotten(head.organization, name)));
+    let jobs: Vec<_> = wanted(outside, |one| one.gone(head.organization)).chain(forgotten).collect();
+    for job in &jobs {
+        transaction.enqueue(job).await?;
     }
     transaction.commit().await?;
     Ok((Erased::Gone, names))

@@ -1,58 +1,56 @@
-//! What is kept of calls outside the store, as far as the intake has to do with it.
+//! Who else wants to know of calls, as far as the intake has to do with it.
 
 use pegcount_calls::{Call, CallName, OrganizationName};
 use pegcount_store::{CallHead, NewJob, OrganizationNumber};
 
-/// What is kept of calls outside the store: recordings. Everything here is asked on the writer's thread.
+/// Somebody who wants something done when calls change: what is kept of them outside the store, what is made of them. Each
+/// says what it is about, and leaves the rest as it is. Everything here is asked on the writer's thread; jobs are asked for
+/// in the transaction of what causes them.
 pub trait Outside: Send + Sync {
-    /// What is to be done about a recording that an event names: asked for in the event's transaction.
-    fn recorded(&self, head: &CallHead, object: &str) -> Vec<NewJob>;
+    /// What is to be done about a recording that an event names, which may be any name. It may cost a look at the disk.
+    fn recorded(&self, _head: &CallHead, _object: &str) -> Option<NewJob> {
+        None
+    }
 
-    /// What is to be done about a recording of somebody else's that an event names by its URL, if anything: asked for in the
-    /// event's transaction. The call is of the organization with this name.
-    fn recorded_elsewhere(&self, head: &CallHead, organization: Option<&OrganizationName>) -> Option<NewJob>;
+    /// What is to be done about a recording of somebody else's that an event names by its URL. The call is of the
+    /// organization with this name.
+    fn recorded_elsewhere(
+        &self,
+        _head: &CallHead,
+        _organization: Option<&OrganizationName>,
+    ) -> Option<NewJob> {
+        None
+    }
 
-    /// What is to be done about a call that is over and of which an end, an answer or a transcript was just told: asked for
-    /// in the event's transaction. Not asked of calls that opted out.
-    fn spoken(&self, _: &CallHead, _: &Call) -> Vec<NewJob> {
-        Vec::new()
+    /// What is to be done about a call that is over and of which an end, an answer or a transcript was just told. Not asked
+    /// of calls that opted out.
+    fn spoken(&self, _head: &CallHead, _call: &Call) -> Option<NewJob> {
+        None
     }
 
     /// What is to be done about a call that was erased, or has opted out after it was recorded, where that takes longer than
-    /// an answer may: asked for in the same transaction.
-    fn forgotten(&self, organization: OrganizationNumber, call: &CallName) -> Option<NewJob>;
+    /// an answer may.
+    fn forgotten(&self, _organization: OrganizationNumber, _call: &CallName) -> Option<NewJob> {
+        None
+    }
 
     /// Deletes what is here of such a call, before whoever told so is answered. It may block, and cannot fail: what stays
     /// is logged.
-    fn discard(&self, organization: OrganizationNumber, call: &CallName);
+    fn discard(&self, _organization: OrganizationNumber, _call: &CallName) {}
 
-    /// What is to be done after a call was erased, or what was said in it was blanked, so that nothing of it is left in files:
-    /// asked for in the same transaction.
-    fn gone(&self, organization: OrganizationNumber) -> Option<NewJob>;
+    /// What is to be done after a call was erased, or what was said in it was blanked, so that nothing of it is left in files.
+    fn gone(&self, _organization: OrganizationNumber) -> Option<NewJob> {
+        None
+    }
 
     /// Jobs that were asked for are on disk.
-    fn asked(&self);
+    fn asked(&self) {}
 }
 
-/// Nothing is kept outside the store.
-impl Outside for () {
-    fn recorded(&self, _: &CallHead, _: &str) -> Vec<NewJob> {
-        Vec::new()
-    }
-
-    fn recorded_elsewhere(&self, _: &CallHead, _: Option<&OrganizationName>) -> Option<NewJob> {
-        None
-    }
-
-    fn forgotten(&self, _: OrganizationNumber, _: &CallName) -> Option<NewJob> {
-        None
-    }
-
-    fn discard(&self, _: OrganizationNumber, _: &CallName) {}
-
-    fn gone(&self, _: OrganizationNumber) -> Option<NewJob> {
-        None
-    }
-
-    fn asked(&self) {}
+/// What all of them want done.
+pub(super) fn wanted<'a>(
+    outside: &'a [Box<dyn Outside>],
+    ask: impl Fn(&dyn Outside) -> Option<NewJob> + 'a,
+) -> impl Iterator<Item = NewJob> + 'a {
+    outside.iter().filter_map(move |one| ask(one.as_ref()))
 }

@@ -13,7 +13,7 @@ use pegcount_store::{CallHead, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Erased, Incoming, Outcome, Outside, Refolded,
+    CallReference, Erased, Incoming, Outcome, Outside, Refolded,
     batch::{Batch, Done, Folder, TariffsHandle},
     erasure::erase,
     history::Cache,
@@ -25,6 +25,7 @@ use crate::{
     metrics::{EventLabels, Metrics},
     organizations::{Names, PerOrganization},
     redaction::Masks,
+    vocabulary::{self, Telling},
 };
 
 /// How many requests may wait.
@@ -67,12 +68,16 @@ pub struct IntakeParts {
     pub store: Arc<dyn Store>,
     /// The calls in progress.
     pub live: Arc<Live>,
+    /// What organizations are called.
+    pub names: Names,
     /// What organizations pay.
     pub tariffs: TariffsHandle,
+    /// What is masked before anything is kept.
+    pub masks: PerOrganization<Masks>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// What is kept of calls outside the store.
-    pub outside: Box<dyn Outside>,
+    /// Who else wants to know of calls.
+    pub outside: Vec<Box<dyn Outside>>,
 }
 
 enum Request {
@@ -99,7 +104,7 @@ impl Intake {
         let metrics = Arc::clone(&parts.metrics);
         let runtime = tokio::runtime::Handle::current();
         let writer = Writer {
-            folder: Folder::new(parts.tariffs, Names::new(Arc::clone(&parts.store))),
+            folder: Folder::new(parts.tariffs, parts.names.clone()),
             store: parts.store,
             live: parts.live,
             metrics: parts.metrics,
@@ -109,13 +114,8 @@ impl Intake {
         let thread = std::thread::Builder::new()
             .name("pegcount-writer".into())
             .spawn(move || runtime.block_on(writer.run(queue)))?;
-        Ok((Self { requests, metrics, redacting: None }, thread))
-    }
-
-    /// The same way in, by which this is masked before anything is kept.
-    #[must_use]
-    pub fn masking(self, settings: PerOrganization<Masks>, store: Arc<dyn Store>) -> Self {
-        Self { redacting: Redacting::of(settings, Names::new(store)).map(Arc::new), ..self }
+        let redacting = Redacting::of(parts.masks, parts.names).map(Arc::new);
+        Ok((Self { requests, metrics, redacting }, thread))
     }
 
     /// Takes events in. When this returns, they are on disk, in the live set and visible to the next read.
@@ -134,6 +134,23 @@ impl Intake {
         let (reply, answer) = oneshot::channel();
         self.send(Request::Accept { incoming, reply }).await?;
         answer.await.map_err(|_| IntakeError::ShuttingDown)?
+    }
+
+    /// Takes in one event that this program itself tells of a call.
+    ///
+    /// # Errors
+    /// [`IntakeError`]; an event that is none is rejected, as anybody else's.
+    pub async fn tell(&self, head: &CallHead, telling: Telling) -> Result<Outcome, IntakeError> {
+        let source = telling.source.clone();
+        let told = match vocabulary::tell(telling) {
+            Ok(told) => vec![told],
+            Err(rejection) => return Ok(Outcome::Rejected(rejection)),
+        };
+        let call = CallReference::Named(head.name.clone());
+        let incoming = Incoming { organization: head.organization, source, call, told };
+        let outcomes = self.accept(vec![incoming]).await?;
+        // Each event has its outcome; without one it is as if the writer had gone.
+        outcomes.into_iter().flatten().next().ok_or(IntakeError::ShuttingDown)
     }
 
     /// Folds these calls again from their events.
@@ -176,7 +193,7 @@ struct Writer {
     store: Arc<dyn Store>,
     live: Arc<Live>,
     metrics: Arc<Metrics>,
-    outside: Box<dyn Outside>,
+    outside: Vec<Box<dyn Outside>>,
     cache: Cache,
     folder: Folder,
 }
@@ -245,10 +262,10 @@ impl Writer {
             Ok((outcomes, Done { standing, forgotten, asked })) => {
                 self.live.apply(&standing);
                 for (organization, call) in &forgotten {
-                    self.outside.discard(*organization, call);
+                    self.outside.iter().for_each(|one| one.discard(*organization, call));
                 }
                 if asked {
-                    self.outside.asked();
+                    self.outside.iter().for_each(|one| one.asked());
                 }
                 self.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
                 self.count(requests, &outcomes);
@@ -267,8 +284,7 @@ impl Writer {
         requests: &[&Vec<Incoming>],
     ) -> Result<(Vec<Vec<Vec<Outcome>>>, Done), StoreError> {
         let mut batch =
-            Batch::begin(self.store.as_ref(), &mut self.cache, &mut self.folder, self.outside.as_ref())
-                .await?;
+            Batch::begin(self.store.as_ref(), &mut self.cache, &mut self.folder, &self.outside).await?;
         let mut outcomes = Vec::with_capacity(requests.len());
         for request in requests {
             let mut of_request = Vec::with_capacity(request.len());
@@ -302,18 +318,17 @@ impl Writer {
     }
 
     async fn erase(&mut self, head: &CallHead) -> Result<Erased, IntakeError> {
-        let (erased, names) =
-            erase(self.store.as_ref(), head, self.outside.as_ref()).await.map_err(|error| {
-                tracing::error!(%error, "a call was not erased");
-                IntakeError::from(&error)
-            })?;
+        let (erased, names) = erase(self.store.as_ref(), head, &self.outside).await.map_err(|error| {
+            tracing::error!(%error, "a call was not erased");
+            IntakeError::from(&error)
+        })?;
         if erased == Erased::Gone {
             drop(self.cache.take(head.key));
             self.live.apply(&[(head.organization, head.key, None)]);
             for name in &names {
-                self.outside.discard(head.organization, name);
+                self.outside.iter().for_each(|one| one.discard(head.organization, name));
             }
-            self.outside.asked();
+            self.outside.iter().for_each(|one| one.asked());
         }
         Ok(erased)
     }

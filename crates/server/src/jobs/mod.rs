@@ -59,6 +59,25 @@ pub enum Setback {
     },
 }
 
+impl Setback {
+    /// It may be done another time, which depends on how often it failed.
+    pub fn later(reason: impl Into<String>) -> Self {
+        Self::Later { reason: reason.into(), after: None }
+    }
+
+    /// It can never be done.
+    pub fn never(reason: impl Into<String>) -> Self {
+        Self::Never { reason: reason.into() }
+    }
+}
+
+/// What is wrong with a store is told where it is looked after.
+impl From<StoreError> for Setback {
+    fn from(error: StoreError) -> Self {
+        Self::later(format!("the ledger cannot be used: {error}"))
+    }
+}
+
 /// Says to who runs jobs that there may be something due. Whoever holds one holds neither the jobs nor their work.
 #[derive(Clone, Default)]
 pub struct Nudge(Arc<Notify>);
@@ -98,7 +117,7 @@ impl Jobs {
     }
 
     /// Runs jobs until told to stop. Whoever calls this is the only one on this store: leases that are there were left
-    /// over by a process that is gone. `works` are those kinds that hold the way in, which must be gone when this has ended.
+    /// over by a process that is gone.
     pub fn start(&self, stop: CancellationToken) {
         let runner = Runner::new(
             Arc::clone(&self.store),

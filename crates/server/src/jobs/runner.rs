@@ -312,8 +312,10 @@ async fn run_once(work: Arc<dyn Work>, job: Job) -> Ended {
     run.spawn(async move { work.run(&job).await });
     match tokio::time::timeout(limit, run.join_next()).await {
         Ok(Some(Ok(ended))) => ended,
-        Ok(_) => Err(later("it failed in a way that it should not: this is a mistake in the program")),
-        Err(_) => Err(later(&format!("it took longer than it may ({limit:?})"))),
+        Ok(_) => {
+            Err(Setback::later("it failed in a way that it should not: this is a mistake in the program"))
+        }
+        Err(_) => Err(Setback::later(format!("it took longer than it may ({limit:?})"))),
     }
 }
 
@@ -321,10 +323,6 @@ async fn run_once(work: Arc<dyn Work>, job: Job) -> Ended {
 fn failure_of(reason: &str, at: Timestamp) -> JobFailure {
     let end = (0..=reason.len().min(LONGEST_REASON)).rev().find(|end| reason.is_char_boundary(*end));
     JobFailure { at, error: reason[..end.unwrap_or_default()].to_owned() }
-}
-
-fn later(reason: &str) -> Setback {
-    Setback::Later { reason: reason.to_owned(), after: None }
 }
 
 fn plus(at: Timestamp, wait: Duration) -> Timestamp {

@@ -7,11 +7,7 @@ use pegcount_calls::{Document, Timestamp};
 use pegcount_store::{CallKey, Erasure, ErasureProgress, Job, NewJob, Store};
 use uuid::Uuid;
 
-use super::{
-    later,
-    scrubbing::{empty_log, scrub_words},
-    unusable,
-};
+use super::scrubbing::{empty_log, scrub_words};
 use crate::{
     clock::Clock,
     intake::{Erased, Intake},
@@ -48,11 +44,12 @@ impl Erasing {
         erasure.progress = ErasureProgress { erased: erasure.progress.erased, held: 0, live: 0 };
         loop {
             let found = self.store.calls_of_number(erasure.organization, digits, after, AT_A_TIME).await;
-            let found = found.map_err(|error| unusable(&error))?;
+            let found = found?;
             let Some(last) = found.last() else { return Ok(()) };
             after = last.key;
             for head in found {
-                let erased = self.intake.erase(head).await.map_err(|error| later(error.to_string()))?;
+                let erased =
+                    self.intake.erase(head).await.map_err(|error| Setback::later(error.to_string()))?;
                 match erased {
                     Erased::Gone => erasure.progress.erased += 1,
                     Erased::Held(_) => erasure.progress.held += 1,
@@ -65,7 +62,7 @@ impl Erasing {
     }
 
     async fn keep(&self, erasure: &Erasure) -> Result<(), Setback> {
-        self.store.update_erasure(erasure).await.map_err(|error| unusable(&error))
+        Ok(self.store.update_erasure(erasure).await?)
     }
 
     async fn come_again(&self, erasure: &Erasure, now: Timestamp) -> Result<(), Setback> {
@@ -75,7 +72,7 @@ impl Erasing {
             transaction.enqueue(&again).await?;
             transaction.commit().await
         };
-        asked.await.map_err(|error| unusable(&error))
+        Ok(asked.await?)
     }
 }
 
@@ -107,10 +104,10 @@ impl Work for Erasing {
     }
 
     async fn run(&self, job: &Job) -> Result<(), Setback> {
-        let never = || Setback::Never { reason: "there is no such order".to_owned() };
-        let id = Uuid::parse_str(&job.subject).map_err(|_| never())?;
-        let found = self.store.erasure(job.organization, id).await.map_err(|error| unusable(&error))?;
-        let mut erasure = found.ok_or_else(never)?;
+        let missing = || Setback::never("there is no such order");
+        let id = Uuid::parse_str(&job.subject).map_err(|_| missing())?;
+        let found = self.store.erasure(job.organization, id).await?;
+        let mut erasure = found.ok_or_else(missing)?;
         let now = self.clock.now();
         // Without the number its calls are gone, and what is left to do is the rest.
         if let Some(digits) = erasure.digits.clone() {

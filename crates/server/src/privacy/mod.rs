@@ -4,18 +4,4 @@ mod erasing;
 mod scrubbing;
 
 pub use erasing::{Erasing, erasing_of};
-pub use scrubbing::{Scrubbing, scrubbing_of};
-
-use pegcount_store::StoreError;
-
-use crate::jobs::Setback;
-
-/// It may be done another time.
-fn later(reason: impl Into<String>) -> Setback {
-    Setback::Later { reason: reason.into(), after: None }
-}
-
-/// A store that cannot be used: what is wrong with it is told where it is looked after.
-fn unusable(error: &StoreError) -> Setback {
-    later(format!("the ledger cannot be used: {error}"))
-}
+pub use scrubbing::{Asking, Scrubbing};

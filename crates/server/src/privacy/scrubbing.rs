@@ -9,8 +9,11 @@ use async_trait::async_trait;
 use pegcount_calls::{Document, Timestamp};
 use pegcount_store::{Job, NewJob, OrganizationNumber, Scrub, Store};
 
-use super::{later, unusable};
-use crate::jobs::{Setback, Work};
+use crate::{
+    clock::Clock,
+    intake::Outside,
+    jobs::{Setback, Work},
+};
 
 /// The word for this work. Its subject is always the same: it is done for all that was deleted.
 const SCRUBBING: &str = "scrub";
@@ -36,8 +39,24 @@ impl Scrubbing {
     }
 }
 
+/// Asks for that after every erasure, and whatever else leaves words behind.
+pub struct Asking(Clock);
+
+impl Asking {
+    /// By this clock.
+    pub fn new(clock: Clock) -> Self {
+        Self(clock)
+    }
+}
+
+impl Outside for Asking {
+    fn gone(&self, organization: OrganizationNumber) -> Option<NewJob> {
+        Some(scrubbing_of(organization, self.0.now()))
+    }
+}
+
 /// The job of bringing what was deleted out of the files.
-pub fn scrubbing_of(organization: OrganizationNumber, now: Timestamp) -> NewJob {
+fn scrubbing_of(organization: OrganizationNumber, now: Timestamp) -> NewJob {
     NewJob {
         organization,
         kind: SCRUBBING.to_owned(),
@@ -73,10 +92,10 @@ impl Work for Scrubbing {
 pub(super) async fn scrub_words(store: &dyn Store) -> Result<(), Setback> {
     let mut begin = true;
     loop {
-        match store.scrub(begin).await.map_err(|error| unusable(&error))? {
+        match store.scrub(begin).await? {
             Scrub::Clean => return Ok(()),
             Scrub::Moved => begin = false,
-            Scrub::Idle if begin => return Err(later("words of deleted calls stay in the index")),
+            Scrub::Idle if begin => return Err(Setback::later("words of deleted calls stay in the index")),
             Scrub::Idle => begin = true,
         }
         tokio::time::sleep(REST).await;
@@ -86,10 +105,10 @@ pub(super) async fn scrub_words(store: &dyn Store) -> Result<(), Setback> {
 /// Empties the write-ahead log.
 pub(super) async fn empty_log(store: &dyn Store) -> Result<(), Setback> {
     for _ in 0..TRIES {
-        if store.empty_log().await.map_err(|error| unusable(&error))? {
+        if store.empty_log().await? {
             return Ok(());
         }
         tokio::time::sleep(PATIENCE).await;
     }
-    Err(later("long reads keep the write-ahead log from being emptied"))
+    Err(Setback::later("long reads keep the write-ahead log from being emptied"))
 }

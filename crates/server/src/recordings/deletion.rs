@@ -8,7 +8,7 @@ use pegcount_store::{Job, NewJob, OrganizationNumber};
 
 use super::{
     Desk, Object,
-    desk::{DELETION, Standing, never, unread},
+    desk::{DELETION, Standing},
     object::FORMATS,
 };
 use crate::jobs::{Setback, Work};
@@ -63,10 +63,12 @@ impl Work for Deletion {
     async fn run(&self, job: &Job) -> Result<(), Setback> {
         let Self(desk) = self;
         let organization = job.organization;
-        let Ok(call) = CallName::new(&job.subject) else { return Err(never("no call has such a name")) };
+        let Ok(call) = CallName::new(&job.subject) else {
+            return Err(Setback::never("no call has such a name"));
+        };
         let _alone = desk.busy.alone(organization, &call).await;
-        if desk.standing(organization, &call).await.map_err(|error| unread(&error))? == Standing::Kept {
-            return Err(never("the call is there and keeps its recording"));
+        if desk.standing(organization, &call).await? == Standing::Kept {
+            return Err(Setback::never("the call is there and keeps its recording"));
         }
         for format in FORMATS {
             desk.bucket.delete(&Object::new(organization, call.clone(), format)).await?;
@@ -83,7 +85,7 @@ impl Work for Deletion {
                 transaction.enqueue(&again).await?;
                 transaction.commit().await
             };
-            asked.await.map_err(|error| unread(&error))?;
+            asked.await?;
         }
         Ok(())
     }

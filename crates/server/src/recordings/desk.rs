@@ -85,28 +85,13 @@ pub(super) fn upload_of(object: &Object, call: CallKey, clock: &Clock) -> NewJob
     }
 }
 
-/// It may be done another time.
-pub(super) fn later(reason: impl Into<String>) -> Setback {
-    Setback::Later { reason: reason.into(), after: None }
-}
-
-/// It can never be done.
-pub(super) fn never(reason: impl Into<String>) -> Setback {
-    Setback::Never { reason: reason.into() }
-}
-
 impl From<Fault> for Setback {
     fn from(fault: Fault) -> Self {
-        later(fault.to_string())
+        Setback::later(fault.to_string())
     }
-}
-
-/// A store that cannot be read: what is wrong with it is told where it is looked after.
-pub(super) fn unread(error: &StoreError) -> Setback {
-    later(format!("the ledger cannot be read: {error}"))
 }
 
 /// A disk that cannot be read.
 pub(super) fn unreadable(error: &io::Error) -> Setback {
-    later(format!("the folder of recordings cannot be read: {error}"))
+    Setback::later(format!("the folder of recordings cannot be read: {error}"))
 }

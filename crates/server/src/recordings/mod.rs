@@ -27,7 +27,7 @@ pub use deletion::Deletion;
 pub use desk::Desk;
 pub use fault::Fault;
 pub use foreign::{Fetch, FetchParts, Fetching, FetchingConfig, clear};
-pub use keeping::{Keeping, Listener};
+pub use keeping::Keeping;
 pub use object::Object;
 pub use shelf::{Place, Shelf, Unfound};
 pub use sweep::sweep;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use pegcount_calls::CallName;
 use pegcount_gateway::recording::Format;
-use pegcount_store::OrganizationNumber;
+use pegcount_store::{CallHead, OrganizationNumber};
 
 /// Every format, the usual one first.
 pub(super) const FORMATS: [Format; 2] = [Format::Mp3, Format::Wav];
@@ -33,6 +33,11 @@ impl Object {
         let object = Self::new(OrganizationNumber(number), CallName::new(call).ok()?, format);
         // A number can be written in other ways too (+1, 01); one file has one name.
         (object.to_string() == name).then_some(object)
+    }
+
+    /// The recording of this name, if it is one of this call: a source may name any.
+    pub fn of_call(head: &CallHead, name: &str) -> Option<Self> {
+        Self::parse(name).filter(|object| object.is_of(head.organization, &head.name))
     }
 
     /// Whose call it is of.

@@ -29,6 +29,7 @@ use crate::{
     jobs::{Jobs, Nudge, Setback, Work},
     live::Live,
     metrics::Metrics,
+    organizations::{Names, PerOrganization},
     vocabulary::{self, Telling, source_name},
 };
 
@@ -152,9 +153,11 @@ impl Lab {
         let (intake, _) = Intake::start(IntakeParts {
             store: Arc::clone(&store),
             live: Arc::new(Live::of(vec![])),
+            names: Names::new(Arc::clone(&store)),
             tariffs: TariffsHandle::default(),
+            masks: PerOrganization::default(),
             metrics,
-            outside: Box::new(Keeping::new(shelf.clone(), nudge, clock.clone(), Arc::default())),
+            outside: vec![Box::new(Keeping::new(shelf.clone(), nudge, clock.clone(), Arc::default()))],
         })
         .unwrap();
         let desk = Arc::new(Desk::new(shelf.clone(), bucket, Arc::clone(&store), clock, Busy::default()));
@@ -206,9 +209,7 @@ impl Lab {
     async fn waiting(&self) -> Vec<String> {
         let query = JobQuery { limit: 100, state: Some(JobState::Waiting), ..JobQuery::default() };
         let jobs = self.store.jobs(&query).await.unwrap().jobs;
-        // The rest is no work on recordings.
-        let jobs = jobs.iter().filter(|job| job.kind.starts_with("recording_"));
-        let mut words: Vec<String> = jobs.map(|job| format!("{} {}", job.kind, job.subject)).collect();
+        let mut words: Vec<String> = jobs.iter().map(|job| format!("{} {}", job.kind, job.subject)).collect();
         words.sort();
         words
     }

@@ -7,7 +7,7 @@ use pegcount_store::Job;
 
 use super::{
     Desk, Object,
-    desk::{Standing, UPLOAD, later, never, unread, unreadable},
+    desk::{Standing, UPLOAD, unreadable},
 };
 use crate::jobs::{Setback, Work};
 
@@ -42,12 +42,12 @@ impl Work for Upload {
 
     async fn run(&self, job: &Job) -> Result<(), Setback> {
         let object = Object::parse(&job.subject).filter(|object| object.organization() == job.organization);
-        let Some(object) = object else { return Err(never("no recording has such a name")) };
+        let Some(object) = object else { return Err(Setback::never("no recording has such a name")) };
         let desk = Arc::clone(&self.0);
         // On its own, so that who stops waiting for it does not stop it somewhere: as long as anything of it can still
         // reach the store, nobody else works on this call.
         let done = tokio::spawn(async move { desk.take_away(object).await }).await;
-        done.unwrap_or_else(|_| Err(later("a mistake in the program: the log has it")))
+        done.unwrap_or_else(|_| Err(Setback::later("a mistake in the program: the log has it")))
     }
 }
 
@@ -55,25 +55,25 @@ impl Desk {
     async fn take_away(&self, object: Object) -> Result<(), Setback> {
         let (organization, call) = (object.organization(), object.call().clone());
         let _alone = self.busy.alone(organization, &call).await;
-        match self.standing(organization, &call).await.map_err(|error| unread(&error))? {
+        match self.standing(organization, &call).await? {
             Standing::Kept => {}
             Standing::Forgotten => {
                 self.remove_here(vec![object]).await;
                 return Ok(());
             }
-            Standing::Stranger => return Err(never("the ledger has no such call")),
+            Standing::Stranger => return Err(Setback::never("the ledger has no such call")),
         }
         let Some(file) = self.shelf.file(&object).await.map_err(|error| unreadable(&error))? else {
             // Taken there before, by a run that was cut off before it could say so.
             return match self.bucket.find(&object).await? {
                 Some(_) => Ok(()),
-                None => Err(never("there is no such recording, neither here nor in the store")),
+                None => Err(Setback::never("there is no such recording, neither here nor in the store")),
             };
         };
         let written = self.bucket.put(&object, &file).await?;
         // Whoever erased the call meanwhile has asked for its deletion there, which waits for us; but that may have been
         // before the store had anything, by a run of the program that was ended since.
-        if self.standing(organization, &call).await.map_err(|error| unread(&error))? == Standing::Forgotten {
+        if self.standing(organization, &call).await? == Standing::Forgotten {
             self.bucket.delete(&object).await?;
             self.remove_here(vec![object]).await;
             return Ok(());
@@ -81,7 +81,7 @@ impl Desk {
         let stored = self.bucket.find(&object).await?.map(|stored| stored.size);
         if stored != Some(written) {
             let stored = stored.unwrap_or_default();
-            return Err(later(format!("the store has {stored} bytes of {written}")));
+            return Err(Setback::later(format!("the store has {stored} bytes of {written}")));
         }
         self.remove_here(vec![object]).await;
         Ok(())

@@ -8,9 +8,9 @@ use pegcount_store::{CallHead, NewJob, Store};
 use super::Settings;
 use crate::{
     clock::Clock,
-    intake::Intake,
+    intake::{Intake, Outside},
     organizations::{Names, PerOrganization},
-    recordings::{Listener, Object, Shelf},
+    recordings::{Object, Shelf},
 };
 
 /// The word for the work that makes a transcript of a recording, which is its subject.
@@ -37,9 +37,9 @@ impl Desk {
         store: Arc<dyn Store>,
         intake: Intake,
         settings: PerOrganization<Option<Settings>>,
+        names: Names,
         clock: Clock,
     ) -> Self {
-        let names = Names::new(Arc::clone(&store));
         Self { shelf, store, names, settings, clock, intake }
     }
 
@@ -71,10 +71,11 @@ impl Asking {
     }
 }
 
-impl Listener for Asking {
-    fn recorded(&self, head: &CallHead, object: &Object) -> Option<NewJob> {
+impl Outside for Asking {
+    fn recorded(&self, head: &CallHead, object: &str) -> Option<NewJob> {
+        let object = Object::of_call(head, object)?;
         // Whether the organization wants one the job finds out: here nobody knows its name, and the sound must go anyway.
-        self.shelf.speech(object).is_file().then(|| {
+        self.shelf.speech(&object).is_file().then(|| {
             let now = self.clock.now();
             NewJob {
                 organization: head.organization,

@@ -4,13 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use pegcount_calls::{Call, SourceName};
-use pegcount_store::{Job, Report, StoreError};
+use pegcount_store::{Job, Report};
 
 use super::{
     Desk, NAME, Settings,
     desk::KIND,
     events::{Placed, of_text, of_turns},
-    provider::{Piece, later, never},
+    provider::Piece,
     sound::{STEP_MILLIS, Sound, pieces},
     turns::{Said, text_of, turns},
     wire::Heard,
@@ -54,9 +54,8 @@ impl Work for Transcription {
     async fn run(&self, job: &Job) -> Result<(), Setback> {
         let Self(desk) = self;
         let object = Object::parse(&job.subject).filter(|object| object.organization() == job.organization);
-        let Some(object) = object else { return Err(never("no recording has such a name")) };
-        let settings =
-            desk.names.pick(&desk.settings, job.organization).await.map_err(|error| unread(&error))?;
+        let Some(object) = object else { return Err(Setback::never("no recording has such a name")) };
+        let settings = desk.names.pick(&desk.settings, job.organization).await?;
         let wanted = match settings.as_ref() {
             Some(settings) => desk.look(&object).await?.map(|call| (settings, call)),
             None => None,
@@ -80,9 +79,9 @@ impl Desk {
     /// The call of a recording, if its transcript is wanted: it is kept, and nobody has told what was said.
     async fn look(&self, object: &Object) -> Result<Option<Known>, Setback> {
         let (organization, name) = (object.organization(), object.call());
-        let filed = self.store.call(organization, name.as_str()).await.map_err(|error| unread(&error))?;
+        let filed = self.store.call(organization, name.as_str()).await?;
         let Some(filed) = filed.filter(|filed| !filed.call.opt_out) else { return Ok(None) };
-        let reports = self.store.reports(&[filed.head.key]).await.map_err(|error| unread(&error))?;
+        let reports = self.store.reports(&[filed.head.key]).await?;
         let reports = reports.into_iter().next().unwrap_or_default();
         let is_told = reports
             .iter()
@@ -102,12 +101,16 @@ impl Desk {
             Ok(Some(opened)) => opened,
             Ok(None) => {
                 self.forget(object).await;
-                return Err(never("what was kept of the recording is no sound of two sides at 16 kHz"));
+                return Err(Setback::never(
+                    "what was kept of the recording is no sound of two sides at 16 kHz",
+                ));
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(never("the sound of the recording is not here any more"));
+                return Err(Setback::never("the sound of the recording is not here any more"));
             }
-            Err(error) => return Err(later(format!("the sound of the recording cannot be read: {error}"))),
+            Err(error) => {
+                return Err(Setback::later(format!("the sound of the recording cannot be read: {error}")));
+            }
         };
         let mut legs = Vec::new();
         let mut language = None;
@@ -151,9 +154,9 @@ impl Desk {
             let (shift, length) = (millis(steps.start), millis(steps.len()));
             let sound = Arc::clone(sound);
             let read = tokio::task::spawn_blocking(move || sound.piece(channel, &steps)).await;
-            let wav = read
-                .unwrap_or_else(|error| Err(std::io::Error::other(error)))
-                .map_err(|error| later(format!("the sound of the recording cannot be read: {error}")))?;
+            let wav = read.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(|error| {
+                Setback::later(format!("the sound of the recording cannot be read: {error}"))
+            })?;
             let (piece, scratch) = (Piece { wav, length }, self.scratch());
             let heard = settings.provider.hear(piece, settings.language.as_deref(), &scratch).await?;
             all.language = all.language.or(heard.language);
@@ -175,7 +178,8 @@ impl Desk {
             call: CallReference::Named(object.call().clone()),
             told,
         };
-        let outcomes = self.intake.accept(vec![incoming]).await.map_err(|error| later(error.to_string()))?;
+        let outcomes =
+            self.intake.accept(vec![incoming]).await.map_err(|error| Setback::later(error.to_string()))?;
         let mut rejected = outcomes.into_iter().flatten().filter_map(|outcome| match outcome {
             Outcome::Rejected(rejection) if rejection.code != Rejection::CALL_ERASED => Some(rejection),
             _ => None,
@@ -183,7 +187,7 @@ impl Desk {
         match rejected.next_back() {
             None => Ok(()),
             Some(rejection) => {
-                Err(never(format!("the ledger does not take all of the transcript: {rejection}")))
+                Err(Setback::never(format!("the ledger does not take all of the transcript: {rejection}")))
             }
         }
     }
@@ -194,8 +198,4 @@ impl Desk {
         let forget = move || shelf.discard_speech(object.organization(), object.call());
         let _ = tokio::task::spawn_blocking(forget).await;
     }
-}
-
-fn unread(error: &StoreError) -> Setback {
-    later(format!("the ledger cannot be read: {error}"))
 }

@@ -46,6 +46,7 @@ use crate::{
     jobs::Jobs,
     links::Links,
     live::Live,
+    organizations::{Names, PerOrganization},
     recordings::Shelf,
     vocabulary::json::compact,
 };
@@ -555,9 +556,11 @@ impl Office {
         let (intake, _) = Intake::start(IntakeParts {
             store: Arc::clone(&store),
             live: Arc::clone(&live),
+            names: Names::new(Arc::clone(&store)),
             tariffs: TariffsHandle::default(),
+            masks: PerOrganization::default(),
             metrics: Arc::default(),
-            outside: Box::new(()),
+            outside: Vec::new(),
         })
         .unwrap();
         let jobs = Jobs::new(Arc::clone(&store), clock.clone(), Arc::default(), vec![]);

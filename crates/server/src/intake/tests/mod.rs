@@ -18,7 +18,7 @@ use super::{CallReference, Incoming, Intake, IntakeParts, Outcome, Outside, Tari
 use crate::{
     live::Live,
     metrics::Metrics,
-    organizations::PerOrganization,
+    organizations::{Names, PerOrganization},
     vocabulary::{self, Telling, Told, source_name},
 };
 
@@ -59,8 +59,8 @@ impl Elsewhere {
 }
 
 impl Outside for Elsewhere {
-    fn recorded(&self, head: &CallHead, object: &str) -> Vec<NewJob> {
-        vec![Self::job(head.organization, "upload", object, Some(head.key))]
+    fn recorded(&self, head: &CallHead, object: &str) -> Option<NewJob> {
+        Some(Self::job(head.organization, "upload", object, Some(head.key)))
     }
 
     fn recorded_elsewhere(&self, head: &CallHead, organization: Option<&OrganizationName>) -> Option<NewJob> {
@@ -75,12 +75,6 @@ impl Outside for Elsewhere {
     fn discard(&self, _: OrganizationNumber, call: &CallName) {
         self.discarded.lock().unwrap().push(call.to_string());
     }
-
-    fn gone(&self, _: OrganizationNumber) -> Option<NewJob> {
-        None
-    }
-
-    fn asked(&self) {}
 }
 
 impl Desk {
@@ -99,9 +93,11 @@ impl Desk {
         let parts = IntakeParts {
             store: Arc::clone(&store),
             live: Arc::clone(&live),
+            names: Names::new(Arc::clone(&store)),
             tariffs: tariffs.clone(),
+            masks: PerOrganization::default(),
             metrics: Arc::clone(&metrics),
-            outside: Box::new(Elsewhere { discarded: Arc::clone(&discarded) }),
+            outside: vec![Box::new(Elsewhere { discarded: Arc::clone(&discarded) })],
         };
         let (intake, _) = Intake::start(parts).unwrap();
         Self { _folder: folder, store, live, tariffs, metrics, discarded, intake }

@@ -16,7 +16,6 @@ use tokio::{fs::File, io::AsyncWriteExt};
 use url::Url;
 
 use super::{
-    super::desk::{later, never},
     guard::{addresses, check, host_of},
     settings::Fetching,
 };
@@ -50,7 +49,7 @@ pub(super) async fn download(
         write(response, fetching, file).await
     };
     tokio::time::timeout(fetching.timeout, whole).await.unwrap_or_else(|_| {
-        Err(later(format!(
+        Err(Setback::later(format!(
             "{host} did not send the recording within {} s; `timeout_seconds` in recordings.fetch allows more",
             fetching.timeout.as_secs()
         )))
@@ -81,9 +80,9 @@ async fn ask(mut url: Url, fetching: &Fetching, now: Timestamp) -> Result<Respon
         }
         let leads_to = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
         let leads_to = leads_to.and_then(|location| url.join(location).ok());
-        url = leads_to.ok_or_else(|| later(format!("{host} redirects to nowhere")))?;
+        url = leads_to.ok_or_else(|| Setback::later(format!("{host} redirects to nowhere")))?;
     }
-    Err(never(format!("{} redirects more than {MOST_REDIRECTS} times", host_of(&first))))
+    Err(Setback::never(format!("{} redirects more than {MOST_REDIRECTS} times", host_of(&first))))
 }
 
 /// Asks for one URL, at the addresses that were checked and at no others.
@@ -98,11 +97,11 @@ async fn ask_one(url: &Url, fetching: &Fetching, secrets: &HeaderMap) -> Result<
         .no_proxy()
         .user_agent(concat!("pegcount/", env!("CARGO_PKG_VERSION")))
         .build()
-        .map_err(|_| later("no client can be made"))?;
+        .map_err(|_| Setback::later("no client can be made"))?;
     let request = client.get(url.clone()).headers(secrets.clone()).header(ACCEPT_ENCODING, "identity");
     request.send().await.map_err(|error| {
         let what = if error.is_connect() { "cannot be reached" } else { "did not answer as HTTP has it" };
-        later(format!("{host} {what}"))
+        Setback::later(format!("{host} {what}"))
     })
 }
 
@@ -110,24 +109,28 @@ async fn ask_one(url: &Url, fetching: &Fetching, secrets: &HeaderMap) -> Result<
 async fn write(mut response: Response, fetching: &Fetching, path: &Path) -> Result<(), Setback> {
     let host = host_of(response.url()).to_owned();
     let too_large = || {
-        never(format!(
+        Setback::never(format!(
             "the recording at {host} has more than {} bytes; `max_bytes` in recordings.fetch allows more",
             fetching.max_bytes
         ))
     };
     let encoding = response.headers().get(CONTENT_ENCODING).map(|encoding| encoding.as_bytes().to_owned());
     if encoding.is_some_and(|encoding| !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity")) {
-        return Err(never(format!("{host} sends the recording compressed, though it was asked not to")));
+        return Err(Setback::never(format!(
+            "{host} sends the recording compressed, though it was asked not to"
+        )));
     }
     if response.content_length().is_some_and(|length| length > fetching.max_bytes) {
         return Err(too_large());
     }
-    let disk = |error: std::io::Error| later(format!("the download cannot be written: {error}"));
+    let disk = |error: std::io::Error| Setback::later(format!("the download cannot be written: {error}"));
     let mut file = File::create(path).await.map_err(disk)?;
     let mut size = 0;
     // A body that ends before its announced length is an error here.
-    while let Some(part) =
-        response.chunk().await.map_err(|_| later(format!("{host} broke off while it sent the recording")))?
+    while let Some(part) = response
+        .chunk()
+        .await
+        .map_err(|_| Setback::later(format!("{host} broke off while it sent the recording")))?
     {
         size += part.len() as u64;
         if size > fetching.max_bytes {

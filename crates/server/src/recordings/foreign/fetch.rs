@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     super::{
         Busy, Object, Shelf,
-        desk::{Standing, later, never, standing, unread},
+        desk::{Standing, standing},
         object::FORMATS,
     },
     download::{Scrap, download},
@@ -23,7 +23,7 @@ use super::{
 use crate::{
     audio::{self, Made, Unheard},
     clock::Clock,
-    intake::{CallReference, Incoming, Intake, Outcome},
+    intake::{Intake, Outcome},
     jobs::{Setback, Work},
     organizations::{Names, PerOrganization},
     vocabulary::{self, Rejection, Telling, kinds, source_name},
@@ -112,14 +112,16 @@ impl Work for Fetch {
     }
 
     async fn run(&self, job: &Job) -> Result<(), Setback> {
-        let Ok(call) = CallName::new(&job.subject) else { return Err(never("no call has such a name")) };
+        let Ok(call) = CallName::new(&job.subject) else {
+            return Err(Setback::never("no call has such a name"));
+        };
         let (parts, organization) = (Arc::clone(&self.0), job.organization);
         let stopped = CancellationToken::new();
         let _stops = stopped.clone().drop_guard();
         // On its own: who stops waiting stops the download and the decoder, but nothing between a recording that comes to
         // stand under its name and the event that reports it.
         let done = tokio::spawn(async move { parts.fetch(organization, &call, stopped).await }).await;
-        done.unwrap_or_else(|_| Err(later("a mistake in the program: the log has it")))
+        done.unwrap_or_else(|_| Err(Setback::later("a mistake in the program: the log has it")))
     }
 }
 
@@ -138,7 +140,7 @@ impl FetchParts {
         call: &CallName,
         stopped: CancellationToken,
     ) -> Result<(), Setback> {
-        let fetching = self.names.pick(&self.fetching, organization).await.map_err(|error| unread(&error))?;
+        let fetching = self.names.pick(&self.fetching, organization).await?;
         if !fetching.is_enabled {
             return Ok(());
         }
@@ -149,14 +151,14 @@ impl FetchParts {
         let folder = self.shelf.folder().join(FOLDER);
         tokio::fs::create_dir_all(&folder).await.map_err(|error| unwritable(&error))?;
         let scrap = Scrap(folder.join(format!("{name}.download")));
-        let given_up = || later("the server was stopped before the recording was there");
+        let given_up = || Setback::later("the server was stopped before the recording was there");
         let fetched = download(url, &fetching, &scrap.0, self.clock.now());
         stopped.run_until_cancelled(fetched).await.ok_or_else(given_up)??;
         let lame = self.lame.clone();
         let made = tokio::task::spawn_blocking(move || {
             audio::recording(&scrap.0, (&folder, &name), lame.as_ref(), &|| stopped.is_cancelled())
         });
-        let made = made.await.map_err(|_| later("a mistake in the program: the log has it"))?;
+        let made = made.await.map_err(|_| Setback::later("a mistake in the program: the log has it"))?;
         let made = made.map_err(|error| unheard(&host, &error))?;
         if made.is_damaged {
             tracing::warn!(%host, call = %wanted.head.name, "a recording of somebody else's is damaged; what is whole is kept");
@@ -170,8 +172,7 @@ impl FetchParts {
         organization: OrganizationNumber,
         call: &CallName,
     ) -> Result<Option<Wanted>, Setback> {
-        let found =
-            standing(self.store.as_ref(), organization, call).await.map_err(|error| unread(&error))?;
+        let found = standing(self.store.as_ref(), organization, call).await?;
         let filed = match found {
             (Standing::Kept, Some(filed)) => filed,
             (Standing::Forgotten, _) => {
@@ -196,10 +197,10 @@ impl FetchParts {
             // Whoever reported another one has asked for it.
             return Ok(());
         }
-        let reports = self.store.reports(&[*key]).await.map_err(|error| unread(&error))?;
+        let reports = self.store.reports(&[*key]).await?;
         let announced = reports.iter().flatten().find(|report| report.id == wanted.announced_by);
         let Some(announced_at) = announced.map(|report| report.at) else {
-            return Err(later("the event that reported the recording is not there"));
+            return Err(Setback::later("the event that reported the recording is not there"));
         };
         let object = Object::new(*organization, name.clone(), made.format);
         let (format, channels, duration) = (made.format, made.channels, made.duration);
@@ -207,7 +208,7 @@ impl FetchParts {
         let kept = tokio::task::spawn_blocking(move || made.keep_as(&path)).await;
         let (size, sha256) = match kept {
             Ok(kept) => kept.map_err(|error| unwritable(&error))?,
-            Err(_) => return Err(later("a mistake in the program: the log has it")),
+            Err(_) => return Err(Setback::later("a mistake in the program: the log has it")),
         };
         let data = json!({
             "object": object.to_string(),
@@ -227,7 +228,7 @@ impl FetchParts {
             Outcome::Rejected(rejection) if rejection.code == Rejection::CALL_ERASED => Ok(()),
             Outcome::Rejected(rejection) => {
                 self.discard(*organization, name).await;
-                Err(never(format!("the recording cannot be reported: {}", rejection.message)))
+                Err(Setback::never(format!("the recording cannot be reported: {}", rejection.message)))
             }
         }
     }
@@ -249,17 +250,8 @@ impl FetchParts {
             kind: kinds::RECORDING_READY.to_owned(),
             data,
         };
-        let told = vocabulary::tell(telling)
-            .map_err(|error| later(format!("the recording cannot be reported yet: {}", error.message)))?;
-        let incoming = Incoming {
-            organization: wanted.head.organization,
-            source: source_name(SOURCE),
-            call: CallReference::Named(wanted.head.name.clone()),
-            told: vec![told],
-        };
-        let outcomes = self.intake.accept(vec![incoming]).await;
-        let outcomes = outcomes.map_err(|error| later(format!("the recording is not reported: {error}")))?;
-        outcomes.into_iter().flatten().next().ok_or_else(|| later("the recording is not reported"))
+        let outcome = self.intake.tell(&wanted.head, telling).await;
+        outcome.map_err(|error| Setback::later(format!("the recording is not reported: {error}")))
     }
 
     /// Deletes here whatever recordings the call has.
@@ -279,7 +271,7 @@ impl FetchParts {
 }
 
 fn unwritable(error: &io::Error) -> Setback {
-    later(format!("the folder of recordings cannot be written: {error}"))
+    Setback::later(format!("the folder of recordings cannot be written: {error}"))
 }
 
 /// What is to be done about a file that nothing was made of.
@@ -287,11 +279,11 @@ fn unheard(host: &str, error: &Unheard) -> Setback {
     let reason = format!("what {host} sent {error}");
     match error {
         // The source may not have written it yet, or the disk will be better.
-        Unheard::Empty | Unheard::Disk(_) | Unheard::Encode(_) | Unheard::Stopped => later(reason),
+        Unheard::Empty | Unheard::Disk(_) | Unheard::Encode(_) | Unheard::Stopped => Setback::later(reason),
         Unheard::Foreign(_)
         | Unheard::Soundless
         | Unheard::Unsupported(_)
         | Unheard::TooLong
-        | Unheard::Failed => never(reason),
+        | Unheard::Failed => Setback::never(reason),
     }
 }

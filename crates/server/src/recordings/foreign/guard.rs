@@ -7,10 +7,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use url::Url;
 
-use super::{
-    super::desk::{later, never},
-    settings::Fetching,
-};
+use super::settings::Fetching;
 use crate::{address::is_public, jobs::Setback};
 
 /// How long a name may take to be resolved.
@@ -23,7 +20,7 @@ pub(super) fn host_of(url: &Url) -> &str {
 
 /// The URL that a source reported, as far as it can be checked before its name is resolved.
 pub(super) fn read(text: &str, fetching: &Fetching) -> Result<Url, Setback> {
-    let url = Url::parse(text).map_err(|_| never("the URL of the recording is none"))?;
+    let url = Url::parse(text).map_err(|_| Setback::never("the URL of the recording is none"))?;
     check(&url, fetching)?;
     Ok(url)
 }
@@ -35,14 +32,14 @@ pub(super) fn check(url: &Url, fetching: &Fetching) -> Result<(), Setback> {
         "https" => {}
         "http" if fetching.allow_http => {}
         "http" => {
-            return Err(never(format!(
+            return Err(Setback::never(format!(
                 "the recording would come from {host} over http; `allow_http` in recordings.fetch allows that"
             )));
         }
-        _ => return Err(never("the URL of the recording begins with neither https:// nor http://")),
+        _ => return Err(Setback::never("the URL of the recording begins with neither https:// nor http://")),
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(never(format!(
+        return Err(Setback::never(format!(
             "the URL of the recording holds a user name or password for {host}; they belong into `headers` of \
              recordings.fetch"
         )));
@@ -61,10 +58,10 @@ pub(super) async fn addresses(url: &Url, fetching: &Fetching) -> Result<Vec<Sock
         Ok(Err(_)) | Err(_) => Vec::new(),
     };
     if found.is_empty() {
-        return Err(later(format!("{host} cannot be resolved")));
+        return Err(Setback::later(format!("{host} cannot be resolved")));
     }
     if !found.iter().all(|address| is_allowed(*address, fetching)) {
-        return Err(never(format!(
+        return Err(Setback::never(format!(
             "{host} leads to a private address; `allow_private_addresses` in recordings.fetch allows that"
         )));
     }

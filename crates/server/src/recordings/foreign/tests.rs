@@ -286,9 +286,11 @@ impl Lab {
         let (intake, _) = Intake::start(IntakeParts {
             store: Arc::clone(&store),
             live: Arc::new(Live::of(vec![])),
+            names: Names::new(Arc::clone(&store)),
             tariffs: TariffsHandle::default(),
+            masks: PerOrganization::default(),
             metrics: Arc::default(),
-            outside: Box::new(keeping),
+            outside: vec![Box::new(keeping)],
         })
         .unwrap();
         let fetch = Fetch::new(FetchParts {

@@ -19,7 +19,7 @@ use rustix::{
     process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid},
 };
 
-use super::{LARGEST_ANSWER, Piece, later, never, shortened};
+use super::{LARGEST_ANSWER, Piece, shortened};
 use crate::{
     jobs::Setback,
     transcription::wire::{Form, Heard},
@@ -117,13 +117,17 @@ impl Command {
         let wrote = tokio::task::spawn_blocking(move || {
             command.run(&piece.wav, &language, &Scratch(folder), &running)
         });
-        let wrote = wrote.await.unwrap_or_else(|_| Err(later("a mistake in the program: the log has it")))?;
+        let wrote = wrote
+            .await
+            .unwrap_or_else(|_| Err(Setback::later("a mistake in the program: the log has it")))?;
         Ok(self.form.read(&wrote, length)?)
     }
 
     /// Runs it, and gives what it wrote.
     fn run(&self, wav: &[u8], language: &str, scratch: &Scratch, running: &Slot) -> Result<Vec<u8>, Setback> {
-        let disk = |error: io::Error| later(format!("the sound cannot be written for the command: {error}"));
+        let disk = |error: io::Error| {
+            Setback::later(format!("the sound cannot be written for the command: {error}"))
+        };
         let folder = &scratch.0;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(disk)?;
         let (file, stem) = (folder.join("speech.wav"), folder.join("transcript"));
@@ -146,7 +150,7 @@ impl Command {
         }
         let mut wrote = Vec::new();
         let file = fs::File::open(&json)
-            .map_err(|_| later(format!("{} ended without writing its JSON file", self.program())))?;
+            .map_err(|_| Setback::later(format!("{} ended without writing its JSON file", self.program())))?;
         file.take(LARGEST_ANSWER as u64 + 1).read_to_end(&mut wrote).map_err(disk)?;
         if wrote.len() > LARGEST_ANSWER { Err(self.too_much()) } else { Ok(wrote) }
     }
@@ -160,11 +164,11 @@ impl Command {
             .process_group(0)
             .spawn()
             .map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => never(format!(
+                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Setback::never(format!(
                     "{} cannot be run ({error}): install it, or correct transcription.command",
                     self.program()
                 )),
-                _ => later(format!("{} cannot be run: {error}", self.program())),
+                _ => Setback::later(format!("{} cannot be run: {error}", self.program())),
             })?;
         let (sender, told) = mpsc::channel();
         reading(child.stdout.take(), first, Told::Out, sender.clone());
@@ -181,23 +185,29 @@ impl Command {
                 Ok(Told::Complaints(bytes)) => complaints = Some(bytes),
                 Ok(Told::Ended) => {
                     let looked = watched.lock().unwrap_or_else(PoisonError::into_inner).look();
-                    status = looked.map_err(|error| later(format!("{} is lost: {error}", self.program())))?;
+                    status = looked
+                        .map_err(|error| Setback::later(format!("{} is lost: {error}", self.program())))?;
                     until = Instant::now() + LAST_WORDS;
                 }
                 Err(_) => break,
             }
         }
         let Some(status) = status else { return Err(self.too_slow()) };
-        let out = out.ok_or_else(|| later(format!("{} ended, and its output did not", self.program())))?;
+        let out =
+            out.ok_or_else(|| Setback::later(format!("{} ended, and its output did not", self.program())))?;
         Ok(Ran { status, out, complaints: complaints.unwrap_or_default() })
     }
 
     fn too_much(&self) -> Setback {
-        later(format!("{} wrote more than {LARGEST_ANSWER} bytes", self.program()))
+        Setback::later(format!("{} wrote more than {LARGEST_ANSWER} bytes", self.program()))
     }
 
     fn too_slow(&self) -> Setback {
-        later(format!("{} took longer than {} s and was ended", self.program(), self.timeout.as_secs()))
+        Setback::later(format!(
+            "{} took longer than {} s and was ended",
+            self.program(),
+            self.timeout.as_secs()
+        ))
     }
 
     fn failed(&self, ran: &Ran) -> Setback {
@@ -208,7 +218,7 @@ impl Command {
         let complaints = String::from_utf8_lossy(&ran.complaints);
         let last = complaints.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
         let colon = if last.is_empty() { "" } else { ": " };
-        later(format!("{} {how}{colon}{}", self.program(), shortened(last)))
+        Setback::later(format!("{} {how}{colon}{}", self.program(), shortened(last)))
     }
 }
 

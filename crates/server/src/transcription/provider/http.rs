@@ -9,7 +9,7 @@ use reqwest::{
 use serde_json::Value;
 use url::Url;
 
-use super::{LARGEST_ANSWER, Piece, later, never, shortened};
+use super::{LARGEST_ANSWER, Piece, shortened};
 use crate::{
     jobs::Setback,
     recordings::Hidden,
@@ -49,7 +49,7 @@ impl Http {
             .timeout(self.timeout)
             .user_agent(concat!("pegcount/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| later(format!("no request can be made: {error}")))?;
+            .map_err(|error| Setback::later(format!("no request can be made: {error}")))?;
         let mut request = client
             .post(self.url.clone())
             .header(CONTENT_TYPE, format!("multipart/form-data; boundary={boundary}"))
@@ -62,7 +62,9 @@ impl Http {
         if status.is_success() {
             let body = self.read(answer, LARGEST_ANSWER).await?;
             if body.len() > LARGEST_ANSWER {
-                return Err(later(format!("the server answered with more than {LARGEST_ANSWER} bytes")));
+                return Err(Setback::later(format!(
+                    "the server answered with more than {LARGEST_ANSWER} bytes"
+                )));
             }
             return Ok(Form::OpenAi.read(&body, piece.length)?);
         }
@@ -114,7 +116,7 @@ impl Http {
 
     fn unreached(&self, error: &reqwest::Error) -> Setback {
         let place = self.url.origin().ascii_serialization();
-        later(if error.is_timeout() {
+        Setback::later(if error.is_timeout() {
             format!("{place} did not answer within {} s", self.timeout.as_secs())
         } else if error.is_connect() {
             format!("{place} cannot be reached")
@@ -132,7 +134,7 @@ impl Http {
             reason = format!("{reason}: {}", shortened(&said));
         }
         match status.as_u16() {
-            400 | 401 | 403 | 404 | 413 | 415 => never(reason),
+            400 | 401 | 403 | 404 | 413 | 415 => Setback::never(reason),
             _ => Setback::Later { reason, after },
         }
     }

@@ -55,19 +55,9 @@ impl Provider {
     }
 }
 
-/// It may be heard another time.
-pub(super) fn later(reason: impl Into<String>) -> Setback {
-    Setback::Later { reason: reason.into(), after: None }
-}
-
-/// It can never be heard as things are.
-pub(super) fn never(reason: impl Into<String>) -> Setback {
-    Setback::Never { reason: reason.into() }
-}
-
 impl From<Garbage> for Setback {
     fn from(garbage: Garbage) -> Self {
-        later(format!("the recogniser said what cannot be read: {garbage}"))
+        Setback::later(format!("the recogniser said what cannot be read: {garbage}"))
     }
 }
 

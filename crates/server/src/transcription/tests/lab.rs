@@ -19,7 +19,7 @@ use crate::{
     jobs::{Nudge, Setback, Work},
     live::Live,
     metrics::Metrics,
-    organizations::PerOrganization,
+    organizations::{Names, PerOrganization},
     recordings::{Fetching, Keeping, Shelf},
     transcription::{Asking, Config, Desk, NAME, Transcription},
     vocabulary::{self, Telling, source_name},
@@ -65,14 +65,22 @@ impl Lab {
         let (intake, _) = Intake::start(IntakeParts {
             store: Arc::clone(&store),
             live: Arc::new(Live::of(vec![])),
+            names: Names::new(Arc::clone(&store)),
             tariffs: TariffsHandle::default(),
+            masks: PerOrganization::default(),
             metrics,
-            outside: Box::new(keeping.with_listener(Box::new(Asking::new(shelf.clone(), clock.clone())))),
+            outside: vec![Box::new(keeping), Box::new(Asking::new(shelf.clone(), clock.clone()))],
         })
         .unwrap();
         let none = PerOrganization::same(None);
-        let desk =
-            Arc::new(Desk::new(shelf.clone(), Arc::clone(&store), intake.clone(), none, clock.clone()));
+        let desk = Arc::new(Desk::new(
+            shelf.clone(),
+            Arc::clone(&store),
+            intake.clone(),
+            none,
+            Names::new(Arc::clone(&store)),
+            clock.clone(),
+        ));
         Self { folder, millis, clock, shelf, store, intake, desk }
     }
 
@@ -94,7 +102,8 @@ impl Lab {
         let configs = [(organization.to_owned(), config)].into();
         let settings = PerOrganization::read("transcription", &configs, Config::settings).unwrap();
         let (store, intake) = (Arc::clone(&self.store), self.intake.clone());
-        let desk = Desk::new(self.shelf.clone(), store, intake, settings, self.clock.clone());
+        let names = Names::new(Arc::clone(&store));
+        let desk = Desk::new(self.shelf.clone(), store, intake, settings, names, self.clock.clone());
         self.desk = Arc::new(desk);
     }
 
