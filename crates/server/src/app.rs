@@ -104,6 +104,7 @@ impl App {
             outside: outside(&shelf, nudge.clone(), &clock, &fetching, &analysing),
         })
         .map_err(|error| format!("the writer cannot be started: {error}"))?;
+        let hearing = config.transcription()?;
         let fetch = FetchParts {
             shelf: shelf.clone(),
             store: Arc::clone(&store),
@@ -111,6 +112,7 @@ impl App {
             busy: Busy::default(),
             lame: lame(config, &fetching),
             fetching,
+            heard: hearing.map(Option::is_some),
             names: names.clone(),
             clock: clock.clone(),
         };
@@ -118,7 +120,7 @@ impl App {
             shelf.clone(),
             Arc::clone(&store),
             intake.clone(),
-            config.transcription()?,
+            hearing,
             names,
             clock.clone(),
         ));

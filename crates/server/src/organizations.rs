@@ -52,6 +52,12 @@ impl<T> PerOrganization<T> {
         Ok(all)
     }
 
+    /// What follows from it, for each.
+    pub fn map<U>(&self, what: impl Fn(&T) -> U) -> PerOrganization<U> {
+        let named = self.named.iter().map(|(name, value)| (name.clone(), Arc::new(what(value))));
+        PerOrganization { named: named.collect(), default: Arc::new(what(&self.default)) }
+    }
+
     /// What holds for this organization. `None` is one without a name, which has what everybody else has.
     pub fn of(&self, name: Option<&OrganizationName>) -> &Arc<T> {
         name.and_then(|name| self.named.get(name)).unwrap_or(&self.default)
@@ -133,6 +139,8 @@ mod tests {
         assert_eq!(**prices.of(None), 2);
         assert!(!prices.is_same_for_all());
         assert!(read(&[("default", 2)]).unwrap().is_same_for_all());
+        let dear = prices.map(|price| *price > 1);
+        assert_eq!((**dear.of(Some(&name("org-1"))), **dear.of(None)), (false, true));
     }
 
     #[test]

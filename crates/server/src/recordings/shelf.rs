@@ -111,7 +111,7 @@ impl Shelf {
         bucket.link(object, now)
     }
 
-    /// The folder of the sound that the gateway keeps for recognisers of speech.
+    /// The folder of the sound that is kept for recognisers of speech.
     pub fn speech_folder(&self) -> PathBuf {
         self.folder.join(SPEECH)
     }
@@ -125,6 +125,17 @@ impl Shelf {
     fn speech_of(&self, organization: OrganizationNumber, call: &CallName) -> PathBuf {
         // As the recording would be called without LAME.
         self.speech_folder().join(Object::new(organization, call.clone(), Format::Wav).to_string())
+    }
+
+    /// Takes a file in as the sound of a recording that is kept for recognisers, durably. Blocks.
+    ///
+    /// # Errors
+    /// When the disk refuses it.
+    pub(super) fn keep_speech(&self, file: &Path, object: &Object) -> io::Result<()> {
+        let folder = self.speech_folder();
+        fs::create_dir_all(&folder)?;
+        fs::rename(file, self.speech(object))?;
+        fs::File::open(folder)?.sync_all()
     }
 
     /// Deletes the sound of a recording that was kept for recognisers, durably; what cannot be deleted is logged. Blocks.

@@ -123,3 +123,38 @@ async fn what_leads_to_this_machine_is_not_fetched_unless_that_is_allowed_and_th
     let said = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(said.contains("recordings.fetch.default.max_bytes: must be 1 to"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_sides_of_a_recording_of_somebody_else_are_heard_by_who_makes_transcripts() {
+    let address = elsewhere().await;
+    let mut home = Home::new("");
+    let script = home.path("hear.sh");
+    // It tells the sides apart by their order.
+    let line = r#"{"b":0.2,"d":0.4,"t":"side $side","w":[{"b":0.2,"d":0.4,"t":"side$side"}]}"#;
+    let text = format!(
+        "n='{}'\necho x >> \"$n\"\nside=$(wc -l < \"$n\")\necho \"{}\"\n",
+        home.path("notes").display(),
+        line.replace('"', "\\\"")
+    );
+    std::fs::write(&script, text).expect("it is written");
+    let config = format!(
+        "[recordings.fetch.default]\nenabled = true\nallow_http = true\nallow_private_addresses = true\n\
+         [recordings.fetch.default.headers.\"127.0.0.1\"]\nAuthorization = \"Bearer hush-hush\"\n\
+         [transcription.default]\nprovider = \"command\"\nformat = \"pocketsphinx\"\n\
+         command = [\"sh\", \"{}\", \"{{wav}}\"]\n",
+        script.display()
+    );
+    home.config = config;
+    let server = home.start();
+    server.tell(&recorded("call_1", &format!("http://{address}/sound"))).await;
+    let turns = until(&server, "/v1/calls/call_1/events?types=transcript_turn", |told| {
+        let turns: Vec<_> =
+            told["events"].as_array()?.iter().map(|turn| turn["event_data"].clone()).collect();
+        (!turns.is_empty()).then_some(turns)
+    })
+    .await;
+    let said: Vec<_> = turns.iter().map(|turn| (turn["role"].as_str(), turn["content"].as_str())).collect();
+    assert_eq!(said, [(Some("caller"), Some("side1")), (Some("agent"), Some("side2"))], "{turns:?}");
+    assert_eq!(std::fs::read_dir(home.data().join("recordings/fetched")).expect("a folder").count(), 0);
+    assert!(server.terminate().success());
+}

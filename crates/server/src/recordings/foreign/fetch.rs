@@ -1,6 +1,6 @@
 //! The work that fetches the recording of a call from where its source says that it lies.
 
-use std::{fs, io, sync::Arc, time::Duration};
+use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use pegcount_calls::{CallName, Document, EventId, Timestamp};
@@ -79,6 +79,8 @@ pub struct FetchParts {
     pub busy: Busy,
     /// Whether and how they are fetched.
     pub fetching: Arc<PerOrganization<Fetching>>,
+    /// Whose recordings are transcribed: of theirs the sound is kept for that.
+    pub heard: PerOrganization<bool>,
     /// What organizations are called.
     pub names: Names,
     /// What makes MP3; without it they are WAV.
@@ -154,16 +156,35 @@ impl FetchParts {
         let given_up = || Setback::later("the server was stopped before the recording was there");
         let fetched = download(url, &fetching, &scrap.0, self.clock.now());
         stopped.run_until_cancelled(fetched).await.ok_or_else(given_up)??;
-        let lame = self.lame.clone();
-        let made = tokio::task::spawn_blocking(move || {
-            audio::recording(&scrap.0, (&folder, &name), lame.as_ref(), &|| stopped.is_cancelled())
-        });
-        let made = made.await.map_err(|_| Setback::later("a mistake in the program: the log has it"))?;
+        let is_heard = *self.names.pick(&self.heard, organization).await?;
+        let spoken = is_heard.then(|| Scrap(folder.join(format!("{name}.speech.wav"))));
+        let made = self.make(scrap, spoken.as_ref(), (folder, name), stopped).await?;
         let made = made.map_err(|error| unheard(&host, &error))?;
         if made.is_damaged {
             tracing::warn!(%host, call = %wanted.head.name, "a recording of somebody else's is damaged; what is whole is kept");
         }
-        self.keep(&wanted, made).await
+        self.keep(&wanted, made, spoken).await
+    }
+
+    /// Makes a recording of a download, and the sound that recognisers get if it is wanted. A processor is kept busy.
+    async fn make(
+        &self,
+        scrap: Scrap,
+        spoken: Option<&Scrap>,
+        (folder, name): (PathBuf, String),
+        stopped: CancellationToken,
+    ) -> Result<Result<Made, Unheard>, Setback> {
+        let lame = self.lame.clone();
+        let spoken = spoken.map(|spoken| spoken.0.clone());
+        let made = tokio::task::spawn_blocking(move || {
+            let stopped = || stopped.is_cancelled();
+            let made = audio::recording(&scrap.0, (&folder, &name), lame.as_ref(), &stopped)?;
+            if let Some(spoken) = spoken {
+                audio::speech(&scrap.0, &spoken, &stopped)?;
+            }
+            Ok(made)
+        });
+        made.await.map_err(|_| Setback::later("a mistake in the program: the log has it"))
     }
 
     /// What is to be fetched of a call, if it still is. What must not be kept is deleted.
@@ -189,7 +210,7 @@ impl FetchParts {
     }
 
     /// Puts a recording under its name and reports it, unless another one was reported meanwhile, or none may be kept.
-    async fn keep(&self, wanted: &Wanted, made: Made) -> Result<(), Setback> {
+    async fn keep(&self, wanted: &Wanted, made: Made, spoken: Option<Scrap>) -> Result<(), Setback> {
         let CallHead { organization, name, key, .. } = &wanted.head;
         let _alone = self.busy.alone(*organization, name).await;
         let now_wanted = self.wanted(*organization, name).await?;
@@ -205,7 +226,15 @@ impl FetchParts {
         let object = Object::new(*organization, name.clone(), made.format);
         let (format, channels, duration) = (made.format, made.channels, made.duration);
         let path = self.shelf.folder().join(object.to_string());
-        let kept = tokio::task::spawn_blocking(move || made.keep_as(&path)).await;
+        let (shelf, of) = (self.shelf.clone(), object.clone());
+        let kept = tokio::task::spawn_blocking(move || {
+            // First, so that whoever is told of the recording finds its sound.
+            if let Some(spoken) = spoken {
+                shelf.keep_speech(&spoken.0, &of)?;
+            }
+            made.keep_as(&path)
+        });
+        let kept = kept.await;
         let (size, sha256) = match kept {
             Ok(kept) => kept.map_err(|error| unwritable(&error))?,
             Err(_) => return Err(Setback::later("a mistake in the program: the log has it")),

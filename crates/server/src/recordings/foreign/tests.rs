@@ -299,6 +299,7 @@ impl Lab {
             intake: intake.clone(),
             busy: Busy::default(),
             fetching,
+            heard: PerOrganization::same(false),
             names: Names::new(Arc::clone(&store)),
             lame: None,
             clock,
