@@ -131,6 +131,39 @@ pub struct Content {
     pub audio: AudioConfig,
     /// What the source says was used or charged.
     pub costs: Vec<CostItem>,
+    /// Whether keys were pressed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keys_pressed: bool,
+    /// Since when there is no recording any more, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording_deleted_at: Option<Timestamp>,
+    /// Since when what was said is not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transcript_deleted_at: Option<Timestamp>,
+    /// Since when the events are not kept: the call stays as it is, but for what is deleted of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed_at: Option<Timestamp>,
+}
+
+impl Content {
+    /// Forgets what was said, and what was made of it.
+    pub(crate) fn forget_words(&mut self) {
+        self.turns.clear();
+        self.tools.clear();
+        self.transcript_text = None;
+        self.keys_pressed = false;
+        self.analysis = self.analysis.take().map(|found| found.without_words());
+    }
+
+    /// Whether anything is kept of what was said or pressed.
+    pub fn has_words(&self) -> bool {
+        let told = |found: &Analysis| found.summary.is_some() || found.custom.is_some();
+        !self.turns.is_empty()
+            || !self.tools.is_empty()
+            || self.transcript_text.is_some()
+            || self.keys_pressed
+            || self.analysis.as_ref().is_some_and(told)
+    }
 }
 
 /// Ids of the telephone side.
@@ -174,6 +207,14 @@ pub struct Analysis {
     pub in_voicemail: Option<bool>,
     /// Fields of the organization's own; an object.
     pub custom: Option<Document>,
+}
+
+impl Analysis {
+    /// What statistics count of it.
+    #[must_use]
+    pub fn without_words(&self) -> Self {
+        Self { summary: None, custom: None, ..self.clone() }
+    }
 }
 
 /// Who speaks. `User` is always the outside party, also in outbound calls.

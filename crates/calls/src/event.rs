@@ -80,6 +80,10 @@ pub enum Fact {
     RecordingReady(Box<Recording>),
     /// The recording is gone.
     RecordingDeleted,
+    /// What was said is gone, whenever that is told.
+    TranscriptDeleted,
+    /// The events are gone: the call stays as it was last folded. It is not folded from what is left.
+    EventsDeleted,
     /// The whole transcript as text; counts only where there are no turns.
     TranscriptReady(String),
     /// What an analysis after the call found.
@@ -289,6 +293,8 @@ impl Fact {
             | Self::Cost(_)
             | Self::RecordingReady(_)
             | Self::RecordingDeleted
+            | Self::TranscriptDeleted
+            | Self::EventsDeleted
             | Self::TranscriptReady(_)
             | Self::AnalysisReady(_)
             | Self::MetadataSet(_)
@@ -306,18 +312,22 @@ impl Fact {
         }
     }
 
-    /// Whether it holds what was said, pressed or recorded: what is not kept of a call that opted out.
-    pub fn is_sensitive(&self) -> bool {
+    /// Whether it holds what was said or pressed: what is not kept of a call whose transcript is deleted.
+    pub fn is_spoken(&self) -> bool {
         matches!(
             self,
             Self::Turn(_)
                 | Self::ToolInvoked(_)
                 | Self::ToolReturned(_)
                 | Self::TranscriptReady(_)
-                | Self::RecordingReady(_)
                 | Self::DtmfReceived
                 | Self::AnalysisReady(_)
         )
+    }
+
+    /// Whether it holds what was said, pressed or recorded: what is not kept of a call that opted out.
+    pub fn is_sensitive(&self) -> bool {
+        self.is_spoken() || matches!(self, Self::RecordingReady(_))
     }
 
     /// What is left of it once its words are gone: that it happened, and so that the call lived then.
@@ -325,10 +335,17 @@ impl Fact {
     pub fn blanked(&self) -> Self {
         match self {
             Self::DtmfReceived => Self::DtmfReceived,
-            // Whether it was inferred is gone with the words.
-            Self::Turn(_) => Self::Seen,
             spoken if spoken.shows_life() => Self::Seen,
             _ => Self::Other,
+        }
+    }
+
+    /// What is left of it once what was said is gone. Of an analysis that is what statistics count.
+    #[must_use]
+    pub fn without_words(&self) -> Self {
+        match self {
+            Self::AnalysisReady(found) => Self::AnalysisReady(Box::new(found.without_words())),
+            other => other.blanked(),
         }
     }
 

@@ -49,6 +49,8 @@ pub enum Field {
     Tools,
     /// The transcript given as text.
     TranscriptText,
+    /// [`crate::Content::transcript_deleted_at`].
+    TranscriptDeleted,
     /// The samples of a stage.
     Latency(Stage),
     /// A source's own summary of a stage.

@@ -35,6 +35,25 @@ pub(crate) fn fold_before(history: &History, witness: &mut impl Witness) -> Call
     draft.finish(&verdict, witness)
 }
 
+/// A call whose events are gone but for those that tell what was deleted of it: as it was last folded, without that.
+pub fn fold_sealed(mut call: Call, history: &History) -> Call {
+    let content = &mut call.content;
+    for event in history.events() {
+        match &event.fact {
+            Fact::RecordingDeleted if content.recording.is_some() => {
+                content.recording = None;
+                content.recording_deleted_at = Some(event.at);
+            }
+            Fact::TranscriptDeleted => {
+                content.forget_words();
+                keep_earliest(&mut content.transcript_deleted_at, event.at);
+            }
+            _ => {}
+        }
+    }
+    call
+}
+
 /// How far a call that has not ended has come.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Progress {
@@ -194,14 +213,22 @@ impl Draft {
                 witness.claims(Field::Costs, index, Claim::Adds);
             }
             Fact::RecordingReady(recording) => {
+                content.recording_deleted_at = None;
                 content.recording =
                     Some(Recording { announced_by: Some(event.id.clone()), ..recording.as_ref().clone() });
                 witness.claims(Field::Recording, index, Claim::Last);
             }
             Fact::RecordingDeleted => {
                 content.recording = None;
+                content.recording_deleted_at = Some(event.at);
                 witness.claims(Field::Recording, index, Claim::Last);
             }
+            Fact::DtmfReceived => content.keys_pressed = true,
+            Fact::TranscriptDeleted => {
+                keep_earliest(&mut content.transcript_deleted_at, event.at);
+                witness.claims(Field::TranscriptDeleted, index, Claim::First(event.at));
+            }
+            Fact::EventsDeleted => keep_earliest(&mut content.sealed_at, event.at),
             Fact::TranscriptReady(_) if self.has_turns => {
                 witness.dismisses(Field::TranscriptText, index, Why::Superseded);
             }
@@ -237,6 +264,8 @@ impl Draft {
         }
         if self.opt_out {
             forget_what_was_said(&mut self.content);
+        } else if self.content.transcript_deleted_at.is_some() {
+            self.content.forget_words();
         }
         Call {
             created_at,
@@ -369,6 +398,7 @@ fn forget_what_was_said(content: &mut Content) {
     content.turns.clear();
     content.tools.clear();
     content.transcript_text = None;
+    content.keys_pressed = false;
     content.recording = None;
 }
 

@@ -34,7 +34,7 @@ pub use event::{
     ToolInvocation, ToolOutcome, TurnReport,
 };
 pub use explain::{Explanation, Field, Why, explain};
-pub use fold::fold;
+pub use fold::{fold, fold_sealed};
 pub use history::History;
 pub use latency::{Stage, Summary};
 pub use money::{Amount, Decimal, MoneyError, parse_decimal};

@@ -224,17 +224,24 @@ const ASPECTS: &[Aspect] = &[
     (
         "turns",
         |one, other| one.content.turns == other.content.turns,
-        |event| speaks_of_life(event) || matches!(event.fact, Fact::Turn(_)),
+        |event| speaks_of_life(event) || matches!(event.fact, Fact::Turn(_) | Fact::TranscriptDeleted),
     ),
     (
         "tools",
         |one, other| one.content.tools == other.content.tools,
-        |event| has_setup(event) || matches!(event.fact, Fact::ToolInvoked(_) | Fact::ToolReturned(_)),
+        |event| {
+            let of_tools = Fact::is_spoken(&event.fact) || matches!(event.fact, Fact::TranscriptDeleted);
+            has_setup(event) || of_tools
+        },
     ),
     (
         "transcript",
         |one, other| one.content.transcript_text == other.content.transcript_text,
-        |event| has_setup(event) || matches!(event.fact, Fact::TranscriptReady(_) | Fact::Turn(_)),
+        |event| {
+            let of_words =
+                matches!(event.fact, Fact::TranscriptReady(_) | Fact::Turn(_) | Fact::TranscriptDeleted);
+            has_setup(event) || of_words
+        },
     ),
     (
         "latencies",
@@ -266,7 +273,7 @@ const ASPECTS: &[Aspect] = &[
     (
         "analysis",
         |one, other| one.content.analysis == other.content.analysis,
-        |event| matches!(event.fact, Fact::AnalysisReady(_)),
+        |event| matches!(event.fact, Fact::AnalysisReady(_) | Fact::TranscriptDeleted),
     ),
 ];
 

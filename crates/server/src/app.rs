@@ -30,7 +30,7 @@ use crate::{
     metrics::Metrics,
     operations::{Operator, chain},
     organizations::{Names, PerOrganization},
-    privacy::{self, Erasing, Scrubbing},
+    privacy::{self, Erasing, Retention, Scrubbing, Sweeping, SweepingParts},
     recordings::{self, Busy, Deletion, Desk, Fetch, FetchParts, Fetching, Keeping, Shelf, Upload},
     sources::{native, sip, sip::Sip},
     transcription::{self, Transcription},
@@ -61,6 +61,8 @@ pub struct App {
     pub jobs: Arc<Jobs>,
     /// Who did what.
     pub audit: Arc<Audit>,
+    /// How long what is kept of calls.
+    pub retention: Arc<PerOrganization<Retention>>,
     /// The time.
     pub clock: Clock,
     /// The key that was made, if this is the first start.
@@ -124,12 +126,14 @@ impl App {
             names,
             clock.clone(),
         ));
-        let works = works(fetch, &transcription, analysing);
+        let audit = Audit::start(Arc::clone(&store), clock.clone(), &config.audit);
+        let retention = Arc::new(config.retention()?);
+        let counted = (Arc::clone(&audit), Arc::clone(&metrics));
+        let works = works(fetch, &transcription, analysing, Arc::clone(&retention), counted);
         let jobs = Jobs::new(Arc::clone(&store), clock.clone(), Arc::clone(&metrics), works).nudged_by(nudge);
         let jobs = Arc::new(jobs);
         let sip = Arc::new(Sip::new(Arc::clone(&store), millis(&clock)));
         let control = Control::new(controllers(config, &store, &sip), clock.clone());
-        let audit = Audit::start(Arc::clone(&store), clock.clone(), &config.audit);
         let ledger = Arc::new(Ledger::new(LedgerParts {
             store: Arc::clone(&store),
             intake: intake.clone(),
@@ -156,6 +160,7 @@ impl App {
             transcription,
             jobs,
             audit,
+            retention,
             clock,
             first_key,
             writer,
@@ -185,6 +190,9 @@ impl App {
         self.jobs.start(stop.clone());
         let old = transcription::sweep(Arc::clone(&self.transcription));
         tokio::spawn(stop.clone().run_until_cancelled_owned(old));
+        let (store, retention) = (Arc::clone(&self.store), Arc::clone(&self.retention));
+        let rounds = privacy::make_rounds(store, retention, Arc::clone(&self.jobs), self.clock.clone());
+        tokio::spawn(stop.clone().run_until_cancelled_owned(rounds));
         let Some(bucket) = self.shelf.bucket() else { return };
         let (shelf, store) = (self.shelf.clone(), Arc::clone(&self.store));
         let sweeping = recordings::sweep(shelf, store, Arc::clone(&self.jobs), self.clock.clone());
@@ -200,6 +208,7 @@ impl App {
             ledger: Arc::clone(&self.ledger),
             jobs: Arc::clone(&self.jobs),
             audit: Arc::clone(&self.audit),
+            retention: Arc::clone(&self.retention),
             clock: self.clock.clone(),
         }
     }
@@ -273,11 +282,23 @@ fn works(
     fetch: FetchParts,
     transcription: &Arc<transcription::Desk>,
     analysing: Arc<PerOrganization<Option<analysis::Settings>>>,
+    retention: Arc<PerOrganization<Retention>>,
+    (audit, metrics): (Arc<Audit>, Arc<Metrics>),
 ) -> Vec<Arc<dyn Work>> {
     let FetchParts { shelf, store, intake, names, clock, busy, .. } = &fetch;
     let analysis =
         analysis::Desk::new(Arc::clone(store), intake.clone(), analysing, names.clone(), clock.clone());
+    let sweeping = SweepingParts {
+        store: Arc::clone(store),
+        intake: intake.clone(),
+        retention,
+        names: names.clone(),
+        audit,
+        metrics,
+        clock: clock.clone(),
+    };
     let mut works: Vec<Arc<dyn Work>> = vec![
+        Arc::new(Sweeping::new(sweeping)),
         Arc::new(Analysis::new(Arc::new(analysis))),
         Arc::new(Scrubbing::new(Arc::clone(store))),
         Arc::new(Erasing::new(Arc::clone(store), intake.clone(), clock.clone())),

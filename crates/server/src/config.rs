@@ -19,8 +19,8 @@ use pegcount_calls::{Direction, Increments, Rate, Tariff, parse_decimal};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    access::RateLimit, analysis, audit, dialects, organizations::PerOrganization, recordings, redaction,
-    sources, transcription,
+    access::RateLimit, analysis, audit, dialects, organizations::PerOrganization, privacy, recordings,
+    redaction, sources, transcription,
 };
 
 /// Everything that can be set.
@@ -63,6 +63,8 @@ pub struct Config {
     pub analysis: BTreeMap<String, analysis::Config>,
     /// What is masked before it is stored, by the organization's id; `default` is for everybody else.
     pub redaction: BTreeMap<String, redaction::Config>,
+    /// How long what is kept of calls, by the organization's id; `default` is for everybody else.
+    pub retention: BTreeMap<String, privacy::Config>,
     /// What organizations pay, by their id; `default` is for everybody else.
     pub rates: BTreeMap<String, TariffConfig>,
 }
@@ -88,6 +90,7 @@ impl Default for Config {
             native: sources::native::Config::default(),
             analysis: BTreeMap::new(),
             redaction: BTreeMap::new(),
+            retention: BTreeMap::new(),
             rates: BTreeMap::new(),
         }
     }
@@ -223,6 +226,7 @@ impl Config {
     fn check(&self) -> Result<(), String> {
         self.tariffs()?;
         self.masks()?;
+        self.retention()?;
         self.analysis()?;
         self.rate_limit();
         self.sip.settings(&self.data)?;
@@ -300,6 +304,14 @@ impl Config {
     /// A sentence that names the key and says what it takes.
     pub fn masks(&self) -> Result<PerOrganization<redaction::Masks>, String> {
         PerOrganization::read("redaction", &self.redaction, redaction::Config::masks)
+    }
+
+    /// How long what is kept of calls.
+    ///
+    /// # Errors
+    /// A sentence that names the key and says what it takes.
+    pub fn retention(&self) -> Result<PerOrganization<privacy::Retention>, String> {
+        PerOrganization::read("retention", &self.retention, privacy::Config::retention)
     }
 
     /// What organizations pay.

@@ -39,6 +39,13 @@ pub struct RequestLabels {
     pub status: u16,
 }
 
+/// What was deleted.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct KeepsakeLabels {
+    /// `recording`, `transcript`, `events` or `call`.
+    pub kind: &'static str,
+}
+
 /// Everything that is counted.
 pub struct Metrics {
     registry: Registry,
@@ -62,6 +69,8 @@ pub struct Metrics {
     pub live_calls: Gauge<u64, AtomicU64>,
     /// Watchers of the live counts.
     pub watchers: Gauge<u64, AtomicU64>,
+    /// What was deleted of calls because of its age.
+    pub deleted: Family<KeepsakeLabels, Counter>,
     /// The SIP gateway.
     pub sip: SipMetrics,
     /// Jobs.
@@ -83,6 +92,7 @@ impl Default for Metrics {
             request_seconds: seconds(),
             live_calls: Gauge::default(),
             watchers: Gauge::default(),
+            deleted: Family::default(),
             sip: SipMetrics::default(),
             jobs: JobMetrics::default(),
             registry: Registry::default(),
@@ -115,6 +125,11 @@ impl Default for Metrics {
         );
         registry.register("live_calls", "Calls that are live", this.live_calls.clone());
         registry.register("watchers", "Watchers of the live counts", this.watchers.clone());
+        registry.register(
+            "retention_deleted",
+            "What was deleted of calls because of its age",
+            this.deleted.clone(),
+        );
         this.sip.register(&mut registry);
         this.jobs.register(&mut registry);
         Self { registry, ..this }

@@ -24,6 +24,8 @@ use crate::{
     clock::Clock,
     intake::{CallReference, Incoming, Intake, Outcome, Refolded},
     jobs::Jobs,
+    organizations::PerOrganization,
+    privacy::{self, Retention},
     vocabulary::{self, Telling},
 };
 
@@ -167,6 +169,8 @@ pub struct Operator {
     pub jobs: Arc<Jobs>,
     /// Where it is noted what was done.
     pub audit: Arc<Audit>,
+    /// How long what is kept of calls.
+    pub retention: Arc<PerOrganization<Retention>>,
     /// The time.
     pub clock: Clock,
 }
@@ -396,11 +400,32 @@ impl Operator {
             Ok(refolded) => compared(&refolded),
             Err(sentence) => finding_value(Severity::Damage, "calls", &sentence),
         });
+        findings.push(self.aged().await);
         findings.push(match self.store.writable().await {
             Ok(()) => finding_value(Severity::Fine, "store", "takes writes"),
             Err(error) => finding_value(Severity::Damage, "store", &format!("takes no writes: {error}")),
         });
         Ok(Value::Array(findings))
+    }
+
+    /// Whether something is kept longer than it should be. A day or two late is no wonder: calls come in late.
+    async fn aged(&self) -> Value {
+        let found = privacy::overdue(self.store.as_ref(), &self.retention, self.clock.now()).await;
+        match found {
+            Err(error) => finding_value(Severity::Warning, "retention", &sentence(&error)),
+            Ok(found) if found.is_empty() => {
+                finding_value(Severity::Fine, "retention", "nothing is kept longer than it should be")
+            }
+            Ok(found) => {
+                let found = found.iter().map(|(kind, calls)| format!("{kind} of {calls} calls"));
+                let message = format!(
+                    "kept longer than it should be: {} (or more). A server that runs deletes it by itself, by jobs of \
+                     kind `retention`: see `pegcount jobs list`",
+                    found.collect::<Vec<_>>().join(", ")
+                );
+                finding_value(Severity::Warning, "retention", &message)
+            }
+        }
     }
 }
 

@@ -19,8 +19,8 @@ mod sqlite;
 
 use async_trait::async_trait;
 use pegcount_calls::{
-    Bill, Call, CallName, CallQuery, Disconnection, EndpointName, EventId, OrganizationName, PhoneNumberName,
-    SourceName, Stats, Timestamp,
+    Bill, Call, CallName, CallQuery, Disconnection, Document, EndpointName, EventId, OrganizationName,
+    PhoneNumberName, SourceName, Stats, Timestamp,
 };
 
 pub use audit::{AuditEntry, AuditHash, AuditPage, AuditPlace, AuditQuery, AuditVerdict, Deed};
@@ -31,7 +31,7 @@ pub use model::{
     Measure, NewEndpoint, OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Severity,
     StatsQuery,
 };
-pub use privacy::{Erasure, ErasureProgress, Hold, Scrub};
+pub use privacy::{EndPlace, Erasure, ErasureProgress, Hold, Keepsake, OldCalls, OldPage, Scrub};
 pub use sketch::Spreads;
 pub use sqlite::stand_back;
 
@@ -263,6 +263,9 @@ pub trait Store: Send + Sync {
         after: CallKey,
         limit: u32,
     ) -> Result<Vec<CallHead>>;
+    /// Calls that ended before some time and of which something is kept, in the order of their end. It looks at so many
+    /// calls at most, and gives those among them.
+    async fn old_calls(&self, query: &OldCalls) -> Result<OldPage>;
     /// Does a little of what brings the words of deleted calls out of the index, in a transaction of its own. To be called
     /// until it is [`Scrub::Clean`], first and after [`Scrub::Idle`] with `begin`.
     async fn scrub(&self, begin: bool) -> Result<Scrub>;
@@ -315,8 +318,10 @@ pub trait Transaction: Send {
     async fn reports(&mut self, call: CallKey) -> Result<Vec<Report>>;
     /// Keeps events of a call; the caller knows that their ids are new to it.
     async fn append(&mut self, call: CallKey, reports: &[Report]) -> Result<()>;
-    /// Empties the data of these events in place.
-    async fn blank(&mut self, call: CallKey, events: &[EventId]) -> Result<()>;
+    /// Replaces the data of these events in place by what is left of it.
+    async fn blank(&mut self, call: CallKey, events: &[(EventId, Document)]) -> Result<()>;
+    /// Removes every event of a call; the call stays.
+    async fn forget_events(&mut self, call: CallKey) -> Result<()>;
     /// Moves the events, legs and names of the younger call to the older one and removes the younger. Of events that
     /// share an id the older call's stays.
     async fn merge(&mut self, younger: CallKey, older: CallKey) -> Result<()>;

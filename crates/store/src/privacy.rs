@@ -3,7 +3,7 @@
 use pegcount_calls::Timestamp;
 use uuid::Uuid;
 
-use crate::OrganizationNumber;
+use crate::{CallHead, CallKey, OrganizationNumber};
 
 /// That a call must not go for the time being.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +12,46 @@ pub struct Hold {
     pub reason: String,
     /// Since when.
     pub since: Timestamp,
+}
+
+/// What is kept of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Keepsake {
+    /// A recording.
+    Recording,
+    /// What was said.
+    Transcript,
+    /// The events that it is folded from.
+    Events,
+    /// The call itself.
+    Call,
+}
+
+/// Where a call lies in the order of the ends.
+pub type EndPlace = (Timestamp, CallKey);
+
+/// Which calls are old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OldCalls {
+    /// Whose.
+    pub organization: OrganizationNumber,
+    /// Of which this is kept.
+    pub keepsake: Keepsake,
+    /// That ended before then.
+    pub ended_before: Timestamp,
+    /// After this place; `None`: from the beginning.
+    pub after: Option<EndPlace>,
+    /// How many are looked at.
+    pub limit: u32,
+}
+
+/// Old calls, as far as was looked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OldPage {
+    /// The calls.
+    pub calls: Vec<CallHead>,
+    /// Where the look ended; `None` when there are no more.
+    pub next: Option<EndPlace>,
 }
 
 /// An order to erase every call from and to a number.

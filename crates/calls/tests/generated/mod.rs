@@ -204,7 +204,7 @@ fn other(pools: &Pools) -> BoxedStrategy<Fact> {
             }))
         }),
         patch(pools).prop_map(Fact::MetadataSet),
-        select(vec![Fact::RecordingDeleted, Fact::Other]),
+        select(vec![Fact::RecordingDeleted, Fact::TranscriptDeleted, Fact::Other]),
     ]
     .boxed()
 }

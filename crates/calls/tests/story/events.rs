@@ -78,6 +78,7 @@ fn fact(kind: &str, words: &mut Words) -> Fact {
             size_bytes: words.number("bytes"),
         })),
         "recording_deleted" => Fact::RecordingDeleted,
+        "transcript_deleted" => Fact::TranscriptDeleted,
         "transcript" => Fact::TranscriptReady(words.take("text").expect("text=")),
         "analysis" => Fact::AnalysisReady(Box::new(Analysis {
             successful: words.yes("successful"),

@@ -18,7 +18,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use pegcount_calls::{
     CallQuery, Disconnection, Explanation, History, SourceName, Stats, Status, Timestamp, explain,
 };
-use pegcount_store::{CallKey, Concurrency, Filed, Measure, Organization, Page, Report, Spreads, StatsQuery};
+use pegcount_store::{
+    CallKey, Concurrency, Filed, Hold, Measure, Organization, Page, Report, Spreads, StatsQuery,
+};
 
 use crate::{
     auth::{Principal, Scope},
@@ -179,6 +181,19 @@ pub struct Access {
     /// `None` where the configuration opened the dialect to everybody, and where a link let somebody in.
     principal: Option<Principal>,
     is_by_link: bool,
+}
+
+/// A call with what made it what it is.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// The call.
+    pub filed: Filed,
+    /// Its fields; of a call whose events are gone only those that were deleted since.
+    pub explanations: Vec<Explanation>,
+    /// Its events.
+    pub reports: Vec<Report>,
+    /// What keeps it from being erased.
+    pub hold: Option<Hold>,
 }
 
 impl Access {
@@ -348,12 +363,13 @@ impl Access {
     ///
     /// # Errors
     /// [`Refusal`].
-    pub async fn explain(&self, id: &str) -> Answer<(Filed, Vec<Explanation>, Vec<Report>)> {
+    pub async fn explain(&self, id: &str) -> Answer<Explained> {
         let filed = self.call(id).await?;
         let reports = self.reports_of(&filed).await?;
         let events = reports.iter().filter_map(|report| vocabulary::read_report(report).ok());
         let explanations = History::of(events).map(|history| explain(&history).1).unwrap_or_default();
-        Ok((filed, explanations, reports))
+        let hold = self.ledger.read(self.ledger.store.hold(filed.head.key).await)?;
+        Ok(Explained { filed, explanations, reports, hold })
     }
 
     /// Takes events in. When this returns, they are on disk and visible to the next read.

@@ -35,13 +35,15 @@ pub enum Action {
     JobRetried,
     /// A job was forgotten.
     JobForgotten,
+    /// Calls were erased because of their age.
+    CallsExpired,
     /// Entries of this log were taken away because of their age.
     AuditCut,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::CallRead,
         Self::CallsListed,
         Self::CallsSearched,
@@ -58,6 +60,7 @@ impl Action {
         Self::KeyRevoked,
         Self::JobRetried,
         Self::JobForgotten,
+        Self::CallsExpired,
         Self::AuditCut,
     ];
 
@@ -80,6 +83,7 @@ impl Action {
             Self::KeyRevoked => "key_revoked",
             Self::JobRetried => "job_retried",
             Self::JobForgotten => "job_forgotten",
+            Self::CallsExpired => "calls_expired",
             Self::AuditCut => "audit_cut",
         }
     }
@@ -108,6 +112,7 @@ impl Action {
             | Self::KeyRevoked
             | Self::JobRetried
             | Self::JobForgotten
+            | Self::CallsExpired
             | Self::AuditCut => false,
         }
     }

@@ -5,7 +5,9 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use pegcount_calls::{Call, CallName, Event, Fact, History, PhoneNumberName, Status, Tariff, fold};
+use pegcount_calls::{
+    Call, CallName, Event, Fact, History, PhoneNumberName, Status, Tariff, fold, fold_sealed,
+};
 use pegcount_store::{
     CallHead, CallKey, LegSpan, OrganizationNumber, Report, Store, StoreError, Transaction,
 };
@@ -45,12 +47,12 @@ impl TariffsHandle {
 }
 
 /// A call that a batch touches.
-struct Touched {
+pub(super) struct Touched {
     head: CallHead,
-    kept: Kept,
-    new: Vec<Report>,
+    pub(super) kept: Kept,
+    pub(super) new: Vec<Report>,
     /// Whether it is to be folded and written: repetitions alone change nothing.
-    changed: bool,
+    pub(super) changed: bool,
     /// Whether a recording was reported, be it once more.
     recorded: bool,
     /// Whether an end, an answer or a transcript was reported.
@@ -59,10 +61,48 @@ struct Touched {
     objects: Vec<String>,
     /// Whether new events name a recording of somebody else's.
     recorded_elsewhere: bool,
+    /// Whether it was told that a recording is gone.
+    pub(super) unrecorded: bool,
     /// Whether one of our own was named that must not be kept any more.
     forgets_object: bool,
     /// Whether something that was on disk was blanked.
     forgets_words: bool,
+    /// Whether its events go, all but what is new.
+    pub(super) forgets_events: bool,
+}
+
+impl Touched {
+    fn new(head: CallHead, kept: Kept) -> Self {
+        Self {
+            head,
+            kept,
+            new: Vec::new(),
+            changed: false,
+            recorded: false,
+            spoken: false,
+            objects: Vec::new(),
+            recorded_elsewhere: false,
+            unrecorded: false,
+            forgets_object: false,
+            forgets_words: false,
+            forgets_events: false,
+        }
+    }
+
+    /// Whether events name a recording of our own.
+    fn names_object(&self) -> bool {
+        let of_ours = |event: &Event| matches!(&event.fact, Fact::RecordingReady(recording) if recording.object.is_some());
+        self.kept.history().map(History::events).unwrap_or_default().iter().any(of_ours)
+    }
+}
+
+/// The call that events belong to.
+enum Found {
+    Call(CallKey),
+    /// It was erased.
+    Erased,
+    /// Its events were deleted.
+    Sealed,
 }
 
 /// A call of which nothing that was recorded may be kept.
@@ -119,7 +159,7 @@ impl Folder {
 
 /// The events of one transaction while they are sorted to their calls.
 pub(super) struct Batch<'a> {
-    transaction: Box<dyn Transaction>,
+    pub(super) transaction: Box<dyn Transaction>,
     cache: &'a mut Cache,
     folder: &'a mut Folder,
     outside: &'a [Box<dyn Outside>],
@@ -143,12 +183,22 @@ impl<'a> Batch<'a> {
     /// Sorts events to their call.
     pub(super) async fn take(&mut self, incoming: &Incoming) -> Result<Vec<Outcome>, StoreError> {
         let recorded = incoming.told.iter().any(|told| matches!(told.event.fact, Fact::RecordingReady(_)));
-        let Some(key) = self.find(incoming).await? else {
-            if recorded && let CallReference::Named(name) = &incoming.call {
-                self.forgotten.push((incoming.organization, name.clone()));
+        let key = match self.find(incoming).await? {
+            Found::Call(key) => key,
+            Found::Erased => {
+                if recorded && let CallReference::Named(name) = &incoming.call {
+                    self.forgotten.push((incoming.organization, name.clone()));
+                }
+                let erased =
+                    Rejection::new(Rejection::CALL_ERASED, "the call was erased; nothing more is taken");
+                return Ok(vec![Outcome::Rejected(erased); incoming.told.len()]);
             }
-            let erased = Rejection::new(Rejection::CALL_ERASED, "the call was erased; nothing more is taken");
-            return Ok(vec![Outcome::Rejected(erased); incoming.told.len()]);
+            Found::Sealed => {
+                let message =
+                    "the events of the call were deleted because of their age; nothing more is taken";
+                let sealed = Rejection::new(Rejection::CALL_SEALED, message);
+                return Ok(vec![Outcome::Rejected(sealed); incoming.told.len()]);
+            }
         };
         let Some(touched) = self.touched.get_mut(&key) else { return Ok(Vec::new()) };
         touched.recorded |= recorded;
@@ -159,6 +209,7 @@ impl<'a> Batch<'a> {
                     touched.objects.extend(recording.object.clone());
                     touched.recorded_elsewhere |= recording.url.is_some();
                 }
+                touched.unrecorded |= told.event.fact == Fact::RecordingDeleted;
                 touched.spoken |= is_spoken(&told.event.fact);
                 touched.changed = true;
                 Outcome::Accepted
@@ -169,8 +220,8 @@ impl<'a> Batch<'a> {
         Ok(outcomes.collect())
     }
 
-    /// The call that these events belong to; it is opened if nobody knows it. `None` when it was erased.
-    async fn find(&mut self, incoming: &Incoming) -> Result<Option<CallKey>, StoreError> {
+    /// The call that these events belong to; it is opened if nobody knows it.
+    async fn find(&mut self, incoming: &Incoming) -> Result<Found, StoreError> {
         let organization = incoming.organization;
         let (name, legs) = match &incoming.call {
             CallReference::Named(name) => (name, &[][..]),
@@ -184,21 +235,31 @@ impl<'a> Batch<'a> {
         if heads.is_empty() {
             heads.extend(self.transaction.find_call(organization, name).await?.map(|head| (head.key, head)));
         }
+        let was_known = !heads.is_empty();
+        for head in heads.values() {
+            self.load(head.clone()).await?;
+        }
+        // A call that is not folded from its events any more stays by itself.
+        heads.retain(|key, _| self.touched.get(key).is_none_or(|touched| !touched.kept.is_sealed()));
         let mut heads = heads.into_values();
-        let oldest = match heads.next() {
-            Some(head) => head,
-            None if self.is_erased(incoming, name, legs).await? => return Ok(None),
-            None => self.transaction.open_call(organization, name, Uuid::now_v7()).await?,
+        let key = match heads.next() {
+            Some(head) => head.key,
+            None if was_known => return Ok(Found::Sealed),
+            None if self.is_erased(incoming, name, legs).await? => return Ok(Found::Erased),
+            None => {
+                let opened = self.transaction.open_call(organization, name, Uuid::now_v7()).await?;
+                let key = opened.key;
+                self.load(opened).await?;
+                key
+            }
         };
-        let key = oldest.key;
-        self.load(oldest).await?;
         for younger in heads {
             self.merge(younger, key).await?;
         }
         for leg in legs {
             self.transaction.link_leg(key, &incoming.source, leg).await?;
         }
-        Ok(Some(key))
+        Ok(Found::Call(key))
     }
 
     async fn is_erased(
@@ -216,6 +277,13 @@ impl<'a> Batch<'a> {
         self.transaction.is_erased(*organization, name).await
     }
 
+    /// The call as it is at hand in this batch.
+    pub(super) async fn touch(&mut self, head: &CallHead) -> Result<&mut Touched, StoreError> {
+        self.load(head.clone()).await?;
+        let gone = || StoreError::Unavailable("a call that was loaded is not there".into());
+        self.touched.get_mut(&head.key).ok_or_else(gone)
+    }
+
     async fn load(&mut self, head: CallHead) -> Result<(), StoreError> {
         if self.touched.contains_key(&head.key) {
             return Ok(());
@@ -224,23 +292,7 @@ impl<'a> Batch<'a> {
             Some(kept) => kept,
             None => read_kept(&head, &self.transaction.reports(head.key).await?)?,
         };
-        let (new, objects) = (Vec::new(), Vec::new());
-        let (changed, recorded, spoken) = (false, false, false);
-        let (recorded_elsewhere, forgets_object, forgets_words) = (false, false, false);
-        let key = head.key;
-        let touched = Touched {
-            head,
-            kept,
-            new,
-            changed,
-            recorded,
-            spoken,
-            objects,
-            recorded_elsewhere,
-            forgets_object,
-            forgets_words,
-        };
-        self.touched.insert(key, touched);
+        self.touched.insert(head.key, Touched::new(head, kept));
         Ok(())
     }
 
@@ -264,6 +316,7 @@ impl<'a> Batch<'a> {
             touched.spoken |= gone.spoken;
             touched.objects.extend(gone.objects);
             touched.recorded_elsewhere |= gone.recorded_elsewhere;
+            touched.unrecorded |= gone.unrecorded;
         }
         self.standing.push((organization, younger_key, None));
         Ok(())
@@ -275,7 +328,10 @@ impl<'a> Batch<'a> {
         let mut jobs = Vec::new();
         for (key, mut touched) in std::mem::take(&mut self.touched) {
             let written = if touched.changed { self.write(key, &mut touched).await? } else { None };
-            if touched.recorded {
+            if touched.forgets_object && written.as_ref().is_some_and(|call| !call.opt_out) {
+                let names = self.transaction.names(key).await?;
+                self.forgotten.extend(names.into_iter().map(|name| (touched.head.organization, name)));
+            } else if touched.recorded {
                 let opts_out = || touched.kept.history().is_some_and(|history| fold(history).opt_out);
                 if written.as_ref().map_or_else(opts_out, |call| call.opt_out) {
                     let names = self.transaction.names(key).await?;
@@ -287,7 +343,7 @@ impl<'a> Batch<'a> {
             if touched.forgets_words {
                 jobs.extend(wanted(outside, |one| one.gone(organization)));
             }
-            if written.as_ref().is_some_and(|call| !call.opt_out) {
+            if written.as_ref().is_some_and(|call| !call.opt_out && call.content.recording.is_some()) {
                 for object in &touched.objects {
                     jobs.extend(wanted(outside, |one| one.recorded(head, object)));
                 }
@@ -300,7 +356,8 @@ impl<'a> Batch<'a> {
                     jobs.extend(wanted(outside, |one| one.forgotten(organization, &name)));
                 }
             }
-            let over = written.as_ref().filter(|call| !call.opt_out && call.status().is_ended());
+            let speaks = |call: &&Call| !call.opt_out && call.content.transcript_deleted_at.is_none();
+            let over = written.as_ref().filter(speaks).filter(|call| call.status().is_ended());
             if let Some(call) = over.filter(|_| touched.spoken) {
                 jobs.extend(wanted(outside, |one| one.spoken(head, call)));
             }
@@ -309,7 +366,9 @@ impl<'a> Batch<'a> {
                 self.standing.push((touched.head.organization, key, Some(status)));
             }
             // Where only repetitions came it is not known; the next new event will tell.
-            done.push((key, touched.kept, status.is_some_and(|status| !status.is_ended())));
+            if !touched.forgets_events {
+                done.push((key, touched.kept, status.is_some_and(|status| !status.is_ended())));
+            }
         }
         for job in &jobs {
             self.transaction.enqueue(job).await?;
@@ -323,18 +382,23 @@ impl<'a> Batch<'a> {
 
     /// Writes one call; `None` while it has no events.
     async fn write(&mut self, key: CallKey, touched: &mut Touched) -> Result<Option<Call>, StoreError> {
+        if touched.kept.is_sealed() {
+            return self.write_sealed(key, touched).await;
+        }
         let Some(mut call) = touched.kept.history().map(fold) else { return Ok(None) };
-        if call.opt_out {
-            let has_object = |event: &Event| matches!(&event.fact, Fact::RecordingReady(recording) if recording.object.is_some());
-            let before = touched.kept.history().map(History::events).unwrap_or_default();
-            touched.forgets_object = before.iter().any(has_object);
-            let blanked = touched.kept.blank();
+        let words_go = call.content.transcript_deleted_at.is_some();
+        if call.opt_out || touched.unrecorded && call.content.recording.is_none() {
+            touched.forgets_object = touched.names_object();
+        }
+        if call.opt_out || words_go {
+            let blanked = touched.kept.blank(!call.opt_out);
             touched.recorded |= !blanked.is_empty();
-            let (new, stored): (Vec<_>, Vec<_>) =
-                blanked.into_iter().partition(|id| touched.new.iter().any(|report| report.id == *id));
-            for report in touched.new.iter_mut().filter(|report| new.contains(&report.id)) {
-                report.data = pegcount_calls::Document::from_json_text("{}");
-                report.blanked = true;
+            let mut stored = Vec::new();
+            for (id, left) in blanked {
+                match touched.new.iter_mut().find(|report| report.id == id) {
+                    Some(report) => (report.data, report.blanked) = (left, true),
+                    None => stored.push((id, left)),
+                }
             }
             if !stored.is_empty() {
                 self.transaction.blank(key, &stored).await?;
@@ -343,11 +407,34 @@ impl<'a> Batch<'a> {
             // Of what is left, as a refold will find it.
             call = touched.kept.history().map_or(call, fold);
         }
+        if touched.forgets_events {
+            self.transaction.forget_events(key).await?;
+            touched.forgets_words = true;
+        }
         self.transaction.append(key, &touched.new).await?;
         let organization = touched.head.organization;
         let bill = self.folder.tariff(organization).await?.bill(&call);
         let phone_number = self.folder.note_directory(self.transaction.as_mut(), organization, &call).await?;
         self.transaction.save(key, &call, &bill, phone_number.as_ref()).await?;
+        Ok(Some(call))
+    }
+
+    /// Writes a call whose events are gone, and of which something else was deleted.
+    async fn write_sealed(
+        &mut self,
+        key: CallKey,
+        touched: &mut Touched,
+    ) -> Result<Option<Call>, StoreError> {
+        let saved = self.transaction.saved(key).await?;
+        let Some((filed, history)) = saved.zip(touched.kept.history()) else { return Ok(None) };
+        let of_ours =
+            filed.call.content.recording.as_ref().is_some_and(|recording| recording.object.is_some());
+        let had_words = filed.call.content.has_words();
+        let call = fold_sealed(filed.call, history);
+        touched.forgets_object = of_ours && call.content.recording.is_none();
+        touched.forgets_words = had_words && !call.content.has_words();
+        self.transaction.append(key, &touched.new).await?;
+        self.transaction.save(key, &call, &filed.bill, filed.phone_number_id.as_ref()).await?;
         Ok(Some(call))
     }
 }

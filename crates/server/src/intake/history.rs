@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use lru::LruCache;
-use pegcount_calls::{Event, EventId, History};
+use pegcount_calls::{Document, Event, EventId, Fact, History};
 use pegcount_store::{CallKey, Report};
 use sha2::{Digest, Sha256};
 
@@ -66,6 +66,7 @@ pub(super) struct Kept {
     history: Option<History>,
     words: HashMap<EventId, Words>,
     bytes: usize,
+    is_sealed: bool,
 }
 
 /// Whether an event is new.
@@ -78,7 +79,7 @@ pub(super) enum Verdict {
 impl Kept {
     /// The history of a call that has none yet.
     pub(super) fn empty() -> Self {
-        Self { history: None, words: HashMap::new(), bytes: 0 }
+        Self { history: None, words: HashMap::new(), bytes: 0, is_sealed: false }
     }
 
     /// The history that these reports make.
@@ -91,6 +92,7 @@ impl Kept {
         for report in reports {
             let event = vocabulary::read_report(report).map_err(|error| (report.id.clone(), error))?;
             kept.note(report);
+            kept.is_sealed |= event.fact == Fact::EventsDeleted;
             events.push(event);
         }
         kept.history = History::of(events);
@@ -117,9 +119,19 @@ impl Kept {
             let message = format!("the call has {} events; no more are taken", self.words.len());
             return Verdict::TurnedAway(Rejection::new(Rejection::CALL_FULL, message));
         }
+        self.add(told);
+        Verdict::New
+    }
+
+    /// Takes in an event of our own, whose id is new, however many there are.
+    pub(super) fn add(&mut self, told: &Told) {
         self.note(&told.report);
         self.insert(told.event.clone());
-        Verdict::New
+    }
+
+    /// Whether the call's events were deleted, so that the call does not follow from these.
+    pub(super) fn is_sealed(&self) -> bool {
+        self.is_sealed
     }
 
     fn insert(&mut self, event: Event) {
@@ -147,21 +159,22 @@ impl Kept {
         self.history.as_ref()
     }
 
-    /// Forgets what a call that opted out must not keep, and names the events that held it.
-    pub(super) fn blank(&mut self) -> Vec<EventId> {
+    /// Forgets what a call must not keep that opted out or, where `words_only`, whose transcript was deleted; names the events
+    /// that held it, with what is left of their data.
+    pub(super) fn blank(&mut self, words_only: bool) -> Vec<(EventId, Document)> {
         let Some(history) = &mut self.history else { return Vec::new() };
         let mut blanked = Vec::new();
         let events = history.events().to_vec();
         let events = events.into_iter().map(|mut event| {
             let known = self.words.get_mut(&event.id);
-            if event.fact.is_sensitive()
-                && let Some(words) = known.filter(|words| !words.blanked)
-            {
+            let must_go = if words_only { event.fact.is_spoken() } else { event.fact.is_sensitive() };
+            if must_go && let Some(words) = known.filter(|words| !words.blanked) {
                 words.blanked = true;
                 // The leg went with the data.
                 event.leg = None;
-                blanked.push(event.id.clone());
-                event.fact = event.fact.blanked();
+                let left = if words_only { event.fact.without_words() } else { event.fact.blanked() };
+                blanked.push((event.id.clone(), vocabulary::residue(&event.fact, &left)));
+                event.fact = left;
             }
             event
         });

@@ -5,6 +5,7 @@
 //! the next read, and after a power cut. Nothing else writes calls.
 
 mod batch;
+mod deletion;
 mod erasure;
 mod history;
 mod outside;
@@ -20,6 +21,7 @@ use pegcount_store::{LegSpan, OrganizationNumber};
 use crate::vocabulary::{Rejection, Told};
 
 pub use batch::TariffsHandle;
+pub use deletion::Deleted;
 pub use erasure::Erased;
 pub use outside::Outside;
 pub use refold::{Differing, Refolded};

@@ -54,7 +54,10 @@ pub(super) async fn refold(
             }
             Err(error) => return Err(error),
         };
-        // A call without events was sealed by retention: it stays as it was last folded.
+        // Its events are gone: it stays as it was last folded.
+        if kept.is_sealed() {
+            continue;
+        }
         let Some(call) = kept.history().map(fold) else { continue };
         let bill = folder.tariff(head.organization).await?.bill(&call);
         let phone_number = folder.note_directory(transaction.as_mut(), head.organization, &call).await?;

@@ -9,12 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pegcount_store::{CallHead, Store, StoreError};
+use pegcount_calls::Timestamp;
+use pegcount_store::{CallHead, Keepsake, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    CallReference, Erased, Incoming, Outcome, Outside, Refolded,
+    CallReference, Deleted, Erased, Incoming, Outcome, Outside, Refolded,
     batch::{Batch, Done, Folder, TariffsHandle},
+    deletion::delete,
     erasure::erase,
     history::Cache,
     redacting::Redacting,
@@ -81,9 +83,25 @@ pub struct IntakeParts {
 }
 
 enum Request {
-    Accept { incoming: Vec<Incoming>, reply: oneshot::Sender<Result<Vec<Vec<Outcome>>, IntakeError>> },
-    Erase { head: CallHead, reply: oneshot::Sender<Result<Erased, IntakeError>> },
-    Refold { heads: Vec<CallHead>, check_only: bool, reply: oneshot::Sender<Result<Refolded, IntakeError>> },
+    Accept {
+        incoming: Vec<Incoming>,
+        reply: oneshot::Sender<Result<Vec<Vec<Outcome>>, IntakeError>>,
+    },
+    Delete {
+        heads: Vec<CallHead>,
+        keepsake: Keepsake,
+        at: Timestamp,
+        reply: oneshot::Sender<Result<Deleted, IntakeError>>,
+    },
+    Erase {
+        head: CallHead,
+        reply: oneshot::Sender<Result<Erased, IntakeError>>,
+    },
+    Refold {
+        heads: Vec<CallHead>,
+        check_only: bool,
+        reply: oneshot::Sender<Result<Refolded, IntakeError>>,
+    },
 }
 
 /// The way in. Cloning gives another handle to the same writer; it ends when the last handle is gone.
@@ -173,6 +191,22 @@ impl Intake {
         answer.await.map_err(|_| IntakeError::ShuttingDown)?
     }
 
+    /// Deletes this of calls that are over, as from now on, which is `at`: an event of each call tells it. Calls on hold keep it. When
+    /// this returns, that is on disk. They go in one transaction: it should not be many.
+    ///
+    /// # Errors
+    /// [`IntakeError`].
+    pub async fn delete(
+        &self,
+        heads: Vec<CallHead>,
+        keepsake: Keepsake,
+        at: Timestamp,
+    ) -> Result<Deleted, IntakeError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Request::Delete { heads, keepsake, at, reply }).await?;
+        answer.await.map_err(|_| IntakeError::ShuttingDown)?
+    }
+
     async fn send(&self, request: Request) -> Result<(), IntakeError> {
         // Counted first: the writer may have taken it before this goes on.
         self.metrics.queued_requests.inc();
@@ -211,6 +245,10 @@ impl Writer {
                     Request::Accept { incoming, reply } => {
                         events += incoming.iter().map(|one| one.told.len()).sum::<usize>();
                         accepts.push((incoming, reply));
+                    }
+                    Request::Delete { heads, keepsake, at, reply } => {
+                        let answer = self.delete(&heads, keepsake, at).await;
+                        let _ = reply.send(answer);
                     }
                     Request::Erase { head, reply } => {
                         let answer = self.erase(&head).await;
@@ -259,14 +297,8 @@ impl Writer {
     async fn write(&mut self, requests: &[&Vec<Incoming>]) -> Result<Vec<Vec<Vec<Outcome>>>, IntakeError> {
         let begun = Instant::now();
         match self.commit(requests).await {
-            Ok((outcomes, Done { standing, forgotten, asked })) => {
-                self.live.apply(&standing);
-                for (organization, call) in &forgotten {
-                    self.outside.iter().for_each(|one| one.discard(*organization, call));
-                }
-                if asked {
-                    self.outside.iter().for_each(|one| one.asked());
-                }
+            Ok((outcomes, done)) => {
+                self.publish(&done);
                 self.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
                 self.count(requests, &outcomes);
                 Ok(outcomes)
@@ -294,6 +326,37 @@ impl Writer {
             outcomes.push(of_request);
         }
         Ok((outcomes, batch.finish().await?))
+    }
+
+    /// Says what was done, which is on disk by now.
+    fn publish(&self, Done { standing, forgotten, asked }: &Done) {
+        self.live.apply(standing);
+        for (organization, call) in forgotten {
+            self.outside.iter().for_each(|one| one.discard(*organization, call));
+        }
+        if *asked {
+            self.outside.iter().for_each(|one| one.asked());
+        }
+    }
+
+    async fn delete(
+        &mut self,
+        heads: &[CallHead],
+        keepsake: Keepsake,
+        at: Timestamp,
+    ) -> Result<Deleted, IntakeError> {
+        let deleted = async {
+            let mut batch =
+                Batch::begin(self.store.as_ref(), &mut self.cache, &mut self.folder, &self.outside).await?;
+            let deleted = delete(&mut batch, heads, keepsake, at).await?;
+            Ok((deleted, batch.finish().await?))
+        };
+        let (deleted, done) = deleted.await.map_err(|error: StoreError| {
+            tracing::error!(%error, "what is old was not deleted of calls");
+            IntakeError::from(&error)
+        })?;
+        self.publish(&done);
+        Ok(deleted)
     }
 
     fn count(&self, requests: &[&Vec<Incoming>], outcomes: &[Vec<Vec<Outcome>>]) {

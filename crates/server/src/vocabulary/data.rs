@@ -278,3 +278,10 @@ pub(super) struct MetadataData<'a> {
     #[serde(borrow)]
     pub(super) metadata: Option<IndexMap<String, &'a RawValue>>,
 }
+
+/// What is left of a turn whose words are gone.
+#[derive(Deserialize)]
+pub(super) struct ResidueData {
+    #[serde(default)]
+    pub(super) inferred: bool,
+}

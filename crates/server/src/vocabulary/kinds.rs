@@ -54,6 +54,8 @@ kinds! {
     RECORDING_READY = "recording_ready";
     /// The recording is gone.
     RECORDING_DELETED = "recording_deleted";
+    /// What was said is gone.
+    TRANSCRIPT_DELETED = "transcript_deleted";
     /// The whole transcript as text.
     TRANSCRIPT_READY = "transcript_ready";
     /// What an analysis found.
@@ -61,6 +63,9 @@ kinds! {
     /// Metadata set or taken away.
     METADATA_SET = "metadata_set";
 }
+
+/// The events of the call are gone. Nobody tells this but the program itself, so it is none of [`ALL`].
+pub const EVENTS_DELETED: &str = "events_deleted";
 
 /// Longest name of an `x_` type.
 const LONGEST_OWN: usize = 64;

@@ -14,7 +14,7 @@ use pegcount_calls::{CallName, Document, Event, EventId, NameError, SourceName, 
 use pegcount_store::Report;
 use sha2::{Digest, Sha256};
 
-pub use read::read_report;
+pub use read::{read_report, residue};
 
 /// Largest `event_data` in bytes (contract, events.md).
 pub const LARGEST_DATA: usize = 64 * 1024;
@@ -53,6 +53,8 @@ impl Rejection {
     pub const CALL_FULL: &'static str = "CALL_FULL";
     /// The call was erased (contract, events.md).
     pub const CALL_ERASED: &'static str = "CALL_ERASED";
+    /// The call's events were deleted because of their age (contract, events.md).
+    pub const CALL_SEALED: &'static str = "CALL_SEALED";
 
     /// A rejection with its sentence.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
@@ -110,6 +112,22 @@ pub fn tell(telling: Telling) -> Result<Told, Rejection> {
         source: telling.source,
         kind: telling.kind,
         data: Document::from_json_text(telling.data),
+        blanked: false,
+    };
+    let event = read_report(&report)?;
+    Ok(Told { report, event })
+}
+
+/// What this program tells of a call of which it has deleted something because of its age: `kind` says what.
+pub fn deleted(kind: &str, at: Timestamp) -> Result<Told, Rejection> {
+    let report = Report {
+        id: event_id_of(&format!("retention {kind} {}", at.millis())),
+        at,
+        at_given: true,
+        received_at: at,
+        source: source_name("retention"),
+        kind: kind.to_owned(),
+        data: Document::from_json_text(r#"{"reason":"retention"}"#),
         blanked: false,
     };
     let event = read_report(&report)?;

@@ -11,14 +11,14 @@ use pegcount_calls::{
 };
 use pegcount_store::Report;
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 
 use super::{
     Rejection,
     data::{
         AnalysisData, CostItemData, DtmfData, EndData, Fields, InviteData, LatencySummaryData, LegData,
-        MediaData, MediaQualityData, MetadataData, RecordingData, SetupData, StageLatencyData, TimeWord,
-        ToolInvokedData, ToolResultData, TranscriptData, TransferData, TurnData, UnitWord,
+        MediaData, MediaQualityData, MetadataData, RecordingData, ResidueData, SetupData, StageLatencyData,
+        TimeWord, ToolInvokedData, ToolResultData, TranscriptData, TransferData, TurnData, UnitWord,
     },
     kinds, time,
 };
@@ -38,18 +38,36 @@ const LONGEST_SECONDS: f64 = 315_360_000.0;
 /// A [`Rejection`] that names the field. A report that was kept has passed this, so for it an error means damage.
 pub fn read_report(report: &Report) -> Read<Event> {
     let data = report.data.as_json_text();
-    let fact = if report.blanked { blank_fact(&report.kind) } else { read_fact(report, data)? };
+    let fact = if report.blanked { blank_fact(&report.kind, data)? } else { read_fact(report, data)? };
     let leg = if data.contains("leg_id") { read_leg(data)? } else { None };
     Ok(Event { id: report.id.clone(), at: report.at, source: report.source.clone(), leg, fact })
 }
 
-/// What is left of an event whose data was emptied: that it happened, and so that the call lived then.
-fn blank_fact(kind: &str) -> Fact {
-    match kind {
+/// What is left of an event whose words are gone: that it happened, and so that the call lived then, and what
+/// [`residue`] left.
+fn blank_fact(kind: &str, data: &str) -> Read<Fact> {
+    Ok(match kind {
         kinds::DTMF_RECEIVED => Fact::DtmfReceived,
+        kinds::TRANSCRIPT_TURN if parse::<ResidueData>(data)?.inferred => Fact::Other,
         kinds::TRANSCRIPT_TURN | kinds::TOOL_INVOKED | kinds::TOOL_RESULT => Fact::Seen,
+        kinds::ANALYSIS_READY if data != NOTHING => Fact::AnalysisReady(Box::new(read_analysis(data)?)),
         _ => Fact::Other,
-    }
+    })
+}
+
+/// The data of an event of which nothing is left.
+const NOTHING: &str = "{}";
+
+/// The data that is kept of an event whose words go: as much as it takes to read what is `left` of it.
+pub fn residue(fact: &Fact, left: &Fact) -> Document {
+    let data = match (fact, left) {
+        (Fact::Turn(said), _) if said.inferred => json!({ "inferred": true }),
+        (_, Fact::AnalysisReady(found)) => json!({
+            "call_successful": found.successful, "user_sentiment": found.sentiment, "in_voicemail": found.in_voicemail,
+        }),
+        _ => json!({}),
+    };
+    Document::from_json_text(data.to_string())
 }
 
 fn read_fact(report: &Report, data: &str) -> Read<Fact> {
@@ -86,6 +104,8 @@ fn read_fact(report: &Report, data: &str) -> Read<Fact> {
         kinds::COST_ITEM => Fact::Cost(Box::new(read_cost(data)?)),
         kinds::RECORDING_READY => Fact::RecordingReady(Box::new(read_recording(data)?)),
         kinds::RECORDING_DELETED => checked_object(data, Fact::RecordingDeleted)?,
+        kinds::TRANSCRIPT_DELETED => checked_object(data, Fact::TranscriptDeleted)?,
+        kinds::EVENTS_DELETED => checked_object(data, Fact::EventsDeleted)?,
         kinds::TRANSCRIPT_READY => Fact::TranscriptReady(parse::<TranscriptData>(data)?.text),
         kinds::ANALYSIS_READY => Fact::AnalysisReady(Box::new(read_analysis(data)?)),
         kinds::METADATA_SET => Fact::MetadataSet(read_metadata(parse::<MetadataData<'_>>(data)?.metadata)?),

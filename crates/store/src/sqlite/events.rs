@@ -98,12 +98,12 @@ pub(super) fn append(connection: &Connection, call: CallKey, reports: &[Report])
     Ok(())
 }
 
-/// Empties the data of events.
-pub(super) fn blank(connection: &Connection, call: CallKey, events: &[EventId]) -> Result<()> {
+/// Replaces the data of events by what is left of it.
+pub(super) fn blank(connection: &Connection, call: CallKey, events: &[(EventId, Document)]) -> Result<()> {
     let [first, last] = places(call)?;
-    let sql = "UPDATE events SET data = '{}', flags = flags | ?4 WHERE place BETWEEN ?1 AND ?2 AND id = ?3";
-    for id in events {
-        run(connection, sql, params![first, last, id.as_str(), BLANKED])?;
+    let sql = "UPDATE events SET data = ?5, flags = flags | ?4 WHERE place BETWEEN ?1 AND ?2 AND id = ?3";
+    for (id, left) in events {
+        run(connection, sql, params![first, last, id.as_str(), BLANKED, left.as_json_text()])?;
     }
     Ok(())
 }

@@ -29,6 +29,7 @@ mod packed;
 mod query;
 mod ranking;
 mod recount;
+mod retention;
 mod rollups;
 mod room;
 mod rows;
@@ -52,8 +53,9 @@ use uuid::Uuid;
 use crate::{
     AccessKey, AuditPage, AuditQuery, AuditVerdict, CallHead, CallKey, Concurrency, ControlUrl, Deed,
     Endpoint, EndpointNumber, Erasure, Filed, Finding, Hold, Job, JobCount, JobFailure, JobId, JobOrder,
-    JobPage, JobQuery, Measure, NewEndpoint, Next, OpenCall, Organization, OrganizationNumber, Page,
-    PhoneNumber, Report, Result, Scrub, Spreads, StatsQuery, Store, StoreError, Transaction,
+    JobPage, JobQuery, Measure, NewEndpoint, Next, OldCalls, OldPage, OpenCall, Organization,
+    OrganizationNumber, Page, PhoneNumber, Report, Result, Scrub, Spreads, StatsQuery, Store, StoreError,
+    Transaction,
 };
 pub use connect::stand_back;
 pub(crate) use engine::Sqlite;
@@ -375,6 +377,11 @@ impl Store for Sqlite {
     ) -> Result<Vec<CallHead>> {
         let digits = digits.to_owned();
         self.slow(move |connection| erasures::calls_of(connection, organization, &digits, after, limit)).await
+    }
+
+    async fn old_calls(&self, query: &OldCalls) -> Result<OldPage> {
+        let query = *query;
+        self.slow(move |connection| retention::old_calls(connection, &query)).await
     }
 
     async fn scrub(&self, begin: bool) -> Result<Scrub> {

@@ -12,17 +12,17 @@ use super::{
     codes::Code,
     documents,
     fault::Result,
-    rollups,
+    retention, rollups,
     rows::{one, run},
     transaction::Writer,
     words::Words,
 };
 use crate::{
-    CallKey, OrganizationNumber, StoreError,
+    CallKey, Keepsake, OrganizationNumber, StoreError,
     rollups::{Changes, Counted},
 };
 
-const COLUMNS: usize = 27;
+const COLUMNS: usize = 28;
 
 /// How many calls are held in memory while their rows are filled.
 const FILLED_AT_ONCE: u32 = 1_000;
@@ -141,7 +141,18 @@ pub(super) fn row_of(call: &Call, bill: &Bill, phone_number: Option<&PhoneNumber
         ("sentiment", sentiment.map(|sentiment| sentiment.to_lowercase()).into()),
         ("in_voicemail", analysis.and_then(|analysis| analysis.in_voicemail).into()),
         ("latencies", rollups::latencies(call).into()),
+        ("keeps", keeps(&call.content).into()),
     ]
+}
+
+/// What is kept of a call, as the bits of [`retention::bit`].
+fn keeps(content: &Content) -> i64 {
+    let kept = [
+        (content.recording.is_some(), Keepsake::Recording),
+        (content.has_words(), Keepsake::Transcript),
+        (content.sealed_at.is_none(), Keepsake::Events),
+    ];
+    kept.into_iter().filter(|(is_kept, _)| *is_kept).map(|(_, keepsake)| retention::bit(keepsake)).sum()
 }
 
 fn whole(number: u128) -> i64 {

@@ -9,7 +9,7 @@ use super::{
 use crate::StoreError;
 
 /// Each step leads from the version that is its place in the list to the next. Steps are only ever added.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     include_str!("migrations/0001_start.sql"),
     include_str!("migrations/0002_rollups.sql"),
     include_str!("migrations/0003_totals.sql"),
@@ -20,6 +20,7 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("migrations/0008_folded_words.sql"),
     include_str!("migrations/0009_audit.sql"),
     include_str!("migrations/0010_privacy.sql"),
+    include_str!("migrations/0011_retention.sql"),
 ];
 
 /// The schema since which the counts beside the calls are made as they are now: an older file gets them anew. A step

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use pegcount_calls::{Bill, Call, CallName, EndpointName, EventId, PhoneNumberName, SourceName};
+use pegcount_calls::{Bill, Call, CallName, Document, EndpointName, EventId, PhoneNumberName, SourceName};
 use rusqlite::Connection;
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
@@ -143,8 +143,12 @@ impl Transaction for Writing {
         self.work(|writer| events::append(&writer.connection, call, reports))
     }
 
-    async fn blank(&mut self, call: CallKey, events: &[EventId]) -> crate::Result<()> {
+    async fn blank(&mut self, call: CallKey, events: &[(EventId, Document)]) -> crate::Result<()> {
         self.work(|writer| events::blank(&writer.connection, call, events))
+    }
+
+    async fn forget_events(&mut self, call: CallKey) -> crate::Result<()> {
+        self.work(|writer| events::remove(&writer.connection, call))
     }
 
     async fn merge(&mut self, younger: CallKey, older: CallKey) -> crate::Result<()> {

@@ -7,8 +7,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::wire::{CallDetail, CauseWord};
+use super::{
+    privacy::HoldBody,
+    wire::{CallDetail, CauseWord},
+};
 use crate::{
+    access::Explained,
     vocabulary::time::format_rfc3339,
     web::{
         caller::Caller,
@@ -27,6 +31,12 @@ pub struct ExplainBody {
     pub status: Value,
     /// How many events it is made of.
     pub events: usize,
+    /// Since when its events are not kept: what they said of its fields is not known any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sealed_at: Option<String>,
+    /// What keeps it from being erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HoldBody>,
     /// The fields that events spoke of.
     pub fields: Vec<FieldBody>,
 }
@@ -96,7 +106,7 @@ pub(super) async fn explain_call(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<ExplainBody>, Failure> {
-    let (filed, explanations, reports) = caller.access.explain(&id).await?;
+    let Explained { filed, explanations, reports, hold } = caller.access.explain(&id).await?;
     let detail =
         serde_json::to_value(CallDetail::of(&filed, caller.access.recording_url(&filed))).unwrap_or_default();
     let fields = explanations.iter().map(|explanation| field_body(explanation, &filed, &detail, &reports));
@@ -104,6 +114,8 @@ pub(super) async fn explain_call(
         id: filed.head.name.to_string(),
         status: detail.get("status").cloned().unwrap_or_default(),
         events: reports.len(),
+        sealed_at: filed.call.content.sealed_at.map(format_rfc3339),
+        hold: hold.map(Into::into),
         fields: fields.collect(),
     }))
 }
@@ -168,6 +180,7 @@ fn name(field: &Field) -> String {
         Field::Turns => "transcript".into(),
         Field::Tools => "tools".into(),
         Field::TranscriptText => "transcript_text".into(),
+        Field::TranscriptDeleted => "transcript_deleted_at".into(),
         Field::Latency(of) => format!("latency.{}", stage_word(*of)),
         Field::LatencySummary(of) => format!("latency_summary.{}", stage_word(*of)),
         Field::Quality(of) => format!("quality.{}", leg(*of)),
@@ -211,6 +224,7 @@ fn value(field: &Field, call: &Call, detail: &Value) -> Value {
         Field::Turns => json!({ "turns": content.turns.len() }),
         Field::Tools => json!({ "entries": content.tools.len() }),
         Field::TranscriptText => json!({ "characters": content.transcript_text.as_ref().map(String::len) }),
+        Field::TranscriptDeleted => json!(content.transcript_deleted_at.map(format_rfc3339)),
         Field::Latency(of) => json!({ "samples": content.latencies.get(of).map_or(0, Vec::len) }),
         Field::LatencySummary(of) => {
             json!({ "p50": content.latency_summaries.get(of).and_then(|one| one.p50) })

@@ -31,7 +31,7 @@ pub struct NewHoldBody {
 }
 
 /// The hold on a call.
-#[derive(Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct HoldBody {
     /// Why.
     pub reason: String,
