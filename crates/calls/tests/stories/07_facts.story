@@ -76,6 +76,14 @@
 10:00:00 recording_ready url=https://x/1 | 10:00:02 recording_ready object=rec/2 | 10:00:01 recording_deleted
 => recording="e02 rec/2"
 
+# What was said is gone once that is told, whatever comes when; what an analysis counts stays.
+10:00:01 turn role=user says=hello | 10:00:02 tool_invoked name=weather | 10:00:09 transcript_deleted
+10:00:03 analysis successful=yes summary=good sentiment=positive custom={x:1}
+=> turns=none tools=none successful=yes summary=none sentiment=positive custom=none set_by.transcript_deleted=e03
+10:00:09 transcript_deleted | 10:00:10 transcript text=late | 10:00:08 transcript_deleted
+=> transcript=none set_by.transcript_deleted=e03 lost.transcript_deleted="e01 not_the_earliest"
+10:00:00 recording_ready url=https://x/1 | 10:00:09 transcript_deleted => recording="e01 https://x/1"
+
 # Recordings replace each other whole.
 10:00:00 recording_ready url=https://x/1 seconds=5 | 10:00:01 recording_ready object=rec/2 => recording="e02 rec/2"
 

@@ -28,6 +28,7 @@ mod objects;
 mod recordings;
 mod redaction;
 mod reference;
+mod retention;
 mod shutdown;
 mod sip;
 mod smoke;

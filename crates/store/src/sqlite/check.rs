@@ -1,6 +1,6 @@
 //! Looking for damage.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, types::Value};
 
 use super::{
     audit, calls, events,
@@ -169,7 +169,11 @@ fn unreadable(error: StoreError) -> Result<String> {
 fn differing_column(connection: &Connection, key: CallKey, filed: &Filed) -> Result<Option<&'static str>> {
     let row = save::row_of(&filed.call, &filed.bill, filed.phone_number_id.as_ref());
     let kept = save::kept_row(connection, key, &row)?.unwrap_or_default();
-    Ok(row.iter().zip(&kept).find(|((_, value), kept)| value != *kept).map(|((column, _), _)| *column))
+    // An older program did not note what is kept: it is noted when the call is next saved.
+    let is_unknown = |column: &str, kept: &Value| column == "keeps" && *kept == Value::Null;
+    let mut pairs = row.iter().zip(&kept);
+    let differing = pairs.find(|((column, value), kept)| value != *kept && !is_unknown(column, kept));
+    Ok(differing.map(|((column, _), _)| *column))
 }
 
 #[cfg(test)]

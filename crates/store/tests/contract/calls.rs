@@ -88,6 +88,10 @@ fn full_call() -> Call {
             media: quality,
             audio: pegcount_calls::AudioConfig { codec: None, sample_rate_hz: Some(48_000) },
             costs: vec![cost],
+            keys_pressed: true,
+            recording_deleted_at: Some(at(6)),
+            transcript_deleted_at: Some(at(7)),
+            sealed_at: Some(at(8)),
         },
     }
 }

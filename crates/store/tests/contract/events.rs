@@ -35,21 +35,21 @@ async fn events_come_back_as_reported_oldest_first_ties_by_id() {
 }
 
 #[tokio::test]
-async fn blanked_events_keep_their_place_but_not_their_data() {
+async fn blanked_events_keep_their_place_and_what_is_left_of_their_data() {
     for home in engines() {
         let store = home.open().unwrap();
         let head = keep(&*store, "c", &call(5)).await;
         let other = keep(&*store, "other", &call(5)).await;
         let mut transaction = store.begin().await.unwrap();
         transaction.append(head.key, &[report("e2", 6)]).await.unwrap();
-        let unknown = EventId::new("unknown").unwrap();
-        transaction.blank(head.key, &[EventId::new("e1").unwrap(), unknown]).await.unwrap();
+        let left = |id: &str| (EventId::new(id).unwrap(), json(r#"{"left":1}"#));
+        transaction.blank(head.key, &[left("e1"), left("unknown")]).await.unwrap();
         transaction.commit().await.unwrap();
 
         let reports = store.reports(&[head.key, other.key]).await.unwrap();
         assert_eq!(
             reports[0],
-            [Report { data: json("{}"), blanked: true, ..report("e1", 5) }, report("e2", 6)]
+            [Report { data: json(r#"{"left":1}"#), blanked: true, ..report("e1", 5) }, report("e2", 6)]
         );
         assert_eq!(reports[1], [report("e1", 5)]);
     }

@@ -1,7 +1,7 @@
 //! What keeps calls from going, and what has them go.
 
-use pegcount_calls::{Call, Cause};
-use pegcount_store::{CallKey, Erasure, ErasureProgress, Hold, Scrub};
+use pegcount_calls::{Call, Cause, Content, Recording};
+use pegcount_store::{CallHead, CallKey, Erasure, ErasureProgress, Hold, Keepsake, OldCalls, Scrub, Store};
 use uuid::Uuid;
 
 use crate::{
@@ -124,5 +124,84 @@ async fn words_of_erased_calls_are_brought_out_of_the_index_and_the_log_is_empti
             }
         }
         assert!(store.empty_log().await.unwrap());
+    }
+}
+
+fn ended(at_millis: i64, content: Content) -> Call {
+    Call { state: end(at_millis, None, Cause::UserHangup), content, ..call(0) }
+}
+
+fn names_of(heads: &[CallHead]) -> Vec<&str> {
+    heads.iter().map(|head| head.name.as_str()).collect()
+}
+
+#[tokio::test]
+async fn old_calls_are_found_by_what_is_kept_of_them_in_the_order_of_their_end() {
+    for home in engines() {
+        let store = home.open().unwrap();
+        let recording = Recording {
+            announced_by: None,
+            url: None,
+            object: Some("1.c.mp3".to_owned()),
+            duration_seconds: None,
+            format: None,
+            size_bytes: None,
+        };
+        let recorded = Content { recording: Some(recording), ..Content::default() };
+        let spoken = Content { transcript_text: Some("quiche".to_owned()), ..Content::default() };
+        let sealed = Content { sealed_at: Some(at(9_000)), ..recorded.clone() };
+        keep(&*store, "late", &ended(3_000, recorded.clone())).await;
+        keep(&*store, "spoken", &ended(2_000, spoken)).await;
+        keep(&*store, "sealed", &ended(1_000, sealed)).await;
+        keep(&*store, "new", &ended(5_000, recorded.clone())).await;
+        keep(&*store, "live", &Call { content: recorded, ..call(0) }).await;
+        let found = async |store: &dyn Store, keepsake, limit| {
+            let mut query =
+                OldCalls { organization: OURS, keepsake, ended_before: at(5_000), after: None, limit };
+            let mut found = Vec::new();
+            loop {
+                let page = store.old_calls(&query).await.unwrap();
+                found.extend(page.calls);
+                match page.next {
+                    Some(next) => query.after = Some(next),
+                    None => return found,
+                }
+            }
+        };
+        for limit in 1..4 {
+            for (keepsake, expected) in [
+                (Keepsake::Recording, &["sealed", "late"][..]),
+                (Keepsake::Transcript, &["spoken"]),
+                (Keepsake::Events, &["spoken", "late"]),
+                (Keepsake::Call, &["sealed", "spoken", "late"]),
+            ] {
+                assert_eq!(
+                    names_of(&found(&*store, keepsake, limit).await),
+                    expected,
+                    "{keepsake:?} by {limit}"
+                );
+            }
+        }
+        let theirs = OldCalls {
+            organization: THEIRS,
+            keepsake: Keepsake::Call,
+            ended_before: at(5_000),
+            after: None,
+            limit: 9,
+        };
+        assert_eq!(store.old_calls(&theirs).await.unwrap().calls, []);
+    }
+}
+
+#[tokio::test]
+async fn a_call_whose_events_are_forgotten_stays() {
+    for home in engines() {
+        let store = home.open().unwrap();
+        let head = keep(&*store, "c", &ended(1_000, Content::default())).await;
+        let mut transaction = store.begin().await.unwrap();
+        transaction.forget_events(head.key).await.unwrap();
+        transaction.commit().await.unwrap();
+        assert_eq!(store.reports(&[head.key]).await.unwrap()[0], []);
+        assert_eq!(store.call(OURS, "c").await.unwrap().unwrap().head, head);
     }
 }

@@ -2,6 +2,7 @@
 
 mod batches;
 mod calls;
+mod deletion;
 
 use std::{
     collections::BTreeMap,

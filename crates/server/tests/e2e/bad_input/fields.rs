@@ -172,6 +172,7 @@ fn table() -> Vec<Kind> {
             ],
         ),
         of("recording_deleted", json!({}), &[("reason", Anything)]),
+        of("transcript_deleted", json!({}), &[("reason", Anything)]),
         of("transcript_ready", json!({"text": "x"}), &[("text", Text)]),
         of(
             "analysis_ready",
@@ -366,6 +367,7 @@ fn documented_types() -> Vec<&'static str> {
         "cost_item",
         "recording_ready",
         "recording_deleted",
+        "transcript_deleted",
         "transcript_ready",
         "analysis_ready",
         "metadata_set",

@@ -1,0 +1,95 @@
+//! What is old goes by itself, as long after its call's end as the configuration says; holds keep it.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::server::{Home, Server, send, wait_for};
+
+const CONFIG: &str = "
+[retention.default]
+transcript_days = 30
+event_days = 60
+call_days = 100
+";
+
+/// A call that ended some days ago and has everything that can be deleted of it.
+fn events(call: &str, days_ago: i64) -> Value {
+    let at = |seconds: i64| {
+        let at = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days_ago);
+        (at + jiff::SignedDuration::from_secs(seconds)).to_string()
+    };
+    json!([
+        {"id": "1", "call_id": call, "event_type": "call_initiated", "created_at": at(0),
+         "event_data": {"from_number": "+15551234567"}},
+        {"id": "2", "call_id": call, "event_type": "call_answered", "created_at": at(5)},
+        {"id": "3", "call_id": call, "event_type": "transcript_turn", "created_at": at(6),
+         "event_data": {"role": "caller", "content": "quiche"}},
+        {"id": "4", "call_id": call, "event_type": "call_completed", "created_at": at(65)},
+        {"id": "5", "call_id": call, "event_type": "recording_ready", "created_at": at(70),
+         "event_data": {"object": format!("1.{call}.mp3")}},
+    ])
+}
+
+async fn kinds(server: &Server<'_>, call: &str) -> Vec<String> {
+    let events = server.get(&format!("/v1/calls/{call}/events")).await.expect(200);
+    let kinds = events["events"].as_array().expect("a list").iter();
+    kinds.map(|event| event["event_type"].as_str().expect("a type").to_owned()).collect()
+}
+
+#[tokio::test]
+async fn what_is_old_goes_at_the_next_round_and_what_is_on_hold_stays() {
+    let home = Home::new(CONFIG);
+    let server = home.start();
+    let calls = [("young", 10), ("month", 40), ("sealed", 70), ("silent", 95), ("gone", 110), ("held", 110)];
+    for (call, days_ago) in calls {
+        server.tell(&events(call, days_ago)).await;
+        let folder = home.data().join("recordings");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join(format!("1.{call}.mp3")), "sound").expect("a file");
+    }
+    let hold = server.request(Method::PUT, "/v1/calls/held/hold").header("x-api-key", &server.key);
+    assert_eq!(send(hold.json(&json!({"reason": "case"}))).await.status.as_u16(), 200);
+    let stats = server.get("/v1/calls/stats").await.expect(200);
+    server.terminate();
+
+    // A start is the first round.
+    let server = home.start();
+    // Recordings come last.
+    let last = home.data().join("recordings/1.silent.mp3");
+    wait_for("the round", || (!last.exists()).then_some(()));
+    assert_eq!(server.get("/v1/calls/gone").await.status.as_u16(), 404);
+    assert_eq!(server.get("/v1/calls/stats").await.expect(200), stats);
+    assert_eq!(kinds(&server, "young").await.len(), 5);
+    let month = kinds(&server, "month").await;
+    assert_eq!(month.iter().filter(|kind| *kind == "transcript_deleted").count(), 1, "{month:?}");
+    assert_eq!(kinds(&server, "sealed").await[0], "events_deleted");
+    assert_eq!(kinds(&server, "held").await.len(), 5);
+    let found = server.get("/v1/calls?q=quiche").await.expect(200);
+    assert_eq!(found["total"], 2, "{found}");
+
+    let files = ["young", "month", "sealed", "silent", "gone", "held"]
+        .map(|call| home.data().join(format!("recordings/1.{call}.mp3")).exists());
+    assert_eq!(files, [true, true, true, false, false, true]);
+
+    let explained = server.get("/v1/calls/sealed/explain").await.expect(200);
+    assert!(explained["sealed_at"].is_string(), "{explained}");
+    assert_eq!(server.get("/v1/calls/held/explain").await.expect(200)["hold"]["reason"], "case");
+    let late = json!([{"id": "9", "call_id": "sealed", "event_type": "call_held"}]);
+    let receipt = server.post("/v1/events", &late).await.json();
+    assert_eq!(receipt["rejected"][0]["code"], "CALL_SEALED", "{receipt}");
+    let metrics = server.get("/metrics").await.text;
+    for line in [
+        "pegcount_retention_deleted_total{kind=\"call\"} 1",
+        "pegcount_retention_deleted_total{kind=\"recording\"} 1",
+        "pegcount_retention_deleted_total{kind=\"events\"} 2",
+        "pegcount_retention_deleted_total{kind=\"transcript\"} 3",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+    }
+    let audit = server.get("/v1/audit?action=calls_expired").await.expect(200);
+    assert_eq!(audit["entries"][0]["details"]["calls"].as_array().map(Vec::len), Some(1), "{audit}");
+    server.terminate();
+    let doctor = home.run(&["doctor"]);
+    assert!(doctor.status.success(), "{}", String::from_utf8_lossy(&doctor.stdout));
+    assert!(home.run(&["refold", "--check"]).status.success());
+}
