@@ -9,7 +9,7 @@ use std::{
 
 use pegcount::{
     config::{Config, Overrides},
-    metrics::{EventLabels, GuardLabels, JobKind, JobLabels, Metrics, RequestLabels},
+    metrics::{EventLabels, GuardLabels, JobKind, JobLabels, KeepsakeLabels, Metrics, RequestLabels},
 };
 
 fn root() -> PathBuf {
@@ -319,6 +319,7 @@ fn every_metric_is_documented_and_every_documented_one_is_there() {
     let request = RequestLabels { route: "/".into(), method: "GET".into(), status: 200 };
     metrics.requests.get_or_create(&request).inc();
     metrics.sip.guard.get_or_create(&GuardLabels { reason: "scanner", outcome: "dropped" }).inc();
+    metrics.deleted.get_or_create(&KeepsakeLabels { kind: "call" }).inc();
     let upload = JobKind::of("upload");
     metrics.jobs.done.get_or_create(&upload).inc();
     metrics.jobs.failed.get_or_create(&upload).inc();
