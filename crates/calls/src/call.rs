@@ -134,6 +134,9 @@ pub struct Content {
     /// Whether keys were pressed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keys_pressed: bool,
+    /// A recording should be there or come.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recording_expected: bool,
     /// Since when there is no recording any more, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recording_deleted_at: Option<Timestamp>,
@@ -153,6 +156,11 @@ impl Content {
         self.transcript_text = None;
         self.keys_pressed = false;
         self.analysis = self.analysis.take().map(|found| found.without_words());
+    }
+
+    /// Whether a recording should be there or come, and is neither there nor was deleted.
+    pub fn lacks_recording(&self) -> bool {
+        self.recording_expected && self.recording.is_none() && self.recording_deleted_at.is_none()
     }
 
     /// Whether anything is kept of what was said or pressed.

@@ -78,6 +78,11 @@ pub enum Fact {
     Cost(Box<CostItem>),
     /// The recording can be had.
     RecordingReady(Box<Recording>),
+    /// There is no recording of a call that was to be recorded.
+    RecordingFailed {
+        /// Nothing was heard, so that nothing is missing.
+        is_empty: bool,
+    },
     /// The recording is gone.
     RecordingDeleted,
     /// What was said is gone, whenever that is told.
@@ -143,6 +148,8 @@ pub struct End {
     pub transfer: bool,
     /// How long the parties talked, in milliseconds; above zero it implies an answer.
     pub talk_millis: Option<i64>,
+    /// It was recorded: a recording should come.
+    pub recorded: bool,
     /// When the call was created.
     pub started_at: Option<Timestamp>,
     /// When the destination rang.
@@ -292,6 +299,7 @@ impl Fact {
             | Self::MediaQuality(_)
             | Self::Cost(_)
             | Self::RecordingReady(_)
+            | Self::RecordingFailed { .. }
             | Self::RecordingDeleted
             | Self::TranscriptDeleted
             | Self::EventsDeleted

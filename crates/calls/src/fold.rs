@@ -218,6 +218,8 @@ impl Draft {
                     Some(Recording { announced_by: Some(event.id.clone()), ..recording.as_ref().clone() });
                 witness.claims(Field::Recording, index, Claim::Last);
             }
+            Fact::Ended(end) => content.recording_expected |= end.recorded,
+            Fact::RecordingFailed { is_empty } => content.recording_expected = !is_empty,
             Fact::RecordingDeleted => {
                 content.recording = None;
                 content.recording_deleted_at = Some(event.at);
@@ -399,6 +401,7 @@ fn forget_what_was_said(content: &mut Content) {
     content.tools.clear();
     content.transcript_text = None;
     content.keys_pressed = false;
+    content.recording_expected = false;
     content.recording = None;
 }
 

@@ -222,6 +222,17 @@ const ASPECTS: &[Aspect] = &[
         |event| has_setup(event) || matches!(event.fact, Fact::RecordingReady(_) | Fact::RecordingDeleted),
     ),
     (
+        "lacking recording",
+        |one, other| one.content.lacks_recording() == other.content.lacks_recording(),
+        |event| {
+            let of_recording = matches!(
+                event.fact,
+                Fact::RecordingReady(_) | Fact::RecordingFailed { .. } | Fact::RecordingDeleted
+            );
+            has_setup(event) || of_recording
+        },
+    ),
+    (
         "turns",
         |one, other| one.content.turns == other.content.turns,
         |event| speaks_of_life(event) || matches!(event.fact, Fact::Turn(_) | Fact::TranscriptDeleted),

@@ -48,7 +48,7 @@ async fn count(mut reports: mpsc::Receiver<Report>) -> BTreeMap<String, u64> {
     while let Some(report) = reports.recv().await {
         let kind = match &report.what {
             What::Ended(ended) => format!("Ended {:?}", ended.why.cause),
-            What::NotRecorded { reason } => format!("NotRecorded: {reason}"),
+            What::NotRecorded { reason, .. } => format!("NotRecorded: {reason}"),
             What::MediaEstablished { codec, .. } => format!("MediaEstablished {codec}"),
             what => format!("{what:?}").split([' ', '(']).next().unwrap_or_default().to_owned(),
         };

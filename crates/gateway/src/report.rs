@@ -181,6 +181,8 @@ pub enum What {
     NotRecorded {
         /// Why, in words.
         reason: String,
+        /// Nothing was heard: nothing is missing.
+        is_empty: bool,
     },
 }
 

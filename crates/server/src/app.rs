@@ -31,7 +31,7 @@ use crate::{
     operations::{Operator, chain},
     organizations::{Names, PerOrganization},
     privacy::{self, Erasing, Retention, Scrubbing, Sweeping, SweepingParts},
-    recordings::{self, Busy, Deletion, Desk, Fetch, FetchParts, Fetching, Keeping, Shelf, Upload},
+    recordings::{self, Busy, Deletion, Desk, Fetch, FetchParts, Fetching, Keeping, Patience, Shelf, Upload},
     sources::{native, sip, sip::Sip},
     transcription::{self, Transcription},
     vocabulary::source_name,
@@ -61,6 +61,8 @@ pub struct App {
     pub jobs: Arc<Jobs>,
     /// Who did what.
     pub audit: Arc<Audit>,
+    /// How long recordings may take to come.
+    pub patience: Patience,
     /// How long what is kept of calls.
     pub retention: Arc<PerOrganization<Retention>>,
     /// The time.
@@ -142,6 +144,7 @@ impl App {
             keyring: Arc::new(Keyring::default()),
             links: Links::new(link_key(&config.data)?),
             shelf: shelf.clone(),
+            patience: config.recordings.patience(),
             jobs: Arc::clone(&jobs),
             audit: Arc::clone(&audit),
             clock: clock.clone(),
@@ -160,6 +163,7 @@ impl App {
             transcription,
             jobs,
             audit,
+            patience: config.recordings.patience(),
             retention,
             clock,
             first_key,
@@ -193,6 +197,9 @@ impl App {
         let (store, retention) = (Arc::clone(&self.store), Arc::clone(&self.retention));
         let rounds = privacy::make_rounds(store, retention, Arc::clone(&self.jobs), self.clock.clone());
         tokio::spawn(stop.clone().run_until_cancelled_owned(rounds));
+        let (store, metrics) = (Arc::clone(&self.store), Arc::clone(&self.metrics));
+        let counting = recordings::count_missing(store, metrics, self.patience, self.clock.clone());
+        tokio::spawn(stop.clone().run_until_cancelled_owned(counting));
         let Some(bucket) = self.shelf.bucket() else { return };
         let (shelf, store) = (self.shelf.clone(), Arc::clone(&self.store));
         let sweeping = recordings::sweep(shelf, store, Arc::clone(&self.jobs), self.clock.clone());
@@ -208,6 +215,7 @@ impl App {
             ledger: Arc::clone(&self.ledger),
             jobs: Arc::clone(&self.jobs),
             audit: Arc::clone(&self.audit),
+            patience: self.patience,
             retention: Arc::clone(&self.retention),
             clock: self.clock.clone(),
         }

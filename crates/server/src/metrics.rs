@@ -71,6 +71,8 @@ pub struct Metrics {
     pub watchers: Gauge<u64, AtomicU64>,
     /// What was deleted of calls because of its age.
     pub deleted: Family<KeepsakeLabels, Counter>,
+    /// Calls of the last 24 hours whose recordings are missing: the store counts them.
+    pub recordings_missing: Gauge<u64, AtomicU64>,
     /// The SIP gateway.
     pub sip: SipMetrics,
     /// Jobs.
@@ -93,6 +95,7 @@ impl Default for Metrics {
             live_calls: Gauge::default(),
             watchers: Gauge::default(),
             deleted: Family::default(),
+            recordings_missing: Gauge::default(),
             sip: SipMetrics::default(),
             jobs: JobMetrics::default(),
             registry: Registry::default(),
@@ -129,6 +132,11 @@ impl Default for Metrics {
             "retention_deleted",
             "What was deleted of calls because of its age",
             this.deleted.clone(),
+        );
+        registry.register(
+            "recordings_missing",
+            "Calls of the last 24 hours whose recordings should be there and are not",
+            this.recordings_missing.clone(),
         );
         this.sip.register(&mut registry);
         this.jobs.register(&mut registry);

@@ -26,6 +26,7 @@ use crate::{
     jobs::Jobs,
     organizations::PerOrganization,
     privacy::{self, Retention},
+    recordings::{self, Patience},
     vocabulary::{self, Telling},
 };
 
@@ -169,6 +170,8 @@ pub struct Operator {
     pub jobs: Arc<Jobs>,
     /// Where it is noted what was done.
     pub audit: Arc<Audit>,
+    /// How long recordings may take to come.
+    pub patience: Patience,
     /// How long what is kept of calls.
     pub retention: Arc<PerOrganization<Retention>>,
     /// The time.
@@ -177,6 +180,8 @@ pub struct Operator {
 
 /// How many calls are folded again in one transaction, so that new events need not wait long.
 const REFOLD_CHUNK: u32 = 200;
+/// How many calls without their recording are named.
+const MISSING_NAMED: u32 = 5;
 
 /// A sentence that says what went wrong and what to do.
 type Done = Result<Value, String>;
@@ -401,11 +406,31 @@ impl Operator {
             Err(sentence) => finding_value(Severity::Damage, "calls", &sentence),
         });
         findings.push(self.aged().await);
+        findings.push(self.missing().await);
         findings.push(match self.store.writable().await {
             Ok(()) => finding_value(Severity::Fine, "store", "takes writes"),
             Err(error) => finding_value(Severity::Damage, "store", &format!("takes no writes: {error}")),
         });
         Ok(Value::Array(findings))
+    }
+
+    /// Whether recordings are missing.
+    async fn missing(&self) -> Value {
+        let found =
+            recordings::missing(self.store.as_ref(), self.patience, self.clock.now(), MISSING_NAMED).await;
+        match found {
+            Err(error) => finding_value(Severity::Warning, "recordings", &sentence(&error)),
+            Ok((_, 0)) => finding_value(Severity::Fine, "recordings", "none of the last 24 hours is missing"),
+            Ok((heads, count)) => {
+                let newest: Vec<String> = heads.iter().map(|head| head.name.to_string()).collect();
+                let message = format!(
+                    "{count} of the last 24 hours are missing: those calls were recorded, and no recording came. The newest: \
+                     {}. `GET /v1/calls/ID/events` may say why (`recording_failed`)",
+                    newest.join(", ")
+                );
+                finding_value(Severity::Warning, "recordings", &message)
+            }
+        }
     }
 
     /// Whether something is kept longer than it should be. A day or two late is no wonder: calls come in late.

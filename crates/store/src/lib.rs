@@ -266,6 +266,9 @@ pub trait Store: Send + Sync {
     /// Calls that ended before some time and of which something is kept, in the order of their end. It looks at so many
     /// calls at most, and gives those among them.
     async fn old_calls(&self, query: &OldCalls) -> Result<OldPage>;
+    /// Calls of every organization that ended within and that a recording should have come of, the newest first, and how many
+    /// there are.
+    async fn lacking_recording(&self, ended: [Timestamp; 2], limit: u32) -> Result<(Vec<CallHead>, u64)>;
     /// Does a little of what brings the words of deleted calls out of the index, in a transaction of its own. To be called
     /// until it is [`Scrub::Clean`], first and after [`Scrub::Idle`] with `begin`.
     async fn scrub(&self, begin: bool) -> Result<Scrub>;

@@ -164,7 +164,20 @@ pub fn end(pools: &Pools) -> impl Strategy<Value = End> + use<> {
         let (failed, inferred, transfer) = flags;
         let (cause, by, talk_millis) = why;
         let [started_at, ringing_at, answered_at] = times;
-        End { failed, inferred, cause, by, transfer, talk_millis, started_at, ringing_at, answered_at, setup }
+        let recorded = transfer;
+        End {
+            failed,
+            inferred,
+            cause,
+            by,
+            transfer,
+            talk_millis,
+            recorded,
+            started_at,
+            ringing_at,
+            answered_at,
+            setup,
+        }
     })
 }
 
@@ -204,7 +217,13 @@ fn other(pools: &Pools) -> BoxedStrategy<Fact> {
             }))
         }),
         patch(pools).prop_map(Fact::MetadataSet),
-        select(vec![Fact::RecordingDeleted, Fact::TranscriptDeleted, Fact::Other]),
+        select(vec![
+            Fact::RecordingFailed { is_empty: true },
+            Fact::RecordingFailed { is_empty: false },
+            Fact::RecordingDeleted,
+            Fact::TranscriptDeleted,
+            Fact::Other,
+        ]),
     ]
     .boxed()
 }

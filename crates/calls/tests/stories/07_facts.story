@@ -76,6 +76,16 @@
 10:00:00 recording_ready url=https://x/1 | 10:00:02 recording_ready object=rec/2 | 10:00:01 recording_deleted
 => recording="e02 rec/2"
 
+# A recording that should be there is missing until it comes, or nothing was heard, or it was deleted.
+10:00:09 completed => lacks_recording=no
+10:00:09 completed recorded=yes => lacks_recording=yes
+10:00:09 completed recorded=yes | 10:00:11 recording_ready url=https://x/1 => lacks_recording=no
+10:00:09 completed recorded=yes | 10:00:11 recording_failed => lacks_recording=yes
+10:00:09 completed recorded=yes | 10:00:11 recording_failed is_empty=yes => lacks_recording=no
+10:00:09 completed recorded=yes | 10:00:11 recording_ready url=https://x/1 | 10:00:12 recording_deleted => lacks_recording=no
+10:00:09 completed | 10:00:11 recording_failed => lacks_recording=yes
+10:00:00 initiated opt_out=yes | 10:00:09 completed recorded=yes => lacks_recording=no
+
 # What was said is gone once that is told, whatever comes when; what an analysis counts stays.
 10:00:01 turn role=user says=hello | 10:00:02 tool_invoked name=weather | 10:00:09 transcript_deleted
 10:00:03 analysis successful=yes summary=good sentiment=positive custom={x:1}

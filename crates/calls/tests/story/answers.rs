@@ -125,6 +125,7 @@ impl Asked<'_> {
             "metadata" => {
                 joined(content.metadata.iter().map(|(key, value)| format!("{key}:{}", value.as_json_text())))
             }
+            "lacks_recording" => yes(content.lacks_recording()),
             "recording" => shown(content.recording.as_ref(), |recording| {
                 let place = recording.url.clone().or(recording.object.clone()).unwrap_or_default();
                 format!("{} {place}", recording.announced_by.as_ref().unwrap())

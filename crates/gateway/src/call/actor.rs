@@ -205,7 +205,7 @@ impl Actor {
         self.recording_ended = true;
         if let Some(reason) = self.media.over() {
             let (call, account) = (self.place.call().clone(), self.beginning.account.clone());
-            let what = What::NotRecorded { reason };
+            let what = What::NotRecorded { reason, is_empty: false };
             self.reporter.tell(Report { call, account, at: self.now(), what });
         }
     }

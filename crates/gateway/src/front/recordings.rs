@@ -67,9 +67,11 @@ fn told(report: recording::Report) -> Option<(String, What)> {
             Some((call, What::Recorded(recording)))
         }
         recording::Report::Empty { call } => {
-            Some((call, What::NotRecorded { reason: "nothing was heard".to_owned() }))
+            Some((call, What::NotRecorded { reason: "nothing was heard".to_owned(), is_empty: true }))
         }
-        recording::Report::Failed { call, reason } => Some((call, What::NotRecorded { reason })),
+        recording::Report::Failed { call, reason } => {
+            Some((call, What::NotRecorded { reason, is_empty: false }))
+        }
         // The call goes on, and most of it will be in its recording.
         recording::Report::DiskError { call, reason } => {
             tracing::error!(call, reason, "the disk refused a part of a recording");

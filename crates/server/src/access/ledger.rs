@@ -20,7 +20,7 @@ use crate::{
     jobs::Jobs,
     links::{BadLink, Links, Target},
     live::Live,
-    recordings::{Object, Place, Shelf},
+    recordings::{Object, Patience, Place, Shelf},
 };
 
 /// How many requests one key may make.
@@ -48,6 +48,8 @@ pub struct LedgerParts {
     pub links: Links,
     /// Our own recordings.
     pub shelf: Shelf,
+    /// How long recordings may take to come.
+    pub patience: Patience,
     /// Work that comes after calls.
     pub jobs: Arc<Jobs>,
     /// Who did what.
@@ -67,6 +69,7 @@ pub struct Ledger {
     pub(super) keyring: Arc<Keyring>,
     pub(super) links: Links,
     pub(super) shelf: Shelf,
+    pub(super) patience: Patience,
     pub(super) jobs: Arc<Jobs>,
     pub(super) audit: Arc<Audit>,
     pub(super) clock: Clock,
@@ -97,6 +100,7 @@ impl Ledger {
             keyring: parts.keyring,
             links: parts.links,
             shelf: parts.shelf,
+            patience: parts.patience,
             jobs: parts.jobs,
             audit: parts.audit,
             clock: parts.clock,

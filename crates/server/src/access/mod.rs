@@ -194,6 +194,8 @@ pub struct Explained {
     pub reports: Vec<Report>,
     /// What keeps it from being erased.
     pub hold: Option<Hold>,
+    /// Whether a recording should be there and is not.
+    pub lacks_recording: bool,
 }
 
 impl Access {
@@ -369,7 +371,8 @@ impl Access {
         let events = reports.iter().filter_map(|report| vocabulary::read_report(report).ok());
         let explanations = History::of(events).map(|history| explain(&history).1).unwrap_or_default();
         let hold = self.ledger.read(self.ledger.store.hold(filed.head.key).await)?;
-        Ok(Explained { filed, explanations, reports, hold })
+        let lacks_recording = self.ledger.patience.is_over(&filed.call, self.now());
+        Ok(Explained { filed, explanations, reports, hold, lacks_recording })
     }
 
     /// Takes events in. When this returns, they are on disk and visible to the next read.

@@ -13,14 +13,14 @@ use object_store::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 
-use super::{Bucket, Fetching, FetchingConfig};
+use super::{Bucket, Fetching, FetchingConfig, Patience};
 use crate::organizations::PerOrganization;
 
 /// How long one request to the store may take, unless an option says so: a part of 8 MiB at 140 kB a second.
 const REQUEST_TIMEOUT: &str = "60s";
 
 /// Where recordings go.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The object store, `s3://bucket/prefix`, `gs://...` or `az://...`; empty: recordings stay in the data folder.
@@ -31,6 +31,20 @@ pub struct Config {
     pub options: BTreeMap<String, Hidden>,
     /// Whether and how recordings of others are fetched, by the ids of organizations; `default` is for everybody else.
     pub fetch: BTreeMap<String, FetchingConfig>,
+    /// Minutes after the end of a call until a recording that should come of it is missing.
+    pub missing_after_minutes: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            store: String::new(),
+            links: LinksWord::default(),
+            options: BTreeMap::new(),
+            fetch: BTreeMap::new(),
+            missing_after_minutes: 15,
+        }
+    }
 }
 
 /// Where links to recordings in the object store lead.
@@ -110,6 +124,11 @@ impl Hidden {
 type Client = (Arc<dyn ObjectStore>, Arc<dyn Signer>);
 
 impl Config {
+    /// How long recordings may take to come.
+    pub fn patience(&self) -> Patience {
+        Patience::minutes(self.missing_after_minutes)
+    }
+
     /// Whether and how recordings of others are fetched.
     ///
     /// # Errors

@@ -124,6 +124,7 @@ pub(super) struct EndData {
     pub(super) reason: Option<String>,
     pub(super) inferred: Option<bool>,
     pub(super) duration: Option<f64>,
+    pub(super) recorded: Option<bool>,
     pub(super) started_at: Option<TimeWord>,
     pub(super) ringing_at: Option<TimeWord>,
     pub(super) answered_at: Option<TimeWord>,
@@ -277,6 +278,14 @@ pub(super) struct AnalysisData<'a> {
 pub(super) struct MetadataData<'a> {
     #[serde(borrow)]
     pub(super) metadata: Option<IndexMap<String, &'a RawValue>>,
+}
+
+/// Why there is no recording.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RecordingFailedData {
+    pub(super) reason: Option<String>,
+    pub(super) empty: Option<bool>,
 }
 
 /// What is left of a turn whose words are gone.

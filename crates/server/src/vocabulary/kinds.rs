@@ -52,6 +52,8 @@ kinds! {
     COST_ITEM = "cost_item";
     /// The recording can be had.
     RECORDING_READY = "recording_ready";
+    /// There is no recording of a call that was to be recorded.
+    RECORDING_FAILED = "recording_failed";
     /// The recording is gone.
     RECORDING_DELETED = "recording_deleted";
     /// What was said is gone.

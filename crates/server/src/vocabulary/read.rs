@@ -17,8 +17,9 @@ use super::{
     Rejection,
     data::{
         AnalysisData, CostItemData, DtmfData, EndData, Fields, InviteData, LatencySummaryData, LegData,
-        MediaData, MediaQualityData, MetadataData, RecordingData, ResidueData, SetupData, StageLatencyData,
-        TimeWord, ToolInvokedData, ToolResultData, TranscriptData, TransferData, TurnData, UnitWord,
+        MediaData, MediaQualityData, MetadataData, RecordingData, RecordingFailedData, ResidueData,
+        SetupData, StageLatencyData, TimeWord, ToolInvokedData, ToolResultData, TranscriptData, TransferData,
+        TurnData, UnitWord,
     },
     kinds, time,
 };
@@ -103,6 +104,11 @@ fn read_fact(report: &Report, data: &str) -> Read<Fact> {
         kinds::MEDIA_QUALITY => Fact::MediaQuality(Box::new(read_quality(data)?)),
         kinds::COST_ITEM => Fact::Cost(Box::new(read_cost(data)?)),
         kinds::RECORDING_READY => Fact::RecordingReady(Box::new(read_recording(data)?)),
+        kinds::RECORDING_FAILED => {
+            let said: RecordingFailedData = parse(data)?;
+            short("reason", said.reason)?;
+            Fact::RecordingFailed { is_empty: said.empty == Some(true) }
+        }
         kinds::RECORDING_DELETED => checked_object(data, Fact::RecordingDeleted)?,
         kinds::TRANSCRIPT_DELETED => checked_object(data, Fact::TranscriptDeleted)?,
         kinds::EVENTS_DELETED => checked_object(data, Fact::EventsDeleted)?,
@@ -259,6 +265,7 @@ fn read_end(data: &str, failed: bool, received_at: Timestamp) -> Read<pegcount_c
         by: said.hangup_source.map(Into::into),
         transfer: short("reason", said.reason)?.as_deref() == Some("transfer"),
         talk_millis: talk_seconds.map(|seconds| (seconds * 1000.0).round() as i64),
+        recorded: said.recorded == Some(true),
         started_at: instant("started_at", said.started_at, received_at)?,
         ringing_at: instant("ringing_at", said.ringing_at, received_at)?,
         answered_at: instant("answered_at", said.answered_at, received_at)?,

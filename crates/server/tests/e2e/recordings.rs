@@ -3,7 +3,7 @@
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 
-use crate::server::{Answer, Home, Server, send, wait_for};
+use crate::server::{Answer, Home, PATIENCE, Server, send, wait_for};
 
 /// Not audio: nobody here listens.
 const BYTES: &str = "0123456789abcdef";
@@ -200,4 +200,59 @@ async fn recordings_that_a_kill_kept_from_the_ledger_are_told_at_the_next_start_
     says(&server, "of no call in the ledger");
     assert!(!server.log().contains("were told of only now"), "{}", server.log());
     assert_eq!(server.get("/v1/calls/call_lost/events").await.expect(200), before);
+}
+
+#[tokio::test]
+async fn a_recording_that_should_have_come_is_missed_by_explain_metrics_and_doctor_until_it_comes() {
+    let home = Home::new("[recordings]\nmissing_after_minutes = 10");
+    let server = home.start();
+    let at = |minutes_ago: i64| {
+        (jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes_ago)).to_string()
+    };
+    let ended = |call: &str, minutes_ago: i64, recorded: bool| {
+        json!({"id": "1", "call_id": call, "event_type": "call_completed", "created_at": at(minutes_ago),
+            "event_data": {"duration": 60, "recorded": recorded}})
+    };
+    let events = json!([
+        ended("missing", 11, true), ended("too-new", 9, true), ended("unrecorded", 11, false),
+        ended("long-ago", 25 * 60, true), ended("silent", 11, true), ended("there", 11, true), ended("failed", 11, false),
+        {"id": "2", "call_id": "silent", "event_type": "recording_failed", "event_data": {"empty": true}},
+        {"id": "2", "call_id": "there", "event_type": "recording_ready", "event_data": {"url": "https://a.example/1"}},
+        {"id": "2", "call_id": "failed", "event_type": "recording_failed", "event_data": {"reason": "the disk is full"}},
+    ]);
+    server.tell(&events).await;
+    let missing = async |server: &Server<'_>, call: &str| {
+        let explained = server.get(&format!("/v1/calls/{call}/explain")).await.expect(200);
+        explained["recording_missing"] == true
+    };
+    let calls = ["missing", "too-new", "unrecorded", "long-ago", "silent", "there", "failed"];
+    let mut found = Vec::new();
+    for call in calls {
+        found.push(missing(&server, call).await);
+    }
+    assert_eq!(found, [true, false, false, true, false, false, true], "{calls:?}");
+    let doctor = || {
+        let findings = home.run_json(&["doctor"]);
+        let findings = findings.as_array().expect("a list").iter();
+        let mut of_recordings = findings.filter(|finding| finding["subject"] == "recordings");
+        of_recordings.next_back().expect("a finding")["message"].as_str().expect("a text").to_owned()
+    };
+    let message = doctor();
+    assert!(
+        message.starts_with("2 of the last 24 hours are missing") && message.contains("missing"),
+        "{message}"
+    );
+    server.terminate();
+
+    // Counted anew at the start, and once a minute.
+    let server = home.start();
+    let patience = tokio::time::Instant::now() + PATIENCE;
+    while !server.get("/metrics").await.text.contains("pegcount_recordings_missing 2") {
+        assert!(tokio::time::Instant::now() < patience, "the missing recordings are not counted");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let ready = |call: &str| json!({"id": "9", "call_id": call, "event_type": "recording_ready", "event_data": {"url": "https://a.example/1"}});
+    server.tell(&json!([ready("missing"), ready("failed")])).await;
+    assert!(!missing(&server, "missing").await);
+    assert_eq!(doctor(), "none of the last 24 hours is missing");
 }

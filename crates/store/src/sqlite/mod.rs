@@ -384,6 +384,10 @@ impl Store for Sqlite {
         self.slow(move |connection| retention::old_calls(connection, &query)).await
     }
 
+    async fn lacking_recording(&self, ended: [Timestamp; 2], limit: u32) -> Result<(Vec<CallHead>, u64)> {
+        self.slow(move |connection| retention::lacking_recording(connection, ended, limit)).await
+    }
+
     async fn scrub(&self, begin: bool) -> Result<Scrub> {
         self.write(|connection| words::scrub(connection, begin)).await
     }

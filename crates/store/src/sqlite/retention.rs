@@ -6,9 +6,9 @@ use rusqlite::{Connection, params};
 use super::{
     calls,
     fault::Result,
-    rows::{Columns, many},
+    rows::{Columns, count, many},
 };
-use crate::{CallKey, Keepsake, OldCalls, OldPage};
+use crate::{CallHead, CallKey, Keepsake, OldCalls, OldPage};
 
 /// The bit of `calls.keeps`. They are on disk: they are never changed.
 pub(super) fn bit(keepsake: Keepsake) -> i64 {
@@ -19,6 +19,24 @@ pub(super) fn bit(keepsake: Keepsake) -> i64 {
         // It is its row.
         Keepsake::Call => 0,
     }
+}
+
+/// The bit of calls that a recording should come of. The index of those calls has it word for word (0011_retention.sql).
+pub(super) const LACKS_RECORDING: i64 = 8;
+
+/// Calls that ended within and that a recording should have come of, the newest first, and how many there are.
+pub(super) fn lacking_recording(
+    connection: &Connection,
+    [from, to]: [Timestamp; 2],
+    limit: u32,
+) -> Result<(Vec<CallHead>, u64)> {
+    let within = "c.keeps & 8 AND c.ended_ms >= ?1 AND c.ended_ms < ?2";
+    let sql = format!("SELECT {} FROM calls c WHERE {within} ORDER BY c.ended_ms DESC LIMIT ?3", calls::HEAD);
+    let bounds = [from.millis(), to.millis()];
+    let found = many(connection, &sql, params![bounds[0], bounds[1], limit], |row| {
+        calls::head(&mut Columns::of(row))
+    })?;
+    Ok((found, count(connection, &format!("SELECT count(*) FROM calls c WHERE {within}"), bounds)?))
 }
 
 /// Calls that ended before some time and of which something is kept.

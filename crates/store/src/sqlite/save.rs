@@ -152,7 +152,8 @@ fn keeps(content: &Content) -> i64 {
         (content.has_words(), Keepsake::Transcript),
         (content.sealed_at.is_none(), Keepsake::Events),
     ];
-    kept.into_iter().filter(|(is_kept, _)| *is_kept).map(|(_, keepsake)| retention::bit(keepsake)).sum()
+    let kept = kept.into_iter().filter(|(is_kept, _)| *is_kept).map(|(_, keepsake)| retention::bit(keepsake));
+    kept.sum::<i64>() | if content.lacks_recording() { retention::LACKS_RECORDING } else { 0 }
 }
 
 fn whole(number: u128) -> i64 {

@@ -89,6 +89,7 @@ fn full_call() -> Call {
             audio: pegcount_calls::AudioConfig { codec: None, sample_rate_hz: Some(48_000) },
             costs: vec![cost],
             keys_pressed: true,
+            recording_expected: true,
             recording_deleted_at: Some(at(6)),
             transcript_deleted_at: Some(at(7)),
             sealed_at: Some(at(8)),

@@ -47,7 +47,7 @@ use crate::{
     links::Links,
     live::Live,
     organizations::{Names, PerOrganization},
-    recordings::Shelf,
+    recordings::{Patience, Shelf},
     vocabulary::json::compact,
 };
 
@@ -566,6 +566,7 @@ impl Office {
         let jobs = Jobs::new(Arc::clone(&store), clock.clone(), Arc::default(), vec![]);
         let audit = Audit::start(Arc::clone(&store), clock.clone(), &crate::audit::Config::default());
         let ledger = Arc::new(Ledger::new(LedgerParts {
+            patience: Patience::minutes(15),
             jobs: Arc::new(jobs),
             audit,
             store,

@@ -34,6 +34,9 @@ pub struct ExplainBody {
     /// Since when its events are not kept: what they said of its fields is not known any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sealed_at: Option<String>,
+    /// Whether it was recorded and its recording, which should be there by now, is not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub recording_missing: bool,
     /// What keeps it from being erased.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold: Option<HoldBody>,
@@ -106,7 +109,8 @@ pub(super) async fn explain_call(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<ExplainBody>, Failure> {
-    let Explained { filed, explanations, reports, hold } = caller.access.explain(&id).await?;
+    let Explained { filed, explanations, reports, hold, lacks_recording } =
+        caller.access.explain(&id).await?;
     let detail =
         serde_json::to_value(CallDetail::of(&filed, caller.access.recording_url(&filed))).unwrap_or_default();
     let fields = explanations.iter().map(|explanation| field_body(explanation, &filed, &detail, &reports));
@@ -115,6 +119,7 @@ pub(super) async fn explain_call(
         status: detail.get("status").cloned().unwrap_or_default(),
         events: reports.len(),
         sealed_at: filed.call.content.sealed_at.map(format_rfc3339),
+        recording_missing: lacks_recording,
         hold: hold.map(Into::into),
         fields: fields.collect(),
     }))

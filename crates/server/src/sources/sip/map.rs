@@ -51,6 +51,7 @@ struct Course {
     note: Note,
     told: u32,
     minor: u32,
+    recorded: bool,
 }
 
 impl Mapper {
@@ -128,7 +129,11 @@ impl Course {
             }
             What::Held { by } => self.minor(kinds::CALL_HELD, self.by(*by)),
             What::Resumed { by } => self.minor(kinds::CALL_RESUMED, self.by(*by)),
-            What::TransferAsked { .. } | What::RecordingBegun => None,
+            What::TransferAsked { .. } => None,
+            What::RecordingBegun => {
+                self.recorded = true;
+                None
+            }
             What::TransferEnded { by, target, result: Ok(()) } => {
                 self.minor(kinds::CALL_TRANSFERRED, self.by(*by).with_text("to", Some(target)))
             }
@@ -141,8 +146,9 @@ impl Course {
             }
             What::Ended(ended) => Some(self.end(ended, longest)),
             What::Recorded(recording) => Some((kinds::RECORDING_READY, recorded(recording))),
-            What::NotRecorded { reason } => {
-                Some(("x_recording_failed", Data::default().with_text("reason", Some(reason))))
+            What::NotRecorded { reason, is_empty } => {
+                let data = Data::default().with_text("reason", Some(reason));
+                Some((kinds::RECORDING_FAILED, data.with("empty", is_empty.then_some(true))))
             }
         }
     }
@@ -189,7 +195,8 @@ impl Course {
         let kind = if end.failed { kinds::CALL_FAILED } else { kinds::CALL_COMPLETED };
         let data = Data::default()
             .with("duration", seconds(Duration::from_millis(ended.talked_ms.unwrap_or_default())))
-            .with_ending(Some(end.cause), Some(end.by));
+            .with_ending(Some(end.cause), Some(end.by))
+            .with("recorded", self.recorded.then_some(true));
         // "transfer" would mean that the call was handed over.
         let text = ended.why.text.as_deref().filter(|text| !text.trim().eq_ignore_ascii_case("transfer"));
         let data = with_codes(data, &ended.why).with_text("reason", text);
