@@ -117,17 +117,10 @@ impl App {
             lame: lame(config, &fetching),
             fetching,
             heard: hearing.map(Option::is_some),
-            names: names.clone(),
+            names,
             clock: clock.clone(),
         };
-        let transcription = Arc::new(transcription::Desk::new(
-            shelf.clone(),
-            Arc::clone(&store),
-            intake.clone(),
-            hearing,
-            names,
-            clock.clone(),
-        ));
+        let transcription = hearing_desk(&fetch, hearing);
         let audit = Audit::start(Arc::clone(&store), clock.clone(), &config.audit);
         let retention = Arc::new(config.retention()?);
         let counted = (Arc::clone(&audit), Arc::clone(&metrics));
@@ -321,6 +314,16 @@ fn works(
     works.push(Arc::new(Fetch::new(fetch)));
     works.push(Arc::new(Transcription::new(Arc::clone(transcription))));
     works
+}
+
+/// What makes transcripts of recordings.
+fn hearing_desk(
+    fetch: &FetchParts,
+    hearing: PerOrganization<Option<transcription::Settings>>,
+) -> Arc<transcription::Desk> {
+    let FetchParts { shelf, store, intake, names, clock, .. } = fetch;
+    let (store, intake) = (Arc::clone(store), intake.clone());
+    Arc::new(transcription::Desk::new(shelf.clone(), store, intake, hearing, names.clone(), clock.clone()))
 }
 
 /// What makes MP3 of recordings that are fetched, where any are.

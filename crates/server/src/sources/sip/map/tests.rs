@@ -154,7 +154,7 @@ fn an_answered_call_has_the_timeline_of_the_v1_document() {
     );
     assert_eq!(
         *data[9],
-        json!({ "duration": 180, "hangup_cause": "user_hangup", "hangup_source": "caller" })
+        json!({ "duration": 180, "hangup_cause": "user_hangup", "hangup_source": "caller", "recorded": true })
     );
     assert_eq!(
         *data[10],
