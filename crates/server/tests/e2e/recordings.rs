@@ -206,9 +206,7 @@ async fn recordings_that_a_kill_kept_from_the_ledger_are_told_at_the_next_start_
 async fn a_recording_that_should_have_come_is_missed_by_explain_metrics_and_doctor_until_it_comes() {
     let home = Home::new("[recordings]\nmissing_after_minutes = 10");
     let server = home.start();
-    let at = |minutes_ago: i64| {
-        (jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes_ago)).to_string()
-    };
+    let at = |minutes_ago: i64| crate::server::ago(minutes_ago * 60);
     let ended = |call: &str, minutes_ago: i64, recorded: bool| {
         json!({"id": "1", "call_id": call, "event_type": "call_completed", "created_at": at(minutes_ago),
             "event_data": {"duration": 60, "recorded": recorded}})

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::server::{Home, PATIENCE, Server, send};
+use crate::server::{Home, PATIENCE, Server, ago, send};
 
 const CONFIG: &str = "
 [retention.default]
@@ -14,10 +14,7 @@ call_days = 100
 
 /// A call that ended some days ago and has everything that can be deleted of it.
 fn events(call: &str, days_ago: i64) -> Value {
-    let at = |seconds: i64| {
-        let at = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days_ago);
-        (at + jiff::SignedDuration::from_secs(seconds)).to_string()
-    };
+    let at = |seconds: i64| ago(24 * 3600 * days_ago - seconds);
     json!([
         {"id": "1", "call_id": call, "event_type": "call_initiated", "created_at": at(0),
          "event_data": {"from_number": "+15551234567"}},

@@ -235,6 +235,12 @@ pub fn signal(pid: u32, name: &str) {
     assert!(status.expect("kill runs").success());
 }
 
+/// So many seconds before now, as an event says it.
+pub fn ago(seconds: i64) -> String {
+    let now = pegcount::clock::Clock::system().now();
+    pegcount::vocabulary::time::format_rfc3339(now.plus_millis(-1_000 * seconds))
+}
+
 /// Sends a request and reads the answer whole.
 pub async fn send(request: reqwest::RequestBuilder) -> Answer {
     let response = request.send().await.expect("an answer");
