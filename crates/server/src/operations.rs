@@ -419,8 +419,10 @@ impl Operator {
         let found =
             recordings::missing(self.store.as_ref(), self.patience, self.clock.now(), MISSING_NAMED).await;
         match found {
-            Err(error) => finding_value(Severity::Warning, "recordings", &sentence(&error)),
-            Ok((_, 0)) => finding_value(Severity::Fine, "recordings", "none of the last 24 hours is missing"),
+            Err(error) => finding_value(Severity::Warning, "missing recordings", &sentence(&error)),
+            Ok((_, 0)) => {
+                finding_value(Severity::Fine, "missing recordings", "none of the last 24 hours is missing")
+            }
             Ok((heads, count)) => {
                 let newest: Vec<String> = heads.iter().map(|head| head.name.to_string()).collect();
                 let message = format!(
@@ -428,7 +430,7 @@ impl Operator {
                      {}. `GET /v1/calls/ID/events` may say why (`recording_failed`)",
                     newest.join(", ")
                 );
-                finding_value(Severity::Warning, "recordings", &message)
+                finding_value(Severity::Warning, "missing recordings", &message)
             }
         }
     }

@@ -387,7 +387,8 @@ impl<'a> Batch<'a> {
         }
         let Some(mut call) = touched.kept.history().map(fold) else { return Ok(None) };
         let words_go = call.content.transcript_deleted_at.is_some();
-        if call.opt_out || touched.unrecorded && call.content.recording.is_none() {
+        let told = touched.unrecorded || !touched.objects.is_empty();
+        if call.opt_out || told && call.content.recording_deleted_at.is_some() {
             touched.forgets_object = touched.names_object();
         }
         if call.opt_out || words_go {

@@ -232,7 +232,7 @@ async fn a_recording_that_should_have_come_is_missed_by_explain_metrics_and_doct
     let doctor = || {
         let findings = home.run_json(&["doctor"]);
         let findings = findings.as_array().expect("a list").iter();
-        let mut of_recordings = findings.filter(|finding| finding["subject"] == "recordings");
+        let mut of_recordings = findings.filter(|finding| finding["subject"] == "missing recordings");
         of_recordings.next_back().expect("a finding")["message"].as_str().expect("a text").to_owned()
     };
     let message = doctor();

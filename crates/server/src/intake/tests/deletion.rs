@@ -72,6 +72,7 @@ async fn a_recording_that_its_source_says_is_gone_goes_here_too() {
     desk.tell("c", &json!([["8", "recording_deleted", 70_000]])).await;
     desk.tell("c", &whole()).await;
     assert!(!desk.jobs().await.contains(&"upload 1.c.mp3".to_owned()));
+    assert_eq!(desk.discarded(), ["c"]);
 }
 
 #[tokio::test]
