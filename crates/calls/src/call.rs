@@ -149,12 +149,17 @@ pub struct Content {
 }
 
 impl Content {
-    /// Forgets what was said, and what was made of it.
-    pub(crate) fn forget_words(&mut self) {
+    /// Forgets what was said and pressed.
+    pub(crate) fn forget_conversation(&mut self) {
         self.turns.clear();
         self.tools.clear();
         self.transcript_text = None;
         self.keys_pressed = false;
+    }
+
+    /// Forgets what was said, and what was made of it.
+    pub(crate) fn forget_words(&mut self) {
+        self.forget_conversation();
         self.analysis = self.analysis.take().map(|found| found.without_words());
     }
 

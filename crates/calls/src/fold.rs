@@ -397,10 +397,8 @@ fn notice_audio(content: &mut Content, index: usize, event: &Event, witness: &mu
 
 /// What a call that opted out does not keep (contract, organization dialect).
 fn forget_what_was_said(content: &mut Content) {
-    content.turns.clear();
-    content.tools.clear();
-    content.transcript_text = None;
-    content.keys_pressed = false;
+    // The analysis goes when its event is blanked.
+    content.forget_conversation();
     content.recording_expected = false;
     content.recording = None;
 }

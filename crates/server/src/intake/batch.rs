@@ -111,7 +111,7 @@ pub(super) type Forgotten = (OrganizationNumber, CallName);
 /// What a batch has done, once it is on disk.
 pub(super) struct Done {
     pub(super) standing: Standing,
-    /// Calls that opted out, or were erased, and of which something was recorded or said.
+    /// Calls that opted out, were erased, or whose recording was deleted, and of which something was recorded or said.
     pub(super) forgotten: Vec<Forgotten>,
     /// Whether jobs were asked for.
     pub(super) asked: bool,

@@ -28,8 +28,8 @@ pub trait Outside: Send + Sync {
         None
     }
 
-    /// What is to be done about a call that was erased, or has opted out after it was recorded, where that takes longer than
-    /// an answer may.
+    /// What is to be done about a call that was erased, has opted out after it was recorded, or whose recording was deleted,
+    /// where that takes longer than an answer may.
     fn forgotten(&self, _organization: OrganizationNumber, _call: &CallName) -> Option<NewJob> {
         None
     }
@@ -38,7 +38,7 @@ pub trait Outside: Send + Sync {
     /// is logged.
     fn discard(&self, _organization: OrganizationNumber, _call: &CallName) {}
 
-    /// What is to be done after a call was erased, or what was said in it was blanked, so that nothing of it is left in files.
+    /// What is to be done after a call was erased, or something of it was blanked or deleted, so that nothing of it is left in files.
     fn gone(&self, _organization: OrganizationNumber) -> Option<NewJob> {
         None
     }

@@ -34,7 +34,9 @@ pub trait Work: Send + Sync {
     /// its own goes on, and must not take longer either.
     fn limit(&self) -> Duration;
     /// How many may run at once.
-    fn at_once(&self) -> usize;
+    fn at_once(&self) -> usize {
+        1
+    }
     /// Does it. Having been done before, wholly or by halves, must not keep it from being done.
     ///
     /// # Errors

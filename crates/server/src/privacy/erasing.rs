@@ -99,10 +99,6 @@ impl Work for Erasing {
         LIMIT
     }
 
-    fn at_once(&self) -> usize {
-        1
-    }
-
     async fn run(&self, job: &Job) -> Result<(), Setback> {
         let missing = || Setback::never("there is no such order");
         let id = Uuid::parse_str(&job.subject).map_err(|_| missing())?;

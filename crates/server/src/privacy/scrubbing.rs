@@ -78,10 +78,6 @@ impl Work for Scrubbing {
         LIMIT
     }
 
-    fn at_once(&self) -> usize {
-        1
-    }
-
     async fn run(&self, _: &Job) -> Result<(), Setback> {
         scrub_words(self.store.as_ref()).await?;
         empty_log(self.store.as_ref()).await

@@ -112,12 +112,11 @@ impl Sweeping {
         keepsake: Keepsake,
         now: Timestamp,
     ) -> Result<(), Setback> {
-        let later = |error: &dyn std::error::Error| Setback::later(error.to_string());
         let Deleted { calls, .. } = match keepsake {
             Keepsake::Call => self.erase(organization, heads).await?,
             other => {
                 let deleted = self.parts.intake.delete(heads.to_vec(), other, now).await;
-                deleted.map_err(|error| later(&error))?
+                deleted.map_err(later)?
             }
         };
         let labels = KeepsakeLabels { kind: word(keepsake) };
@@ -127,8 +126,7 @@ impl Sweeping {
 
     /// Erases calls. Since nothing is left of them that could tell, it is noted which.
     async fn erase(&self, organization: OrganizationNumber, heads: &[CallHead]) -> Result<Deleted, Setback> {
-        let later = |error: &dyn std::error::Error| Setback::later(error.to_string());
-        let room = self.parts.audit.room(Action::CallsExpired).await.map_err(|error| later(&error))?;
+        let room = self.parts.audit.room(Action::CallsExpired).await.map_err(later)?;
         let (mut deleted, mut gone) = (Deleted::default(), Vec::new());
         let mut failed = None;
         for head in heads {
@@ -140,7 +138,7 @@ impl Sweeping {
                 Ok(Erased::Held(_)) => deleted.held += 1,
                 Ok(Erased::NotOver | Erased::Unknown) => {}
                 Err(error) => {
-                    failed = Some(later(&error));
+                    failed = Some(later(error));
                     break;
                 }
             }
@@ -158,6 +156,11 @@ impl Sweeping {
     }
 }
 
+/// Whoever is busy now may have room another time.
+fn later(error: impl std::error::Error) -> Setback {
+    Setback::later(error.to_string())
+}
+
 #[async_trait]
 impl Work for Sweeping {
     fn kind(&self) -> &'static str {
@@ -166,10 +169,6 @@ impl Work for Sweeping {
 
     fn limit(&self) -> Duration {
         LIMIT
-    }
-
-    fn at_once(&self) -> usize {
-        1
     }
 
     async fn run(&self, job: &Job) -> Result<(), Setback> {

@@ -80,7 +80,8 @@ impl Desk {
     async fn look(&self, object: &Object) -> Result<Option<Known>, Setback> {
         let (organization, name) = (object.organization(), object.call());
         let filed = self.store.call(organization, name.as_str()).await?;
-        let Some(filed) = filed.filter(|filed| !filed.call.opt_out) else { return Ok(None) };
+        let is_kept = |call: &Call| !call.opt_out && call.content.transcript_deleted_at.is_none();
+        let Some(filed) = filed.filter(|filed| is_kept(&filed.call)) else { return Ok(None) };
         let reports = self.store.reports(&[filed.head.key]).await?;
         let reports = reports.into_iter().next().unwrap_or_default();
         let is_told = reports

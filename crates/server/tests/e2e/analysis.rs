@@ -3,7 +3,6 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
-    time::Instant,
 };
 
 use axum::{
@@ -18,7 +17,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::server::{Home, PATIENCE, Server, send};
+use crate::server::{Home, Server, send};
 
 /// What the endpoint does with one request.
 enum Reaction {
@@ -115,34 +114,24 @@ fn call(id: &str, more: &Value) -> Vec<Value> {
     ]
 }
 
-/// Asks again until it is so.
-async fn until(server: &Server<'_>, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-    let begun = Instant::now();
-    loop {
-        let value = server.get(path).await.json();
-        if is_so(&value) {
-            return value;
-        }
-        assert!(begun.elapsed() < PATIENCE, "waited too long for {path}: {value}");
-        tokio::task::yield_now().await;
-    }
-}
-
 /// The events of a call once it has an analysis.
 async fn analysed(server: &Server<'_>, id: &str) -> Value {
     let path = format!("/v1/calls/{id}/events");
-    let events = until(server, &path, |events| events.to_string().contains("analysis_ready")).await;
+    let events =
+        server.until(&path, |events| events.text.contains("analysis_ready").then(|| events.json())).await;
     let events = events["events"].as_array().or(events.as_array()).expect("events").clone();
     events.into_iter().find(|event| event["event_type"] == "analysis_ready").expect("the analysis")
 }
 
 async fn no_jobs(server: &Server<'_>) {
-    until(server, "/v1/jobs", |jobs| jobs["total"] == 0).await;
+    server.until("/v1/jobs", |jobs| (jobs.json()["total"] == 0).then_some(())).await;
 }
 
 async fn failed(server: &Server<'_>, state: &str) -> String {
     let path = format!("/v1/jobs?state={state}");
-    let jobs = until(server, &path, |jobs| jobs["jobs"][0]["error"].is_string()).await;
+    let jobs = server
+        .until(&path, |jobs| Some(jobs.json()).filter(|jobs| jobs["jobs"][0]["error"].is_string()))
+        .await;
     assert_eq!(jobs["jobs"][0]["kind"], "analysis");
     jobs["jobs"][0]["error"].as_str().expect("an error").to_owned()
 }

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    server::{Home, PATIENCE, Server, send},
+    server::{Home, send},
     sip::audio::Heard,
 };
 
@@ -36,19 +36,6 @@ fn recorded(call: &str, url: &str) -> Value {
     ])
 }
 
-/// Asks until what is asked for is there.
-async fn until<T>(server: &Server<'_>, path: &str, found: impl Fn(&Value) -> Option<T>) -> T {
-    let asked = async {
-        loop {
-            if let Some(found) = found(&server.get(path).await.expect(200)) {
-                return found;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| panic!("waited too long for {path}"))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recording_of_somebody_else_is_fetched_and_heard_from_here() {
     let address = elsewhere().await;
@@ -69,10 +56,12 @@ async fn a_recording_of_somebody_else_is_fetched_and_heard_from_here() {
     assert_eq!(told["recording_url"], url.as_str(), "until it is fetched it is where it was");
 
     let own = server.url("/recordings/1.call_1.mp3?");
-    let told = until(&server, "/v1/calls/call_1/recording", |told| {
-        told["recording_url"].as_str().is_some_and(|url| url.starts_with(&own)).then(|| told.clone())
-    })
-    .await;
+    let told = server
+        .until("/v1/calls/call_1/recording", |told| {
+            let told = told.expect(200);
+            told["recording_url"].as_str().is_some_and(|url| url.starts_with(&own)).then(|| told.clone())
+        })
+        .await;
     assert_eq!((&told["format"], &told["duration_seconds"]), (&json!("mp3"), &json!(1.5)));
     let link = told["recording_url"].as_str().expect("a link");
     let audio = reqwest::get(link).await.expect("an answer");
@@ -105,10 +94,12 @@ async fn what_leads_to_this_machine_is_not_fetched_unless_that_is_allowed_and_th
     let server = home.start();
     let url = format!("http://{address}/sound?token=hidden");
     server.tell(&recorded("call_1", &url)).await;
-    let job = until(&server, "/v1/jobs", |list| {
-        list["jobs"].as_array()?.iter().find(|job| job["state"] == "dead").cloned()
-    })
-    .await;
+    let job = server
+        .until("/v1/jobs", |list| {
+            let list = list.expect(200);
+            list["jobs"].as_array()?.iter().find(|job| job["state"] == "dead").cloned()
+        })
+        .await;
     assert_eq!((&job["kind"], &job["subject"]), (&json!("recording_fetch"), &json!("call_1")));
     assert_eq!(job["data"], json!({}));
     let words =
@@ -147,12 +138,14 @@ async fn both_sides_of_a_recording_of_somebody_else_are_heard_by_who_makes_trans
     home.config = config;
     let server = home.start();
     server.tell(&recorded("call_1", &format!("http://{address}/sound"))).await;
-    let turns = until(&server, "/v1/calls/call_1/events?types=transcript_turn", |told| {
-        let turns: Vec<_> =
-            told["events"].as_array()?.iter().map(|turn| turn["event_data"].clone()).collect();
-        (!turns.is_empty()).then_some(turns)
-    })
-    .await;
+    let turns = server
+        .until("/v1/calls/call_1/events?types=transcript_turn", |told| {
+            let told = told.expect(200);
+            let turns: Vec<_> =
+                told["events"].as_array()?.iter().map(|turn| turn["event_data"].clone()).collect();
+            (!turns.is_empty()).then_some(turns)
+        })
+        .await;
     let said: Vec<_> = turns.iter().map(|turn| (turn["role"].as_str(), turn["content"].as_str())).collect();
     assert_eq!(said, [(Some("caller"), Some("side1")), (Some("agent"), Some("side2"))], "{turns:?}");
     assert_eq!(std::fs::read_dir(home.data().join("recordings/fetched")).expect("a folder").count(), 0);

@@ -3,7 +3,7 @@
 use reqwest::{Method, header};
 use serde_json::{Value, json};
 
-use crate::server::{Answer, Home, PATIENCE, Server, send, wait_for};
+use crate::server::{Answer, Home, Server, ago, send, wait_for};
 
 /// Not audio: nobody here listens.
 const BYTES: &str = "0123456789abcdef";
@@ -206,7 +206,7 @@ async fn recordings_that_a_kill_kept_from_the_ledger_are_told_at_the_next_start_
 async fn a_recording_that_should_have_come_is_missed_by_explain_metrics_and_doctor_until_it_comes() {
     let home = Home::new("[recordings]\nmissing_after_minutes = 10");
     let server = home.start();
-    let at = |minutes_ago: i64| crate::server::ago(minutes_ago * 60);
+    let at = |minutes_ago: i64| ago(minutes_ago * 60);
     let ended = |call: &str, minutes_ago: i64, recorded: bool| {
         json!({"id": "1", "call_id": call, "event_type": "call_completed", "created_at": at(minutes_ago),
             "event_data": {"duration": 60, "recorded": recorded}})
@@ -244,11 +244,9 @@ async fn a_recording_that_should_have_come_is_missed_by_explain_metrics_and_doct
 
     // Counted anew at the start, and once a minute.
     let server = home.start();
-    let patience = tokio::time::Instant::now() + PATIENCE;
-    while !server.get("/metrics").await.text.contains("pegcount_recordings_missing 2") {
-        assert!(tokio::time::Instant::now() < patience, "the missing recordings are not counted");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    server
+        .until("/metrics", |metrics| metrics.text.contains("pegcount_recordings_missing 2").then_some(()))
+        .await;
     let ready = |call: &str| json!({"id": "9", "call_id": call, "event_type": "recording_ready", "event_data": {"url": "https://a.example/1"}});
     server.tell(&json!([ready("missing"), ready("failed")])).await;
     assert!(!missing(&server, "missing").await);

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::server::{Home, PATIENCE, Server, ago, send};
+use crate::server::{Home, Server, ago, send};
 
 const CONFIG: &str = "
 [retention.default]
@@ -53,15 +53,8 @@ async fn what_is_old_goes_at_the_next_round_and_what_is_on_hold_stays() {
     let server = home.start();
     // Recordings come last.
     let last = "pegcount_retention_deleted_total{kind=\"recording\"} 1";
-    let patience = tokio::time::Instant::now() + PATIENCE;
-    let metrics = loop {
-        let metrics = server.get("/metrics").await.text;
-        if metrics.contains(last) {
-            break metrics;
-        }
-        assert!(tokio::time::Instant::now() < patience, "{metrics}");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    };
+    let metrics =
+        server.until("/metrics", |metrics| metrics.text.contains(last).then(|| metrics.text.clone())).await;
     assert_eq!(server.get("/v1/calls/gone").await.status.as_u16(), 404);
     assert_eq!(server.get("/v1/calls/stats").await.expect(200), stats);
     assert_eq!(kinds(&server, "young").await.len(), 5);

@@ -197,6 +197,19 @@ impl Server<'_> {
         send(self.request(Method::GET, path).header("x-api-key", &self.key)).await
     }
 
+    /// Asks again until what is looked for is in the answer; a test that waits for nothing fails after [`PATIENCE`].
+    pub async fn until<T>(&self, path: &str, found: impl Fn(&Answer) -> Option<T>) -> T {
+        let begun = Instant::now();
+        loop {
+            let answer = self.get(path).await;
+            if let Some(found) = found(&answer) {
+                return found;
+            }
+            assert!(begun.elapsed() < PATIENCE, "waited too long for {path}: {}", answer.text);
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// `POST` of JSON with the first key.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         send(self.request(Method::POST, path).header("x-api-key", &self.key).json(body)).await

@@ -205,3 +205,27 @@ async fn a_call_whose_events_are_forgotten_stays() {
         assert_eq!(store.call(OURS, "c").await.unwrap().unwrap().head, head);
     }
 }
+
+#[tokio::test]
+async fn calls_that_a_recording_should_have_come_of_are_found_by_their_end_newest_first() {
+    for home in engines() {
+        let store = home.open().unwrap();
+        let expected = Content { recording_expected: true, ..Content::default() };
+        let deleted = Content { recording_deleted_at: Some(at(9)), ..expected.clone() };
+        for (name, ended_at, content) in [
+            ("before", 999, &expected),
+            ("first", 1_000, &expected),
+            ("second", 1_999, &expected),
+            ("deleted", 1_500, &deleted),
+            ("unrecorded", 1_500, &Content::default()),
+            ("after", 2_000, &expected),
+        ] {
+            keep(&*store, name, &ended(ended_at, content.clone())).await;
+        }
+        keep(&*store, "live", &Call { content: expected, ..call(0) }).await;
+        let (heads, count) = store.lacking_recording([at(1_000), at(2_000)], 9).await.unwrap();
+        assert_eq!((names_of(&heads).as_slice(), count), (&["second", "first"][..], 2));
+        let (heads, count) = store.lacking_recording([at(1_000), at(2_000)], 1).await.unwrap();
+        assert_eq!((names_of(&heads).as_slice(), count), (&["second"][..], 2));
+    }
+}

@@ -1,4 +1,4 @@
--- What is kept of a call, as bits: save.rs. Where it is not known yet everything may be.
+-- What is kept of a call, as bits: retention.rs. Where it is not known yet everything may be.
 ALTER TABLE calls ADD COLUMN keeps INTEGER;
 
 -- Those that a recording should come of.
