@@ -174,7 +174,10 @@ impl<'a> Lab<'a> {
             }
             if begun.elapsed() > patience {
                 let calls = self.server.get("/v1/calls").await.text;
-                panic!("waited too long for {what}: {calls}\n{}", self.server.log());
+                let metrics = self.server.get("/metrics").await.text;
+                let left: Vec<&str> =
+                    metrics.lines().filter(|line| line.starts_with("pegcount_sip_")).collect();
+                panic!("waited too long for {what}: {calls}\n{left:#?}\n{}", self.server.log());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -228,7 +231,12 @@ impl<'a> Lab<'a> {
 
     /// Waits until neither the gateway nor the ledger holds anything of a call.
     pub async fn nothing_is_live(&self) {
-        self.wait("the end of everything", async || {
+        self.nothing_is_live_after(Duration::ZERO).await;
+    }
+
+    /// The same, where something that nobody answers may first take so long.
+    pub async fn nothing_is_live_after(&self, unanswered: Duration) {
+        self.wait_for(PATIENCE + unanswered, "the end of everything", async || {
             for figure in ["sip_calls", "sip_dialogs", "rtp_port_pairs_in_use", "sip_waiting_reports"] {
                 if self.figure(&format!("pegcount_{figure}")).await > 0.0 {
                     return None;
