@@ -264,10 +264,11 @@ impl Draft {
         for samples in self.content.latencies.values_mut() {
             samples.sort_by(f64::total_cmp);
         }
+        if self.content.transcript_deleted_at.is_some() {
+            self.content.forget_words();
+        }
         if self.opt_out {
             forget_what_was_said(&mut self.content);
-        } else if self.content.transcript_deleted_at.is_some() {
-            self.content.forget_words();
         }
         Call {
             created_at,

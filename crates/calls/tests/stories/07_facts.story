@@ -93,6 +93,8 @@
 10:00:09 transcript_deleted | 10:00:10 transcript text=late | 10:00:08 transcript_deleted
 => transcript=none set_by.transcript_deleted=e03 lost.transcript_deleted="e01 not_the_earliest"
 10:00:00 recording_ready url=https://x/1 | 10:00:09 transcript_deleted => recording="e01 https://x/1"
+10:00:03 analysis successful=yes summary=good | 10:00:09 transcript_deleted | 10:00:10 initiated opt_out=yes
+=> successful=yes summary=none
 
 # Recordings replace each other whole.
 10:00:00 recording_ready url=https://x/1 seconds=5 | 10:00:01 recording_ready object=rec/2 => recording="e02 rec/2"

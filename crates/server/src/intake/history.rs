@@ -166,13 +166,14 @@ impl Kept {
         let mut blanked = Vec::new();
         let events = history.events().to_vec();
         let events = events.into_iter().map(|mut event| {
-            let known = self.words.get_mut(&event.id);
             let must_go = if words_only { event.fact.is_spoken() } else { event.fact.is_sensitive() };
-            if must_go && let Some(words) = known.filter(|words| !words.blanked) {
+            let left = if words_only { event.fact.without_words() } else { event.fact.blanked() };
+            let known = self.words.get_mut(&event.id);
+            // Of one that was blanked already less may have to be left now.
+            if must_go && let Some(words) = known.filter(|words| !words.blanked || event.fact != left) {
                 words.blanked = true;
                 // The leg went with the data.
                 event.leg = None;
-                let left = if words_only { event.fact.without_words() } else { event.fact.blanked() };
                 blanked.push((event.id.clone(), vocabulary::residue(&event.fact, &left)));
                 event.fact = left;
             }

@@ -104,6 +104,12 @@ async fn what_was_said_goes_whenever_it_comes_and_what_is_counted_stays() {
         assert!(!filed.call.content.has_words() && filed.call.content.recording.is_some());
         assert!(desk.differences().await.is_empty());
         assert_eq!(desk.delete("c", Keepsake::Transcript, 95_000).await, NOTHING);
+        // An opt-out leaves less, whichever comes first.
+        desk.tell("c", &json!([["10", "call_initiated", 0, { "opt_out_sensitive_data_storage": true }]]))
+            .await;
+        assert_eq!(desk.call("c").await.call.content.analysis, None);
+        assert!(!format!("{:?}", desk.told_of("c").await).contains("call_successful"));
+        assert!(desk.differences().await.is_empty());
         let desk = desk.restarted().await;
         assert!(desk.differences().await.is_empty());
     }
