@@ -85,13 +85,8 @@ impl Sweeping {
         let id = (organization, limit.keepsake);
         let known = self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(&id).copied();
         let known = known.filter(|seen| now < seen.since.plus_millis(LOOK_AGAIN_AFTER_MILLIS));
-        let mut query = OldCalls {
-            organization,
-            keepsake: limit.keepsake,
-            ended_before: now.plus_millis(-limit.millis),
-            after: known.map(|seen| seen.place),
-            limit: LOOKED_AT,
-        };
+        let after = known.map(|seen| seen.place);
+        let mut query = OldCalls { after, ..first_look(organization, limit, now) };
         loop {
             let page = self.parts.store.old_calls(&query).await?;
             for heads in page.calls.chunks(AT_ONCE) {
@@ -181,7 +176,18 @@ impl Work for Sweeping {
     }
 }
 
-/// Asks for the work for each organization, now and then.
+/// The first look at the calls of an organization that are old now.
+fn first_look(organization: OrganizationNumber, limit: Limit, now: Timestamp) -> OldCalls {
+    OldCalls {
+        organization,
+        keepsake: limit.keepsake,
+        ended_before: now.plus_millis(-limit.millis),
+        after: None,
+        limit: LOOKED_AT,
+    }
+}
+
+/// Asks for the work for each organization that has old calls, now and then.
 pub async fn make_rounds(
     store: Arc<dyn Store>,
     retention: Arc<PerOrganization<Retention>>,
@@ -195,19 +201,35 @@ pub async fn make_rounds(
     rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         rounds.tick().await;
-        match ask(store.as_ref(), clock.now()).await {
+        match ask(store.as_ref(), &retention, clock.now()).await {
             Ok(()) => jobs.nudge(),
             Err(error) => tracing::error!(%error, "what is old is not deleted; it is tried again in an hour"),
         }
     }
 }
 
-async fn ask(store: &dyn Store, now: Timestamp) -> Result<(), StoreError> {
-    let organizations = store.organizations().await?;
+async fn ask(
+    store: &dyn Store,
+    retention: &PerOrganization<Retention>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut wanted = Vec::new();
+    for organization in store.organizations().await? {
+        for limit in &retention.of(Some(&organization.id)).limits {
+            let page = store.old_calls(&first_look(organization.number, *limit, now)).await?;
+            if !page.calls.is_empty() || page.next.is_some() {
+                wanted.push(organization.number);
+                break;
+            }
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
     let mut transaction = store.begin().await?;
-    for organization in organizations {
+    for organization in wanted {
         let job = NewJob {
-            organization: organization.number,
+            organization,
             kind: SWEEPING.to_owned(),
             subject: "calls".to_owned(),
             call: None,
@@ -233,13 +255,8 @@ pub async fn overdue(
     let mut found = HashMap::<&'static str, usize>::new();
     for organization in store.organizations().await? {
         for limit in &retention.of(Some(&organization.id)).limits {
-            let query = OldCalls {
-                organization: organization.number,
-                keepsake: limit.keepsake,
-                ended_before: now.plus_millis(-limit.millis - 2 * LOOK_AGAIN_AFTER_MILLIS),
-                after: None,
-                limit: LOOKED_AT,
-            };
+            let due = now.plus_millis(-2 * LOOK_AGAIN_AFTER_MILLIS);
+            let query = first_look(organization.number, *limit, due);
             for call in store.old_calls(&query).await?.calls {
                 if store.hold(call.key).await?.is_none() {
                     *found.entry(word(limit.keepsake)).or_default() += 1;
