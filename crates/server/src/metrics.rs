@@ -73,6 +73,10 @@ pub struct Metrics {
     pub deleted: Family<KeepsakeLabels, Counter>,
     /// Calls of the last 24 hours whose recordings are missing: the store counts them.
     pub recordings_missing: Gauge<u64, AtomicU64>,
+    /// Changes of what is said in calls that a search does not find yet: the store counts them.
+    pub words_due: Gauge<u64, AtomicU64>,
+    /// 1 while the index of words is being made anew.
+    pub words_made_anew: Gauge<u64, AtomicU64>,
     /// The SIP gateway.
     pub sip: SipMetrics,
     /// Jobs.
@@ -96,6 +100,8 @@ impl Default for Metrics {
             watchers: Gauge::default(),
             deleted: Family::default(),
             recordings_missing: Gauge::default(),
+            words_due: Gauge::default(),
+            words_made_anew: Gauge::default(),
             sip: SipMetrics::default(),
             jobs: JobMetrics::default(),
             registry: Registry::default(),
@@ -137,6 +143,16 @@ impl Default for Metrics {
             "recordings_missing",
             "Calls of the last 24 hours whose recordings should be there and are not",
             this.recordings_missing.clone(),
+        );
+        registry.register(
+            "words_due",
+            "Changes of what is said in calls that a search does not find yet",
+            this.words_due.clone(),
+        );
+        registry.register(
+            "words_made_anew",
+            "1 while the index of words is being made anew and nothing can be searched for",
+            this.words_made_anew.clone(),
         );
         this.sip.register(&mut registry);
         this.jobs.register(&mut registry);

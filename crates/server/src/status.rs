@@ -167,6 +167,10 @@ async fn metrics(Extension(status): Extension<Arc<Status>>) -> Response {
     status.metrics.live_calls.set(status.live.total() as u64);
     status.metrics.watchers.set((status.watchers)() as u64);
     // A store that cannot be asked is told of by /readyz; the other figures are shown all the same.
+    if let Ok(unindexed) = status.store.unindexed().await {
+        status.metrics.words_due.set(unindexed.changes);
+        status.metrics.words_made_anew.set(unindexed.is_made_anew.into());
+    }
     if let Ok(counts) = status.store.job_counts().await {
         status.metrics.jobs.show(&counts);
     }

@@ -12,6 +12,9 @@ pub enum StoreError {
     /// A read was cut, since it had taken as long as any may. Asked again it would take as long.
     #[error("the query took too long and was cut: ask for less at once")]
     TooLong,
+    /// What is said in calls cannot be searched for at the moment: its index is being made anew.
+    #[error("the index of words is being made anew: what is said can be searched for when that is done")]
+    Indexing,
     /// There is no room left to write.
     #[error("the disk is full: free some room, writing resumes by itself")]
     Full,

@@ -29,7 +29,7 @@ pub use jobs::{Job, JobCount, JobFailure, JobId, JobOrder, JobPage, JobQuery, Jo
 pub use model::{
     AccessKey, CallHead, CallKey, Concurrency, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, LegSpan,
     Measure, NewEndpoint, OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Severity,
-    StatsQuery,
+    StatsQuery, Unindexed,
 };
 pub use privacy::{EndPlace, Erasure, ErasureProgress, Hold, Keepsake, OldCalls, OldPage, Scrub};
 pub use sketch::Spreads;
@@ -275,6 +275,9 @@ pub trait Store: Send + Sync {
     /// Empties the log of what was written, so that what was deleted is not in it either. `false` when a long read keeps it
     /// from being emptied.
     async fn empty_log(&self) -> Result<bool>;
+
+    /// What a search does not find yet. It never waits.
+    async fn unindexed(&self) -> Result<Unindexed>;
 
     /// Whether the store takes writes right now.
     async fn writable(&self) -> Result<()>;

@@ -29,6 +29,15 @@ pub struct Organization {
     pub name: Option<String>,
 }
 
+/// What a search does not find yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unindexed {
+    /// How many changes of what is said in calls are not in the index of words yet.
+    pub changes: u64,
+    /// Whether the index is being made anew, which takes a while; till then nothing can be searched for.
+    pub is_made_anew: bool,
+}
+
 /// A key to the interfaces.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AccessKey {

@@ -54,6 +54,11 @@ impl Filled {
         self.folder.join("calls.db")
     }
 
+    /// The file of the store's index of words.
+    pub fn words(&self) -> PathBuf {
+        self.folder.join("calls-words.db")
+    }
+
     /// The same calls as plain rows, for peers.
     pub fn csv(&self) -> PathBuf {
         self.folder.join("calls.csv")

@@ -15,7 +15,7 @@ use pegcount::{
     organizations::{Names, PerOrganization},
 };
 
-use super::filled::SEED;
+use super::{filled::SEED, load::all_indexed};
 use crate::{
     calls::{
         Maker,
@@ -139,11 +139,16 @@ pub async fn run(folder: &Path, amount: Amount, results: &Results) -> Result<(),
     .map_err(failed)?;
     let mut ledger = OfIntake { intake };
     let figure = tell_all(&mut ledger, amount, results, Figure::of("ingest", "events/s", Vec::new())).await;
+    let behind = store.unindexed().await.map_err(|error| chain(&error))?.changes;
+    let indexed = all_indexed(&*store).await?;
     drop(ledger);
     let ended = tokio::task::spawn_blocking(move || writer.join()).await;
     ended.map_err(|error| error.to_string())?.map_err(|_| "the writer has failed".to_owned())?;
     store.close().await.map_err(|error| chain(&error))?;
     drop(store);
     results.put(figure?)?;
+    let note = format!("{behind} calls were not in it when the last event was acknowledged");
+    let name = "ingest, until the index of words has all";
+    results.put(Figure::of(name, "s", vec![indexed.as_secs_f64()]).with_note(&note))?;
     std::fs::remove_dir_all(&folder).map_err(failed)
 }

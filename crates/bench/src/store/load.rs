@@ -1,9 +1,14 @@
 //! Filling a store with the whole calls of a year: told, folded and saved as the intake does it, a thousand a commit.
 
-use std::{fmt::Write as _, fs, io::Write as _, time::Instant};
+use std::{
+    fmt::Write as _,
+    fs,
+    io::Write as _,
+    time::{Duration, Instant},
+};
 
 use pegcount_calls::{Bill, Direction, EndpointName, PhoneNumberName, Tariff};
-use pegcount_store::{OrganizationNumber, Report, Store, Transaction};
+use pegcount_store::{OrganizationNumber, Report, Store, Transaction, Unindexed};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -69,9 +74,11 @@ async fn fill(filled: &Filled) -> Result<Vec<Figure>, String> {
     }
     maker.await.map_err(|error| error.to_string())??;
     let seconds = begun.elapsed().as_secs_f64();
+    let indexed = all_indexed(&*store).await?;
     store.close().await.map_err(|error| chain(&error))?;
     csv.flush().map_err(|error| error.to_string())?;
-    let bytes = fs::metadata(filled.path()).map_err(|error| error.to_string())?.len() as f64;
+    let bytes = |path| Ok::<_, String>(fs::metadata(path).map_err(|error| error.to_string())?.len() as f64);
+    let (bytes, words) = (bytes(filled.path())?, bytes(filled.words())?);
     let once = |name: &str, unit: &str, value: f64| Figure::of(name, unit, vec![value]).at(calls);
     let per_call = calls as f64;
     Ok(vec![
@@ -79,9 +86,26 @@ async fn fill(filled: &Filled) -> Result<Vec<Figure>, String> {
             "{:.1} events a call, about {text_bytes} bytes spoken in an answered one",
             events as f64 / per_call
         )),
-        once("disk for a call", "bytes", bytes / per_call),
+        once("disk for a call", "bytes", (bytes + words) / per_call)
+            .with_note(&format!("{:.0} of it the index of words", words / per_call)),
+        once("filling a store, until the index of words has all", "s", indexed.as_secs_f64()),
         once("peak memory while filling", "MiB", peak_memory_mib()?).with_note("with the maker of calls"),
     ])
+}
+
+/// How long a look at the index of words is put off.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Waits until everything that was said can be searched for; how long that took.
+///
+/// # Errors
+/// When the store does not say.
+pub async fn all_indexed(store: &dyn Store) -> Result<Duration, String> {
+    let begun = Instant::now();
+    while store.unindexed().await.map_err(|error| chain(&error))? != Unindexed::default() {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    Ok(begun.elapsed())
 }
 
 /// Makes calls on a thread of its own, until nobody takes them any more.

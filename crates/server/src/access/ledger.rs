@@ -323,6 +323,7 @@ impl Ledger {
             }
             StoreError::Exists { what } => Refusal::Exists { what: what.to_owned() },
             StoreError::Full => unavailable("the disk is full"),
+            error @ StoreError::Indexing => unavailable(&error.to_string()),
             StoreError::Unavailable(cause) => {
                 tracing::error!(error = %cause, "the store cannot be used");
                 unavailable("the store cannot be used")

@@ -351,7 +351,16 @@ async fn what_is_kept_is_the_owners_alone_and_has_one_server() {
     let server = home.start();
     let data = home.data();
     assert_eq!(mode(&data), 0o700);
-    for file in ["control.sock", "first-key", "link-key", "lock", "pegcount.db", "pegcount.db-wal"] {
+    let files = [
+        "control.sock",
+        "first-key",
+        "link-key",
+        "lock",
+        "pegcount.db",
+        "pegcount.db-wal",
+        "pegcount-words.db",
+    ];
+    for file in files {
         assert_eq!(mode(&data.join(file)), 0o600, "{file}");
     }
     let ready: Value =

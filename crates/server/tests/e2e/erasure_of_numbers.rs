@@ -151,7 +151,9 @@ async fn of_a_person_whose_calls_are_erased_no_byte_is_left_in_the_data_folder()
     assert!(GONE.iter().all(|word| !log.contains(word)), "{log}");
     server.terminate();
     assert_eq!(found(&home.data(), &GONE), Vec::<String>::new(), "after its end");
-    assert_eq!(found(&home.data(), &STAYS).len(), STAYS.len());
+    for word in STAYS {
+        assert!(!found(&home.data(), &[word]).is_empty(), "{word}");
+    }
     let doctor = home.run(&["doctor"]);
     assert!(doctor.status.success(), "{}", String::from_utf8_lossy(&doctor.stdout));
 }

@@ -525,7 +525,7 @@ mod tests {
         drop(store);
         let left: Vec<_> =
             std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
-        assert_eq!(left, ["calls.db"]);
+        assert_eq!(left.len(), 2, "{left:?}");
     }
 
     /// In the process that is killed: says what is kept as soon as it is.

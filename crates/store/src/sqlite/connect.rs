@@ -16,12 +16,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use super::{
     blocks::{Block, Blocks},
     fault::{Result, unavailable},
-    schema,
+    schema, words,
 };
-use crate::rollups::Tally;
+use crate::{StoreError, rollups::Tally};
 
 /// Counts only while the file is made; 4 KiB measured best for ingest.
-const PAGE_BYTES: i64 = 4096;
+pub(super) const PAGE_BYTES: i64 = 4096;
 /// Negative: in KiB.
 const WRITER_CACHE: i64 = -131_072;
 /// Small, since what is in it is given up whenever somebody has written since the last read. Nor do readers map the file:
@@ -85,13 +85,24 @@ pub(super) fn checkpoint_within_commits(connection: &Connection) -> Result<()> {
 
 /// A statement keeps the plan it was prepared with. Without this SQLite looks at the values bound to it for a better one
 /// and so compiles it anew for each call, which costs more than most reads.
-fn keep_plans(connection: &Connection) -> Result<()> {
+pub(super) fn keep_plans(connection: &Connection) -> Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(())
 }
 
-/// Opens a connection that reads.
+/// Opens a connection that reads calls and what is said in them.
 pub(super) fn open_reader(path: &Path) -> Result<Connection> {
+    let connection = open_unattached(path)?;
+    // Whoever searches is told. Everything else is read even so.
+    if let Err(fault) = words::attach(&connection, path) {
+        let error = StoreError::from(fault);
+        tracing::warn!(%error, "the index of words cannot be opened");
+    }
+    Ok(connection)
+}
+
+/// Opens a connection that reads calls.
+pub(super) fn open_unattached(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
@@ -263,7 +274,6 @@ fn millis(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::StoreError;
 
     #[tokio::test]
     async fn a_read_that_takes_too_long_is_cut_and_the_next_one_is_not() {

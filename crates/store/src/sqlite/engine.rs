@@ -17,16 +17,18 @@ use super::{
     fault::{self, unavailable},
     room::Room,
     transaction::{Writer, Writing},
+    words::Indexer,
 };
 use crate::{Result, rollups::Changes};
 
-/// A store in one SQLite file.
+/// A store in one SQLite file, with the index of words beside it.
 pub(crate) struct Sqlite {
     pub(super) path: PathBuf,
     pub(super) checkpoints: Checkpoints,
     pub(super) room: Room,
     pub(super) readers: Arc<Readers>,
-    /// The last to be dropped: SQLite removes the log when the last connection that may write goes.
+    pub(super) indexer: Indexer,
+    /// It and the index are the last to be dropped: SQLite removes the log when the last connection that may write goes.
     pub(super) writer: Arc<Mutex<Writer>>,
 }
 
@@ -41,6 +43,7 @@ impl Sqlite {
         let path = std::path::absolute(path).map_err(unavailable)?;
         let mut connection = connect::open_writer(&path)?;
         let compressor = Compressor::new(documents::LEVEL).map_err(unavailable)?;
+        let indexer = Indexer::open(&path, &connection)?;
         let (checkpoints, gauge) = Checkpoints::watch(&mut connection)?;
         let room = Room::beside(&path);
         let blocks = Arc::new(Blocks::default());
@@ -50,13 +53,15 @@ impl Sqlite {
             changes: Changes::default(),
             recounted: false,
             blocks: Arc::clone(&blocks),
-            spoken: 0,
+            notes: indexer.notes(),
+            noted: None,
             gauge,
             room: room.clone(),
         }));
         let readers = Readers::new(path.clone(), connect::READ_LIMIT, blocks);
         checkpoints.start(path.clone(), bounds, Arc::clone(&readers), Arc::clone(&writer))?;
-        Ok(Self { path, checkpoints, room, readers, writer })
+        indexer.start(&path, Arc::clone(&readers))?;
+        Ok(Self { path, checkpoints, room, readers, indexer, writer })
     }
 
     /// Reads a few rows, right here: handing it to another thread costs more than reading.

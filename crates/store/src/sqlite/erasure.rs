@@ -11,8 +11,9 @@ use super::{
     rollups::{COUNTED, counted_call},
     rows::{many, one, run},
     save,
+    transaction::Writer,
 };
-use crate::{CallKey, LegSpan, OrganizationNumber, rollups::Changes};
+use crate::{CallKey, LegSpan, OrganizationNumber};
 
 /// What a name is the name of. Their hashes never meet.
 #[derive(Clone, Copy)]
@@ -22,12 +23,13 @@ enum Named<'a> {
 }
 
 /// Removes a call but for what it counts, and notes what it and its legs were called.
-pub(super) fn erase(connection: &Connection, changes: &mut Changes, key: CallKey) -> Result<()> {
-    let organization = calls::organization_of(connection, key)?;
-    bury(connection, organization, key)?;
+pub(super) fn erase(writer: &mut Writer, key: CallKey) -> Result<()> {
+    let organization = calls::organization_of(&writer.connection, key)?;
+    bury(&writer.connection, organization, key)?;
     // Its contribution is taken back as a call's, and added as an erased call's.
-    let mut counted = counted_call(connection, key)?;
-    save::forget(connection, changes, key)?;
+    let mut counted = counted_call(&writer.connection, key)?;
+    save::forget(writer, key)?;
+    let Writer { connection, changes, .. } = writer;
     if let Some(counted) = &mut counted {
         counted.kind.erased = true;
         changes.replace(organization, None, Some(counted));

@@ -55,7 +55,7 @@ use crate::{
     Endpoint, EndpointNumber, Erasure, Filed, Finding, Hold, Job, JobCount, JobFailure, JobId, JobOrder,
     JobPage, JobQuery, Measure, NewEndpoint, Next, OldCalls, OldPage, OpenCall, Organization,
     OrganizationNumber, Page, PhoneNumber, Report, Result, Scrub, Spreads, StatsQuery, Store, StoreError,
-    Transaction,
+    Transaction, Unindexed,
 };
 pub use connect::stand_back;
 pub(crate) use engine::Sqlite;
@@ -78,6 +78,9 @@ impl Store for Sqlite {
 
     async fn calls(&self, organization: OrganizationNumber, query: &CallQuery) -> Result<Page> {
         let query = query.clone();
+        if query.transcript.is_some() {
+            self.indexer.caught_up().await?;
+        }
         self.slow(move |connection| query::page(connection, organization, &query)).await
     }
 
@@ -389,11 +392,18 @@ impl Store for Sqlite {
     }
 
     async fn scrub(&self, begin: bool) -> Result<Scrub> {
-        self.write(|connection| words::scrub(connection, begin)).await
+        self.indexer.scrub(begin).await
     }
 
     async fn empty_log(&self) -> Result<bool> {
-        Ok(self.checkpoints.empty().await)
+        // Both, whatever becomes of the first.
+        let (calls, words) = (self.checkpoints.empty().await, self.indexer.empty_log().await);
+        Ok(calls && words)
+    }
+
+    async fn unindexed(&self) -> Result<Unindexed> {
+        let (changes, is_made_anew) = self.indexer.behind();
+        Ok(Unindexed { changes, is_made_anew })
     }
 
     async fn writable(&self) -> Result<()> {
@@ -413,12 +423,10 @@ impl Store for Sqlite {
 
     async fn check(&self) -> Result<Vec<Finding>> {
         let path = self.path.clone();
+        // What it lacks is named in the end.
+        let _ = self.indexer.caught_up().await;
         // On a connection of its own, since a look at everything may take longer than any other read.
-        let look = move || {
-            let connection = connect::open_reader(&path)?;
-            let snapshot = connection.unchecked_transaction()?;
-            check::check(&snapshot)
-        };
+        let look = move || check::check(&connect::open_reader(&path)?);
         Ok(tokio::task::spawn_blocking(look).await.map_err(unavailable)??)
     }
 
@@ -441,6 +449,7 @@ impl Store for Sqlite {
     }
 
     async fn close(&self) -> Result<()> {
+        self.indexer.close().await?;
         if let Some(thread) = self.checkpoints.stop() {
             let ended = tokio::task::spawn_blocking(move || thread.join()).await.map_err(unavailable)?;
             ended.map_err(|_| unavailable("the thread of checkpoints has failed"))?;

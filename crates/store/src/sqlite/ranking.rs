@@ -150,17 +150,17 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn of_more_matches_than_are_ranked_the_oldest_follow_by_arrival_each_once() {
+    #[test]
+    fn of_more_matches_than_are_ranked_the_oldest_follow_by_arrival_each_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("calls.db");
-        let store = Sqlite::open(&path).unwrap();
+        let _store = Sqlite::open(&path).unwrap();
         let fill = format!(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {MOST_RANKED} + 5)
              INSERT INTO transcripts (rowid, transcript, summary)
              SELECT i, 'o1xalpha', iif(i IN (1, 9), 'o1xalpha', '') FROM n"
         );
-        store.writer.lock().await.connection.execute_batch(&fill).unwrap();
+        words::open_index(&path).execute_batch(&fill).unwrap();
         let connection = open_reader(&path).unwrap();
         let found = |offset, limit| {
             let query = CallQuery {
@@ -184,11 +184,11 @@ mod tests {
         assert_eq!(all, (1..=newest).collect::<Vec<_>>());
     }
 
-    #[tokio::test]
-    async fn words_that_very_many_calls_have_do_not_weigh_and_alone_have_the_summaries_first() {
+    #[test]
+    fn words_that_very_many_calls_have_do_not_weigh_and_alone_have_the_summaries_first() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("calls.db");
-        let store = Sqlite::open(&path).unwrap();
+        let _store = Sqlite::open(&path).unwrap();
         let newest = i64::try_from(MOST_WEIGHED).unwrap() + 1;
         let inner = newest - 100;
         // The seldom word stands in three calls: once, twice, and beside the frequent one many times.
@@ -200,7 +200,7 @@ mod tests {
                  WHEN 7 THEN ' o1xalpha o1xalpha o1xalpha o1xbeta' ELSE '' END,
                  iif(i IN (3, {inner}), 'o1xalpha', '') FROM n"
         );
-        store.writer.lock().await.connection.execute_batch(&fill).unwrap();
+        words::open_index(&path).execute_batch(&fill).unwrap();
         let connection = open_reader(&path).unwrap();
         let found = |text: &str, total, offset, limit| {
             let query = CallQuery {

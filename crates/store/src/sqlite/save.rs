@@ -15,12 +15,9 @@ use super::{
     retention, rollups,
     rows::{one, run},
     transaction::Writer,
-    words::Words,
+    words::{self, Words},
 };
-use crate::{
-    CallKey, Keepsake, OrganizationNumber, StoreError,
-    rollups::{Changes, Counted},
-};
+use crate::{CallKey, Keepsake, OrganizationNumber, StoreError, rollups::Counted};
 
 const COLUMNS: usize = 28;
 
@@ -32,7 +29,7 @@ type CallRow = [(&'static str, Value); COLUMNS];
 
 /// Keeps the call as folded now.
 pub(super) fn save(
-    Writer { connection, compressor, changes, spoken, .. }: &mut Writer,
+    Writer { connection, compressor, changes, noted, .. }: &mut Writer,
     key: CallKey,
     (call, bill): (&Call, &Bill),
     phone_number: Option<&PhoneNumberName>,
@@ -61,12 +58,11 @@ pub(super) fn save(
     if !rewritten && old_start == Some(call.created_at) && had_ended == has_ended {
         return Ok(());
     }
-    let old_content = content_or_blindly(connection, key, old_body.as_deref())?;
+    let old_content = content_or_blindly(connection, noted, key, old_body.as_deref())?;
     let old_pairs = old_start.map(|start| Pairs::of(&old_content, start)).unwrap_or_default();
     Pairs::of(&call.content, call.created_at).replace(&old_pairs, connection, organization, key)?;
-    let old_words = Words::of(&old_content, had_ended);
-    if Words::of(&call.content, has_ended).replace(&old_words, connection, organization, key)? {
-        *spoken = spoken.saturating_add(1);
+    if Words::of(&call.content, has_ended) != Words::of(&old_content, had_ended) {
+        *noted = Some(words::note(connection, key)?);
     }
     Ok(())
 }
@@ -77,17 +73,19 @@ fn column<'a>(new: &CallRow, old: &'a [Value], wanted: &str) -> Option<&'a Value
 }
 
 /// Takes back by what a call is found, and its document; its row stays.
-pub(super) fn forget(connection: &Connection, changes: &mut Changes, key: CallKey) -> Result<()> {
+pub(super) fn forget(Writer { connection, changes, noted, .. }: &mut Writer, key: CallKey) -> Result<()> {
     let organization = calls::organization_of(connection, key)?;
     let saved = "SELECT start_ms, ended_ms IS NOT NULL FROM calls WHERE pk = ?1 AND start_ms IS NOT NULL";
     let saved = one(connection, saved, [key.0], |row| {
         Ok((Timestamp::from_millis(row.get(0)?), row.get::<_, bool>(1)?))
     })?;
-    let content = content_or_blindly(connection, key, calls::body(connection, key)?.as_deref())?;
+    let content = content_or_blindly(connection, noted, key, calls::body(connection, key)?.as_deref())?;
     changes.replace(organization, rollups::counted_call(connection, key)?.as_ref(), None);
     if let Some((start, has_ended)) = saved {
         Pairs::default().replace(&Pairs::of(&content, start), connection, organization, key)?;
-        Words::default().replace(&Words::of(&content, has_ended), connection, organization, key)?;
+        if !Words::of(&content, has_ended).is_empty() {
+            *noted = Some(words::note(connection, key)?);
+        }
     }
     run(connection, "DELETE FROM call_documents WHERE pk = ?1", [key.0])?;
     Ok(())
@@ -95,13 +93,18 @@ pub(super) fn forget(connection: &Connection, changes: &mut Changes, key: CallKe
 
 /// The content that a body holds. Of one that cannot be read, what it was found by is taken back here, however long
 /// that takes: nothing is left to tell it by.
-fn content_or_blindly(connection: &Connection, key: CallKey, body: Option<&[u8]>) -> Result<Content> {
+fn content_or_blindly(
+    connection: &Connection,
+    noted: &mut Option<i64>,
+    key: CallKey,
+    body: Option<&[u8]>,
+) -> Result<Content> {
     match calls::content_of(body).map_err(StoreError::from) {
         Ok(content) => Ok(content),
         Err(error @ StoreError::Unreadable { .. }) => {
             tracing::warn!(%error, call = key.0, "a call's document is damaged and is replaced");
             run(connection, "DELETE FROM call_meta WHERE pk = ?1", [key.0])?;
-            run(connection, "DELETE FROM transcripts WHERE rowid = ?1", [key.0])?;
+            *noted = Some(words::note(connection, key)?);
             Ok(Content::default())
         }
         Err(error) => Err(error.into()),

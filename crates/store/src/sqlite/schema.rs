@@ -4,12 +4,12 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::{
     fault::{Result, unreadable},
-    rollups, save, words,
+    rollups, save,
 };
 use crate::StoreError;
 
 /// Each step leads from the version that is its place in the list to the next. Steps are only ever added.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 12] = [
     include_str!("migrations/0001_start.sql"),
     include_str!("migrations/0002_rollups.sql"),
     include_str!("migrations/0003_totals.sql"),
@@ -21,6 +21,7 @@ const MIGRATIONS: [&str; 11] = [
     include_str!("migrations/0009_audit.sql"),
     include_str!("migrations/0010_privacy.sql"),
     include_str!("migrations/0011_retention.sql"),
+    include_str!("migrations/0012_words_apart.sql"),
 ];
 
 /// The schema since which the counts beside the calls are made as they are now: an older file gets them anew. A step
@@ -29,10 +30,6 @@ const COUNTED_SINCE: usize = 3;
 
 /// The schema since which the row of a call holds its latencies: in an older file they are taken from the documents.
 const LATENCIES_SINCE: usize = 3;
-
-/// The schema since which the words of calls are kept as they are now: a step that changes how empties their index and
-/// raises this to its number.
-const WORDS_SINCE: usize = 8;
 
 /// Marks the file as ours ("Pegc"), so that nobody's other database is ever written to.
 const APPLICATION: i32 = 0x5065_6763;
@@ -54,9 +51,6 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     }
     if found < COUNTED_SINCE {
         rollups::rebuild(&transaction)?;
-    }
-    if found < WORDS_SINCE {
-        words::fill(&transaction)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION)?;
     transaction.commit()?;

@@ -17,7 +17,8 @@ use super::{
     fault::{Result, unavailable},
     holds, jobs, legs, rollups,
     room::Room,
-    save, words,
+    save,
+    words::Notes,
 };
 use crate::{
     CallHead, CallKey, Erasure, Filed, Hold, LegSpan, NewJob, OrganizationNumber, Report, Transaction,
@@ -40,8 +41,9 @@ pub(super) struct Writer {
     pub(super) recounted: bool,
     /// What is remembered of the counts.
     pub(super) blocks: Arc<Blocks>,
-    /// Of how many calls it has changed the words.
-    pub(super) spoken: u32,
+    /// Learns of calls whose words have changed, and the number under which this transaction noted the last one.
+    pub(super) notes: Notes,
+    pub(super) noted: Option<i64>,
 }
 
 /// A write transaction that has begun.
@@ -54,7 +56,7 @@ impl Writing {
     pub(super) fn begin(mut writer: OwnedMutexGuard<Writer>) -> Result<Self> {
         // What a transaction that was rolled back had changed has not happened.
         writer.changes.clear();
-        writer.spoken = 0;
+        writer.noted = None;
         writer.recounted = false;
         writer.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         Ok(Self { writer, failed: false })
@@ -81,12 +83,17 @@ impl Writing {
     pub(super) fn finish(mut self) -> crate::Result<()> {
         self.work(|writer| {
             let blocks = rollups::flush(&writer.connection, &mut writer.changes)?;
-            words::merge(&writer.connection, std::mem::take(&mut writer.spoken))?;
+            if writer.noted.is_some() {
+                writer.notes.trim(&writer.connection)?;
+            }
             let _changing = match writer.recounted {
                 true => writer.blocks.changing_all(),
                 false => writer.blocks.changing(blocks),
             };
             writer.connection.prepare_cached("COMMIT")?.execute([])?;
+            if let Some(number) = writer.noted.take() {
+                writer.notes.committed(number);
+            }
             Ok(())
         })
     }
@@ -155,9 +162,10 @@ impl Transaction for Writing {
         if younger == older {
             return Ok(());
         }
-        self.work(|Writer { connection, changes, .. }| {
-            calls::organization_of(connection, older)?;
-            save::forget(connection, changes, younger)?;
+        self.work(|writer| {
+            calls::organization_of(&writer.connection, older)?;
+            save::forget(writer, younger)?;
+            let connection = &writer.connection;
             events::merge(connection, younger, older)?;
             legs::merge(connection, younger, older)?;
             jobs::merge(connection, younger, older)?;
@@ -167,7 +175,7 @@ impl Transaction for Writing {
     }
 
     async fn erase(&mut self, call: CallKey) -> crate::Result<()> {
-        self.work(|Writer { connection, changes, .. }| erasure::erase(connection, changes, call))
+        self.work(|writer| erasure::erase(writer, call))
     }
 
     async fn hold(&mut self, call: CallKey) -> crate::Result<Option<Hold>> {

@@ -241,6 +241,7 @@ async fn fill(store: &Sqlite, calls: i64) {
     // Opened and never saved.
     transaction.open_call(OURS, &CallName::new("opened").unwrap(), Uuid::now_v7()).await.unwrap();
     transaction.commit().await.unwrap();
+    store.indexer.caught_up().await.unwrap();
 }
 
 #[tokio::test]

@@ -1,0 +1,410 @@
+//! The thread that writes the index.
+//!
+//! It takes in what is due a little later, many calls at once, which is much cheaper than one by one; at once when
+//! somebody searches. It stands back behind those who write calls and those who answer short questions.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, AtomicU32, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+use tokio::{
+    sync::{oneshot, watch},
+    time::timeout,
+};
+
+use super::{
+    due,
+    index::{CALLS_AT_ONCE, Failure, Index, Taken},
+};
+use crate::{
+    Scrub, StoreError,
+    sqlite::{
+        connect::{self, Readers},
+        fault::{Result, unavailable},
+    },
+};
+
+/// How long calls are gathered for one commit.
+const GATHER: Duration = Duration::from_millis(100);
+/// How long to wait after a fault.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How long a search waits for what was due before it, and for an index that is made anew.
+const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE_WITH_ALL: Duration = Duration::from_secs(2);
+
+/// After so many new pages the log of the index is moved into its file; from so many on, reads are held back for a moment
+/// to have it begin anew.
+const LOG_DUE: u32 = 2_048;
+const LOG_LONG: u32 = 32_768;
+/// How long reads are held back for those under way to end.
+const READERS_WAIT: Duration = Duration::from_millis(25);
+
+/// What the thread and the others tell each other.
+struct Shared {
+    /// The number of what was noted last.
+    due: AtomicI64,
+    /// Everything up to this number is durable in the index.
+    durable: AtomicI64,
+    progress: watch::Sender<Progress>,
+    orders: Mutex<Orders>,
+    ordered: Condvar,
+}
+
+/// How far the index is, and what keeps it.
+#[derive(Clone, Debug)]
+struct Progress {
+    taken: Taken,
+    fault: Option<Arc<str>>,
+}
+
+#[derive(Default)]
+struct Orders {
+    /// Something is due.
+    due: bool,
+    /// Somebody waits for it.
+    hurry: bool,
+    /// To be answered when it is done.
+    scrub: Option<(bool, oneshot::Sender<crate::Result<Scrub>>)>,
+    /// Empty the log; each wants to know whether it is.
+    empty: Vec<oneshot::Sender<bool>>,
+    stop: bool,
+}
+
+impl Shared {
+    fn orders(&self) -> MutexGuard<'_, Orders> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn order(&self, change: impl FnOnce(&mut Orders)) {
+        change(&mut self.orders());
+        self.ordered.notify_one();
+    }
+}
+
+/// What the connection that writes calls tells and asks. It never waits.
+#[derive(Clone)]
+pub(in crate::sqlite) struct Notes(Arc<Shared>);
+
+impl Notes {
+    /// What was noted under this number is on disk.
+    pub(in crate::sqlite) fn committed(&self, number: i64) {
+        self.0.due.fetch_max(number, Ordering::AcqRel);
+        self.0.order(|orders| orders.due = true);
+    }
+
+    /// Forgets the notes that are no longer needed.
+    pub(in crate::sqlite) fn trim(&self, connection: &Connection) -> Result<()> {
+        due::trim(connection, self.0.durable.load(Ordering::Acquire))
+    }
+}
+
+/// The thread, and the way to it.
+pub(in crate::sqlite) struct Indexer {
+    shared: Arc<Shared>,
+    /// While the thread does not run. Once it has ended the index stays open: SQLite removes the log when the last
+    /// connection that may write goes, and so those that read have to go before.
+    index: Mutex<Option<Index>>,
+    thread: Mutex<Option<JoinHandle<Index>>>,
+}
+
+impl Indexer {
+    /// Opens the index of this store, or makes it. Nothing is taken in before [`Self::start`].
+    pub(in crate::sqlite) fn open(store: &Path, calls: &Connection) -> Result<Self> {
+        let index = Index::open(store, calls)?;
+        let taken = Taken::of(&index.connection)?;
+        let last = due::span(calls)?.map_or(0, |[_, last]| last);
+        let shared = Arc::new(Shared {
+            due: AtomicI64::new(last),
+            // What is due is trimmed up to here already.
+            durable: AtomicI64::new(0),
+            progress: watch::Sender::new(Progress { taken, fault: None }),
+            orders: Mutex::new(Orders { due: true, ..Orders::default() }),
+            ordered: Condvar::new(),
+        });
+        Ok(Self { shared, index: Mutex::new(Some(index)), thread: Mutex::default() })
+    }
+
+    /// The way for the connection that writes calls.
+    pub(in crate::sqlite) fn notes(&self) -> Notes {
+        Notes(Arc::clone(&self.shared))
+    }
+
+    /// Starts the thread for the store at this path.
+    pub(in crate::sqlite) fn start(&self, store: &Path, readers: Arc<Readers>) -> Result<()> {
+        let Some(index) = self.index().take() else {
+            return Err(unavailable("the index of words is written already"));
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.map_err(unavailable)?;
+        let calls = connect::open_unattached(store)?;
+        let length = Arc::new(AtomicU32::default());
+        let worker =
+            Worker { shared: Arc::clone(&self.shared), index, calls, readers, runtime, length, moved_at: 0 };
+        let thread = std::thread::Builder::new()
+            .name("pegcount-words".into())
+            .spawn(move || worker.run())
+            .map_err(unavailable)?;
+        *self.thread() = Some(thread);
+        Ok(())
+    }
+
+    /// Waits, not for long, until the index has everything that was due when this was asked.
+    ///
+    /// # Errors
+    /// [`StoreError::Indexing`] while the index is made anew; [`StoreError::Unavailable`] when it cannot be written.
+    pub(in crate::sqlite) async fn caught_up(&self) -> crate::Result<()> {
+        let due = self.shared.due.load(Ordering::Acquire);
+        let Progress { taken, .. } = *self.shared.progress.borrow();
+        if taken.has(due) {
+            return Ok(());
+        }
+        self.shared.order(|orders| orders.hurry = true);
+        let mut progress = self.shared.progress.subscribe();
+        let arrived = |progress: &Progress| progress.taken.has(due) || progress.fault.is_some();
+        let patience = if taken.filling.is_some() { PATIENCE_WITH_ALL } else { PATIENCE };
+        let _ = timeout(patience, progress.wait_for(arrived)).await;
+        let Progress { taken, fault } = self.shared.progress.borrow().clone();
+        match fault {
+            _ if taken.has(due) => Ok(()),
+            Some(fault) => {
+                let cause = format!("the index of words cannot be written: {fault}");
+                Err(StoreError::Unavailable(cause.into()))
+            }
+            None if taken.filling.is_some() => Err(StoreError::Indexing),
+            // More comes in than is taken in: what was said last is not found yet.
+            None => Ok(()),
+        }
+    }
+
+    /// How many changes of words are not in the index yet, and whether it is being made anew.
+    pub(in crate::sqlite) fn behind(&self) -> (u64, bool) {
+        let due = self.shared.due.load(Ordering::Acquire);
+        let taken = self.shared.progress.borrow().taken;
+        (due.saturating_sub(taken.number).max(0).unsigned_abs(), taken.filling.is_some())
+    }
+
+    /// [`Index::scrub`], once everything that is due is in.
+    pub(in crate::sqlite) async fn scrub(&self, begin: bool) -> crate::Result<Scrub> {
+        self.caught_up().await?;
+        let (done, is_done) = oneshot::channel();
+        self.shared.order(|orders| {
+            if !orders.stop {
+                orders.scrub = Some((begin, done));
+            }
+        });
+        is_done.await.map_err(|_| StoreError::from(unavailable("the store is being closed")))?
+    }
+
+    /// Has the log of the index emptied; whether it was.
+    pub(in crate::sqlite) async fn empty_log(&self) -> bool {
+        let (done, is_done) = oneshot::channel();
+        self.shared.order(|orders| {
+            if !orders.stop {
+                orders.empty.push(done);
+            }
+        });
+        is_done.await.unwrap_or(false)
+    }
+
+    /// Ends the thread, if it was not ended before, and leaves no log.
+    pub(in crate::sqlite) async fn close(&self) -> crate::Result<()> {
+        self.shared.order(|orders| orders.stop = true);
+        let Some(thread) = self.thread().take() else { return Ok(()) };
+        let ended = tokio::task::spawn_blocking(move || thread.join()).await.map_err(unavailable)?;
+        let index = ended.map_err(|_| unavailable("the thread of the index of words has failed"))?;
+        *self.index() = Some(index);
+        Ok(())
+    }
+
+    fn index(&self) -> MutexGuard<'_, Option<Index>> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn thread(&self) -> MutexGuard<'_, Option<JoinHandle<Index>>> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Indexer {
+    fn drop(&mut self) {
+        self.shared.order(|orders| orders.stop = true);
+    }
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    index: Index,
+    /// Reads the store.
+    calls: Connection,
+    readers: Arc<Readers>,
+    /// For waiting within limits.
+    runtime: tokio::runtime::Runtime,
+    /// Of the log of the index, in pages; and how long it was when it was last moved into the file.
+    length: Arc<AtomicU32>,
+    moved_at: u32,
+}
+
+/// When the next calls are taken in.
+#[derive(Clone, Copy)]
+enum Next {
+    /// As soon as something is due.
+    WhenDue,
+    /// Then, or sooner if somebody waits.
+    Gathered(Instant),
+    /// Not before, whoever waits.
+    After(Instant),
+    Now,
+    /// When the program is started again.
+    Never,
+}
+
+impl Worker {
+    fn run(mut self) -> Index {
+        connect::stand_back();
+        let length = Arc::clone(&self.length);
+        // This takes the place of SQLite's own checkpoints.
+        let hook = move |_: &mut rusqlite::hooks::Wal, pages| {
+            length.store(u32::try_from(pages).unwrap_or(u32::MAX), Ordering::Relaxed);
+            Ok(())
+        };
+        if let Err(error) = self.index.connection.wal_hook(Some(hook)) {
+            tracing::error!(%error, "the log of the index of words will be moved within commits");
+        }
+        let mut next = Next::Now;
+        while let Some(orders) = self.wait(next) {
+            if let Some((begin, done)) = orders.scrub {
+                let _ = done.send(self.index.scrub(begin).map_err(StoreError::from));
+            }
+            for asked in orders.empty {
+                let _ = asked.send(self.empty_log());
+            }
+            next = match next {
+                Next::Never => next,
+                Next::After(then) if then > Instant::now() => next,
+                _ => self.take_in(),
+            };
+        }
+        self.move_log("TRUNCATE");
+        self.index
+    }
+
+    /// Waits for something to do; `None` when the thread has to end.
+    fn wait(&self, next: Next) -> Option<Orders> {
+        let mut orders = self.shared.orders();
+        loop {
+            let asked = orders.stop || orders.scrub.is_some() || !orders.empty.is_empty();
+            let left = match next {
+                _ if asked => break,
+                Next::Now => break,
+                Next::WhenDue if orders.due || orders.hurry => break,
+                Next::WhenDue => None,
+                Next::Never => None,
+                Next::Gathered(_) if orders.hurry => break,
+                Next::Gathered(then) | Next::After(then) => {
+                    Some(then.saturating_duration_since(Instant::now()))
+                }
+            };
+            orders = match left {
+                None => self.shared.ordered.wait(orders).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => break,
+                Some(left) => {
+                    let waited = self.shared.ordered.wait_timeout(orders, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        if orders.stop {
+            // Who waits for it hears that it was not done.
+            orders.scrub = None;
+            orders.empty.clear();
+            return None;
+        }
+        Some(std::mem::take(&mut *orders))
+    }
+
+    /// Takes some calls in; when the next ones are to be.
+    fn take_in(&mut self) -> Next {
+        let before = self.shared.progress.borrow().taken;
+        let taken = match self.index.take_in(&self.calls) {
+            Ok(taken) => taken,
+            Err(failure) => return self.failed(failure),
+        };
+        self.shared.progress.send_replace(Progress { taken, fault: None });
+        self.shorten_log(taken);
+        let left = self.shared.due.load(Ordering::Acquire).saturating_sub(taken.number);
+        if taken.filling.is_some() || left >= CALLS_AT_ONCE as i64 {
+            Next::Now
+        } else if left <= 0 && taken == before {
+            Next::WhenDue
+        } else {
+            Next::Gathered(Instant::now() + GATHER)
+        }
+    }
+
+    fn failed(&self, failure: Failure) -> Next {
+        let mut next = Next::After(Instant::now() + AGAIN_AFTER);
+        let fault: Arc<str> = match failure {
+            Failure::OfStore(error) => error.to_string().into(),
+            Failure::OfIndex(error @ StoreError::Unreadable { .. }) => {
+                tracing::error!(%error, "the index of words is damaged: it is made anew at the next start");
+                if let Err(fault) = self.index.give_up() {
+                    let error = StoreError::from(fault);
+                    tracing::error!(%error, "the damaged index of words could not be removed");
+                }
+                next = Next::Never;
+                "it is damaged; it is made anew when the server is started again".into()
+            }
+            Failure::OfIndex(error) => error.to_string().into(),
+        };
+        if self.shared.progress.borrow().fault.as_ref() != Some(&fault) {
+            tracing::warn!(%fault, "no words are taken into their index at the moment");
+        }
+        self.shared.progress.send_modify(|progress| progress.fault = Some(fault));
+        next
+    }
+
+    /// Moves the log into the file if it has grown. What was taken in by then is durable.
+    fn shorten_log(&mut self, taken: Taken) {
+        let length = self.length.load(Ordering::Relaxed);
+        if length < self.moved_at {
+            // It has begun anew.
+            self.moved_at = 0;
+        }
+        if length - self.moved_at < LOG_DUE {
+            return;
+        }
+        self.moved_at = length;
+        let is_moved = if length >= LOG_LONG { self.empty_log() } else { self.move_log("PASSIVE") };
+        if is_moved {
+            self.shared.durable.fetch_max(taken.number, Ordering::AcqRel);
+        }
+    }
+
+    fn empty_log(&self) -> bool {
+        let held_back = async { timeout(READERS_WAIT, self.readers.hold_back()).await.ok() };
+        let _no_reads = self.runtime.block_on(held_back);
+        self.move_log("TRUNCATE")
+    }
+
+    /// Whether all of it was moved.
+    fn move_log(&self, mode: &str) -> bool {
+        let sql = format!("PRAGMA wal_checkpoint({mode})");
+        let told = self.index.connection.query_row(&sql, [], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+        });
+        match told {
+            Ok((busy, length, moved)) => busy == 0 && length == moved,
+            Err(error) => {
+                tracing::warn!(%error, "the log of the index of words could not be moved into its file");
+                false
+            }
+        }
+    }
+}
