@@ -381,15 +381,16 @@ impl Operator {
     }
 
     async fn backup(&self, path: &Path) -> Done {
-        match self.store.backup(path).await {
-            Ok(()) => {}
+        let words = match self.store.backup(path).await {
+            Ok(words) => words,
             Err(StoreError::Exists { .. }) => {
                 return Err(format!("{} exists already: a backup replaces nothing", path.display()));
             }
             Err(error) => return Err(format!("no backup was made: {}", sentence(&error))),
-        }
-        let bytes = std::fs::metadata(path).map(|file| file.len()).unwrap_or_default();
-        Ok(json!({ "backup": path, "bytes": bytes }))
+        };
+        let bytes = |path: &Path| std::fs::metadata(path).map(|file| file.len()).unwrap_or_default();
+        let words = words.map(|path| json!({ "path": path, "bytes": bytes(&path) }));
+        Ok(json!({ "backup": path, "bytes": bytes(path), "words": words }))
     }
 
     /// Findings of the store, and how its calls compare with their events. What cannot be looked at is a finding too.

@@ -284,11 +284,12 @@ pub trait Store: Send + Sync {
     /// Looks for damage.
     async fn check(&self) -> Result<Vec<Finding>>;
     /// Keeps a copy of everything under this name, as it is at one moment; writes go on meanwhile. The copy is on disk
-    /// when this returns, and nothing has the name if it fails.
+    /// when this returns, and nothing has the name if it fails. Gives the name of a second file, where there is one: what is
+    /// in it can be made anew, which takes a while.
     ///
     /// # Errors
-    /// [`StoreError::Exists`] when something has the name.
-    async fn backup(&self, to: &std::path::Path) -> Result<()>;
+    /// [`StoreError::Exists`] when something has one of the names.
+    async fn backup(&self, to: &std::path::Path) -> Result<Option<std::path::PathBuf>>;
     /// Makes the counts that are kept beside the calls anew. Nothing else is written meanwhile.
     async fn rebuild_rollups(&self) -> Result<()>;
     /// Brings everything to its resting place before the program ends.

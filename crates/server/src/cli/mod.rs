@@ -100,8 +100,8 @@ enum Command {
     },
     /// Keep a copy of the store, also while the server runs. It replaces nothing, and is on disk when this returns.
     #[command(after_help = "Example: pegcount backup /backup/pegcount.db --data /var/lib/pegcount\n\n\
-                            Restore: put the copy into an empty folder as pegcount.db, and the link-key of the old data \
-                            folder beside it")]
+                            Restore: put the copy into an empty folder as pegcount.db, the file that ends in -words.db as \
+                            pegcount-words.db, and the link-key of the old data folder beside them")]
     Backup {
         /// The file to make.
         path: PathBuf,

@@ -142,6 +142,10 @@ impl Printer {
             return;
         }
         to_stdout(&format!("{} ({} bytes)", text(value, "backup"), count(value, "bytes")));
+        if let Some(words) = value.get("words").filter(|words| words.is_object()) {
+            let (path, bytes) = (text(words, "path"), count(words, "bytes"));
+            to_stdout(&format!("{path} ({bytes} bytes; the index of words, which can be made anew)"));
+        }
         to_stderr("Keep the data folder's link-key with it: it signs links.");
     }
 

@@ -31,10 +31,14 @@ async fn everything(server: &Server<'_>, calls: usize) -> Vec<Value> {
 }
 
 /// A new data folder made of a backup, the way that docs/operations.md tells.
-fn restored(from: &Home, backup: &str) -> Home {
+fn restored(from: &Home, backup: &str, with_words: bool) -> Home {
     let home = Home::new("");
     std::fs::create_dir(home.data()).expect("a data folder");
-    std::fs::copy(from.path(backup), home.data().join("pegcount.db")).expect("the backup");
+    std::fs::copy(from.path(&format!("{backup}.db")), home.data().join("pegcount.db")).expect("the backup");
+    let words = (from.path(&format!("{backup}-words.db")), home.data().join("pegcount-words.db"));
+    if with_words {
+        std::fs::copy(words.0, words.1).expect("the index of words");
+    }
     std::fs::copy(from.data().join("link-key"), home.data().join("link-key")).expect("the link key");
     // Only for the test, which reads the key there.
     std::fs::copy(from.data().join("first-key"), home.data().join("first-key")).expect("the first key");
@@ -57,14 +61,19 @@ async fn a_backup_of_a_running_or_stopped_server_restores_everything_into_a_new_
     assert_eq!(made["bytes"], json!(metadata.len()));
     assert!(made["backup"].as_str().is_some_and(|path| path.ends_with("/running.db")), "{made}");
     assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+    let words = std::fs::metadata(home.path("running-words.db")).expect("the index of words");
+    assert_eq!(words.permissions().mode() & 0o777, 0o600);
+    assert_eq!(made["words"]["bytes"], json!(words.len()));
     server.tell(&events("later")).await;
     assert!(server.terminate().success());
     home.run_json(&["backup", "stopped.db"]);
 
-    for (backup, later) in [("running.db", 404), ("stopped.db", 200)] {
-        let home = restored(&home, backup);
-        assert!(home.run(&["doctor"]).status.success(), "{backup}");
+    let all = [("running", 404, true), ("running", 404, false), ("stopped", 200, true)];
+    for (backup, later, with_words) in all {
+        let home = restored(&home, backup, with_words);
         let server = home.start();
+        assert!(home.run(&["doctor"]).status.success(), "{backup}");
+        assert!(!server.log().contains("is made anew"), "{backup}: {}", server.log());
         assert!(!server.log().contains("first key"), "{backup}: {}", server.log());
         server.get("/v1/calls/later").await.expect(later);
         if later == 404 {

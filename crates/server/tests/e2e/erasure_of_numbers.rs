@@ -74,7 +74,7 @@ fn of_other(call: &str) -> Vec<Value> {
 }
 
 /// Which of these words the files of a folder hold, in upper or lower case.
-fn found(folder: &Path, words: &[&str]) -> Vec<String> {
+pub fn found(folder: &Path, words: &[&str]) -> Vec<String> {
     let mut all = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();

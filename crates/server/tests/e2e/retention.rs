@@ -3,7 +3,10 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::server::{Home, Server, ago, send};
+use crate::{
+    erasure_of_numbers::found,
+    server::{Home, Server, ago, send},
+};
 
 const CONFIG: &str = "
 [retention.default]
@@ -87,6 +90,55 @@ async fn what_is_old_goes_at_the_next_round_and_what_is_on_hold_stays() {
     let audit = server.get("/v1/audit?action=calls_expired").await.expect(200);
     assert_eq!(audit["entries"][0]["details"]["calls"].as_array().map(Vec::len), Some(1), "{audit}");
     server.terminate();
+    let doctor = home.run(&["doctor"]);
+    assert!(doctor.status.success(), "{}", String::from_utf8_lossy(&doctor.stdout));
+    assert!(home.run(&["refold", "--check"]).status.success());
+}
+
+#[tokio::test]
+async fn a_sweep_that_is_killed_again_and_again_is_gone_on_with_and_leaves_no_word() {
+    const CALLS: usize = 400;
+    let home = Home::new(CONFIG);
+    let server = home.start();
+    for part in 0..CALLS / 100 {
+        let mut all = Vec::new();
+        for number in 0..100 {
+            let call = events(&format!("c{part}_{number}"), 40);
+            all.extend(call.as_array().expect("a list").iter().filter(|event| event["id"] != "5").cloned());
+        }
+        server.tell(&json!(all)).await;
+    }
+    server
+        .tell(&json!([{"id": "1", "call_id": "young", "event_type": "call_answered", "created_at": ago(60)},
+        {"id": "2", "call_id": "young", "event_type": "transcript_turn", "created_at": ago(50),
+         "event_data": {"role": "caller", "content": "souffle"}},
+        {"id": "3", "call_id": "young", "event_type": "call_completed", "created_at": ago(40)}]))
+        .await;
+    server.terminate();
+    assert!(!found(&home.data(), &["quiche"]).is_empty());
+
+    // At each start some go: then it is killed.
+    for _ in 0..3 {
+        let server = home.start();
+        let some = "pegcount_retention_deleted_total{kind=\"transcript\"}";
+        server.until("/metrics", |metrics| metrics.text.contains(some).then_some(())).await;
+        server.kill();
+    }
+
+    let server = home.start();
+    let gone = |answer: &crate::server::Answer| (answer.json()["total"] == 0).then_some(());
+    server.until("/v1/calls?q=quiche&limit=1", gone).await;
+    // Its words lie in the index and in the logs until they are cleaned, which is not done at once.
+    let due = |answer: &crate::server::Answer| answer.json()["jobs"][0]["id"].as_u64();
+    let job = server.until("/v1/jobs?kind=scrub", due).await;
+    let retried = server.post(&format!("/v1/jobs/{job}/retry"), &json!({})).await;
+    assert!(matches!(retried.status.as_u16(), 204 | 409), "{}", retried.text);
+    let clean = |_: &crate::server::Answer| found(&home.data(), &["quiche"]).is_empty().then_some(());
+    server.until("/v1/jobs?kind=scrub", clean).await;
+    assert_eq!(server.get("/v1/calls?limit=1").await.expect(200)["total"], CALLS + 1);
+    assert_eq!(server.get("/v1/calls?q=souffle").await.expect(200)["total"], 1);
+    server.terminate();
+    assert_eq!(found(&home.data(), &["quiche"]), Vec::<String>::new(), "after its end");
     let doctor = home.run(&["doctor"]);
     assert!(doctor.status.success(), "{}", String::from_utf8_lossy(&doctor.stdout));
     assert!(home.run(&["refold", "--check"]).status.success());

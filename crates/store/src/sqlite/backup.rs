@@ -1,4 +1,4 @@
-//! A copy of the store while it is used.
+//! A copy of the store while it is used, and of its index of words.
 
 use std::{
     fs::{File, OpenOptions},
@@ -15,28 +15,51 @@ use rusqlite::{
 use super::{
     connect,
     fault::{Result, unavailable},
+    words,
 };
 use crate::StoreError;
 
-/// Copies the store at `from` to the file `to`, which must not be there: as it is at one moment, while others write.
+/// Copies the store at `from` to the file `to`, which must not be there: as it is at one moment, while others write. The
+/// index of words is copied beside it; gives where, or nothing when it could not be copied: it can be made anew.
 ///
-/// The copy has another name until it is whole and on disk.
-pub(super) fn backup(from: &Path, to: &Path) -> Result<()> {
-    if to.symlink_metadata().is_ok() {
-        return Err(StoreError::Exists { what: "the file of the backup" }.into());
+/// What is due in the index must not be forgotten meanwhile. The copies have other names until they are whole and on disk.
+pub(super) fn backup(from: &Path, to: &Path) -> Result<Option<PathBuf>> {
+    let words = words::path_beside(to);
+    if [to, &words].iter().any(|path| path.symlink_metadata().is_ok()) {
+        return Err(StoreError::Exists { what: "a file of the backup" }.into());
     }
+    // The index first: what comes into it later is then due in the copy of the store.
+    let copied_words = match copy(&words::path_beside(from), &words).map_err(StoreError::from) {
+        Ok(copied) => Some(copied),
+        Err(error) => {
+            tracing::warn!(%error, "the index of words is not in the backup and will be made anew from it");
+            None
+        }
+    };
+    let copied = copy(from, to)?;
+    let beside = copied_words.map(|copied| copied.finish(&words)).transpose()?.map(|()| words.clone());
+    let finished = copied.finish(to);
+    if finished.is_err() && beside.is_some() {
+        let _ = std::fs::remove_file(&words);
+    }
+    finished?;
+    Ok(beside)
+}
+
+/// Copies a file of the store to the place where it is to be, under another name.
+fn copy(from: &Path, to: &Path) -> Result<Partial> {
     let (Some(folder), Some(name)) = (to.parent(), to.file_name()) else {
         return Err(unavailable(format!("{} is no name of a file", to.display())));
     };
     let mut beside = name.to_owned();
     beside.push(format!(".{}.partial", std::process::id()));
     let partial = Partial::make(folder.join(beside)).map_err(|error| told(to, &error))?;
-    copy(from, &partial.path)?;
-    Ok(partial.finish(to, folder).map_err(|error| told(to, &error))?)
+    copy_pages(from, &partial.path)?;
+    Ok(partial)
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    let source = connect::open_reader(from)?;
+fn copy_pages(from: &Path, to: &Path) -> Result<()> {
+    let source = connect::open_unattached(from)?;
     let mut copy = Connection::open(to)?;
     // Nobody else sees the copy, and it is thrown away if anything fails.
     let _: String = copy.pragma_update_and_check(None, "journal_mode", "OFF", |row| row.get(0))?;
@@ -52,7 +75,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 /// What went wrong with the file of a backup.
 fn told(path: &Path, error: &io::Error) -> StoreError {
     match error.kind() {
-        io::ErrorKind::AlreadyExists => StoreError::Exists { what: "the file of the backup" },
+        io::ErrorKind::AlreadyExists => StoreError::Exists { what: "a file of the backup" },
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full,
         _ => StoreError::Unavailable(format!("{} cannot be written: {error}", path.display()).into()),
     }
@@ -71,11 +94,14 @@ impl Partial {
     }
 
     /// Brings it to disk and gives it its name, which nothing else may have.
-    fn finish(self, name: &Path, folder: &Path) -> io::Result<()> {
-        File::open(&self.path)?.sync_all()?;
-        std::fs::hard_link(&self.path, name)?;
-        std::fs::remove_file(&self.path)?;
-        File::open(folder)?.sync_all()
+    fn finish(self, name: &Path) -> Result<()> {
+        let finished = || {
+            File::open(&self.path)?.sync_all()?;
+            std::fs::hard_link(&self.path, name)?;
+            std::fs::remove_file(&self.path)?;
+            name.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+        };
+        Ok(finished().map_err(|error: io::Error| told(name, &error))?)
     }
 }
 

@@ -42,7 +42,10 @@ mod transaction;
 mod ways;
 mod words;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use pegcount_calls::{
@@ -430,9 +433,14 @@ impl Store for Sqlite {
         Ok(tokio::task::spawn_blocking(look).await.map_err(unavailable)??)
     }
 
-    async fn backup(&self, to: &Path) -> Result<()> {
+    async fn backup(&self, to: &Path) -> Result<Option<PathBuf>> {
         let (from, to) = (self.path.clone(), std::path::absolute(to).map_err(unavailable)?);
-        let copy = move || backup::backup(&from, &to);
+        let kept = self.indexer.keep_notes();
+        let copy = move || {
+            let copied = backup::backup(&from, &to);
+            drop(kept);
+            copied
+        };
         Ok(tokio::task::spawn_blocking(copy).await.map_err(unavailable)??)
     }
 

@@ -80,10 +80,11 @@ async fn a_backup_made_while_others_write_holds_everything_up_to_one_moment() {
             keep(&*store, &format!("during_{during}"), &call(during)).await;
             during += 1;
         }
-        backing_up.await.unwrap().unwrap();
-        let left: Vec<_> =
-            std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
-        assert_eq!(left, ["backup"]);
+        let beside = backing_up.await.unwrap().unwrap();
+        let mut left: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).collect();
+        left.sort();
+        assert_eq!(left, [Some(path.clone()), beside].into_iter().flatten().collect::<Vec<_>>());
         assert!(matches!(store.backup(&path).await, Err(StoreError::Exists { .. })));
 
         let restored = home.open_copy(&path).unwrap();

@@ -95,7 +95,7 @@ impl Taken {
 }
 
 /// Where the index of the store in this file lies: `pegcount-words.db` beside `pegcount.db`.
-pub(super) fn path_beside(store: &Path) -> PathBuf {
+pub(in crate::sqlite) fn path_beside(store: &Path) -> PathBuf {
     let mut name = store.file_stem().unwrap_or_default().to_owned();
     name.push("-words");
     if let Some(extension) = store.extension() {

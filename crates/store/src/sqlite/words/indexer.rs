@@ -52,6 +52,8 @@ struct Shared {
     due: AtomicI64,
     /// Everything up to this number is durable in the index.
     durable: AtomicI64,
+    /// How many there are who need what was noted to stay.
+    keepers: AtomicU32,
     progress: watch::Sender<Progress>,
     orders: Mutex<Orders>,
     ordered: Condvar,
@@ -101,7 +103,21 @@ impl Notes {
 
     /// Forgets the notes that are no longer needed.
     pub(in crate::sqlite) fn trim(&self, connection: &Connection) -> Result<()> {
-        due::trim(connection, self.0.durable.load(Ordering::Acquire))
+        // In this order: what is durable only since somebody keeps notes must stay.
+        let durable = self.0.durable.load(Ordering::Acquire);
+        match self.0.keepers.load(Ordering::Acquire) {
+            0 => due::trim(connection, durable),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// While it is there, the notes stay that are not durable in the index yet.
+pub(in crate::sqlite) struct KeptNotes(Arc<Shared>);
+
+impl Drop for KeptNotes {
+    fn drop(&mut self) {
+        self.0.keepers.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -124,6 +140,7 @@ impl Indexer {
             due: AtomicI64::new(last),
             // What is due is trimmed up to here already.
             durable: AtomicI64::new(0),
+            keepers: AtomicU32::new(0),
             progress: watch::Sender::new(Progress { taken, fault: None }),
             orders: Mutex::new(Orders { due: true, ..Orders::default() }),
             ordered: Condvar::new(),
@@ -136,6 +153,12 @@ impl Indexer {
         Notes(Arc::clone(&self.shared))
     }
 
+    /// Has notes kept, whatever is durable in the index.
+    pub(in crate::sqlite) fn keep_notes(&self) -> KeptNotes {
+        self.shared.keepers.fetch_add(1, Ordering::AcqRel);
+        KeptNotes(Arc::clone(&self.shared))
+    }
+
     /// Starts the thread for the store at this path.
     pub(in crate::sqlite) fn start(&self, store: &Path, readers: Arc<Readers>) -> Result<()> {
         let Some(index) = self.index().take() else {
@@ -144,9 +167,9 @@ impl Indexer {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(unavailable)?;
         let calls = connect::open_unattached(store)?;
-        let length = Arc::new(AtomicU32::default());
+        let (shared, length) = (Arc::clone(&self.shared), Arc::default());
         let worker =
-            Worker { shared: Arc::clone(&self.shared), index, calls, readers, runtime, length, moved_at: 0 };
+            Worker { shared, index, calls, readers, runtime, length, moved_at: 0, is_damaged: false };
         let thread = std::thread::Builder::new()
             .name("pegcount-words".into())
             .spawn(move || worker.run())
@@ -190,9 +213,8 @@ impl Indexer {
         (due.saturating_sub(taken.number).max(0).unsigned_abs(), taken.filling.is_some())
     }
 
-    /// [`Index::scrub`], once everything that is due is in.
+    /// [`Index::scrub`], once everything is in that is due now.
     pub(in crate::sqlite) async fn scrub(&self, begin: bool) -> crate::Result<Scrub> {
-        self.caught_up().await?;
         let (done, is_done) = oneshot::channel();
         self.shared.order(|orders| {
             if !orders.stop {
@@ -249,6 +271,7 @@ struct Worker {
     /// Of the log of the index, in pages; and how long it was when it was last moved into the file.
     length: Arc<AtomicU32>,
     moved_at: u32,
+    is_damaged: bool,
 }
 
 /// When the next calls are taken in.
@@ -280,13 +303,12 @@ impl Worker {
         let mut next = Next::Now;
         while let Some(orders) = self.wait(next) {
             if let Some((begin, done)) = orders.scrub {
-                let _ = done.send(self.index.scrub(begin).map_err(StoreError::from));
+                let _ = done.send(self.scrub(begin));
             }
             for asked in orders.empty {
                 let _ = asked.send(self.empty_log());
             }
             next = match next {
-                Next::Never => next,
                 Next::After(then) if then > Instant::now() => next,
                 _ => self.take_in(),
             };
@@ -329,8 +351,27 @@ impl Worker {
         Some(std::mem::take(&mut *orders))
     }
 
+    fn scrub(&mut self, begin: bool) -> crate::Result<Scrub> {
+        // Words that are to go may not have been taken out yet.
+        let due = self.shared.due.load(Ordering::Acquire);
+        loop {
+            let Progress { taken, fault } = self.shared.progress.borrow().clone();
+            if let Some(fault) = fault {
+                return Err(StoreError::Unavailable(fault.to_string().into()));
+            }
+            if taken.number >= due {
+                break;
+            }
+            self.take_in();
+        }
+        Ok(self.index.scrub(begin)?)
+    }
+
     /// Takes some calls in; when the next ones are to be.
     fn take_in(&mut self) -> Next {
+        if self.is_damaged {
+            return Next::Never;
+        }
         let before = self.shared.progress.borrow().taken;
         let taken = match self.index.take_in(&self.calls) {
             Ok(taken) => taken,
@@ -348,8 +389,7 @@ impl Worker {
         }
     }
 
-    fn failed(&self, failure: Failure) -> Next {
-        let mut next = Next::After(Instant::now() + AGAIN_AFTER);
+    fn failed(&mut self, failure: Failure) -> Next {
         let fault: Arc<str> = match failure {
             Failure::OfStore(error) => error.to_string().into(),
             Failure::OfIndex(error @ StoreError::Unreadable { .. }) => {
@@ -358,7 +398,7 @@ impl Worker {
                     let error = StoreError::from(fault);
                     tracing::error!(%error, "the damaged index of words could not be removed");
                 }
-                next = Next::Never;
+                self.is_damaged = true;
                 "it is damaged; it is made anew when the server is started again".into()
             }
             Failure::OfIndex(error) => error.to_string().into(),
@@ -367,7 +407,7 @@ impl Worker {
             tracing::warn!(%fault, "no words are taken into their index at the moment");
         }
         self.shared.progress.send_modify(|progress| progress.fault = Some(fault));
-        next
+        if self.is_damaged { Next::Never } else { Next::After(Instant::now() + AGAIN_AFTER) }
     }
 
     /// Moves the log into the file if it has grown. What was taken in by then is durable.
@@ -388,6 +428,8 @@ impl Worker {
     }
 
     fn empty_log(&self) -> bool {
+        // The most of it while others read.
+        self.move_log("PASSIVE");
         let held_back = async { timeout(READERS_WAIT, self.readers.hold_back()).await.ok() };
         let _no_reads = self.runtime.block_on(held_back);
         self.move_log("TRUNCATE")

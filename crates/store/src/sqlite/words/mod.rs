@@ -19,7 +19,7 @@ mod tests;
 
 pub(super) use check::Snapshot;
 pub(super) use due::note;
-pub(super) use index::attach;
+pub(super) use index::{attach, path_beside};
 pub(super) use indexer::{Indexer, Notes};
 
 use pegcount_calls::{Content, Passage, Search, Term, spoken, words};
@@ -98,7 +98,7 @@ fn mark(organization: OrganizationNumber) -> String {
 /// A connection that writes the index beside this store.
 #[cfg(test)]
 pub(super) fn open_index(store: &std::path::Path) -> rusqlite::Connection {
-    rusqlite::Connection::open(index::path_beside(store)).unwrap()
+    rusqlite::Connection::open(path_beside(store)).unwrap()
 }
 
 #[cfg(test)]

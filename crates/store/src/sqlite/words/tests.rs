@@ -6,7 +6,7 @@ use pegcount_calls::{
 use rusqlite::Connection;
 use uuid::Uuid;
 
-use super::{index::path_beside, *};
+use super::*;
 use crate::{CallHead, Severity, Store, StoreError, sqlite::Sqlite};
 
 const OURS: OrganizationNumber = OrganizationNumber(1);
