@@ -30,7 +30,8 @@ const ORPHANS: [(&str, &str); 7] = [
 
 /// Looks at the whole store.
 pub(super) fn check(connection: &Connection) -> Result<Vec<Finding>> {
-    let snapshot = Snapshot::of(connection)?;
+    let mut snapshot = Snapshot::of(connection)?;
+    let about_words = snapshot.findings(MOST_NAMED);
     let connection = &*snapshot.connection;
     let mut findings = vec![file(connection)?];
     for (table, meaning) in ORPHANS {
@@ -41,7 +42,7 @@ pub(super) fn check(connection: &Connection) -> Result<Vec<Finding>> {
             if found == 0 { "no row is lost".to_owned() } else { format!("{found} rows {meaning}") };
         findings.push(finding(found == 0, table, message));
     }
-    findings.extend(snapshot.findings(MOST_NAMED)?);
+    findings.extend(about_words);
     findings.push(unsaved(connection)?);
     findings.extend(jobs(connection)?);
     findings.push(audit_log(connection)?);

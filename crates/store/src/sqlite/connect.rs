@@ -206,6 +206,11 @@ impl Readers {
         Ok(HeldBack(places.map_err(unavailable)?.into()))
     }
 
+    /// Has connections that nobody uses opened anew when they are next needed: the files may be others now.
+    pub(super) fn open_anew(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     async fn lend(self: &Arc<Self>, places: &Arc<Semaphore>) -> Result<Reader> {
         let place = Arc::clone(places).acquire_owned().await.map_err(unavailable)?;
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();

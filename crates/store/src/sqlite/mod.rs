@@ -81,10 +81,21 @@ impl Store for Sqlite {
 
     async fn calls(&self, organization: OrganizationNumber, query: &CallQuery) -> Result<Page> {
         let query = query.clone();
-        if query.transcript.is_some() {
+        let searches = query.transcript.is_some();
+        if searches {
             self.indexer.caught_up().await?;
         }
-        self.slow(move |connection| query::page(connection, organization, &query)).await
+        let read = move |connection: &connect::Snapshot<'_>| {
+            if searches {
+                words::whole(connection)?;
+            }
+            query::page(connection, organization, &query)
+        };
+        let page = self.slow(read).await;
+        if searches && matches!(page, Err(StoreError::Unreadable { .. })) {
+            self.indexer.doubt();
+        }
+        page
     }
 
     async fn reports(&self, calls: &[CallKey]) -> Result<Vec<Vec<Report>>> {

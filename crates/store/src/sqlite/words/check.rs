@@ -11,7 +11,7 @@ use super::{
 use crate::{
     CallKey, Filed, Finding, Severity, StoreError,
     sqlite::{
-        fault::{Result, unavailable},
+        fault::{Fault, Result, unavailable},
         rows::{count, many},
     },
 };
@@ -31,13 +31,21 @@ pub(in crate::sqlite) struct Snapshot<'a> {
     due: BTreeSet<CallKey>,
 }
 
+/// Why the index cannot be read.
+fn told(fault: Fault) -> String {
+    match StoreError::from(fault) {
+        StoreError::Unreadable { cause, .. } => format!("it cannot be read: {cause}"),
+        error => error.to_string(),
+    }
+}
+
 impl<'a> Snapshot<'a> {
     pub(in crate::sqlite) fn of(connection: &'a Connection) -> Result<Self> {
         for _ in 0..TRIES {
             let snapshot = connection.unchecked_transaction()?;
             // The index first: whatever it lacks is then noted beside the calls, unless that has come into the index since
             // and is noted no longer.
-            let taken = Taken::of(&snapshot).map_err(|fault| StoreError::from(fault).to_string());
+            let taken = Taken::of(&snapshot).map_err(told);
             let number = taken.as_ref().map_or(i64::MAX, |taken| taken.number);
             if taken.is_ok() && !due::follows(&snapshot, number)? {
                 continue;
@@ -48,36 +56,46 @@ impl<'a> Snapshot<'a> {
         Err(unavailable("words come into their index faster than they can be looked at"))
     }
 
-    /// What the index itself is like, and whether it has words of calls that there are not.
-    pub(in crate::sqlite) fn findings(&self, most: usize) -> Result<Vec<Finding>> {
-        let about = |severity, message| Finding { severity, subject: "index of words".to_owned(), message };
-        let taken = match &self.taken {
-            Ok(taken) => taken,
-            Err(error) => return Ok(vec![about(Severity::Damage, format!("{error}: {REMEDY}"))]),
+    /// What the index itself is like, and whether it has words of calls that there are not. One that is damaged is not asked
+    /// of single calls.
+    pub(in crate::sqlite) fn findings(&mut self, most: usize) -> Vec<Finding> {
+        let looked = match &self.taken {
+            Ok(taken) => self.look(*taken, most).map_err(told),
+            Err(error) => Err(error.clone()),
         };
-        let mut findings = Vec::new();
+        let damage = match looked.and_then(|damage| damage.map_or(Ok(()), Err)) {
+            Ok(()) => None,
+            Err(damage) => {
+                self.taken = Err(damage.clone());
+                Some(damage)
+            }
+        };
+        let filling = self.taken.as_ref().is_ok_and(|taken| taken.filling.is_some());
+        let (severity, message) = match damage {
+            Some(damage) => (Severity::Damage, format!("{damage}: {REMEDY}")),
+            None if filling => (
+                Severity::Warning,
+                "it is being made anew: nothing that was said can be searched for meanwhile".to_owned(),
+            ),
+            None => {
+                (Severity::Fine, format!("no words are lost, {} calls are still to come", self.due.len()))
+            }
+        };
+        vec![Finding { severity, subject: "index of words".to_owned(), message }]
+    }
+
+    /// What is damaged, if anything is.
+    fn look(&self, taken: Taken, most: usize) -> Result<Option<String>> {
         let sql = format!("PRAGMA {}.integrity_check({most})", index::SCHEMA);
         let said: Vec<String> = many(&self.connection, &sql, [], |row| Ok(row.get(0)?))?;
         if said != ["ok"] {
-            findings.push(about(Severity::Damage, format!("{}: {REMEDY}", said.join("; "))));
+            return Ok(Some(said.join("; ")));
         }
         let sql = "SELECT count(*) FROM transcripts
                    WHERE rowid NOT IN (SELECT pk FROM calls WHERE ended_ms IS NOT NULL)
                        AND rowid NOT IN (SELECT pk FROM words_due WHERE number > ?1)";
         let lost = count(&self.connection, sql, [taken.number])?;
-        if lost > 0 {
-            let message = format!("the words of {lost} calls are of none that has ended: {REMEDY}");
-            findings.push(about(Severity::Damage, message));
-        }
-        if taken.filling.is_some() {
-            let message = "it is being made anew: nothing can be searched for meanwhile".to_owned();
-            findings.push(about(Severity::Warning, message));
-        }
-        if findings.is_empty() {
-            let message = format!("{} calls are not in it yet, no words are lost", self.due.len());
-            findings.push(about(Severity::Fine, message));
-        }
-        Ok(findings)
+        Ok((lost > 0).then(|| format!("the words of {lost} calls are of none that has ended")))
     }
 
     /// What is wrong with what the index has of this call.

@@ -114,6 +114,17 @@ pub(in crate::sqlite) fn attach(connection: &Connection, store: &Path) -> Result
     Ok(())
 }
 
+/// Refuses to search in an index that is being made anew.
+///
+/// # Errors
+/// [`StoreError::Indexing`].
+pub(in crate::sqlite) fn whole(connection: &Connection) -> Result<()> {
+    match Taken::of(connection)?.filling {
+        None => Ok(()),
+        Some(_) => Err(StoreError::Indexing.into()),
+    }
+}
+
 /// Whether a call is in the index.
 pub(super) fn has_entry(connection: &Connection, key: CallKey) -> Result<bool> {
     Ok(one(connection, "SELECT 1 FROM transcripts WHERE rowid = ?1", [key.0], |_| Ok(()))?.is_some())
@@ -127,7 +138,6 @@ pub(super) enum Failure {
 
 /// The index, open to be written.
 pub(super) struct Index {
-    path: PathBuf,
     pub(super) connection: Connection,
 }
 
@@ -146,7 +156,7 @@ impl Index {
                 Err(error) => return Err(error.into()),
             }
         }
-        Self::make(path, store, calls)
+        Self::make(store, calls)
     }
 
     /// The index in this file; `None` when it is another's, or one that lacks something.
@@ -172,11 +182,12 @@ impl Index {
         let before = Taken::of(&connection)?.number;
         let last = due::span(calls)?.map_or(0, |[_, last]| last);
         let is_whole = before <= last && due::follows(calls, Taken::of(&connection)?.number)?;
-        Ok(is_whole.then_some(Self { path: path.to_owned(), connection }))
+        Ok(is_whole.then_some(Self { connection }))
     }
 
     /// Makes the index anew, empty, for whoever may read and write the store.
-    fn make(path: PathBuf, store: &Path, calls: &Connection) -> Result<Self> {
+    pub(super) fn make(store: &Path, calls: &Connection) -> Result<Self> {
+        let path = path_beside(store);
         remove(&path)?;
         let mode = std::fs::metadata(store).map_err(refused)?.permissions().mode() & 0o777;
         std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&path).map_err(refused)?;
@@ -191,12 +202,13 @@ impl Index {
         transaction.pragma_update(None, "user_version", VERSION)?;
         transaction.pragma_update(None, "application_id", APPLICATION)?;
         transaction.commit()?;
-        Ok(Self { path, connection })
+        Ok(Self { connection })
     }
 
-    /// Removes the file: the next one to open it makes it anew.
-    pub(super) fn give_up(&self) -> Result<()> {
-        remove(&self.path)
+    /// What is damaged, if anything is.
+    pub(super) fn damage(&self) -> Result<Option<String>> {
+        let said: String = self.connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        Ok((said != "ok").then_some(said))
     }
 
     /// Takes in some of the calls that are due, or of those that were there before the index was; tells how far it has come.

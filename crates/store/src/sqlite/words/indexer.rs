@@ -4,7 +4,7 @@
 //! somebody searches. It stands back behind those who write calls and those who answer short questions.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, AtomicU32, Ordering},
@@ -43,6 +43,9 @@ const PATIENCE_WITH_ALL: Duration = Duration::from_secs(2);
 /// to have it begin anew.
 const LOG_DUE: u32 = 2_048;
 const LOG_LONG: u32 = 32_768;
+/// How long an index that was looked at because of a doubt is not looked at again.
+const TRUSTED_FOR: Duration = Duration::from_secs(600);
+
 /// How long reads are held back for those under way to end.
 const READERS_WAIT: Duration = Duration::from_millis(25);
 
@@ -76,6 +79,8 @@ struct Orders {
     scrub: Option<(bool, oneshot::Sender<crate::Result<Scrub>>)>,
     /// Empty the log; each wants to know whether it is.
     empty: Vec<oneshot::Sender<bool>>,
+    /// Look whether it is damaged.
+    doubt: bool,
     stop: bool,
 }
 
@@ -168,8 +173,8 @@ impl Indexer {
         let runtime = runtime.map_err(unavailable)?;
         let calls = connect::open_unattached(store)?;
         let (shared, length) = (Arc::clone(&self.shared), Arc::default());
-        let worker =
-            Worker { shared, index, calls, readers, runtime, length, moved_at: 0, is_damaged: false };
+        let (store, moved_at, sound_at) = (store.to_owned(), 0, None);
+        let worker = Worker { shared, store, index, calls, readers, runtime, length, moved_at, sound_at };
         let thread = std::thread::Builder::new()
             .name("pegcount-words".into())
             .spawn(move || worker.run())
@@ -235,6 +240,11 @@ impl Indexer {
         is_done.await.unwrap_or(false)
     }
 
+    /// Something could not be read in a search: if the index is damaged, it is made anew.
+    pub(in crate::sqlite) fn doubt(&self) {
+        self.shared.order(|orders| orders.doubt = true);
+    }
+
     /// Ends the thread, if it was not ended before, and leaves no log.
     pub(in crate::sqlite) async fn close(&self) -> crate::Result<()> {
         self.shared.order(|orders| orders.stop = true);
@@ -262,6 +272,7 @@ impl Drop for Indexer {
 
 struct Worker {
     shared: Arc<Shared>,
+    store: PathBuf,
     index: Index,
     /// Reads the store.
     calls: Connection,
@@ -271,7 +282,8 @@ struct Worker {
     /// Of the log of the index, in pages; and how long it was when it was last moved into the file.
     length: Arc<AtomicU32>,
     moved_at: u32,
-    is_damaged: bool,
+    /// When it was last looked at because of a doubt, and was sound.
+    sound_at: Option<Instant>,
 }
 
 /// When the next calls are taken in.
@@ -284,22 +296,12 @@ enum Next {
     /// Not before, whoever waits.
     After(Instant),
     Now,
-    /// When the program is started again.
-    Never,
 }
 
 impl Worker {
     fn run(mut self) -> Index {
         connect::stand_back();
-        let length = Arc::clone(&self.length);
-        // This takes the place of SQLite's own checkpoints.
-        let hook = move |_: &mut rusqlite::hooks::Wal, pages| {
-            length.store(u32::try_from(pages).unwrap_or(u32::MAX), Ordering::Relaxed);
-            Ok(())
-        };
-        if let Err(error) = self.index.connection.wal_hook(Some(hook)) {
-            tracing::error!(%error, "the log of the index of words will be moved within commits");
-        }
+        self.watch_log();
         let mut next = Next::Now;
         while let Some(orders) = self.wait(next) {
             if let Some((begin, done)) = orders.scrub {
@@ -307,6 +309,9 @@ impl Worker {
             }
             for asked in orders.empty {
                 let _ = asked.send(self.empty_log());
+            }
+            if orders.doubt {
+                next = self.look_for_damage().unwrap_or(next);
             }
             next = match next {
                 Next::After(then) if then > Instant::now() => next,
@@ -317,17 +322,29 @@ impl Worker {
         self.index
     }
 
+    /// Hears of the length of the log after each commit. This takes the place of SQLite's own checkpoints.
+    fn watch_log(&mut self) {
+        let length = Arc::clone(&self.length);
+        let hook = move |_: &mut rusqlite::hooks::Wal, pages| {
+            length.store(u32::try_from(pages).unwrap_or(u32::MAX), Ordering::Relaxed);
+            Ok(())
+        };
+        if let Err(error) = self.index.connection.wal_hook(Some(hook)) {
+            tracing::error!(%error, "the log of the index of words will be moved within commits");
+        }
+        self.moved_at = 0;
+    }
+
     /// Waits for something to do; `None` when the thread has to end.
     fn wait(&self, next: Next) -> Option<Orders> {
         let mut orders = self.shared.orders();
         loop {
-            let asked = orders.stop || orders.scrub.is_some() || !orders.empty.is_empty();
+            let asked = orders.stop || orders.doubt || orders.scrub.is_some() || !orders.empty.is_empty();
             let left = match next {
                 _ if asked => break,
                 Next::Now => break,
                 Next::WhenDue if orders.due || orders.hurry => break,
                 Next::WhenDue => None,
-                Next::Never => None,
                 Next::Gathered(_) if orders.hurry => break,
                 Next::Gathered(then) | Next::After(then) => {
                     Some(then.saturating_duration_since(Instant::now()))
@@ -369,9 +386,6 @@ impl Worker {
 
     /// Takes some calls in; when the next ones are to be.
     fn take_in(&mut self) -> Next {
-        if self.is_damaged {
-            return Next::Never;
-        }
         let before = self.shared.progress.borrow().taken;
         let taken = match self.index.take_in(&self.calls) {
             Ok(taken) => taken,
@@ -390,24 +404,52 @@ impl Worker {
     }
 
     fn failed(&mut self, failure: Failure) -> Next {
-        let fault: Arc<str> = match failure {
-            Failure::OfStore(error) => error.to_string().into(),
-            Failure::OfIndex(error @ StoreError::Unreadable { .. }) => {
-                tracing::error!(%error, "the index of words is damaged: it is made anew at the next start");
-                if let Err(fault) = self.index.give_up() {
-                    let error = StoreError::from(fault);
-                    tracing::error!(%error, "the damaged index of words could not be removed");
-                }
-                self.is_damaged = true;
-                "it is damaged; it is made anew when the server is started again".into()
-            }
-            Failure::OfIndex(error) => error.to_string().into(),
+        let error = match failure {
+            Failure::OfIndex(error @ StoreError::Unreadable { .. }) => match self.make_anew(&error) {
+                Ok(()) => return Next::Now,
+                Err(fault) => fault.into(),
+            },
+            Failure::OfStore(error) | Failure::OfIndex(error) => error,
         };
+        let fault: Arc<str> = error.to_string().into();
         if self.shared.progress.borrow().fault.as_ref() != Some(&fault) {
             tracing::warn!(%fault, "no words are taken into their index at the moment");
         }
         self.shared.progress.send_modify(|progress| progress.fault = Some(fault));
-        if self.is_damaged { Next::Never } else { Next::After(Instant::now() + AGAIN_AFTER) }
+        Next::After(Instant::now() + AGAIN_AFTER)
+    }
+
+    /// What comes next if the index was found to be damaged.
+    fn look_for_damage(&mut self) -> Option<Next> {
+        if self.sound_at.is_some_and(|at| at.elapsed() < TRUSTED_FOR) {
+            return None;
+        }
+        match self.index.damage().map_err(StoreError::from) {
+            Ok(None) => {
+                self.sound_at = Some(Instant::now());
+                None
+            }
+            Ok(Some(said)) => {
+                let what = "the index of words".to_owned();
+                Some(self.failed(Failure::OfIndex(StoreError::Unreadable { what, cause: said.into() })))
+            }
+            Err(error) => Some(self.failed(Failure::OfIndex(error))),
+        }
+    }
+
+    /// Makes a damaged index anew, for everybody who reads.
+    fn make_anew(&mut self, error: &StoreError) -> Result<()> {
+        tracing::error!(%error, "the index of words is damaged and is made anew");
+        let readers = Arc::clone(&self.readers);
+        let no_reads = self.runtime.block_on(readers.hold_back())?;
+        readers.open_anew();
+        self.index = Index::make(&self.store, &self.calls)?;
+        // Before anybody reads it: whoever waits for it now has to wait for all of it.
+        self.watch_log();
+        let taken = Taken::of(&self.index.connection)?;
+        self.shared.progress.send_replace(Progress { taken, fault: None });
+        drop(no_reads);
+        Ok(())
     }
 
     /// Moves the log into the file if it has grown. What was taken in by then is durable.

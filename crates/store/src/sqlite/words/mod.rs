@@ -19,7 +19,7 @@ mod tests;
 
 pub(super) use check::Snapshot;
 pub(super) use due::note;
-pub(super) use index::{attach, path_beside};
+pub(super) use index::{attach, path_beside, whole};
 pub(super) use indexer::{Indexer, Notes};
 
 use pegcount_calls::{Content, Passage, Search, Term, spoken, words};

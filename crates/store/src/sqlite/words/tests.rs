@@ -242,3 +242,65 @@ async fn while_the_index_is_made_anew_a_search_says_so_and_everything_else_is_an
     assert!(matches!(indexer.caught_up().await, Err(StoreError::Indexing)));
     assert_eq!(indexer.behind(), (0, true));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_in_which_a_search_or_a_new_call_finds_damage_is_made_anew_meanwhile() {
+    for finds in ["search", "new call"] {
+        let home = Home::new();
+        let store = home.open();
+        for number in 0..20 {
+            say(&store, &format!("c{number}"), "alpha").await;
+        }
+        assert_eq!(found(&store, "alpha").await.len(), 20);
+        let damage = "UPDATE transcripts_data SET block = X'FFFF' WHERE id > 10";
+        open_index(&home.path).execute_batch(damage).unwrap();
+        let mut expected = 20;
+        if finds == "new call" {
+            say(&store, "new", "alpha").await;
+            expected += 1;
+        }
+
+        let query = CallQuery { transcript: Some("alpha".to_owned()), ..CallQuery::default() };
+        loop {
+            match store.calls(OURS, &query).await {
+                Ok(page) if page.total == Some(expected) => break,
+                // Nobody reads the old file any more once one was answered.
+                Ok(page) => panic!("{finds}: {:?} were found", page.total),
+                Err(StoreError::Unreadable { .. } | StoreError::Indexing) => tokio::task::yield_now().await,
+                Err(error) => panic!("{finds}: {error}"),
+            }
+        }
+        assert!(is_sound(&store).await, "{finds}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_index_is_named_with_what_mends_it_and_hides_nothing_else() {
+    let home = Home::new();
+    let store = home.open();
+    let long: String = (0..500).map(|number| format!("word{number} ")).collect();
+    for number in 0..50 {
+        say(&store, &format!("c{number}"), &long).await;
+    }
+    store.close().await.unwrap();
+    drop(store);
+    let pages = std::fs::metadata(home.index()).unwrap().len() / 4_096;
+    for page in 1..pages {
+        let mut bytes = std::fs::read(home.index()).unwrap();
+        let at = usize::try_from(page * 4_096).unwrap();
+        let whole = bytes.clone();
+        bytes[at..at + 4_096].fill(0xA5);
+        std::fs::write(home.index(), bytes).unwrap();
+        let connection = crate::sqlite::connect::open_reader(&home.path).unwrap();
+        let mut snapshot = Snapshot::of(&connection).map_err(StoreError::from).unwrap();
+        let [finding] = snapshot.findings(20).try_into().unwrap();
+        assert_eq!(finding.severity, Severity::Damage, "page {page}: {}", finding.message);
+        assert!(finding.message.ends_with("it is made anew"), "{}", finding.message);
+        drop(snapshot);
+        let findings = crate::sqlite::check::check(&connection).map_err(StoreError::from).unwrap();
+        let about_words = findings.iter().filter(|finding| finding.message.contains("index of words"));
+        assert_eq!(about_words.count(), 0, "page {page}: {findings:?}");
+        assert_eq!(findings[0].severity, Severity::Fine, "page {page}: {findings:?}");
+        std::fs::write(home.index(), whole).unwrap();
+    }
+}
