@@ -32,7 +32,7 @@ use crate::{
 const TEXT_BYTES: usize = 4_000;
 const LIVE: u64 = 20_000;
 /// Connections over which events are told: as many are on their way at most.
-const CONNECTIONS: usize = 64;
+const CONNECTIONS: usize = 256;
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(6);
 /// Connections that read meanwhile.

@@ -7,8 +7,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
+    s3::{S3, SECRET},
     server::{Home, send},
-    sip::audio::Heard,
+    sip::{audio::Heard, lab::Network},
 };
 
 /// A tone of 440 Hz on the left and of 1000 Hz on the right.
@@ -85,6 +86,41 @@ async fn a_recording_of_somebody_else_is_fetched_and_heard_from_here() {
     assert!(!home.data().join("recordings/2.call_2.mp3").exists());
     assert_eq!(std::fs::read_dir(home.data().join("recordings/fetched")).expect("a folder").count(), 0);
     assert!(server.terminate().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_of_somebody_else_goes_on_to_the_object_store_and_is_heard_and_erased_there() {
+    let address = elsewhere().await;
+    let mut s3 = S3::at(format!("{}:9000", Network::new().ip(9)).parse().expect("an address"));
+    s3.start().await;
+    let home = Home::new(&format!(
+        "{}[recordings.fetch.default]\nenabled = true\nallow_http = true\nallow_private_addresses = true\n\
+         [recordings.fetch.default.headers.\"127.0.0.1\"]\nAuthorization = \"Bearer hush-hush\"\n",
+        s3.config("presigned", SECRET)
+    ));
+    let server = home.start();
+    server.tell(&recorded("call_1", &format!("http://{address}/sound"))).await;
+    let stored = s3.url();
+    let link = server
+        .until("/v1/calls/call_1/recording", |told| {
+            let told = told.expect(200);
+            told["recording_url"].as_str().filter(|url| url.starts_with(&stored)).map(str::to_owned)
+        })
+        .await;
+    let audio = reqwest::get(link).await.expect("an answer").bytes().await.expect("bytes").to_vec();
+    let heard = Heard::of_mp3(audio);
+    assert!((heard.seconds() - 1.5).abs() < 0.15, "{} s", heard.seconds());
+    assert!(heard.strength(0, 440.0) > 0.2);
+    // Nothing of it stays here.
+    server.until("/v1/jobs", |jobs| (jobs.expect(200)["total"] == 0).then_some(())).await;
+    assert!(!home.data().join("recordings/1.call_1.mp3").exists());
+    assert_eq!(std::fs::read_dir(home.data().join("recordings/fetched")).expect("a folder").count(), 0);
+
+    let erase = server.request(Method::DELETE, "/v1/calls/call_1").header("x-api-key", &server.key);
+    assert_eq!(send(erase).await.status.as_u16(), 204);
+    let object = s3.object("1.call_1.mp3");
+    let is_gone = |_: &crate::server::Answer| (!object.exists()).then_some(());
+    server.until("/v1/jobs", is_gone).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
