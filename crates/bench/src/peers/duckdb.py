@@ -39,10 +39,12 @@ if is_new:
         os.remove(making)
     begun = time.perf_counter()
     with duckdb.connect(making) as made:
+        # It would be drawn where the answers go.
+        made.execute("SET enable_progress_bar = false")
         made.execute(f"CREATE TABLE calls AS SELECT * FROM read_csv('{csv}', header = true)")
     os.rename(making, database)
 connection = duckdb.connect(database, read_only=True)
-connection.execute(f"SET threads = {threads}")
+connection.execute(f"SET threads = {threads}; SET enable_progress_bar = false")
 
 for name, low, high in (("year statistics", begin, end), ("odd range statistics", odd_begin, odd_end)):
     rows = timed(
