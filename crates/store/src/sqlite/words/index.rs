@@ -36,7 +36,7 @@ const TABLES: &str = "
         transcript, summary,
         content = '', contentless_delete = 1, tokenize = 'ascii'
     );
-    -- More parts than FTS5 would have by itself, and so less merging: a search looks into fifty as fast as into ten.
+    -- More parts than FTS5 would have by itself, and so less merging.
     INSERT INTO transcripts (transcripts, rank) VALUES ('automerge', 8);
     INSERT INTO transcripts (transcripts, rank) VALUES ('crisismerge', 64);";
 
