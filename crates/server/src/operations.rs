@@ -384,7 +384,10 @@ impl Operator {
         let words = match self.store.backup(path).await {
             Ok(words) => words,
             Err(StoreError::Exists { .. }) => {
-                return Err(format!("{} exists already: a backup replaces nothing", path.display()));
+                let path = path.display();
+                return Err(format!(
+                    "{path}, or its -words file beside it, exists already: a backup replaces nothing"
+                ));
             }
             Err(error) => return Err(format!("no backup was made: {}", sentence(&error))),
         };

@@ -31,7 +31,7 @@ const ORPHANS: [(&str, &str); 7] = [
 /// Looks at the whole store.
 pub(super) fn check(connection: &Connection) -> Result<Vec<Finding>> {
     let mut snapshot = Snapshot::of(connection)?;
-    let about_words = snapshot.findings(MOST_NAMED);
+    let about_words = snapshot.finding(MOST_NAMED);
     let connection = &*snapshot.connection;
     let mut findings = vec![file(connection)?];
     for (table, meaning) in ORPHANS {
@@ -42,7 +42,7 @@ pub(super) fn check(connection: &Connection) -> Result<Vec<Finding>> {
             if found == 0 { "no row is lost".to_owned() } else { format!("{found} rows {meaning}") };
         findings.push(finding(found == 0, table, message));
     }
-    findings.extend(about_words);
+    findings.push(about_words);
     findings.push(unsaved(connection)?);
     findings.extend(jobs(connection)?);
     findings.push(audit_log(connection)?);
@@ -168,38 +168,14 @@ fn differing_column(connection: &Connection, key: CallKey, filed: &Filed) -> Res
 
 #[cfg(test)]
 mod tests {
-    use pegcount_calls::{
-        Bill, Call, CallName, CallType, Cause, Content, Direction, Ending, EventId, SourceName, State,
-        Timestamp,
-    };
+    use pegcount_calls::{Bill, CallName, Content, EventId, SourceName, Timestamp};
     use uuid::Uuid;
 
     use super::*;
-    use crate::{OrganizationNumber, Report, Store, sqlite::words};
-
-    fn call() -> Call {
-        Call {
-            created_at: Timestamp::from_millis(1),
-            ringing_at: None,
-            state: State::Ended(Ending {
-                answered_at: None,
-                ended_at: Timestamp::from_millis(2),
-                cause: Cause::Busy,
-                by: None,
-                transfer: false,
-                failed: false,
-                inferred: false,
-            }),
-            direction: Direction::Inbound,
-            call_type: CallType::Phone,
-            from_number: None,
-            to_number: None,
-            endpoint: None,
-            phone_number: None,
-            opt_out: false,
-            content: Content { transcript_text: Some("words".to_owned()), ..Content::default() },
-        }
-    }
+    use crate::{
+        OrganizationNumber, Report, Store,
+        sqlite::{samples::ended_call, words},
+    };
 
     /// Keeps a call, does this to the file, and gives what a look at the store then finds.
     async fn findings_after(damage: &str) -> Vec<String> {
@@ -220,7 +196,8 @@ mod tests {
             blanked: false,
         };
         transaction.append(head.key, &[report]).await.unwrap();
-        transaction.save(head.key, &call(), &Bill::default(), None).await.unwrap();
+        let content = Content { transcript_text: Some("words".to_owned()), ..Content::default() };
+        transaction.save(head.key, &ended_call(content), &Bill::default(), None).await.unwrap();
         transaction.commit().await.unwrap();
 
         store.indexer.caught_up().await.unwrap();

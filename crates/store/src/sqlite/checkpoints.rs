@@ -9,7 +9,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     thread::JoinHandle,
@@ -22,6 +22,7 @@ use tokio::{sync::oneshot, time::timeout};
 use super::{
     connect::{self, HeldBack, Readers},
     fault::{Result, unavailable},
+    orders::Board,
     transaction::Writer,
 };
 
@@ -59,8 +60,8 @@ impl Bounds {
     }
 }
 
-/// How long new reads are held back for those under way to end, and as long again for a commit under way.
-const READERS_WAIT: Duration = Duration::from_millis(25);
+/// How long a commit under way is waited for, once reads are held back.
+const COMMIT_WAIT: Duration = Duration::from_millis(25);
 
 /// How long to wait before room is looked for in the log once more.
 const ROOM_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -73,8 +74,7 @@ struct Shared {
     length: AtomicU32,
     /// At which length the next checkpoint is due.
     due_at: AtomicU32,
-    orders: Mutex<Orders>,
-    ordered: Condvar,
+    orders: Board<Orders>,
 }
 
 #[derive(Default)]
@@ -89,22 +89,12 @@ struct Orders {
 }
 
 impl Shared {
-    fn orders(&self) -> MutexGuard<'_, Orders> {
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn order(&self, change: impl FnOnce(&mut Orders)) {
-        change(&mut self.orders());
-        self.ordered.notify_one();
-    }
-
     /// Waits for orders; none when the thread has to end.
     fn next(&self) -> Option<Orders> {
-        let nothing = |orders: &mut Orders| {
-            !(orders.checkpoint || orders.make_room || orders.stop) && orders.empty.is_empty()
-        };
-        let waited = self.ordered.wait_while(self.orders(), nothing);
-        let mut orders = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut orders = self.orders.look();
+        while !(orders.checkpoint || orders.make_room || orders.stop) && orders.empty.is_empty() {
+            orders = self.orders.wait(orders, None);
+        }
         if orders.stop {
             // Who waits for it hears that it was not done.
             orders.empty.clear();
@@ -127,13 +117,13 @@ impl Gauge {
             self.0.due_at.store(self.0.due_after.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         if pages >= self.0.due_at.load(Ordering::Relaxed) {
-            self.0.order(|orders| orders.checkpoint = true);
+            self.0.orders.order(|orders| orders.checkpoint = true);
         }
     }
 
     /// There was no room for a commit.
     pub(super) fn disk_is_full(&self) {
-        self.0.order(|orders| orders.make_room = true);
+        self.0.orders.order(|orders| orders.make_room = true);
     }
 }
 
@@ -150,8 +140,7 @@ impl Checkpoints {
             due_after: AtomicU32::new(u32::MAX),
             length: AtomicU32::default(),
             due_at: AtomicU32::new(u32::MAX),
-            orders: Mutex::default(),
-            ordered: Condvar::new(),
+            orders: Board::default(),
         });
         let gauge = Gauge(Arc::clone(&shared));
         let hears = gauge.clone();
@@ -186,7 +175,7 @@ impl Checkpoints {
     /// Has the log emptied; whether it was. It is not while a long read keeps it.
     pub(super) async fn empty(&self) -> bool {
         let (done, is_done) = oneshot::channel();
-        self.shared.order(|orders| {
+        self.shared.orders.order(|orders| {
             if !orders.stop {
                 orders.empty.push(done);
             }
@@ -196,7 +185,7 @@ impl Checkpoints {
 
     /// Ends the thread; what joins it, if it was not ended before.
     pub(super) fn stop(&self) -> Option<JoinHandle<()>> {
-        self.shared.order(|orders| orders.stop = true);
+        self.shared.orders.order(|orders| orders.stop = true);
         self.thread().take()
     }
 
@@ -304,7 +293,7 @@ impl Worker {
         // What came meanwhile is moved while writers still write.
         Moved::by(connection, "PASSIVE")?;
         // Not for ever: who writes may have to read first, and would wait for this.
-        let no_writes = self.runtime.block_on(async { timeout(READERS_WAIT, self.writer.lock()).await.ok() });
+        let no_writes = self.runtime.block_on(async { timeout(COMMIT_WAIT, self.writer.lock()).await.ok() });
         Ok(no_writes.map(|no_writes| KeptOut { _no_writes: no_writes, _no_reads: Some(no_reads) }))
     }
 
@@ -317,8 +306,7 @@ impl Worker {
 
     /// Holds reads back, unless those under way take longer than a moment.
     fn no_reads(&self) -> Result<Option<HeldBack<'_>>> {
-        let held_back = async { timeout(READERS_WAIT, self.readers.hold_back()).await.ok() };
-        self.runtime.block_on(held_back).transpose()
+        self.runtime.block_on(self.readers.hold_back_soon())
     }
 }
 
@@ -336,19 +324,19 @@ fn open(path: &Path) -> Result<Connection> {
 }
 
 /// What a checkpoint has done.
-struct Moved {
+pub(super) struct Moved {
     /// Whether nothing kept it from doing all of it.
-    all: bool,
+    pub(super) all: bool,
     /// The pages of the log, moved or not.
     length: u32,
 }
 
 impl Moved {
-    fn by(connection: &Connection, mode: &str) -> Result<Self> {
+    pub(super) fn by(connection: &Connection, mode: &str) -> Result<Self> {
         let sql = format!("PRAGMA wal_checkpoint({mode})");
-        let told = connection.query_row(&sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
-        let (busy, length) = told?;
-        Ok(Self { all: busy == 0, length: u32::try_from(length).unwrap_or_default() })
+        let told = connection.query_row(&sql, [], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]));
+        let [busy, length, moved]: [i64; 3] = told?;
+        Ok(Self { all: busy == 0 && length == moved, length: u32::try_from(length).unwrap_or_default() })
     }
 }
 
@@ -458,7 +446,7 @@ mod tests {
                 let mut transaction = store.begin().await.unwrap();
                 let begun = Instant::now();
                 for part in 0.. {
-                    if begun.elapsed() > 2 * READERS_WAIT {
+                    if begun.elapsed() > 2 * COMMIT_WAIT {
                         break;
                     }
                     let id = PhoneNumberName::new(format!("{name}_{number}_{part}")).unwrap();

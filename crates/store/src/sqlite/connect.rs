@@ -37,6 +37,8 @@ const STATEMENTS_KEPT: usize = 128;
 /// How many reads of a few rows run at a time, and how many that may take long.
 const QUICK_READS: u32 = 8;
 const SLOW_READS: u32 = 4;
+/// How long new reads are held back for those under way to end, where that is not worth more.
+const HELD_BACK_SOON: Duration = Duration::from_millis(25);
 /// After this long a read is cut: a reader that goes on keeps the write-ahead log from shrinking.
 pub(super) const READ_LIMIT: Duration = Duration::from_secs(20);
 /// Steps of SQLite's machine between two looks at the clock, well under a millisecond.
@@ -204,6 +206,11 @@ impl Readers {
         let places =
             tokio::try_join!(self.quick.acquire_many(QUICK_READS), self.slow.acquire_many(SLOW_READS));
         Ok(HeldBack(places.map_err(unavailable)?.into()))
+    }
+
+    /// The same, unless reads under way take longer than a moment.
+    pub(super) async fn hold_back_soon(&self) -> Result<Option<HeldBack<'_>>> {
+        tokio::time::timeout(HELD_BACK_SOON, self.hold_back()).await.ok().transpose()
     }
 
     /// Has connections that nobody uses opened anew when they are next needed: the files may be others now.

@@ -25,6 +25,7 @@ mod jobs;
 mod keys;
 mod legs;
 mod locate;
+mod orders;
 mod packed;
 mod query;
 mod ranking;
@@ -33,6 +34,8 @@ mod retention;
 mod rollups;
 mod room;
 mod rows;
+#[cfg(test)]
+mod samples;
 mod save;
 mod schema;
 mod spreads;

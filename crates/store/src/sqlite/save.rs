@@ -254,27 +254,19 @@ impl<'a> Pairs<'a> {
 
 #[cfg(test)]
 mod tests {
-    use pegcount_calls::{CallName, CallQuery, CallType, Direction, Document, MetadataFilter, State, Status};
+    use pegcount_calls::{CallName, CallQuery, Document, MetadataFilter, State, Status};
     use uuid::Uuid;
 
     use super::*;
-    use crate::{Store, sqlite::Sqlite};
+    use crate::{
+        Store,
+        sqlite::{Sqlite, samples::ended_call},
+    };
 
     fn call(tag: &str) -> Call {
         let metadata = [("tag".to_owned(), Document::from_json_text(format!("\"{tag}\"")))].into();
-        Call {
-            created_at: Timestamp::from_millis(1),
-            ringing_at: None,
-            state: State::Initiated,
-            direction: Direction::Inbound,
-            call_type: CallType::Phone,
-            from_number: None,
-            to_number: None,
-            endpoint: None,
-            phone_number: None,
-            opt_out: false,
-            content: Content { metadata, ..Content::default() },
-        }
+        let content = Content { metadata, ..Content::default() };
+        Call { state: State::Initiated, ..ended_call(content) }
     }
 
     #[tokio::test]

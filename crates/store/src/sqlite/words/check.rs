@@ -58,7 +58,7 @@ impl<'a> Snapshot<'a> {
 
     /// What the index itself is like, and whether it has words of calls that there are not. One that is damaged is not asked
     /// of single calls.
-    pub(in crate::sqlite) fn findings(&mut self, most: usize) -> Vec<Finding> {
+    pub(in crate::sqlite) fn finding(&mut self, most: usize) -> Finding {
         let looked = match &self.taken {
             Ok(taken) => self.look(*taken, most).map_err(told),
             Err(error) => Err(error.clone()),
@@ -81,7 +81,7 @@ impl<'a> Snapshot<'a> {
                 (Severity::Fine, format!("no words are lost, {} calls are still to come", self.due.len()))
             }
         };
-        vec![Finding { severity, subject: "index of words".to_owned(), message }]
+        Finding { severity, subject: "index of words".to_owned(), message }
     }
 
     /// What is damaged, if anything is.

@@ -6,7 +6,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, AtomicU32, Ordering},
     },
     thread::JoinHandle,
@@ -26,8 +26,10 @@ use super::{
 use crate::{
     Scrub, StoreError,
     sqlite::{
+        checkpoints::Moved,
         connect::{self, Readers},
         fault::{Result, unavailable},
+        orders::Board,
     },
 };
 
@@ -46,9 +48,6 @@ const LOG_LONG: u32 = 32_768;
 /// How long an index that was looked at because of a doubt is not looked at again.
 const TRUSTED_FOR: Duration = Duration::from_secs(600);
 
-/// How long reads are held back for those under way to end.
-const READERS_WAIT: Duration = Duration::from_millis(25);
-
 /// What the thread and the others tell each other.
 struct Shared {
     /// The number of what was noted last.
@@ -58,8 +57,7 @@ struct Shared {
     /// How many there are who need what was noted to stay.
     keepers: AtomicU32,
     progress: watch::Sender<Progress>,
-    orders: Mutex<Orders>,
-    ordered: Condvar,
+    orders: Board<Orders>,
 }
 
 /// How far the index is, and what keeps it.
@@ -76,23 +74,12 @@ struct Orders {
     /// Somebody waits for it.
     hurry: bool,
     /// To be answered when it is done.
-    scrub: Option<(bool, oneshot::Sender<crate::Result<Scrub>>)>,
+    scrub: Vec<(bool, oneshot::Sender<crate::Result<Scrub>>)>,
     /// Empty the log; each wants to know whether it is.
     empty: Vec<oneshot::Sender<bool>>,
     /// Look whether it is damaged.
     doubt: bool,
     stop: bool,
-}
-
-impl Shared {
-    fn orders(&self) -> MutexGuard<'_, Orders> {
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn order(&self, change: impl FnOnce(&mut Orders)) {
-        change(&mut self.orders());
-        self.ordered.notify_one();
-    }
 }
 
 /// What the connection that writes calls tells and asks. It never waits.
@@ -103,7 +90,7 @@ impl Notes {
     /// What was noted under this number is on disk.
     pub(in crate::sqlite) fn committed(&self, number: i64) {
         self.0.due.fetch_max(number, Ordering::AcqRel);
-        self.0.order(|orders| orders.due = true);
+        self.0.orders.order(|orders| orders.due = true);
     }
 
     /// Forgets the notes that are no longer needed.
@@ -143,12 +130,11 @@ impl Indexer {
         let last = due::span(calls)?.map_or(0, |[_, last]| last);
         let shared = Arc::new(Shared {
             due: AtomicI64::new(last),
-            // What is due is trimmed up to here already.
+            // The next checkpoint tells.
             durable: AtomicI64::new(0),
             keepers: AtomicU32::new(0),
             progress: watch::Sender::new(Progress { taken, fault: None }),
-            orders: Mutex::new(Orders { due: true, ..Orders::default() }),
-            ordered: Condvar::new(),
+            orders: Board::default(),
         });
         Ok(Self { shared, index: Mutex::new(Some(index)), thread: Mutex::default() })
     }
@@ -193,7 +179,7 @@ impl Indexer {
         if taken.has(due) {
             return Ok(());
         }
-        self.shared.order(|orders| orders.hurry = true);
+        self.shared.orders.order(|orders| orders.hurry = true);
         let mut progress = self.shared.progress.subscribe();
         let arrived = |progress: &Progress| progress.taken.has(due) || progress.fault.is_some();
         let patience = if taken.filling.is_some() { PATIENCE_WITH_ALL } else { PATIENCE };
@@ -221,9 +207,9 @@ impl Indexer {
     /// [`Index::scrub`], once everything is in that is due now.
     pub(in crate::sqlite) async fn scrub(&self, begin: bool) -> crate::Result<Scrub> {
         let (done, is_done) = oneshot::channel();
-        self.shared.order(|orders| {
+        self.shared.orders.order(|orders| {
             if !orders.stop {
-                orders.scrub = Some((begin, done));
+                orders.scrub.push((begin, done));
             }
         });
         is_done.await.map_err(|_| StoreError::from(unavailable("the store is being closed")))?
@@ -232,7 +218,7 @@ impl Indexer {
     /// Has the log of the index emptied; whether it was.
     pub(in crate::sqlite) async fn empty_log(&self) -> bool {
         let (done, is_done) = oneshot::channel();
-        self.shared.order(|orders| {
+        self.shared.orders.order(|orders| {
             if !orders.stop {
                 orders.empty.push(done);
             }
@@ -242,12 +228,12 @@ impl Indexer {
 
     /// Something could not be read in a search: if the index is damaged, it is made anew.
     pub(in crate::sqlite) fn doubt(&self) {
-        self.shared.order(|orders| orders.doubt = true);
+        self.shared.orders.order(|orders| orders.doubt = true);
     }
 
     /// Ends the thread, if it was not ended before, and leaves no log.
     pub(in crate::sqlite) async fn close(&self) -> crate::Result<()> {
-        self.shared.order(|orders| orders.stop = true);
+        self.shared.orders.order(|orders| orders.stop = true);
         let Some(thread) = self.thread().take() else { return Ok(()) };
         let ended = tokio::task::spawn_blocking(move || thread.join()).await.map_err(unavailable)?;
         let index = ended.map_err(|_| unavailable("the thread of the index of words has failed"))?;
@@ -266,7 +252,7 @@ impl Indexer {
 
 impl Drop for Indexer {
     fn drop(&mut self) {
-        self.shared.order(|orders| orders.stop = true);
+        self.shared.orders.order(|orders| orders.stop = true);
     }
 }
 
@@ -304,7 +290,7 @@ impl Worker {
         self.watch_log();
         let mut next = Next::Now;
         while let Some(orders) = self.wait(next) {
-            if let Some((begin, done)) = orders.scrub {
+            for (begin, done) in orders.scrub {
                 let _ = done.send(self.scrub(begin));
             }
             for asked in orders.empty {
@@ -337,9 +323,9 @@ impl Worker {
 
     /// Waits for something to do; `None` when the thread has to end.
     fn wait(&self, next: Next) -> Option<Orders> {
-        let mut orders = self.shared.orders();
+        let mut orders = self.shared.orders.look();
         loop {
-            let asked = orders.stop || orders.doubt || orders.scrub.is_some() || !orders.empty.is_empty();
+            let asked = orders.stop || orders.doubt || !orders.scrub.is_empty() || !orders.empty.is_empty();
             let left = match next {
                 _ if asked => break,
                 Next::Now => break,
@@ -350,18 +336,14 @@ impl Worker {
                     Some(then.saturating_duration_since(Instant::now()))
                 }
             };
-            orders = match left {
-                None => self.shared.ordered.wait(orders).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => break,
-                Some(left) => {
-                    let waited = self.shared.ordered.wait_timeout(orders, left);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+            if left == Some(Duration::ZERO) {
+                break;
+            }
+            orders = self.shared.orders.wait(orders, left);
         }
         if orders.stop {
             // Who waits for it hears that it was not done.
-            orders.scrub = None;
+            orders.scrub.clear();
             orders.empty.clear();
             return None;
         }
@@ -472,19 +454,14 @@ impl Worker {
     fn empty_log(&self) -> bool {
         // The most of it while others read.
         self.move_log("PASSIVE");
-        let held_back = async { timeout(READERS_WAIT, self.readers.hold_back()).await.ok() };
-        let _no_reads = self.runtime.block_on(held_back);
+        let _no_reads = self.runtime.block_on(self.readers.hold_back_soon());
         self.move_log("TRUNCATE")
     }
 
     /// Whether all of it was moved.
     fn move_log(&self, mode: &str) -> bool {
-        let sql = format!("PRAGMA wal_checkpoint({mode})");
-        let told = self.index.connection.query_row(&sql, [], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
-        });
-        match told {
-            Ok((busy, length, moved)) => busy == 0 && length == moved,
+        match Moved::by(&self.index.connection, mode).map_err(StoreError::from) {
+            Ok(moved) => moved.all,
             Err(error) => {
                 tracing::warn!(%error, "the log of the index of words could not be moved into its file");
                 false
