@@ -143,10 +143,14 @@ fn recogniser() -> Option<PathBuf> {
     None
 }
 
+/// The voice that the recogniser makes out best, even where a busy machine drops packets: another one left a third of
+/// the caller's words. Both speak with it, for who said what is told by the leg and not by the voice.
+const VOICE: &str = "rms";
+
 /// A WAV file as a phone takes it: somebody speaks after so many seconds, and is silent for others.
-fn spoken(file: &Path, text: &str, voice: &str, silent: [u32; 2]) -> Vec<u8> {
+fn spoken(file: &Path, text: &str, silent: [u32; 2]) -> Vec<u8> {
     let raw = file.with_extension("raw.wav");
-    let said = Command::new("flite").args(["-voice", voice, "-t", text, "-o"]).arg(&raw).status();
+    let said = Command::new("flite").args(["-voice", VOICE, "-t", text, "-o"]).arg(&raw).status();
     assert!(said.expect("flite is installed: scripts/recogniser").success());
     let mut sox = Command::new("sox");
     sox.arg(&raw).args(["-r", "8000", "-c", "1", "-b", "16"]).arg(file);
@@ -187,8 +191,8 @@ async fn what_two_phones_say_is_recognised_with_speakers_and_times_and_found_by_
     let Place { network, home } = &place;
     let lab = place.start_alone();
     let (asks, answers) = (
-        spoken(&home.path("alice.wav"), CALLER_SAYS, "slt", [1, 8]),
-        spoken(&home.path("bob.wav"), AGENT_SAYS, "rms", [7, 4]),
+        spoken(&home.path("alice.wav"), CALLER_SAYS, [1, 8]),
+        spoken(&home.path("bob.wav"), AGENT_SAYS, [7, 4]),
     );
     let _bob = baresip(home, "bob", &network.ip(12), lab.gateway(), &answers, &["-t", "60"]);
     let registered = async |count: u32| {
