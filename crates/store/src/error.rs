@@ -1,5 +1,7 @@
 //! What can go wrong with a store.
 
+use pegcount_sealed::KeyId;
+
 /// Anything that went wrong below.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -33,6 +35,17 @@ pub enum StoreError {
         #[source]
         cause: BoxError,
     },
+    /// Something is sealed with a key that is not at hand.
+    #[error(
+        "the store is sealed with the key {key}, which is not among the keys: add it to the file or the variable that `encryption` names"
+    )]
+    MissingKey {
+        /// Its id.
+        key: KeyId,
+    },
+    /// Words were looked for by how they begin, and are kept so that they are found as a whole only.
+    #[error("the store is sealed: words are found as a whole only, not by how they begin")]
+    WholeWords,
     /// A later version wrote this store.
     #[error(
         "the store has schema {found}, this version knows {known}: use the version that wrote it, or a later one"

@@ -22,14 +22,15 @@ use pegcount_calls::{
     Bill, Call, CallName, CallQuery, Disconnection, Document, EndpointName, EventId, OrganizationName,
     PhoneNumberName, SourceName, Stats, Timestamp,
 };
+use pegcount_sealed::{KeyId, Keys};
 
 pub use audit::{AuditEntry, AuditHash, AuditPage, AuditPlace, AuditQuery, AuditVerdict, Deed};
 pub use error::{BoxError, StoreError};
 pub use jobs::{Job, JobCount, JobFailure, JobId, JobOrder, JobPage, JobQuery, JobState, NewJob, Next};
 pub use model::{
     AccessKey, CallHead, CallKey, Concurrency, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, LegSpan,
-    Measure, NewEndpoint, OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Severity,
-    StatsQuery, Unindexed,
+    Measure, NewEndpoint, OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Resealed,
+    SealCount, Severity, StatsQuery, Unindexed,
 };
 pub use privacy::{EndPlace, Erasure, ErasureProgress, Hold, Keepsake, OldCalls, OldPage, Scrub};
 pub use sketch::Spreads;
@@ -43,11 +44,20 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 /// # Errors
 /// [`StoreError::Unavailable`] when it cannot be opened, [`StoreError::NewerSchema`] when a later version wrote it.
 pub fn open(url: &str) -> Result<Box<dyn Store>> {
+    open_with(url, None)
+}
+
+/// The same. With keys documents, events and words are sealed from now on; what was kept in the clear before is read, and
+/// stays so until [`Store::reseal`].
+///
+/// # Errors
+/// As [`open`]; [`StoreError::MissingKey`] when something may be sealed with a key that is not among these.
+pub fn open_with(url: &str, keys: Option<&Keys>) -> Result<Box<dyn Store>> {
     let path = url.strip_prefix("sqlite:").unwrap_or(url);
     if let Some((scheme, _)) = path.split_once("://") {
         return Err(StoreError::UnknownEngine { scheme: scheme.to_owned() });
     }
-    Ok(Box::new(sqlite::Sqlite::open(std::path::Path::new(path))?))
+    Ok(Box::new(sqlite::Sqlite::open(std::path::Path::new(path), keys)?))
 }
 
 /// A place where calls are kept. Readers never wait for the writer.
@@ -65,7 +75,8 @@ pub trait Store: Send + Sync {
     /// One part of the list of calls; its total is exact. What is said in a call is found once it has ended.
     ///
     /// # Errors
-    /// [`StoreError::TooLong`] when it was cut.
+    /// [`StoreError::TooLong`] when it was cut; [`StoreError::WholeWords`] when words are looked for by how they begin and the
+    /// store is sealed.
     async fn calls(&self, organization: OrganizationNumber, query: &CallQuery) -> Result<Page>;
     /// The events of each of these calls, oldest first, ties by id.
     async fn reports(&self, calls: &[CallKey]) -> Result<Vec<Vec<Report>>>;
@@ -275,6 +286,17 @@ pub trait Store: Send + Sync {
     /// Empties the log of what was written, so that what was deleted is not in it either. `false` when a long read keeps it
     /// from being emptied.
     async fn empty_log(&self) -> Result<bool>;
+
+    /// Seals whatever of these calls is in the clear, or sealed with another key than the one that seals: so many calls
+    /// behind this one, in a transaction of its own. Without keys nothing is done.
+    async fn reseal(&self, after: CallKey, limit: u32) -> Result<Resealed>;
+    /// How much is sealed with which key, and every key that something elsewhere may be sealed with. It walks over everything.
+    async fn sealed_with(&self) -> Result<Vec<SealCount>>;
+    /// Notes that nothing is sealed with this key any more, neither here nor elsewhere: it need not be at hand.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when something here is.
+    async fn forget_sealing_key(&self, key: KeyId) -> Result<()>;
 
     /// What a search does not find yet. It never waits.
     async fn unindexed(&self) -> Result<Unindexed>;

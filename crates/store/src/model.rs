@@ -297,3 +297,25 @@ pub enum Severity {
     /// Damage.
     Damage,
 }
+
+/// How much is sealed with a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SealCount {
+    /// The key; `None`: it is in the clear.
+    pub key: Option<pegcount_sealed::KeyId>,
+    /// Documents of calls.
+    pub documents: u64,
+    /// Events.
+    pub events: u64,
+}
+
+/// What a step of [`crate::Store::reseal`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resealed {
+    /// The last call of the step; `None` when there was none any more.
+    pub last: Option<CallKey>,
+    /// How many documents were sealed anew.
+    pub documents: u64,
+    /// How many events.
+    pub events: u64,
+}

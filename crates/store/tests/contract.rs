@@ -25,6 +25,8 @@ mod merges;
 mod privacy;
 #[path = "contract/rollups.rs"]
 mod rollups;
+#[path = "contract/sealing.rs"]
+mod sealing;
 #[path = "contract/search.rs"]
 mod search;
 #[path = "contract/stats.rs"]
@@ -34,6 +36,7 @@ mod upgrade;
 #[path = "contract/upkeep.rs"]
 mod upkeep;
 
+use pegcount_sealed::Keys;
 use pegcount_store::{Result, Store};
 
 /// A place that holds one empty store of some engine.
@@ -42,30 +45,48 @@ trait Home {
     fn open(&self) -> Result<Box<dyn Store>>;
     /// Opens the backup that lies there.
     fn open_copy(&self, path: &std::path::Path) -> Result<Box<dyn Store>>;
+    /// Whether words are found by how they begin.
+    fn finds_beginnings(&self) -> bool;
     /// Makes the store look like a later version's work; gives the schema it then has.
     fn pretend_to_be_newer(&self) -> i64;
 }
 
 /// A home of each engine. A new engine is one line here.
 fn engines() -> Vec<Box<dyn Home>> {
-    vec![Box::new(SqliteHome(tempfile::tempdir().unwrap()))]
+    vec![Box::new(SqliteHome::new(None)), Box::new(SqliteHome::new(Some(new_key())))]
 }
 
-struct SqliteHome(tempfile::TempDir);
+fn new_key() -> Keys {
+    Keys::parse(&Keys::generate().unwrap()).unwrap()
+}
+
+/// SQLite, in the clear or sealed.
+struct SqliteHome {
+    folder: tempfile::TempDir,
+    keys: Option<Keys>,
+}
 
 impl SqliteHome {
+    fn new(keys: Option<Keys>) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), keys }
+    }
+
     fn path(&self) -> String {
-        self.0.path().join("pegcount.db").to_str().unwrap().to_owned()
+        self.folder.path().join("pegcount.db").to_str().unwrap().to_owned()
     }
 }
 
 impl Home for SqliteHome {
     fn open(&self) -> Result<Box<dyn Store>> {
-        pegcount_store::open(&format!("sqlite:{}", self.path()))
+        pegcount_store::open_with(&format!("sqlite:{}", self.path()), self.keys.as_ref())
     }
 
     fn open_copy(&self, path: &std::path::Path) -> Result<Box<dyn Store>> {
-        pegcount_store::open(&format!("sqlite:{}", path.display()))
+        pegcount_store::open_with(&format!("sqlite:{}", path.display()), self.keys.as_ref())
+    }
+
+    fn finds_beginnings(&self) -> bool {
+        self.keys.is_none()
     }
 
     fn pretend_to_be_newer(&self) -> i64 {

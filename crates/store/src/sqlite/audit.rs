@@ -235,7 +235,7 @@ mod tests {
     async fn fault_after(damage: &str) -> Option<String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("calls.db");
-        let store = Sqlite::open(&path).unwrap();
+        let store = Sqlite::open(&path, None).unwrap();
         let deeds: Vec<Deed> = (1..=6).map(deed).collect();
         store.append_audit(&deeds[..4]).await.unwrap();
         store.append_audit(&deeds[4..]).await.unwrap();
@@ -286,7 +286,7 @@ mod tests {
     async fn rows_that_were_cut_off_and_come_back_are_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("calls.db");
-        let store = Sqlite::open(&path).unwrap();
+        let store = Sqlite::open(&path, None).unwrap();
         store.append_audit(&[deed(1), deed(2), deed(3)]).await.unwrap();
         let plain = Connection::open(&path).unwrap();
         plain.execute_batch("CREATE TABLE old AS SELECT * FROM audit").unwrap();
@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn a_look_in_small_steps_finds_what_a_look_at_once_does_and_goes_on_behind_what_was_cut_meanwhile() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Sqlite::open(&folder.path().join("calls.db")).unwrap();
+        let store = Sqlite::open(&folder.path().join("calls.db"), None).unwrap();
         drop(store);
         let plain = Connection::open(folder.path().join("calls.db")).unwrap();
         append(&plain, &(1..=7).map(deed).collect::<Vec<_>>()).unwrap();

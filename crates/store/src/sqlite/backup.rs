@@ -15,6 +15,7 @@ use rusqlite::{
 use super::{
     connect,
     fault::{Result, unavailable},
+    sealing::Sealing,
     words,
 };
 use crate::StoreError;
@@ -59,7 +60,7 @@ fn copy(from: &Path, to: &Path) -> Result<Partial> {
 }
 
 fn copy_pages(from: &Path, to: &Path) -> Result<()> {
-    let source = connect::open_unattached(from)?;
+    let source = connect::open_unattached(from, &Sealing::default())?;
     let mut copy = Connection::open(to)?;
     // Nobody else sees the copy, and it is thrown away if anything fails.
     let _: String = copy.pragma_update_and_check(None, "journal_mode", "OFF", |row| row.get(0))?;

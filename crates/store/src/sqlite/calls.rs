@@ -149,7 +149,7 @@ const FILED: &str = "SELECT
     c.pk, c.uuid, c.name, c.org,
     c.start_ms, c.ringing_ms, c.status, c.answered_ms, c.ended_ms, c.cause, c.ended_by, c.transfer, c.failed,
     c.inferred, c.direction, c.call_type, c.from_number, c.to_number, c.endpoint, c.named_phone_number, c.opt_out,
-    d.body,
+    opened(d.body, d.pk),
     c.phone_number,
     e.number, e.name, e.provider, e.sip_uri, e.metadata,
     p.id, p.number, p.endpoint
@@ -271,7 +271,9 @@ fn read_endpoint(
 
 /// The body that a call's document is kept in; none of a call never saved.
 pub(super) fn body(connection: &Connection, key: CallKey) -> Result<Option<Vec<u8>>> {
-    one(connection, "SELECT body FROM call_documents WHERE pk = ?1", [key.0], |row| Ok(row.get(0)?))
+    one(connection, "SELECT opened(body, pk) FROM call_documents WHERE pk = ?1", [key.0], |row| {
+        Ok(row.get(0)?)
+    })
 }
 
 /// The content that a body holds; without one, none.

@@ -181,7 +181,7 @@ mod tests {
     async fn findings_after(damage: &str) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("calls.db");
-        let store = super::super::Sqlite::open(&path).unwrap();
+        let store = super::super::Sqlite::open(&path, None).unwrap();
         let mut transaction = store.begin().await.unwrap();
         let name = CallName::new("c").unwrap();
         let head = transaction.open_call(OrganizationNumber(1), &name, Uuid::now_v7()).await.unwrap();

@@ -351,7 +351,10 @@ mod tests {
     use pegcount_calls::{EndpointName, PhoneNumberName};
 
     use super::*;
-    use crate::{OrganizationNumber, Severity, Store, sqlite::Sqlite};
+    use crate::{
+        OrganizationNumber, Severity, Store,
+        sqlite::{Sqlite, sealing::Sealing},
+    };
 
     const OURS: OrganizationNumber = OrganizationNumber(1);
     const SMALL: Bounds = Bounds { due_after: 16, longest: 64 };
@@ -391,7 +394,7 @@ mod tests {
     #[tokio::test]
     async fn the_log_stays_short_under_a_long_run_of_commits_with_readers() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Sqlite::open_with(&folder.path().join("calls.db"), SMALL).unwrap();
+        let store = Sqlite::open_with(&folder.path().join("calls.db"), Sealing::default(), SMALL).unwrap();
         let mut longest = 0;
         // Each writes two pages at least: without checkpoints the log would hold 3,000.
         for number in 0..1_500 {
@@ -405,7 +408,8 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn the_log_stays_short_though_some_read_is_always_under_way() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(Sqlite::open_with(&folder.path().join("calls.db"), SMALL).unwrap());
+        let store =
+            Arc::new(Sqlite::open_with(&folder.path().join("calls.db"), Sealing::default(), SMALL).unwrap());
         commit(&store, 0).await;
         let mut readers = always_reading(&store);
         let mut longest = 0;
@@ -420,7 +424,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn who_reads_while_it_writes_is_not_waited_for_for_ever() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Sqlite::open_with(&folder.path().join("calls.db"), SMALL).unwrap();
+        let store = Sqlite::open_with(&folder.path().join("calls.db"), Sealing::default(), SMALL).unwrap();
         let all = async {
             for number in 0..1_000 {
                 commit(&store, number).await;
@@ -435,7 +439,8 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn the_log_stays_short_though_one_long_transaction_follows_the_other() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(Sqlite::open_with(&folder.path().join("calls.db"), SMALL).unwrap());
+        let store =
+            Arc::new(Sqlite::open_with(&folder.path().join("calls.db"), Sealing::default(), SMALL).unwrap());
         commit(&store, 0).await;
         // Without them the log would begin anew by itself.
         let mut readers = always_reading(&store);
@@ -469,9 +474,9 @@ mod tests {
     #[tokio::test]
     async fn a_log_that_a_long_read_has_kept_is_emptied_once_it_is_over() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Sqlite::open_with(&folder.path().join("calls.db"), SMALL).unwrap();
+        let store = Sqlite::open_with(&folder.path().join("calls.db"), Sealing::default(), SMALL).unwrap();
         commit(&store, 0).await;
-        let reader = connect::open_reader(&store.path).unwrap();
+        let reader = connect::open_reader(&store.path, &store.sealing).unwrap();
         let count = |reader: &Connection| {
             super::super::rows::count(reader, "SELECT count(*) FROM endpoints", []).unwrap()
         };
@@ -497,7 +502,7 @@ mod tests {
     #[tokio::test]
     async fn a_closed_store_leaves_no_log() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Sqlite::open_with(&folder.path().join("calls.db"), SMALL).unwrap();
+        let store = Sqlite::open_with(&folder.path().join("calls.db"), Sealing::default(), SMALL).unwrap();
         for number in 0..100 {
             commit(&store, number).await;
         }
@@ -519,7 +524,7 @@ mod tests {
     /// In the process that is killed: says what is kept as soon as it is.
     async fn write_until_killed(path: &Path) {
         let always = Bounds { due_after: 4, longest: 12 };
-        let store = Sqlite::open_with(path, always).unwrap();
+        let store = Sqlite::open_with(path, Sealing::default(), always).unwrap();
         let mut number = store.endpoints(OURS, 1, 0).await.unwrap().1;
         loop {
             commit(&store, number).await;
@@ -554,7 +559,7 @@ mod tests {
             child.wait().unwrap();
             last = lines.filter_map(kept).last().unwrap_or(last);
 
-            let store = Sqlite::open(&path).unwrap();
+            let store = Sqlite::open(&path, None).unwrap();
             let there = store.endpoints(OURS, 1, 0).await.unwrap().1;
             assert!(there == last || there == last + 1, "{last} were kept, {there} are there");
             assert!(is_sound(&store.check().await.unwrap()));

@@ -148,9 +148,10 @@ pub(super) fn said(organization: OrganizationNumber, text: &str) -> (String, Vec
 /// A statement that gives the keys of calls that a full-text expression finds; none without one.
 pub(super) fn said_in(expression: Option<String>) -> (String, Vec<Value>) {
     match expression {
-        Some(expression) => {
-            ("SELECT rowid FROM transcripts WHERE transcripts MATCH ?".to_owned(), vec![expression.into()])
-        }
+        Some(expression) => (
+            "SELECT rowid FROM transcripts WHERE transcripts MATCH blinded(?)".to_owned(),
+            vec![expression.into()],
+        ),
         None => ("SELECT NULL WHERE FALSE".to_owned(), Vec::new()),
     }
 }

@@ -16,7 +16,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use super::{
     blocks::{Block, Blocks},
     fault::{Result, unavailable},
-    schema, words,
+    schema,
+    sealing::Sealing,
+    words,
 };
 use crate::{StoreError, rollups::Tally};
 
@@ -45,7 +47,7 @@ pub(super) const READ_LIMIT: Duration = Duration::from_secs(20);
 const STEPS_BETWEEN_LOOKS: i32 = 20_000;
 
 /// Opens the connection that writes; makes the file, or brings it to the newest schema.
-pub(super) fn open_writer(path: &Path) -> Result<Connection> {
+pub(super) fn open_writer(path: &Path, sealing: &Sealing) -> Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
@@ -68,7 +70,9 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection> {
     connection.pragma_update(None, "secure_delete", "ON")?;
     connection.pragma_update(None, "cache_size", WRITER_CACHE)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    sealing.register(&connection)?;
     schema::migrate(&mut connection)?;
+    sealing.settle(&connection)?;
     Ok(connection)
 }
 
@@ -93,8 +97,8 @@ pub(super) fn keep_plans(connection: &Connection) -> Result<()> {
 }
 
 /// Opens a connection that reads calls and what is said in them.
-pub(super) fn open_reader(path: &Path) -> Result<Connection> {
-    let connection = open_unattached(path)?;
+pub(super) fn open_reader(path: &Path, sealing: &Sealing) -> Result<Connection> {
+    let connection = open_unattached(path, sealing)?;
     // Whoever searches is told. Everything else is read even so.
     if let Err(fault) = words::attach(&connection, path) {
         let error = StoreError::from(fault);
@@ -104,12 +108,13 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection> {
 }
 
 /// Opens a connection that reads calls.
-pub(super) fn open_unattached(path: &Path) -> Result<Connection> {
+pub(super) fn open_unattached(path: &Path, sealing: &Sealing) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
     keep_plans(&connection)?;
     connection.pragma_update(None, "cache_size", READER_CACHE)?;
+    sealing.register(&connection)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     Ok(connection)
 }
@@ -133,6 +138,7 @@ pub fn stand_back() {
 /// ones waiting.
 pub(super) struct Readers {
     path: PathBuf,
+    sealing: Sealing,
     limit: Duration,
     blocks: Arc<Blocks>,
     idle: Mutex<Vec<Limited>>,
@@ -179,9 +185,10 @@ pub(super) struct Reader {
 }
 
 impl Readers {
-    pub(super) fn new(path: PathBuf, limit: Duration, blocks: Arc<Blocks>) -> Arc<Self> {
+    pub(super) fn new(path: PathBuf, sealing: Sealing, limit: Duration, blocks: Arc<Blocks>) -> Arc<Self> {
         Arc::new(Self {
             path,
+            sealing,
             limit,
             blocks,
             idle: Mutex::default(),
@@ -223,7 +230,7 @@ impl Readers {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let limited = match idle {
             Some(limited) => limited,
-            None => Limited::new(open_reader(&self.path)?)?,
+            None => Limited::new(open_reader(&self.path, &self.sealing)?)?,
         };
         Ok(Reader { limited: Some(limited), readers: Arc::clone(self), _place: place })
     }
@@ -291,8 +298,8 @@ mod tests {
     async fn a_read_that_takes_too_long_is_cut_and_the_next_one_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("calls.db");
-        open_writer(&path).unwrap();
-        let readers = Readers::new(path, Duration::from_millis(1), Arc::default());
+        open_writer(&path, &Sealing::default()).unwrap();
+        let readers = Readers::new(path, Sealing::default(), Duration::from_millis(1), Arc::default());
         let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
 
         let reader = readers.slow().await.unwrap();

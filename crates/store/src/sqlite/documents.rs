@@ -6,7 +6,10 @@ use pegcount_calls::{Bill, Content, Document, Metadata};
 use serde::{Deserialize, Serialize};
 use zstd::bulk::{Compressor, Decompressor};
 
-use super::fault::{Result, unavailable, unreadable};
+use super::{
+    fault::{Result, unavailable, unreadable},
+    sealing::{SEALED, locked},
+};
 
 /// JSON as it is.
 const PLAIN: u8 = 0;
@@ -64,6 +67,7 @@ pub(super) fn unpack(body: &[u8]) -> Result<Body> {
             }
             read(&decompress(packed, length).map_err(|cause| unreadable("the document", cause))?)
         }
+        Some((&SEALED, rest)) => Err(locked(rest)),
         Some(_) => Err(damaged("its encoding is unknown")),
         None => Err(damaged("it is empty")),
     }

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use pegcount_sealed::Keys;
 use rusqlite::Connection;
 use tokio::sync::Mutex;
 use zstd::bulk::Compressor;
@@ -16,6 +17,7 @@ use super::{
     documents,
     fault::{self, unavailable},
     room::Room,
+    sealing::Sealing,
     transaction::{Writer, Writing},
     words::Indexer,
 };
@@ -24,6 +26,7 @@ use crate::{Result, rollups::Changes};
 /// A store in one SQLite file, with the index of words beside it.
 pub(crate) struct Sqlite {
     pub(super) path: PathBuf,
+    pub(super) sealing: Sealing,
     pub(super) checkpoints: Checkpoints,
     pub(super) room: Room,
     pub(super) readers: Arc<Readers>,
@@ -34,16 +37,16 @@ pub(crate) struct Sqlite {
 
 impl Sqlite {
     /// Opens the file, or makes it.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        Self::open_with(path, Bounds::default())
+    pub(crate) fn open(path: &Path, keys: Option<&Keys>) -> Result<Self> {
+        Self::open_with(path, Sealing::with(keys), Bounds::default())
     }
 
-    pub(super) fn open_with(path: &Path, bounds: Bounds) -> Result<Self> {
+    pub(super) fn open_with(path: &Path, sealing: Sealing, bounds: Bounds) -> Result<Self> {
         // Absolute, because SQLite reads `:memory:`, `file:...` and the empty path as something else than a file.
         let path = std::path::absolute(path).map_err(unavailable)?;
-        let mut connection = connect::open_writer(&path)?;
+        let mut connection = connect::open_writer(&path, &sealing)?;
         let compressor = Compressor::new(documents::LEVEL).map_err(unavailable)?;
-        let indexer = Indexer::open(&path, &connection)?;
+        let indexer = Indexer::open(&path, &connection, &sealing)?;
         let (checkpoints, gauge) = Checkpoints::watch(&mut connection)?;
         let room = Room::beside(&path);
         let blocks = Arc::new(Blocks::default());
@@ -58,10 +61,10 @@ impl Sqlite {
             gauge,
             room: room.clone(),
         }));
-        let readers = Readers::new(path.clone(), connect::READ_LIMIT, blocks);
+        let readers = Readers::new(path.clone(), sealing.clone(), connect::READ_LIMIT, blocks);
         checkpoints.start(path.clone(), bounds, Arc::clone(&readers), Arc::clone(&writer))?;
         indexer.start(&path, Arc::clone(&readers))?;
-        Ok(Self { path, checkpoints, room, readers, indexer, writer })
+        Ok(Self { path, sealing, checkpoints, room, readers, indexer, writer })
     }
 
     /// Reads a few rows, right here: handing it to another thread costs more than reading.

@@ -6,6 +6,7 @@ use rusqlite::{Connection, params};
 use super::{
     fault::{Result, unavailable, unreadable},
     rows::{Columns, many, one, run},
+    sealing::is_locked,
 };
 use crate::{CallKey, Report};
 
@@ -16,7 +17,7 @@ const AT_GIVEN: i64 = 1;
 const BLANKED: i64 = 2;
 
 /// The first and the last place of a call.
-fn places(call: CallKey) -> Result<[i64; 2]> {
+pub(super) fn places(call: CallKey) -> Result<[i64; 2]> {
     let end = call.0.checked_add(1).and_then(|next| next.checked_mul(1 << BITS));
     let end =
         end.filter(|_| call.0 >= 0).ok_or_else(|| unavailable(format!("there is no call {}", call.0)))?;
@@ -37,7 +38,7 @@ fn next_place(connection: &Connection, call: CallKey) -> Result<i64> {
 /// The events of a call, oldest first, ties by id.
 pub(super) fn of_call(connection: &Connection, call: CallKey) -> Result<Vec<Report>> {
     // Text is compared by its bytes, as ids are.
-    let sql = "SELECT id, at_ms, flags, received_ms, source, kind, data FROM events
+    let sql = "SELECT id, at_ms, flags, received_ms, source, kind, opened_text(data, id) FROM events
                WHERE place BETWEEN ?1 AND ?2 ORDER BY at_ms, id";
     many(connection, sql, places(call)?, |row| {
         let columns = &mut Columns::of(row);
@@ -63,6 +64,10 @@ pub(super) fn of_call(connection: &Connection, call: CallKey) -> Result<Vec<Repo
 
 /// Passed on as it is, so it is looked at here: damage within a page shows nowhere else.
 fn data_of(id: &EventId, text: String) -> Result<Document> {
+    if is_locked(&text) {
+        let cause = "it is sealed; either its key is not at hand, or it was changed since";
+        return Err(unreadable(format!("event {id}"), cause));
+    }
     match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
         Ok(_) => Ok(Document::from_json_text(text)),
         Err(cause) => Err(unreadable(format!("event {id}"), cause)),
@@ -77,7 +82,7 @@ pub(super) fn append(connection: &Connection, call: CallKey, reports: &[Report])
     let first = next_place(connection, call)?;
     let [_, last] = places(call)?;
     let sql = "INSERT INTO events (place, at_ms, id, kind, source, received_ms, flags, data)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, sealed_text(?8, ?3))";
     for (place, report) in (first..).zip(reports) {
         if place > last {
             return Err(unavailable(format!("call {} has no room for more events", call.0)));
@@ -101,7 +106,7 @@ pub(super) fn append(connection: &Connection, call: CallKey, reports: &[Report])
 /// Replaces the data of events by what is left of it.
 pub(super) fn blank(connection: &Connection, call: CallKey, events: &[(EventId, Document)]) -> Result<()> {
     let [first, last] = places(call)?;
-    let sql = "UPDATE events SET data = ?5, flags = flags | ?4 WHERE place BETWEEN ?1 AND ?2 AND id = ?3";
+    let sql = "UPDATE events SET data = sealed_text(?5, id), flags = flags | ?4 WHERE place BETWEEN ?1 AND ?2 AND id = ?3";
     for (id, left) in events {
         run(connection, sql, params![first, last, id.as_str(), BLANKED, left.as_json_text()])?;
     }

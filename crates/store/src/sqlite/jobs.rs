@@ -324,7 +324,7 @@ mod tests {
     async fn a_damaged_job_is_dead_and_those_behind_it_are_run() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("calls.db");
-        let store = Sqlite::open(&path).unwrap();
+        let store = Sqlite::open(&path, None).unwrap();
         Connection::open(&path)
             .unwrap()
             .execute_batch(

@@ -38,6 +38,7 @@ mod rows;
 mod samples;
 mod save;
 mod schema;
+mod sealing;
 mod spreads;
 mod stats;
 mod totals;
@@ -54,19 +55,21 @@ use async_trait::async_trait;
 use pegcount_calls::{
     CallQuery, Disconnection, EndpointName, OrganizationName, PhoneNumberName, Stats, Timestamp,
 };
+use pegcount_sealed::KeyId;
 use uuid::Uuid;
 
 use crate::{
     AccessKey, AuditPage, AuditQuery, AuditVerdict, CallHead, CallKey, Concurrency, ControlUrl, Deed,
     Endpoint, EndpointNumber, Erasure, Filed, Finding, Hold, Job, JobCount, JobFailure, JobId, JobOrder,
     JobPage, JobQuery, Measure, NewEndpoint, Next, OldCalls, OldPage, OpenCall, Organization,
-    OrganizationNumber, Page, PhoneNumber, Report, Result, Scrub, Spreads, StatsQuery, Store, StoreError,
-    Transaction, Unindexed,
+    OrganizationNumber, Page, PhoneNumber, Report, Resealed, Result, Scrub, SealCount, Spreads, StatsQuery,
+    Store, StoreError, Transaction, Unindexed,
 };
 pub use connect::stand_back;
 pub(crate) use engine::Sqlite;
 use fault::unavailable;
 use transaction::Writing;
+use words::looks_for_beginnings;
 
 #[async_trait]
 impl Store for Sqlite {
@@ -85,6 +88,9 @@ impl Store for Sqlite {
     async fn calls(&self, organization: OrganizationNumber, query: &CallQuery) -> Result<Page> {
         let query = query.clone();
         let searches = query.transcript.is_some();
+        if self.sealing.is_on() && query.transcript.as_deref().is_some_and(looks_for_beginnings) {
+            return Err(StoreError::WholeWords);
+        }
         if searches {
             self.indexer.caught_up().await?;
         }
@@ -350,9 +356,9 @@ impl Store for Sqlite {
     }
 
     async fn verify_audit(&self) -> Result<AuditVerdict> {
-        let path = self.path.clone();
+        let (path, sealing) = (self.path.clone(), self.sealing.clone());
         let look = move || {
-            let connection = connect::open_reader(&path)?;
+            let connection = connect::open_reader(&path, &sealing)?;
             let mut walk = audit::Walk::default();
             loop {
                 let snapshot = connection.unchecked_transaction()?;
@@ -418,6 +424,21 @@ impl Store for Sqlite {
         Ok(calls && words)
     }
 
+    async fn reseal(&self, after: CallKey, limit: u32) -> Result<Resealed> {
+        self.write(|connection| self.sealing.reseal(connection, after, limit)).await
+    }
+
+    async fn sealed_with(&self) -> Result<Vec<SealCount>> {
+        let (path, sealing) = (self.path.clone(), self.sealing.clone());
+        // Like a look for damage, it walks over everything.
+        let count = move || sealing::counts(&connect::open_reader(&path, &sealing)?);
+        Ok(tokio::task::spawn_blocking(count).await.map_err(unavailable)??)
+    }
+
+    async fn forget_sealing_key(&self, key: KeyId) -> Result<()> {
+        self.write(|connection| sealing::forget(connection, key)).await
+    }
+
     async fn unindexed(&self) -> Result<Unindexed> {
         let (changes, is_made_anew) = self.indexer.behind();
         Ok(Unindexed { changes, is_made_anew })
@@ -439,11 +460,11 @@ impl Store for Sqlite {
     }
 
     async fn check(&self) -> Result<Vec<Finding>> {
-        let path = self.path.clone();
+        let (path, sealing) = (self.path.clone(), self.sealing.clone());
         // What it lacks is named in the end.
         let _ = self.indexer.caught_up().await;
         // On a connection of its own, since a look at everything may take longer than any other read.
-        let look = move || check::check(&connect::open_reader(&path)?);
+        let look = move || check::check(&connect::open_reader(&path, &sealing)?);
         Ok(tokio::task::spawn_blocking(look).await.map_err(unavailable)??)
     }
 

@@ -97,7 +97,7 @@ fn ranking(meant: &str) -> String {
     format!(
         "WITH newest AS MATERIALIZED ({meant} ORDER BY rowid DESC LIMIT ?)
          SELECT rowid FROM transcripts
-         WHERE transcripts MATCH ? AND rowid >= (SELECT min(rowid) FROM newest)
+         WHERE transcripts MATCH blinded(?) AND rowid >= (SELECT min(rowid) FROM newest)
              AND +rowid IN (SELECT rowid FROM newest)
          ORDER BY bm25(transcripts, {transcript:?}, {summary:?}), rowid DESC LIMIT ? OFFSET ?"
     )
@@ -110,7 +110,7 @@ fn by_summary(meant: &str) -> String {
          SELECT rowid FROM newest
          ORDER BY rowid IN (
              SELECT rowid FROM transcripts
-             WHERE transcripts MATCH ? AND rowid >= (SELECT min(rowid) FROM newest)
+             WHERE transcripts MATCH blinded(?) AND rowid >= (SELECT min(rowid) FROM newest)
          ) DESC, rowid DESC LIMIT ? OFFSET ?"
     )
 }
@@ -134,8 +134,8 @@ mod tests {
     fn the_words_are_searched_once_for_the_newest_and_once_to_rank_them() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("calls.db");
-        let _store = Sqlite::open(&path).unwrap();
-        let connection = open_reader(&path).unwrap();
+        let _store = Sqlite::open(&path, None).unwrap();
+        let connection = open_reader(&path, &Default::default()).unwrap();
         let (meant, _) = said(OrganizationNumber(1), "alpha");
         for sql in [ranking(&meant), by_summary(&meant)] {
             let sql = format!("EXPLAIN QUERY PLAN {sql}");
@@ -154,14 +154,14 @@ mod tests {
     fn of_more_matches_than_are_ranked_the_oldest_follow_by_arrival_each_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("calls.db");
-        let _store = Sqlite::open(&path).unwrap();
+        let _store = Sqlite::open(&path, None).unwrap();
         let fill = format!(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {MOST_RANKED} + 5)
              INSERT INTO transcripts (rowid, transcript, summary)
              SELECT i, 'o1xalpha', iif(i IN (1, 9), 'o1xalpha', '') FROM n"
         );
         words::open_index(&path).execute_batch(&fill).unwrap();
-        let connection = open_reader(&path).unwrap();
+        let connection = open_reader(&path, &Default::default()).unwrap();
         let found = |offset, limit| {
             let query = CallQuery {
                 transcript: Some("alpha".to_owned()),
@@ -188,7 +188,7 @@ mod tests {
     fn words_that_very_many_calls_have_do_not_weigh_and_alone_have_the_summaries_first() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("calls.db");
-        let _store = Sqlite::open(&path).unwrap();
+        let _store = Sqlite::open(&path, None).unwrap();
         let newest = i64::try_from(MOST_WEIGHED).unwrap() + 1;
         let inner = newest - 100;
         // The seldom word stands in three calls: once, twice, and beside the frequent one many times.
@@ -201,7 +201,7 @@ mod tests {
                  iif(i IN (3, {inner}), 'o1xalpha', '') FROM n"
         );
         words::open_index(&path).execute_batch(&fill).unwrap();
-        let connection = open_reader(&path).unwrap();
+        let connection = open_reader(&path, &Default::default()).unwrap();
         let found = |text: &str, total, offset, limit| {
             let query = CallQuery {
                 transcript: Some(text.to_owned()),

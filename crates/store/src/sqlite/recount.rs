@@ -257,7 +257,7 @@ mod tests {
     async fn counts_that_differ_from_the_calls_are_named_and_made_anew() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("calls.db");
-        let store = Sqlite::open(&path).unwrap();
+        let store = Sqlite::open(&path, None).unwrap();
         keep(&store, "c", &call(1)).await;
         keep(&store, "d", &call(-1)).await;
         assert_eq!(named(&store).await, [""; 0]);
@@ -306,7 +306,7 @@ mod tests {
     async fn a_damaged_count_keeps_no_call_out_and_is_never_read_as_if_it_were_right() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("calls.db");
-        let store = Sqlite::open(&path).unwrap();
+        let store = Sqlite::open(&path, None).unwrap();
         keep(&store, "c", &call(1)).await;
         for sums in ["X'80'", "X'020001000000'"] {
             let damage = format!("UPDATE rollups SET sums = {sums}");

@@ -49,7 +49,7 @@ pub(super) fn save(
     let new_body = documents::pack(compressor, &call.content, bill)?;
     let rewritten = old_body.as_ref() != Some(&new_body);
     if rewritten {
-        let sql = "INSERT INTO call_documents (pk, body) VALUES (?1, ?2)
+        let sql = "INSERT INTO call_documents (pk, body) VALUES (?1, sealed(?2, ?1))
                    ON CONFLICT (pk) DO UPDATE SET body = excluded.body";
         run(connection, sql, params![key.0, new_body])?;
     }
@@ -274,7 +274,7 @@ mod tests {
         let ours = OrganizationNumber(1);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("calls.db");
-        let store = Sqlite::open(&path).unwrap();
+        let store = Sqlite::open(&path, None).unwrap();
         let mut transaction = store.begin().await.unwrap();
         let name = CallName::new("c").unwrap();
         let head = transaction.open_call(ours, &name, Uuid::now_v7()).await.unwrap();

@@ -9,7 +9,7 @@ use super::{
 use crate::StoreError;
 
 /// Each step leads from the version that is its place in the list to the next. Steps are only ever added.
-const MIGRATIONS: [&str; 12] = [
+const MIGRATIONS: [&str; 13] = [
     include_str!("migrations/0001_start.sql"),
     include_str!("migrations/0002_rollups.sql"),
     include_str!("migrations/0003_totals.sql"),
@@ -22,6 +22,7 @@ const MIGRATIONS: [&str; 12] = [
     include_str!("migrations/0010_privacy.sql"),
     include_str!("migrations/0011_retention.sql"),
     include_str!("migrations/0012_words_apart.sql"),
+    include_str!("migrations/0013_sealing.sql"),
 ];
 
 /// The schema since which the counts beside the calls are made as they are now: an older file gets them anew. A step
@@ -95,7 +96,7 @@ mod tests {
         let path = folder.path().join("other.db");
         prepare(&path);
         let before = std::fs::read(&path).unwrap();
-        let error = Sqlite::open(&path).map(|_| ()).unwrap_err();
+        let error = Sqlite::open(&path, None).map(|_| ()).unwrap_err();
         assert_eq!(std::fs::read(&path).unwrap(), before, "the file was changed");
         error
     }
@@ -140,7 +141,7 @@ mod tests {
         first.execute_batch(FIRST_CALLS).unwrap();
         drop(first);
 
-        let store = Sqlite::open(&path).unwrap();
+        let store = Sqlite::open(&path, None).unwrap();
         let plain = Connection::open(&path).unwrap();
         assert_eq!(version(&plain).unwrap(), MIGRATIONS.len());
         for organization in [1, 2] {
@@ -165,13 +166,13 @@ mod tests {
         let findings = recount::check(&plain).unwrap();
         assert!(findings.iter().all(|finding| finding.severity == Severity::Fine), "{findings:?}");
         drop(store);
-        drop(Sqlite::open(&path).unwrap());
+        drop(Sqlite::open(&path, None).unwrap());
     }
 
     #[test]
     fn a_place_that_is_none_is_told_as_such() {
         let folder = tempfile::tempdir().unwrap();
-        let error = Sqlite::open(&folder.path().join("missing/calls.db")).map(|_| ()).unwrap_err();
+        let error = Sqlite::open(&folder.path().join("missing/calls.db"), None).map(|_| ()).unwrap_err();
         assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
     }
 }

@@ -267,7 +267,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_disk_is_told_as_such_loses_nothing_and_is_over_when_there_is_room_again() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Sqlite::open(&folder.path().join("calls.db")).unwrap();
+        let store = Sqlite::open(&folder.path().join("calls.db"), None).unwrap();
         let limit = async |pages: i64| {
             let writer = store.writer.lock().await;
             writer.connection.pragma_update(None, "max_page_count", pages).unwrap();

@@ -4,7 +4,7 @@ use pegcount_calls::{
     Analysis, Bill, Call, CallQuery, CallType, Cause, Direction, Disconnection, MetadataFilter, Paging,
     Range, Role, Sort, SortKey, State, Status, Turn, TurnReport,
 };
-use pegcount_store::{OrganizationNumber, Severity, Store};
+use pegcount_store::{OrganizationNumber, Severity, Store, StoreError};
 
 use crate::{
     bench::{
@@ -307,7 +307,7 @@ async fn no_search_text_is_ever_read_as_an_expression() {
             ("alpha OR gamma", ""),
             ("alpha or beta", "c"),
             ("NOT gamma", ""),
-            ("alp*", "c"),
+            ("alp*", if home.finds_beginnings() { "c" } else { "whole words only" }),
             ("al* alpha", ""),
             ("\"alp*\"", ""),
             ("*", ""),
@@ -324,7 +324,11 @@ async fn no_search_text_is_ever_read_as_an_expression() {
             (long.as_str(), ""),
         ] {
             let query = CallQuery { transcript: Some(text.to_owned()), ..all() };
-            assert_eq!(found(store, query).await, expected, "{text:.40}");
+            let found = match store.calls(OURS, &query).await {
+                Err(StoreError::WholeWords) => "whole words only".to_owned(),
+                page => names(&page.unwrap()).join(" "),
+            };
+            assert_eq!(found, expected, "{text:.40}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What is said is found just where a reader is shown it.
 
 use pegcount_calls::{Call, CallQuery, Content, Search};
-use pegcount_store::Store;
+use pegcount_store::{Store, StoreError};
 use proptest::{prelude::*, test_runner::TestRunner};
 
 use crate::{
@@ -65,6 +65,11 @@ async fn words_are_found_however_they_are_written() {
             ("refund* \"the refunded\"", "c5"),
             ("fine 42", "c6"),
         ] {
+            if text.contains('*') && !home.finds_beginnings() {
+                let refused = store.calls(OURS, &saying(text)).await;
+                assert!(matches!(refused, Err(StoreError::WholeWords)), "{text}");
+                continue;
+            }
             assert_eq!(found(store, saying(text)).await, expected, "{text}");
         }
     }
@@ -90,6 +95,8 @@ fn whatever_is_typed_is_a_search_and_finds_the_calls_in_which_it_can_be_shown() 
         let texts = prop::collection::vec(piece, 1..5).prop_map(|pieces| pieces.concat());
         let mut runner = TestRunner::new(ProptestConfig { cases: 400, ..ProptestConfig::default() });
         let ran = runner.run(&texts, |text| {
+            let asks_for_beginnings = Search::of(&text).terms().iter().any(|term| term.is_open);
+            prop_assume!(home.finds_beginnings() || !asks_for_beginnings);
             let page = runtime.block_on(store.calls(OURS, &saying(&text)));
             let page = page.map_err(|error| TestCaseError::fail(format!("{text:?}: {error}")))?;
             let search = Search::of(&text);

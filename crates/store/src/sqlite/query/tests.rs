@@ -39,8 +39,8 @@ fn plans(connection: &Connection, query: &CallQuery, way: Option<Way>, begin: Be
 
 async fn store(folder: &tempfile::TempDir) -> (Sqlite, Connection) {
     let path = folder.path().join("calls.db");
-    let store = Sqlite::open(&path).unwrap();
-    let connection = open_reader(&path).unwrap();
+    let store = Sqlite::open(&path, None).unwrap();
+    let connection = open_reader(&path, &Default::default()).unwrap();
     (store, connection)
 }
 
@@ -344,7 +344,12 @@ async fn a_list_that_takes_longer_than_a_read_may_is_cut_and_told_as_such() {
         INSERT INTO calls (org, name, uuid, start_ms, status, direction)
         SELECT 1, 'c' || i, randomblob(16), i, 1, 0 FROM n";
     store.writer.lock().await.connection.execute_batch(rows).unwrap();
-    store.readers = Readers::new(store.path.clone(), std::time::Duration::ZERO, std::sync::Arc::default());
+    store.readers = Readers::new(
+        store.path.clone(),
+        Default::default(),
+        std::time::Duration::ZERO,
+        std::sync::Arc::default(),
+    );
     let query = CallQuery { call_types: vec![CallType::Web], ..all() };
     let mut cut = store.calls(OURS, &query).await;
     // The first look at the clock may come within the first millisecond.

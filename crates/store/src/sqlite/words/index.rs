@@ -17,6 +17,7 @@ use crate::{
         connect, documents,
         fault::{Fault, Result, unreadable},
         rows::{many, one, run},
+        sealing::Sealing,
     },
 };
 
@@ -28,7 +29,7 @@ pub(super) const SCHEMA: &str = "words";
 const TABLES: &str = "
     CREATE TABLE words_taken (
         only_one INTEGER PRIMARY KEY CHECK (only_one = 1),
-        store    BLOB NOT NULL,    -- whose words these are: words_store.id
+        store    BLOB NOT NULL,    -- whose words these are: words_store.id, and with which key they are blinded
         taken    INTEGER NOT NULL, -- everything up to this number of words_due is in
         filled   INTEGER           -- calls up to this place are in; NULL: all that were there when the file was made
     ) STRICT;
@@ -125,6 +126,13 @@ pub(in crate::sqlite) fn whole(connection: &Connection) -> Result<()> {
     }
 }
 
+/// By what an index is known to be of this store, as it is kept now: words in the clear are not found among blinded ones.
+fn name_of(calls: &Connection, sealing: &Sealing) -> Result<Vec<u8>> {
+    let mut name = due::store_id(calls)?;
+    name.extend(sealing.mark_of_index());
+    Ok(name)
+}
+
 /// Whether a call is in the index.
 pub(super) fn has_entry(connection: &Connection, key: CallKey) -> Result<bool> {
     Ok(one(connection, "SELECT 1 FROM transcripts WHERE rowid = ?1", [key.0], |_| Ok(()))?.is_some())
@@ -139,15 +147,16 @@ pub(super) enum Failure {
 /// The index, open to be written.
 pub(super) struct Index {
     pub(super) connection: Connection,
+    pub(super) sealing: Sealing,
 }
 
 impl Index {
     /// Opens the index of this store. One that is not there, is damaged, or lacks something of this store that nobody
     /// noted is made anew.
-    pub(super) fn open(store: &Path, calls: &Connection) -> Result<Self> {
+    pub(super) fn open(store: &Path, calls: &Connection, sealing: &Sealing) -> Result<Self> {
         let path = path_beside(store);
         if path.exists() {
-            match Self::known(&path, calls).map_err(StoreError::from) {
+            match Self::known(&path, calls, sealing).map_err(StoreError::from) {
                 Ok(Some(index)) => return Ok(index),
                 Ok(None) => tracing::warn!("the index of words is not that of the calls and is made anew"),
                 Err(error @ StoreError::Unreadable { .. }) => {
@@ -156,11 +165,11 @@ impl Index {
                 Err(error) => return Err(error.into()),
             }
         }
-        Self::make(store, calls)
+        Self::make(store, calls, sealing)
     }
 
     /// The index in this file; `None` when it is another's, or one that lacks something.
-    fn known(path: &Path, calls: &Connection) -> Result<Option<Self>> {
+    fn known(path: &Path, calls: &Connection, sealing: &Sealing) -> Result<Option<Self>> {
         let connection = connected(path)?;
         let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
         let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -174,7 +183,7 @@ impl Index {
         }
         let store: Option<Vec<u8>> =
             one(&connection, "SELECT store FROM words_taken", [], |row| Ok(row.get(0)?))?;
-        if store != Some(due::store_id(calls)?) {
+        if store != Some(name_of(calls, sealing)?) {
             return Ok(None);
         }
         // Another process may be taking calls in: what has gone from the store meanwhile is in the index when it is asked
@@ -182,11 +191,11 @@ impl Index {
         let before = Taken::of(&connection)?.number;
         let last = due::span(calls)?.map_or(0, |[_, last]| last);
         let is_whole = before <= last && due::follows(calls, Taken::of(&connection)?.number)?;
-        Ok(is_whole.then_some(Self { connection }))
+        Ok(is_whole.then(|| Self { connection, sealing: sealing.clone() }))
     }
 
     /// Makes the index anew, empty, for whoever may read and write the store.
-    pub(super) fn make(store: &Path, calls: &Connection) -> Result<Self> {
+    pub(super) fn make(store: &Path, calls: &Connection, sealing: &Sealing) -> Result<Self> {
         let path = path_beside(store);
         remove(&path)?;
         let mode = std::fs::metadata(store).map_err(refused)?.permissions().mode() & 0o777;
@@ -198,11 +207,11 @@ impl Index {
         let taken = due::span(calls)?.map_or(0, |[_, last]| last);
         let any = one(calls, "SELECT 1 FROM calls LIMIT 1", [], |_| Ok(()))?.is_some();
         let sql = "INSERT INTO words_taken (only_one, store, taken, filled) VALUES (1, ?1, ?2, ?3)";
-        run(&transaction, sql, params![due::store_id(calls)?, taken, any.then_some(i64::MIN)])?;
+        run(&transaction, sql, params![name_of(calls, sealing)?, taken, any.then_some(i64::MIN)])?;
         transaction.pragma_update(None, "user_version", VERSION)?;
         transaction.pragma_update(None, "application_id", APPLICATION)?;
         transaction.commit()?;
-        Ok(Self { connection })
+        Ok(Self { connection, sealing: sealing.clone() })
     }
 
     /// What is damaged, if anything is.
@@ -227,7 +236,10 @@ impl Index {
             None => taken,
         };
         if taken != before {
-            batch.put(&transaction).and_then(|()| taken.write(&transaction)).map_err(of_index)?;
+            batch
+                .put(&transaction, &self.sealing)
+                .and_then(|()| taken.write(&transaction))
+                .map_err(of_index)?;
             transaction.commit().map_err(|error| of_index(error.into()))?;
         }
         Ok(taken)
@@ -308,11 +320,12 @@ impl Batch {
         Ok(())
     }
 
-    fn put(&self, transaction: &Transaction<'_>) -> Result<()> {
+    fn put(&self, transaction: &Transaction<'_>, sealing: &Sealing) -> Result<()> {
         for (key, words) in &self.calls {
             run(transaction, "DELETE FROM transcripts WHERE rowid = ?1", [key.0])?;
             if let Some([transcript, summary]) = words {
                 let sql = "INSERT INTO transcripts (rowid, transcript, summary) VALUES (?1, ?2, ?3)";
+                let [transcript, summary] = [transcript, summary].map(|text| sealing.blinded(text));
                 run(transaction, sql, params![key.0, transcript, summary])?;
             }
         }
@@ -322,7 +335,7 @@ impl Batch {
 
 /// By what a call is to be found; `None` of one that is gone, has not ended or says nothing.
 fn marked_words(calls: &Connection, key: CallKey) -> Result<Option<[String; 2]>> {
-    let sql = "SELECT c.org, d.body FROM calls c JOIN call_documents d ON d.pk = c.pk
+    let sql = "SELECT c.org, opened(d.body, d.pk) FROM calls c JOIN call_documents d ON d.pk = c.pk
                WHERE c.pk = ?1 AND c.ended_ms IS NOT NULL";
     let found = one(calls, sql, [key.0], |row| {
         Ok((OrganizationNumber(row.get(0)?), documents::unpack(row.get_ref(1)?.as_blob().map_err(misfit)?)?))

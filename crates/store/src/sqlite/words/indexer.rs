@@ -30,6 +30,7 @@ use crate::{
         connect::{self, Readers},
         fault::{Result, unavailable},
         orders::Board,
+        sealing::Sealing,
     },
 };
 
@@ -124,8 +125,8 @@ pub(in crate::sqlite) struct Indexer {
 
 impl Indexer {
     /// Opens the index of this store, or makes it. Nothing is taken in before [`Self::start`].
-    pub(in crate::sqlite) fn open(store: &Path, calls: &Connection) -> Result<Self> {
-        let index = Index::open(store, calls)?;
+    pub(in crate::sqlite) fn open(store: &Path, calls: &Connection, sealing: &Sealing) -> Result<Self> {
+        let index = Index::open(store, calls, sealing)?;
         let taken = Taken::of(&index.connection)?;
         let last = due::span(calls)?.map_or(0, |[_, last]| last);
         let shared = Arc::new(Shared {
@@ -157,7 +158,7 @@ impl Indexer {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(unavailable)?;
-        let calls = connect::open_unattached(store)?;
+        let calls = connect::open_unattached(store, &index.sealing)?;
         let (shared, length) = (Arc::clone(&self.shared), Arc::default());
         let (store, moved_at, sound_at) = (store.to_owned(), 0, None);
         let worker = Worker { shared, store, index, calls, readers, runtime, length, moved_at, sound_at };
@@ -425,7 +426,7 @@ impl Worker {
         let readers = Arc::clone(&self.readers);
         let no_reads = self.runtime.block_on(readers.hold_back())?;
         readers.open_anew();
-        self.index = Index::make(&self.store, &self.calls)?;
+        self.index = Index::make(&self.store, &self.calls, &self.index.sealing)?;
         // Before anybody reads it: whoever waits for it now has to wait for all of it.
         self.watch_log();
         let taken = Taken::of(&self.index.connection)?;

@@ -72,6 +72,11 @@ pub(super) fn match_of<'a>(
     (!quoted.is_empty()).then(|| quoted.join(" "))
 }
 
+/// Whether a text asks for words by how they begin.
+pub(super) fn looks_for_beginnings(text: &str) -> bool {
+    Search::of(text).terms().iter().any(|term| term.is_open)
+}
+
 /// The full-text expression for what a text asks for.
 pub(super) fn match_of_text(organization: OrganizationNumber, text: &str) -> Option<String> {
     match_of(organization, Search::of(text).terms())

@@ -28,7 +28,7 @@ impl Home {
     }
 
     fn open(&self) -> Sqlite {
-        Sqlite::open(&self.path).unwrap()
+        Sqlite::open(&self.path, None).unwrap()
     }
 
     fn index(&self) -> PathBuf {
@@ -219,7 +219,7 @@ async fn while_the_index_is_made_anew_a_search_says_so_and_everything_else_is_an
     std::fs::remove_file(home.index()).unwrap();
     // Nothing is taken in before it is started.
     let calls = Connection::open(&home.path).unwrap();
-    let indexer = Indexer::open(&home.path, &calls).unwrap();
+    let indexer = Indexer::open(&home.path, &calls, &Default::default()).unwrap();
     assert!(matches!(indexer.caught_up().await, Err(StoreError::Indexing)));
     assert_eq!(indexer.behind(), (0, true));
 }
@@ -272,7 +272,7 @@ async fn a_damaged_index_is_named_with_what_mends_it_and_hides_nothing_else() {
         let whole = bytes.clone();
         bytes[at..at + 4_096].fill(0xA5);
         std::fs::write(home.index(), bytes).unwrap();
-        let connection = crate::sqlite::connect::open_reader(&home.path).unwrap();
+        let connection = crate::sqlite::connect::open_reader(&home.path, &Default::default()).unwrap();
         let mut snapshot = Snapshot::of(&connection).map_err(StoreError::from).unwrap();
         let finding = snapshot.finding(20);
         assert_eq!(finding.severity, Severity::Damage, "page {page}: {}", finding.message);
