@@ -87,6 +87,15 @@ struct Key {
     words: Hmac<Sha256>,
 }
 
+/// The same keys in the same order: ids tell.
+impl PartialEq for Keys {
+    fn eq(&self, other: &Self) -> bool {
+        self.ids().eq(other.ids())
+    }
+}
+
+impl Eq for Keys {}
+
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.ids()).finish()
@@ -241,7 +250,7 @@ pub(crate) const SURPLUS: usize = NONCE + TAG;
 
 pub(crate) fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes)?;
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
     Ok(bytes)
 }
 

@@ -12,6 +12,7 @@ use std::{
 
 use pegcount_calls::{OrganizationName, SourceName};
 use pegcount_lame::Lame;
+use pegcount_sealed::Keys;
 use pegcount_store::{OrganizationNumber, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -59,6 +60,8 @@ pub struct App {
     pub transcription: Arc<transcription::Desk>,
     /// Work that comes after calls; it runs once [`App::start_jobs`] was called.
     pub jobs: Arc<Jobs>,
+    /// With what recordings in an object store are worked on, if there is one.
+    pub desk: Option<Arc<Desk>>,
     /// Who did what.
     pub audit: Arc<Audit>,
     /// How long recordings may take to come.
@@ -88,12 +91,13 @@ impl App {
     /// # Errors
     /// A sentence that says what is wrong and what to do.
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, String> {
-        let (store, locks) = open(config)?;
+        let keys = config.encryption.keys()?;
+        let (store, locks) = open(config, keys.as_ref())?;
         let first_key = first_key(store.as_ref(), config, &clock).await?;
         let live = Arc::new(Live::of(store.open_calls().await.map_err(|error| cannot_start(&error))?));
         let metrics = Arc::new(Metrics::default());
         let tariffs = TariffsHandle::of(config.tariffs()?);
-        let shelf = shelf(config)?;
+        let shelf = shelf(config, keys)?;
         let fetching = Arc::new(config.recordings.fetching()?);
         let nudge = Nudge::default();
         let analysing = Arc::new(config.analysis()?);
@@ -124,7 +128,8 @@ impl App {
         let audit = Audit::start(Arc::clone(&store), clock.clone(), &config.audit);
         let retention = Arc::new(config.retention()?);
         let counted = (Arc::clone(&audit), Arc::clone(&metrics));
-        let works = works(fetch, &transcription, analysing, Arc::clone(&retention), counted);
+        let desk = fetch.desk();
+        let works = works(fetch, desk.clone(), &transcription, analysing, Arc::clone(&retention), counted);
         let jobs = Jobs::new(Arc::clone(&store), clock.clone(), Arc::clone(&metrics), works).nudged_by(nudge);
         let jobs = Arc::new(jobs);
         let sip = Arc::new(Sip::new(Arc::clone(&store), millis(&clock)));
@@ -155,6 +160,7 @@ impl App {
             shelf,
             transcription,
             jobs,
+            desk,
             audit,
             patience: config.recordings.patience(),
             retention,
@@ -174,6 +180,7 @@ impl App {
             Some(mut settings) => {
                 // Of whose calls it is the gateway cannot know; what nobody wants goes with the first job.
                 settings.gateway.recordings.speech = config.transcription()?.each().any(Option::is_some);
+                settings.gateway.recordings.keys = self.shelf.keys().cloned();
                 self.sip.start(settings, self.intake.clone()).await.map(Some)
             }
             None => Ok(None),
@@ -208,6 +215,8 @@ impl App {
             ledger: Arc::clone(&self.ledger),
             jobs: Arc::clone(&self.jobs),
             audit: Arc::clone(&self.audit),
+            shelf: self.shelf.clone(),
+            desk: self.desk.clone(),
             patience: self.patience,
             retention: Arc::clone(&self.retention),
             clock: self.clock.clone(),
@@ -246,20 +255,20 @@ fn cannot_start(error: &StoreError) -> String {
 }
 
 /// Opens the store, and locks it and the data folder.
-fn open(config: &Config) -> Result<(Arc<dyn Store>, Vec<fs::File>), String> {
+fn open(config: &Config, keys: Option<&Keys>) -> Result<(Arc<dyn Store>, Vec<fs::File>), String> {
     let mut locks = vec![lock(&config.data)?];
     match config.store_elsewhere() {
         Some(store) => locks.push(lock_store(&store)?),
         None => make_private(&config.store_path())?,
     }
-    let store = pegcount_store::open(&config.store_url()).map_err(|error| cannot_start(&error))?;
+    let store = pegcount_store::open_with(&config.store_url(), keys).map_err(|error| cannot_start(&error))?;
     Ok((Arc::from(store), locks))
 }
 
 /// Where recordings lie.
-fn shelf(config: &Config) -> Result<Shelf, String> {
+fn shelf(config: &Config, keys: Option<Keys>) -> Result<Shelf, String> {
     let bucket = config.recordings.bucket()?.map(Arc::new);
-    Ok(Shelf::at(sip::recordings_folder(&config.data)).with_bucket(bucket))
+    Ok(Shelf::at(sip::recordings_folder(&config.data)).with_bucket(bucket).sealed_with(keys))
 }
 
 /// Who else wants to know of calls.
@@ -281,12 +290,13 @@ fn outside(
 /// Every kind of work that comes after calls.
 fn works(
     fetch: FetchParts,
+    desk: Option<Arc<Desk>>,
     transcription: &Arc<transcription::Desk>,
     analysing: Arc<PerOrganization<Option<analysis::Settings>>>,
     retention: Arc<PerOrganization<Retention>>,
     (audit, metrics): (Arc<Audit>, Arc<Metrics>),
 ) -> Vec<Arc<dyn Work>> {
-    let FetchParts { shelf, store, intake, names, clock, busy, .. } = &fetch;
+    let FetchParts { store, intake, names, clock, .. } = &fetch;
     let analysis =
         analysis::Desk::new(Arc::clone(store), intake.clone(), analysing, names.clone(), clock.clone());
     let sweeping = SweepingParts {
@@ -304,10 +314,7 @@ fn works(
         Arc::new(Scrubbing::new(Arc::clone(store))),
         Arc::new(Erasing::new(Arc::clone(store), intake.clone(), clock.clone())),
     ];
-    if let Some(bucket) = shelf.bucket() {
-        let desk =
-            Desk::new(shelf.clone(), Arc::clone(bucket), Arc::clone(store), clock.clone(), busy.clone());
-        let desk = Arc::new(desk);
+    if let Some(desk) = desk {
         works.push(Arc::new(Upload::new(Arc::clone(&desk))));
         works.push(Arc::new(Deletion::new(desk)));
     }

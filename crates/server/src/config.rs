@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     access::RateLimit, analysis, audit, dialects, organizations::PerOrganization, privacy, recordings,
-    redaction, sources, transcription,
+    redaction, secrets::EncryptionConfig, sources, transcription,
 };
 
 /// Everything that can be set.
@@ -47,6 +47,8 @@ pub struct Config {
     pub allow_open_access_on_public_address: bool,
     /// HTTPS.
     pub tls: TlsConfig,
+    /// Encryption of what is kept.
+    pub encryption: EncryptionConfig,
     /// What is logged.
     pub log: LogConfig,
     /// What is noted of who did what.
@@ -82,6 +84,7 @@ impl Default for Config {
             public_url: String::new(),
             allow_open_access_on_public_address: false,
             tls: TlsConfig::default(),
+            encryption: EncryptionConfig::default(),
             log: LogConfig::default(),
             audit: audit::Config::default(),
             limits: LimitsConfig::default(),

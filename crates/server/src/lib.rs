@@ -30,6 +30,7 @@ pub mod redaction;
 pub mod reference;
 #[cfg(test)]
 mod samples;
+pub mod secrets;
 pub mod server;
 pub mod sources;
 pub mod status;

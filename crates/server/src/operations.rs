@@ -5,8 +5,12 @@
 //! out, so the two cannot differ.
 
 mod audit;
+mod doctor;
+mod encryption;
 mod jobs;
 mod keys;
+
+pub use doctor::finding_value;
 
 use std::{
     path::{Path, PathBuf},
@@ -14,7 +18,7 @@ use std::{
 };
 
 use pegcount_calls::{CallName, LegId, OrganizationName, SourceName, Timestamp};
-use pegcount_store::{CallKey, LegSpan, Organization, OrganizationNumber, Severity, Store, StoreError};
+use pegcount_store::{CallKey, LegSpan, Organization, OrganizationNumber, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -25,8 +29,8 @@ use crate::{
     intake::{CallReference, Incoming, Intake, Outcome, Refolded},
     jobs::Jobs,
     organizations::PerOrganization,
-    privacy::{self, Retention},
-    recordings::{self, Patience},
+    privacy::Retention,
+    recordings::{Desk, Patience, Shelf},
     vocabulary::{self, Telling},
 };
 
@@ -80,6 +84,10 @@ pub enum Order {
     Recount,
     /// Look whether every entry of the audit log fits the one before it.
     VerifyAudit,
+    /// Tell what is sealed with which key.
+    EncryptionStatus,
+    /// Seal whatever is in the clear, or sealed with another key than the one that seals.
+    Reseal,
     /// Look for damage.
     Doctor,
     /// Keep a copy of the store.
@@ -170,6 +178,10 @@ pub struct Operator {
     pub jobs: Arc<Jobs>,
     /// Where it is noted what was done.
     pub audit: Arc<Audit>,
+    /// Where recordings lie.
+    pub shelf: Shelf,
+    /// With what those in an object store are worked on, if there is one.
+    pub desk: Option<Arc<Desk>>,
     /// How long recordings may take to come.
     pub patience: Patience,
     /// How long what is kept of calls.
@@ -180,8 +192,6 @@ pub struct Operator {
 
 /// How many calls are folded again in one transaction, so that new events need not wait long.
 const REFOLD_CHUNK: u32 = 200;
-/// How many calls without their recording are named.
-const MISSING_NAMED: u32 = 5;
 
 /// A sentence that says what went wrong and what to do.
 type Done = Result<Value, String>;
@@ -229,6 +239,8 @@ impl Operator {
                 self.refold(check, organization.as_deref(), call.as_deref()).await
             }
             Order::VerifyAudit => self.verify_audit().await,
+            Order::EncryptionStatus => self.encryption_status().await,
+            Order::Reseal => self.reseal().await,
             Order::Doctor => self.doctor().await,
             Order::Backup { path } => self.backup(&path).await,
             Order::ListJobs { state, kind, limit } => self.list_jobs(state.as_deref(), kind, limit).await,
@@ -395,95 +407,6 @@ impl Operator {
         let words = words.map(|path| json!({ "path": path, "bytes": bytes(&path) }));
         Ok(json!({ "backup": path, "bytes": bytes(path), "words": words }))
     }
-
-    /// Findings of the store, and how its calls compare with their events. What cannot be looked at is a finding too.
-    async fn doctor(&self) -> Done {
-        let mut findings: Vec<Value> = match self.store.check().await {
-            Ok(findings) => findings
-                .into_iter()
-                .map(|finding| finding_value(finding.severity, &finding.subject, &finding.message))
-                .collect(),
-            Err(error) => vec![finding_value(Severity::Damage, "store", &sentence(&error))],
-        };
-        findings.push(match self.refold_all(true, None).await {
-            Ok(refolded) => compared(&refolded),
-            Err(sentence) => finding_value(Severity::Damage, "calls", &sentence),
-        });
-        findings.push(self.aged().await);
-        findings.push(self.missing().await);
-        findings.push(match self.store.writable().await {
-            Ok(()) => finding_value(Severity::Fine, "store", "takes writes"),
-            Err(error) => finding_value(Severity::Damage, "store", &format!("takes no writes: {error}")),
-        });
-        Ok(Value::Array(findings))
-    }
-
-    /// Whether recordings are missing.
-    async fn missing(&self) -> Value {
-        let found =
-            recordings::missing(self.store.as_ref(), self.patience, self.clock.now(), MISSING_NAMED).await;
-        match found {
-            Err(error) => finding_value(Severity::Warning, "missing recordings", &sentence(&error)),
-            Ok((_, 0)) => {
-                finding_value(Severity::Fine, "missing recordings", "none of the last 24 hours is missing")
-            }
-            Ok((heads, count)) => {
-                let newest: Vec<String> = heads.iter().map(|head| head.name.to_string()).collect();
-                let message = format!(
-                    "{count} of the last 24 hours are missing: those calls were recorded, and no recording came. The newest: \
-                     {}. `GET /v1/calls/ID/events` may say why (`recording_failed`)",
-                    newest.join(", ")
-                );
-                finding_value(Severity::Warning, "missing recordings", &message)
-            }
-        }
-    }
-
-    /// Whether something is kept longer than it should be. A day or two late is no wonder: calls come in late.
-    async fn aged(&self) -> Value {
-        let found = privacy::overdue(self.store.as_ref(), &self.retention, self.clock.now()).await;
-        match found {
-            Err(error) => finding_value(Severity::Warning, "retention", &sentence(&error)),
-            Ok(found) if found.is_empty() => {
-                finding_value(Severity::Fine, "retention", "nothing is kept longer than it should be")
-            }
-            Ok(found) => {
-                let found = found.iter().map(|(kind, calls)| format!("{kind} of {calls} calls"));
-                let message = format!(
-                    "kept longer than it should be: {} (or more). A server that runs deletes it by itself, by jobs of \
-                     kind `retention`: see `pegcount jobs list`",
-                    found.collect::<Vec<_>>().join(", ")
-                );
-                finding_value(Severity::Warning, "retention", &message)
-            }
-        }
-    }
-}
-
-/// How calls compare with their events.
-fn compared(refolded: &Refolded) -> Value {
-    match (refolded.differing.len(), refolded.unreadable.len()) {
-        (0, 0) => {
-            finding_value(Severity::Fine, "calls", &format!("{} calls equal their events", refolded.examined))
-        }
-        (differing, unreadable) => {
-            let message = format!(
-                "{differing} calls differ from their events (`pegcount refold` repairs them), {unreadable} have \
-                 events that cannot be read"
-            );
-            finding_value(Severity::Damage, "calls", &message)
-        }
-    }
-}
-
-/// A finding as `--json` prints it.
-pub fn finding_value(severity: Severity, subject: &str, message: &str) -> Value {
-    let severity = match severity {
-        Severity::Fine => "ok",
-        Severity::Warning => "warning",
-        Severity::Damage => "damage",
-    };
-    json!({ "severity": severity, "subject": subject, "message": message })
 }
 
 fn organization_value(one: &Organization) -> Value {

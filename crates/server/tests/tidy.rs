@@ -11,6 +11,7 @@ use std::{
 /// Each room of the server, and the rooms that it may name. `app`, `server` and `cli` wire the others together.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("secrets", &[]),
     ("address", &[]),
     ("audio", &[]),
     ("metrics", &[]),
@@ -19,7 +20,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("links", &[]),
     (
         "recordings",
-        &["address", "audio", "clock", "intake", "jobs", "metrics", "organizations", "vocabulary"],
+        &["address", "audio", "clock", "intake", "jobs", "metrics", "organizations", "secrets", "vocabulary"],
     ),
     ("privacy", &["audit", "clock", "intake", "jobs", "metrics", "organizations"]),
     ("auth", &[]),
@@ -28,7 +29,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("audit", &["clock"]),
     ("organizations", &[]),
     ("redaction", &["vocabulary"]),
-    ("transcription", &["clock", "intake", "jobs", "organizations", "recordings", "vocabulary"]),
+    ("transcription", &["clock", "intake", "jobs", "organizations", "recordings", "secrets", "vocabulary"]),
     ("analysis", &["clock", "intake", "jobs", "organizations", "vocabulary"]),
     ("intake", &["vocabulary", "live", "metrics", "organizations", "redaction"]),
     (
@@ -64,6 +65,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "privacy",
             "recordings",
             "redaction",
+            "secrets",
             "sources",
             "transcription",
         ],

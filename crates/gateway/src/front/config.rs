@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use pegcount_sealed::Keys;
+
 use crate::{
     guard::{Network, Policy, Rate},
     recording::Layout,
@@ -167,12 +169,15 @@ pub struct Recordings {
     pub threads: usize,
     /// Whether both sides are kept apart as well: [`crate::recording::RecorderConfig::speech`].
     pub speech: bool,
+    /// What they are sealed with; `None`: they are in the clear.
+    pub keys: Option<Keys>,
 }
 
 impl Recordings {
     /// The usual settings in a folder.
     pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), layout: Layout::default(), lame: None, threads: 1, speech: false }
+        let folder = folder.into();
+        Self { folder, layout: Layout::default(), lame: None, threads: 1, speech: false, keys: None }
     }
 }
 

@@ -293,7 +293,10 @@ impl Gateway {
     /// # Errors
     /// When their folder cannot be read.
     pub fn finished(&self) -> io::Result<impl Iterator<Item = Finished> + Send + use<>> {
-        Ok(self.parts.recorder.finished_before(self.parts.since)?.filter_map(Finished::of))
+        let recorder = &self.parts.recorder;
+        let keys = recorder.keys().cloned();
+        let files = recorder.finished_before(self.parts.since)?;
+        Ok(files.filter_map(move |file| Finished::of(file, keys.as_ref())))
     }
 
     /// What kind of files recordings are: WAV where there is no LAME.

@@ -163,6 +163,7 @@ async fn recorder(
     settings.layout = config.recordings.layout;
     settings.threads = config.recordings.threads;
     settings.speech = config.recordings.speech;
+    settings.keys = config.recordings.keys.clone();
     let started = tokio::task::spawn_blocking(move || Recorder::start(&settings)).await;
     Ok(started.map_err(|error| StartError::System(io::Error::other(error)))??)
 }

@@ -2,6 +2,7 @@
 
 use std::{io, path::PathBuf, sync::Arc, time::SystemTime};
 
+use pegcount_sealed::Keys;
 use tokio::sync::mpsc;
 
 use crate::{
@@ -19,14 +20,15 @@ pub struct Finished {
     pub call: CallId,
     /// The file.
     pub file: PathBuf,
+    keys: Option<Keys>,
 }
 
 impl Finished {
     /// The recording that this file is; `None` where its name names no call.
-    pub(super) fn of(file: PathBuf) -> Option<Self> {
+    pub(super) fn of(file: PathBuf, keys: Option<&Keys>) -> Option<Self> {
         let name = file.file_stem()?.to_str()?;
         let (account, call) = name.contains('.').then(|| owner_of(name))?;
-        Some(Self { account, call, file })
+        Some(Self { account, call, file, keys: keys.cloned() })
     }
 
     /// What was reported of it when it was finished, as far as the file says; `None` where it is no recording. Reads it
@@ -36,7 +38,7 @@ impl Finished {
     /// When it cannot be read.
     pub fn report(&self) -> io::Result<Option<Report>> {
         let finished_at = std::fs::metadata(&self.file)?.modified()?;
-        let recorded = Recorder::retell(&self.file)?;
+        let recorded = Recorder::retell(&self.file, self.keys.as_ref())?;
         Ok(recorded.and_then(|recorded| {
             let (_, what) = told(recording::Report::Recorded(recorded))?;
             let (account, call) = (self.account.clone(), self.call.clone());

@@ -11,6 +11,7 @@ use std::{
 };
 
 use pegcount_lame::Lame;
+use pegcount_sealed::Keys;
 use tokio::sync::mpsc;
 
 use super::{
@@ -51,6 +52,9 @@ pub struct RecorderConfig {
     pub journal_limit: u64,
     /// The longest recording; at most 6 hours. The rest of such a call is not in it.
     pub longest: Duration,
+    /// What journals and recordings are sealed with; without they are in the clear. What lies there from before is read
+    /// either way.
+    pub keys: Option<Keys>,
     /// How many frames of a call may wait to be written; 1,024 are ten seconds of both sides.
     pub frames: usize,
     /// How many recordings are made at once.
@@ -69,6 +73,7 @@ impl RecorderConfig {
             speech: false,
             journal_limit: 512 * 1024 * 1024,
             longest: LONGEST,
+            keys: None,
             frames: 1_024,
             threads: 1,
             reports: 1_024,
@@ -113,6 +118,7 @@ pub struct LeftOver {
 #[derive(Debug)]
 pub struct Recorder {
     journals: PathBuf,
+    keys: Option<Keys>,
     frames: usize,
     running: Mutex<Option<Running>>,
     reporter: Reporter,
@@ -151,18 +157,20 @@ impl Recorder {
             lame: config.lame.clone(),
             speech: config.speech,
             longest: config.longest.min(LONGEST),
+            keys: config.keys.clone(),
         };
         let queue = Queue::start(config.threads, &making, &reporter)?;
-        let left_over = take_stock(&journals, &queue, &reporter)?;
+        let left_over = take_stock(&journals, config.keys.as_ref(), &queue, &reporter)?;
         let (openings, opened) = sync_channel(OPENINGS);
         let finished = queue.clone();
-        let threads = Threads::start(opened, config.journal_limit, reporter.clone(), move |journal| {
-            finished.push(journal);
-        })?;
+        let (limit, keys) = (config.journal_limit, config.keys.clone());
+        let threads =
+            Threads::start(opened, limit, keys, reporter.clone(), move |journal| finished.push(journal))?;
         let left_over = Mutex::new(left_over);
         let frames = config.frames;
         let running = Mutex::new(Some(Running { openings, threads, queue }));
-        Ok((Self { journals, frames, running, reporter, left_over }, reports))
+        let keys = config.keys.clone();
+        Ok((Self { journals, keys, frames, running, reporter, left_over }, reports))
     }
 
     /// Begins to record a call; never waits. `started_at` is the time of day at the zero of
@@ -234,8 +242,13 @@ impl Recorder {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn retell(file: &Path) -> io::Result<Option<Recorded>> {
-        retold(file)
+    pub fn retell(file: &Path, keys: Option<&Keys>) -> io::Result<Option<Recorded>> {
+        retold(file, keys)
+    }
+
+    /// What recordings are sealed with.
+    pub(crate) const fn keys(&self) -> Option<&Keys> {
+        self.keys.as_ref()
     }
 
     /// What was done since the start.
@@ -294,7 +307,12 @@ fn is_name(call: &str) -> bool {
 }
 
 /// Has recordings made of journals that are complete, and gives the others.
-fn take_stock(journals: &Path, queue: &Queue, reporter: &Reporter) -> io::Result<Vec<LeftOver>> {
+fn take_stock(
+    journals: &Path,
+    keys: Option<&Keys>,
+    queue: &Queue,
+    reporter: &Reporter,
+) -> io::Result<Vec<LeftOver>> {
     let mut left_over = Vec::new();
     let mut entries = fs::read_dir(journals)?.collect::<io::Result<Vec<_>>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
@@ -303,7 +321,7 @@ fn take_stock(journals: &Path, queue: &Queue, reporter: &Reporter) -> io::Result
         if path.extension().is_none_or(|extension| extension != SUFFIX) {
             continue;
         }
-        match (survey(&path), path.file_stem().and_then(|name| name.to_str())) {
+        match (survey(&path, keys), path.file_stem().and_then(|name| name.to_str())) {
             (Ok(Some(survey)), Some(name)) if survey.beginning.call == name => {
                 if survey.ending.is_some() {
                     queue.push(path);

@@ -1,5 +1,7 @@
 //! The recorder from the tap to the file.
 
+mod sealed;
+
 use std::{
     fs,
     io::{self, BufRead, BufReader, Cursor, Write},

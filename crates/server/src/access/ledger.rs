@@ -20,7 +20,7 @@ use crate::{
     jobs::Jobs,
     links::{BadLink, Links, Target},
     live::Live,
-    recordings::{Object, Patience, Place, Shelf},
+    recordings::{Object, Patience, Readable, Shelf},
 };
 
 /// How many requests one key may make.
@@ -219,7 +219,7 @@ impl Ledger {
         name: &str,
         expires: i64,
         signature: &str,
-    ) -> Answer<(Object, Place)> {
+    ) -> Answer<(Object, Readable)> {
         self.check_link(Target::Recording(name), expires, signature)?;
         let missing = || Refusal::NotFound(Thing::Recording);
         let object = Object::parse(name).ok_or_else(missing)?;
@@ -232,9 +232,9 @@ impl Ledger {
             return Err(missing());
         }
         match self.shelf.find(&object).await {
-            Ok(Some(place)) => {
+            Ok(Some(recording)) => {
                 access.note_read(Action::RecordingHeard, &filed.head).await?;
-                Ok((object, place))
+                Ok((object, recording))
             }
             Ok(None) => Err(missing()),
             Err(error) => {
@@ -324,6 +324,7 @@ impl Ledger {
             StoreError::Exists { what } => Refusal::Exists { what: what.to_owned() },
             StoreError::Full => unavailable("the disk is full"),
             error @ StoreError::Indexing => unavailable(&error.to_string()),
+            StoreError::WholeWords => Refusal::WholeWords,
             StoreError::Unavailable(cause) => {
                 tracing::error!(error = %cause, "the store cannot be used");
                 unavailable("the store cannot be used")

@@ -32,7 +32,7 @@ use crate::{
 pub use crate::{
     audit::Action,
     control::SipMessage,
-    recordings::{Bucket, Object, Place, Stored},
+    recordings::{Object, Readable},
 };
 pub use audit::AuditFilter;
 pub use calling::NewCall;
@@ -63,6 +63,9 @@ pub enum Refusal {
         /// What it takes, in the rest of a sentence that begins with its name.
         message: String,
     },
+    /// Words were looked for by how they begin, and the store is sealed.
+    #[error("words of a sealed store are found as a whole only: search without the * at the end of a word")]
+    WholeWords,
     /// The id, name or number is taken.
     #[error("{what} exists already")]
     Exists {

@@ -2,6 +2,8 @@
 
 use std::{path::Path, time::Duration};
 
+use pegcount_sealed::Keys;
+
 use super::{
     LONGEST, Unheard, mix,
     resampler::Resampler,
@@ -25,12 +27,12 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    /// Opens a file and looks for the first sound in it. It is given with so many samples a second.
+    /// Opens a file, which may be sealed, and looks for the first sound in it. It is given with so many samples a second.
     ///
     /// # Errors
     /// [`Unheard`]; [`Unheard::Soundless`] where there is not one sample.
-    pub fn open(path: &Path, rate: u32) -> Result<Self, Unheard> {
-        let mut sound = Sound::open(path)?;
+    pub fn open(path: &Path, keys: Option<&Keys>, rate: u32) -> Result<Self, Unheard> {
+        let mut sound = Sound::open(path, keys)?;
         let Some(first) = sound.next()? else { return Err(Unheard::Soundless) };
         let (from, channels) = (first.rate, if first.channels.len() == 2 { 2 } else { 1 });
         let mut resamplers: Vec<_> =

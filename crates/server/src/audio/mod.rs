@@ -23,6 +23,7 @@ use std::{
 
 use pegcount_gateway::recording::{Format, Output};
 use pegcount_lame::{EncodeError, Lame};
+use pegcount_sealed::Keys;
 
 pub use blocks::Blocks;
 use writing::Writing;
@@ -102,7 +103,7 @@ pub struct Spoken {
 }
 
 /// Makes a recording of a file: MP3 at 48 kHz with one channel of 64 kbit/s, or WAV where there is no LAME. It lies in
-/// `folder` under `name` with `.part` behind it until it is kept.
+/// `folder` under `name` with `.part` behind it until it is kept. With keys the file may be sealed and the recording is.
 ///
 /// # Errors
 /// [`Unheard`]; [`Unheard::Stopped`] soon after `stopped` says so.
@@ -110,11 +111,12 @@ pub fn recording(
     source: &Path,
     (folder, name): (&Path, &str),
     lame: Option<&Lame>,
+    keys: Option<&Keys>,
     stopped: &dyn Fn() -> bool,
 ) -> Result<Made, Unheard> {
     guarded(|| {
-        let mut blocks = Blocks::open(source, RECORDING_RATE)?;
-        let output = Output::create(folder, name)?;
+        let mut blocks = Blocks::open(source, keys, RECORDING_RATE)?;
+        let output = Output::create(folder, name, keys)?;
         let mut writing = Writing::begin(output, RECORDING_RATE, 1, lame)?;
         let mut mixed = Vec::new();
         while let Some(channels) = blocks.next()? {
@@ -131,18 +133,24 @@ pub fn recording(
 }
 
 /// Writes what is said in a file as WAV of 16 kHz and 16 bits, with one channel, or two where the file has two. `out` is
-/// written over, and only there once it is whole.
+/// written over, and only there once it is whole. With keys the file may be sealed and what is written is.
 ///
 /// # Errors
 /// [`Unheard`]; [`Unheard::Stopped`] soon after `stopped` says so.
-pub fn speech(source: &Path, out: &Path, stopped: &dyn Fn() -> bool) -> Result<Spoken, Unheard> {
+pub fn speech(
+    source: &Path,
+    out: &Path,
+    keys: Option<&Keys>,
+    stopped: &dyn Fn() -> bool,
+) -> Result<Spoken, Unheard> {
     let nowhere = || io::Error::from(io::ErrorKind::InvalidFilename);
     let folder = out.parent().ok_or_else(nowhere)?;
     let name = out.file_name().and_then(|name| name.to_str()).ok_or_else(nowhere)?;
     guarded(|| {
-        let mut blocks = Blocks::open(source, SPEECH_RATE)?;
+        let mut blocks = Blocks::open(source, keys, SPEECH_RATE)?;
         let channels = blocks.channels();
-        let mut writing = Writing::begin(Output::create(folder, name)?, SPEECH_RATE, channels, None)?;
+        let output = Output::create(folder, name, keys)?;
+        let mut writing = Writing::begin(output, SPEECH_RATE, channels, None)?;
         while let Some(block) = blocks.next()? {
             if stopped() {
                 return Err(Unheard::Stopped);

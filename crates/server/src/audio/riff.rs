@@ -1,9 +1,8 @@
 //! WAV files as recorders leave them: with a length that was never written, or a format that says less than it should.
 
-use std::{
-    fs::File,
-    io::{self, Cursor, Read, Seek, SeekFrom},
-};
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+
+use super::sound::File;
 
 /// Longest description of the samples, in bytes.
 const LONGEST_FORMAT: u32 = 4_096;

@@ -1,11 +1,12 @@
 //! A sound file, decoded packet by packet.
 
 use std::{
-    fs::File,
     io::{self, Read, Seek, SeekFrom},
     path::Path,
+    sync::Arc,
 };
 
+use pegcount_sealed::{Cursor, Keys, Source};
 use symphonia::core::{
     codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions, well_known::CODEC_ID_OPUS},
     errors::Error,
@@ -23,6 +24,34 @@ use super::{
 const RATES: std::ops::RangeInclusive<u32> = 2_000..=192_000;
 /// Most channels that are taken.
 const MOST_CHANNELS: usize = 8;
+
+/// A file in the clear, or one that is opened as it is read.
+pub(super) type File = Cursor<Arc<Source>>;
+
+/// The same, for decoders.
+struct Medium(File);
+
+impl Read for Medium {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        self.0.read(room)
+    }
+}
+
+impl Seek for Medium {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+impl MediaSource for Medium {
+    fn is_seekable(&self) -> bool {
+        true
+    }
+
+    fn byte_len(&self) -> Option<u64> {
+        Some(self.0.length())
+    }
+}
 
 /// A sound file that is being read.
 pub(super) struct Sound {
@@ -48,24 +77,21 @@ pub(super) struct Piece<'a> {
 
 impl Sound {
     /// Opens a file and finds the sound in it.
-    pub(super) fn open(path: &Path) -> Result<Self, Unheard> {
-        let mut file = File::open(path)?;
+    pub(super) fn open(path: &Path, keys: Option<&Keys>) -> Result<Self, Unheard> {
+        let source = Arc::new(Source::open(path, keys)?);
         let mut head = Vec::with_capacity(kind::HEAD);
-        Read::by_ref(&mut file).take(kind::HEAD as u64).read_to_end(&mut head)?;
+        File::of(Arc::clone(&source)).take(kind::HEAD as u64).read_to_end(&mut head)?;
         if head.is_empty() {
             return Err(Unheard::Empty);
         }
         if let Some(other) = kind::of_other(&head) {
             return Err(Unheard::Foreign(other));
         }
-        let mended = riff::mended(file.try_clone()?)?;
+        let mended = riff::mended(File::of(Arc::clone(&source)))?;
         let is_damaged = mended.as_ref().is_some_and(|mended| mended.is_cut);
         let source: Box<dyn MediaSource> = match mended {
             Some(mended) => Box::new(ReadOnlySource::new(mended.bytes)),
-            None => {
-                file.seek(SeekFrom::Start(0))?;
-                Box::new(file)
-            }
+            None => Box::new(Medium(File::of(source))),
         };
         let stream = MediaSourceStream::new(source, Default::default());
         let probe = symphonia::default::get_probe();

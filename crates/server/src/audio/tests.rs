@@ -23,7 +23,7 @@ fn on() -> bool {
 
 /// All of a file at a rate.
 fn heard(path: &Path, rate: u32) -> Result<Vec<Vec<f32>>, Unheard> {
-    let mut blocks = Blocks::open(path, rate)?;
+    let mut blocks = Blocks::open(path, None, rate)?;
     let mut all = vec![Vec::new(); blocks.channels().into()];
     while let Some(block) = blocks.next()? {
         for (all, part) in all.iter_mut().zip(block) {
@@ -181,7 +181,7 @@ fn of_a_file_that_breaks_off_what_was_whole_is_kept() {
     let whole = wav(1, 16, 1, 8_000, &pcm16(&tone(8_000, 2.0)));
     let made = |bytes: &[u8]| {
         let source = folder.with("source", bytes);
-        recording(&source, (folder.0.path(), "made"), None, &on)
+        recording(&source, (folder.0.path(), "made"), None, None, &on)
     };
     let cut = made(&whole[..whole.len() / 2]).unwrap();
     assert!(cut.is_damaged);
@@ -208,7 +208,8 @@ fn a_wav_whose_length_was_never_written_is_read_to_its_end() {
         let mut bytes = whole.clone();
         bytes[4..8].copy_from_slice(&length.to_le_bytes());
         bytes[40..44].copy_from_slice(&length.to_le_bytes());
-        let made = recording(&folder.with("source", &bytes), (folder.0.path(), "made"), None, &on).unwrap();
+        let made =
+            recording(&folder.with("source", &bytes), (folder.0.path(), "made"), None, None, &on).unwrap();
         assert_eq!((made.duration.as_millis(), made.is_damaged), (1_500, false), "{length}");
     }
     // A chunk of another kind before the samples, of an odd length; and one after them, which is no sound.
@@ -216,7 +217,7 @@ fn a_wav_whose_length_was_never_written_is_read_to_its_end() {
     bytes.extend(b"LIST\x03\0\0\0abc\0");
     bytes.extend(&whole[36..]);
     bytes.extend(b"LIST\x04\0\0\0abcd");
-    let made = recording(&folder.with("source", &bytes), (folder.0.path(), "made"), None, &on).unwrap();
+    let made = recording(&folder.with("source", &bytes), (folder.0.path(), "made"), None, None, &on).unwrap();
     assert_eq!((made.duration.as_millis(), made.is_damaged), (1_500, false));
 }
 
@@ -224,7 +225,7 @@ fn a_wav_whose_length_was_never_written_is_read_to_its_end() {
 fn silence_is_kept() {
     let folder = Folder::new();
     let source = folder.with("silence", &wav(1, 16, 2, 8_000, &[0; 32_000]));
-    let made = recording(&source, (folder.0.path(), "made"), None, &on).unwrap();
+    let made = recording(&source, (folder.0.path(), "made"), None, None, &on).unwrap();
     assert_eq!((made.duration, made.is_damaged), (Duration::from_secs(1), false));
 }
 
@@ -233,7 +234,7 @@ fn a_recording_is_mp3_with_lame_and_wav_without() {
     let lame = Lame::load(None).expect("LAME is installed");
     let folder = Folder::new();
     for (lame, format, name) in [(Some(&lame), Format::Mp3, "a.mp3"), (None, Format::Wav, "a.wav")] {
-        let made = recording(&fixture("stereo.m4a"), (folder.0.path(), "a"), lame, &on).unwrap();
+        let made = recording(&fixture("stereo.m4a"), (folder.0.path(), "a"), lame, None, &on).unwrap();
         assert_eq!((made.format, made.channels), (format, 1));
         assert!(folder.0.path().join("a.part").exists());
         let path = folder.0.path().join(name);
@@ -255,7 +256,7 @@ fn speech_has_the_channels_of_its_file_at_16_khz() {
     let folder = Folder::new();
     for (name, channels) in [("stereo.opus.ogg", 2), ("tone.mp3", 1)] {
         let out = folder.0.path().join("speech.wav");
-        let spoken = speech(&fixture(name), &out, &on).unwrap();
+        let spoken = speech(&fixture(name), &out, None, &on).unwrap();
         assert_eq!((spoken.channels, spoken.is_damaged), (channels, false));
         let bytes = fs::read(&out).unwrap();
         assert_eq!((&bytes[..4], bytes[22], bytes[34]), (&b"RIFF"[..], channels, 16));
@@ -269,7 +270,7 @@ fn speech_has_the_channels_of_its_file_at_16_khz() {
 #[test]
 fn what_nobody_wants_any_more_is_given_up_and_leaves_nothing() {
     let folder = Folder::new();
-    let gone = recording(&fixture("tone.mp3"), (folder.0.path(), "made"), None, &|| true);
+    let gone = recording(&fixture("tone.mp3"), (folder.0.path(), "made"), None, None, &|| true);
     assert!(matches!(gone, Err(Unheard::Stopped)));
     assert_eq!(fs::read_dir(folder.0.path()).unwrap().count(), 0);
 }
@@ -289,7 +290,7 @@ fn hours(folder: &Folder, hours: u32) -> PathBuf {
 #[test]
 fn an_hour_is_read_in_small_blocks() {
     let folder = Folder::new();
-    let mut blocks = Blocks::open(&hours(&folder, 1), 8_000).unwrap();
+    let mut blocks = Blocks::open(&hours(&folder, 1), None, 8_000).unwrap();
     let mut longest = 0;
     while let Some(block) = blocks.next().unwrap() {
         longest = longest.max(block[0].len());
@@ -301,7 +302,7 @@ fn an_hour_is_read_in_small_blocks() {
 #[test]
 fn more_than_six_hours_are_not_taken() {
     let folder = Folder::new();
-    assert!(matches!(Blocks::open(&hours(&folder, 7), 8_000), Err(Unheard::TooLong)));
+    assert!(matches!(Blocks::open(&hours(&folder, 7), None, 8_000), Err(Unheard::TooLong)));
 }
 
 #[test]

@@ -92,6 +92,7 @@ pub(super) async fn look(config: &Config) -> Value {
     }
     findings.extend(recordings(config).await);
     findings.extend(transcription(config));
+    findings.push(encryption(config));
     findings.extend(machine_findings(config, running, &Clock::system()));
     Value::Array(findings)
 }
@@ -110,6 +111,27 @@ async fn recordings(config: &Config) -> Option<Value> {
         // Nothing is lost by it: they wait in the data folder.
         Err(sentence) => finding_value(Severity::Warning, "recordings", &sentence),
     })
+}
+
+/// Whether what is kept is sealed, and who can read the keys.
+fn encryption(config: &Config) -> Value {
+    let (severity, message) = match config.encryption.keys() {
+        Err(sentence) => (Severity::Damage, sentence),
+        Ok(None) => {
+            (Severity::Fine, "off: documents, events and recordings are kept in the clear".to_owned())
+        }
+        Ok(Some(keys)) if config.encryption.is_exposed() => (
+            Severity::Warning,
+            format!(
+                "every user of this machine can read the keys ({}): chmod o-rwx the file",
+                keys.sealing()
+            ),
+        ),
+        Ok(Some(keys)) => {
+            (Severity::Fine, format!("documents, events and recordings are sealed with {}", keys.sealing()))
+        }
+    };
+    finding_value(severity, "encryption", &message)
 }
 
 /// Whose calls are transcribed, and by whom. Nobody is asked: that would cost money.

@@ -2,6 +2,7 @@
 
 mod audit;
 mod door;
+mod encryption;
 mod import;
 mod jobs;
 mod print;
@@ -98,10 +99,17 @@ enum Command {
         #[command(subcommand)]
         command: audit::AuditCommand,
     },
+    /// See to encryption at rest: make a key, tell what is sealed with which, seal everything with the newest.
+    #[command(after_help = "Example: pegcount encryption status")]
+    Encryption {
+        #[command(subcommand)]
+        command: encryption::EncryptionCommand,
+    },
     /// Keep a copy of the store, also while the server runs. It replaces nothing, and is on disk when this returns.
     #[command(after_help = "Example: pegcount backup /backup/pegcount.db --data /var/lib/pegcount\n\n\
                             Restore: put the copy into an empty folder as pegcount.db, the file that ends in -words.db as \
-                            pegcount-words.db, and the link-key of the old data folder beside them")]
+                            pegcount-words.db, and the link-key of the old data folder beside them; a sealed store needs \
+                            its encryption keys")]
     Backup {
         /// The file to make.
         path: PathBuf,
@@ -249,7 +257,8 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
     match cli.command {
         Command::Serve(args) => serve(&common, args).await,
         Command::CheckConfig { file } => {
-            Config::load(Some(&file), &Overrides::default())?;
+            // Keys are read by who opens the store alone, and here.
+            Config::load(Some(&file), &Overrides::default())?.encryption.keys()?;
             print.checked(&file);
             Ok(ExitCode::SUCCESS)
         }
@@ -277,6 +286,7 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
         }
         Command::Jobs { command } => jobs::run(&common, command, &print).await,
         Command::Audit { command } => audit::run(&common, command, &print).await,
+        Command::Encryption { command } => encryption::run(&common, command, &print).await,
         Command::Doctor => doctor(&common, &print).await,
         Command::Backup { path } => {
             let path = std::path::absolute(&path).map_err(|error| format!("{}: {error}", path.display()))?;

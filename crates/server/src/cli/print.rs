@@ -137,6 +137,62 @@ impl Printer {
         value.get("whole").and_then(Value::as_bool).unwrap_or_default()
     }
 
+    pub(super) fn new_key(self, value: &Value) {
+        if !self.print_json(value) {
+            to_stdout(text(value, "key"));
+            let id = text(value, "id");
+            to_stderr(&format!(
+                "Its id is {id}. Keep a copy: what is sealed with a key that is lost is lost."
+            ));
+        }
+    }
+
+    pub(super) fn encryption(self, value: &Value) {
+        if self.print_json(value) {
+            return;
+        }
+        let counted = |count: &Value| {
+            let number = |name| self::count(count, name);
+            format!(
+                "{} documents, {} events, {} recordings",
+                number("documents"),
+                number("events"),
+                number("recordings")
+            )
+        };
+        for key in value.get("keys").and_then(Value::as_array).into_iter().flatten() {
+            let seals = key.get("seals").and_then(Value::as_bool).unwrap_or_default();
+            let seals = if seals { " (seals)" } else { "" };
+            to_stdout(&format!("{}{seals}: {}", text(key, "key"), counted(key)));
+        }
+        let clear = value.get("in_the_clear").unwrap_or(&Value::Null);
+        to_stdout(&format!("in the clear: {}", counted(clear)));
+        if value.get("on").and_then(Value::as_bool) == Some(false) {
+            to_stderr("Encryption is off: docs/encryption.md says how it is switched on.");
+        }
+    }
+
+    pub(super) fn resealed(self, value: &Value) {
+        if self.print_json(value) {
+            return;
+        }
+        let number = |name| count(value, name);
+        to_stdout(&format!(
+            "{} documents, {} events and {} recordings are sealed with {} now",
+            number("documents"),
+            number("events"),
+            number("recordings"),
+            text(value, "key")
+        ));
+        for key in value.get("unneeded_keys").and_then(Value::as_array).into_iter().flatten() {
+            let key = key.as_str().unwrap_or_default();
+            to_stdout(&format!("nothing is sealed with {key} any more: it may be taken out of the keys"));
+        }
+        if value.get("log_emptied").and_then(Value::as_bool) == Some(false) {
+            to_stderr("A long read kept the write-ahead log from being emptied: run this again.");
+        }
+    }
+
     pub(super) fn backed_up(self, value: &Value) {
         if self.print_json(value) {
             return;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{FutureExt, Stream, stream};
+use futures_util::{FutureExt, Stream, TryStreamExt, stream};
 use lru::LruCache;
 use object_store::{
     Attribute, Attributes, ObjectStore, ObjectStoreExt, buffered::BufWriter, path::Path as Key,
@@ -35,11 +35,11 @@ const PROBE: &str = "pegcount-probe";
 
 /// A recording in the object store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stored {
+pub(super) struct Stored {
     /// Bytes.
-    pub size: u64,
+    pub(super) size: u64,
     /// When it was written.
-    pub written_at: Timestamp,
+    pub(super) written_at: Timestamp,
 }
 
 /// The object store that recordings go to: one bucket, or the part of it under a prefix.
@@ -103,14 +103,33 @@ impl Bucket {
         }
     }
 
+    /// Every recording there.
+    pub(super) async fn list(&self) -> Result<Vec<Object>, Fault> {
+        let under = (!self.prefix.as_ref().is_empty()).then_some(&self.prefix);
+        let listed: Result<Vec<_>, _> = self.store.list(under).try_collect().await;
+        let listed = self.noted(listed)?.unwrap_or_default();
+        let names = listed
+            .iter()
+            .filter(|one| Some(&one.location) == one.location.filename().map(|name| self.key(name)).as_ref());
+        Ok(names.filter_map(|one| Object::parse(one.location.filename()?)).collect())
+    }
+
+    /// Some bytes of an object.
+    pub(super) async fn range(&self, object: &Object, range: Range<u64>) -> Result<Bytes, Fault> {
+        let key = self.key(&object.to_string());
+        let found = self.noted(self.store.get_range(&key, range).await)?;
+        found.ok_or_else(|| Fault::of("the recording is gone"))
+    }
+
     /// Writes a file there, and says how many bytes that were. In S3 each request is signed with the digest of its bytes,
     /// so a store takes no others.
-    pub(super) async fn put(&self, object: &Object, file: &Path) -> Result<u64, Fault> {
+    pub(super) async fn put(&self, object: &Object, file: &Path, is_sealed: bool) -> Result<u64, Fault> {
         let unreadable = |error: std::io::Error| Fault::of(format!("the recording cannot be read: {error}"));
         let mut from = tokio::fs::File::open(file).await.map_err(unreadable)?;
         let size = from.metadata().await.map_err(unreadable)?.len();
         let mut attributes = Attributes::new();
-        attributes.insert(Attribute::ContentType, object.media_type().into());
+        let media_type = if is_sealed { "application/octet-stream" } else { object.media_type() };
+        attributes.insert(Attribute::ContentType, media_type.into());
         // A call's name holds nothing that would end the quotes.
         attributes.insert(Attribute::ContentDisposition, format!("inline; filename=\"{object}\"").into());
         let mut to = BufWriter::with_capacity(Arc::clone(&self.store), self.key(&object.to_string()), PART)
@@ -174,22 +193,20 @@ impl Bucket {
     }
 
     /// The bytes of a part of a recording, as they are asked for.
-    pub fn read(
+    pub(super) fn read(
         self: &Arc<Self>,
         object: &Object,
         range: Range<u64>,
     ) -> impl Stream<Item = Result<Bytes, Fault>> + Send + use<> {
-        let (bucket, key) = (Arc::clone(self), self.key(&object.to_string()));
+        let (bucket, object) = (Arc::clone(self), object.clone());
         stream::try_unfold(range.start, move |at| {
-            let (bucket, key) = (Arc::clone(&bucket), key.clone());
+            let (bucket, object) = (Arc::clone(&bucket), object.clone());
             let upto = range.end.min(at.saturating_add(PIECE));
             async move {
                 if at >= upto {
                     return Ok(None);
                 }
-                let piece = bucket.noted(bucket.store.get_range(&key, at..upto).await)?;
-                let piece = piece.ok_or_else(|| Fault::of("the recording is gone"))?;
-                Ok(Some((piece, upto)))
+                Ok(Some((bucket.range(&object, at..upto).await?, upto)))
             }
         })
     }

@@ -1,6 +1,6 @@
 //! What can be said of recordings: the object store that they go to, and how they are had from there.
 
-use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, str::FromStr, sync::Arc, time::Duration};
 
 use object_store::{
     ClientConfigKey, ObjectStore, RetryConfig,
@@ -10,11 +10,11 @@ use object_store::{
     path::Path,
     signer::Signer,
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{Bucket, Fetching, FetchingConfig, Patience};
-use crate::organizations::PerOrganization;
+use crate::{organizations::PerOrganization, secrets::Hidden};
 
 /// How long one request to the store may take, unless an option says so: a part of 8 MiB at 140 kB a second.
 const REQUEST_TIMEOUT: &str = "60s";
@@ -56,68 +56,6 @@ pub enum LinksWord {
     Presigned,
     /// To this server, which reads from the store.
     Own,
-}
-
-/// A value that is not shown: any of them may be a secret. A text, a number, or true or false.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Hidden(String);
-
-impl Hidden {
-    /// The value, for whom it is meant.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Hidden {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("hidden")
-    }
-}
-
-impl Serialize for Hidden {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str("hidden")
-    }
-}
-
-impl<'de> Deserialize<'de> for Hidden {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Scalar)
-    }
-}
-
-struct Scalar;
-
-impl de::Visitor<'_> for Scalar {
-    type Value = Hidden;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text, a number, true or false")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Hidden, E> {
-        Ok(Hidden(text.to_owned()))
-    }
-
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Hidden, E> {
-        Ok(Hidden(value.to_string()))
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Hidden, E> {
-        Ok(Hidden(value.to_string()))
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Hidden, E> {
-        Ok(Hidden(value.to_string()))
-    }
-}
-
-impl Hidden {
-    /// The value itself, for whom it is meant.
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 /// A client of a store, whatever the store.
@@ -183,14 +121,14 @@ impl Config {
                 format!("recordings.options.{name}: an object store {scheme}:// has no such option")
             })
         };
-        self.options.iter().map(|pair| Ok((read(&pair)?, pair.1.0.as_str()))).collect()
+        self.options.iter().map(|pair| Ok((read(&pair)?, pair.1.reveal()))).collect()
     }
 
     /// Why a client cannot be made, without the values that it was told.
     fn refused(&self, error: &object_store::Error) -> String {
         let mut sentence = error.to_string();
-        for value in self.options.values().filter(|value| value.0.len() > 5) {
-            sentence = sentence.replace(&value.0, "(hidden)");
+        for value in self.options.values().filter(|value| value.reveal().len() > 5) {
+            sentence = sentence.replace(value.reveal(), "(hidden)");
         }
         format!("recordings: {sentence}")
     }

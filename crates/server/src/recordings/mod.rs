@@ -3,7 +3,7 @@
 //! The gateway writes them, and an event `recording_ready` names one by its file's name (`object`). Whose a file is and of
 //! which call follows from its name alone, so an event that names another's file is of no use to who sends it. Where there
 //! is an object store, a job takes each file there and deletes it here; another one deletes from there what must not be
-//! kept. What a source names by a URL instead is fetched where that is wanted, and is one of our own from then on.
+//! kept. Where there are keys everything is sealed, here and there, and only this server can play it. What a source names by a URL instead is fetched where that is wanted, and is one of our own from then on.
 
 mod bucket;
 mod busy;
@@ -15,15 +15,18 @@ mod foreign;
 mod keeping;
 mod missing;
 mod object;
+mod readable;
+mod reseal;
 mod shelf;
 mod sweep;
 #[cfg(test)]
 mod tests;
 mod upload;
 
-pub use bucket::{Bucket, Stored};
+pub use bucket::Bucket;
+use bucket::Stored;
 pub use busy::Busy;
-pub use config::{Config, Hidden, LinksWord};
+pub use config::{Config, LinksWord};
 pub use deletion::Deletion;
 pub use desk::Desk;
 pub use fault::Fault;
@@ -31,6 +34,8 @@ pub use foreign::{Fetch, FetchParts, Fetching, FetchingConfig, clear};
 pub use keeping::Keeping;
 pub use missing::{Patience, count_missing, missing};
 pub use object::Object;
-pub use shelf::{Place, Shelf, Unfound};
+pub use readable::Readable;
+pub use reseal::Sealed;
+pub use shelf::{Shelf, Unfound};
 pub use sweep::sweep;
 pub use upload::Upload;

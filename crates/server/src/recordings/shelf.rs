@@ -1,4 +1,4 @@
-//! Where our own recordings lie: in a folder, and once they have gone there in an object store.
+//! Where our own recordings lie: in a folder, and once they have gone there in an object store; sealed, if there are keys.
 //!
 //! Nothing says where one is but the folder: what lies there is there, everything else is in the store if there is one.
 
@@ -10,9 +10,10 @@ use std::{
 
 use pegcount_calls::{CallName, Timestamp};
 use pegcount_gateway::recording::Format;
+use pegcount_sealed::Keys;
 use pegcount_store::OrganizationNumber;
 
-use super::{Bucket, Fault, Object, Stored, object::FORMATS};
+use super::{Bucket, Fault, Object, Readable, object::FORMATS};
 
 /// The folder of sound for recognisers of speech, in that of recordings: the gateway's.
 const SPEECH: &str = "speech";
@@ -22,14 +23,7 @@ const SPEECH: &str = "speech";
 pub struct Shelf {
     folder: Arc<Path>,
     bucket: Option<Arc<Bucket>>,
-}
-
-/// Where a recording is.
-pub enum Place {
-    /// In a file here.
-    Here(PathBuf),
-    /// In the object store.
-    Away(Arc<Bucket>, Stored),
+    keys: Option<Keys>,
 }
 
 /// Why it is not known where a recording is.
@@ -46,13 +40,24 @@ pub enum Unfound {
 impl Shelf {
     /// The recordings in this folder.
     pub fn at(folder: PathBuf) -> Self {
-        Self { folder: folder.into(), bucket: None }
+        Self { folder: folder.into(), bucket: None, keys: None }
     }
 
     /// The same, and those that have gone to this store.
     #[must_use]
     pub fn with_bucket(self, bucket: Option<Arc<Bucket>>) -> Self {
         Self { bucket, ..self }
+    }
+
+    /// The same, sealed with these keys. What lies there in the clear is read on.
+    #[must_use]
+    pub fn sealed_with(self, keys: Option<Keys>) -> Self {
+        Self { keys, ..self }
+    }
+
+    /// What recordings are sealed with.
+    pub const fn keys(&self) -> Option<&Keys> {
+        self.keys.as_ref()
     }
 
     /// The object store that recordings go to, if there is one.
@@ -91,17 +96,24 @@ impl Shelf {
         }
     }
 
-    /// Where a recording is; `None` where there is none.
+    /// A recording, open to be read; `None` where there is none.
     ///
     /// # Errors
     /// [`Unfound`].
-    pub async fn find(&self, object: &Object) -> Result<Option<Place>, Unfound> {
+    pub async fn find(&self, object: &Object) -> Result<Option<Readable>, Unfound> {
         if let Some(path) = self.file(object).await.map_err(Unfound::Folder)? {
-            return Ok(Some(Place::Here(path)));
+            let keys = self.keys.clone();
+            let opened = tokio::task::spawn_blocking(move || Readable::here(&path, keys.as_ref())).await;
+            match opened.unwrap_or_else(|error| Err(io::Error::other(error))) {
+                // Between the look and the read it went to the object store, or away.
+                Err(error) if is_missing(&error) => {}
+                opened => return opened.map(Some).map_err(Unfound::Folder),
+            }
         }
         let Some(bucket) = &self.bucket else { return Ok(None) };
-        let stored = bucket.find(object).await.map_err(Unfound::Bucket)?;
-        Ok(stored.map(|stored| Place::Away(Arc::clone(bucket), stored)))
+        let Some(stored) = bucket.find(object).await.map_err(Unfound::Bucket)? else { return Ok(None) };
+        let readable = Readable::away(Arc::clone(bucket), object, stored, self.keys.as_ref()).await;
+        readable.map(Some).map_err(Unfound::Bucket)
     }
 
     /// A link to a recording in the object store, and until when it is good. `None` when it leads to this server instead:
@@ -148,9 +160,9 @@ impl Shelf {
         }
     }
 
-    /// Whether links may lead to an object store at all.
+    /// Whether links may lead to an object store at all. Sealed recordings can be heard here alone.
     pub fn may_link_away(&self) -> bool {
-        self.bucket.as_ref().is_some_and(|bucket| bucket.makes_links())
+        self.keys.is_none() && self.bucket.as_ref().is_some_and(|bucket| bucket.makes_links())
     }
 
     /// Whether [`Shelf::link_away`] gives a link.

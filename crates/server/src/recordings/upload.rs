@@ -8,6 +8,7 @@ use pegcount_store::Job;
 use super::{
     Desk, Object,
     desk::{Standing, UPLOAD, unreadable},
+    reseal::on_disk,
 };
 use crate::jobs::{Setback, Work};
 
@@ -52,7 +53,7 @@ impl Work for Upload {
 }
 
 impl Desk {
-    async fn take_away(&self, object: Object) -> Result<(), Setback> {
+    pub(super) async fn take_away(&self, object: Object) -> Result<(), Setback> {
         let (organization, call) = (object.organization(), object.call().clone());
         let _alone = self.busy.alone(organization, &call).await;
         match self.standing(organization, &call).await? {
@@ -70,7 +71,13 @@ impl Desk {
                 None => Err(Setback::never("there is no such recording, neither here nor in the store")),
             };
         };
-        let written = self.bucket.put(&object, &file).await?;
+        let (shelf, of) = (self.shelf.clone(), object.clone());
+        let sealed = on_disk(move || {
+            shelf.reseal(&of)?;
+            shelf.is_sealed(&of)
+        });
+        let sealed = sealed.await.map_err(|error| unreadable(&error))?;
+        let written = self.bucket.put(&object, &file, sealed).await?;
         // Whoever erased the call meanwhile has asked for its deletion there, which waits for us; but that may have been
         // before the store had anything, by a run of the program that was ended since.
         if self.standing(organization, &call).await? == Standing::Forgotten {

@@ -10,7 +10,7 @@ use super::{
     provider::{Command, Http, Provider},
     wire::Form,
 };
-use crate::recordings::Hidden;
+use crate::secrets::Hidden;
 
 /// The longest that one request, or one run of a command, may be given.
 const LONGEST_TIMEOUT: u32 = 3600;

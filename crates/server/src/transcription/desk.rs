@@ -1,11 +1,11 @@
 //! What transcription is done with.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use pegcount_calls::Document;
 use pegcount_store::{CallHead, NewJob, Store};
 
-use super::Settings;
+use super::{Settings, provider::Scratch};
 use crate::{
     clock::Clock,
     intake::{Intake, Outside},
@@ -43,13 +43,17 @@ impl Desk {
         Self { shelf, store, names, settings, clock, intake }
     }
 
-    pub(super) fn scratch(&self) -> PathBuf {
-        self.shelf.speech_folder().join(SCRATCH)
+    /// What is sealed is not in the clear for commands either.
+    pub(super) fn scratch(&self) -> Scratch {
+        Scratch {
+            folder: self.shelf.speech_folder().join(SCRATCH),
+            is_in_memory: self.shelf.keys().is_some(),
+        }
     }
 
     /// Removes what commands left that a kill ended. Nothing is heard yet.
     pub fn tidy(&self) {
-        let scratch = self.scratch();
+        let scratch = self.scratch().folder;
         if scratch.is_dir()
             && let Err(error) = std::fs::remove_dir_all(&scratch)
         {

@@ -1,11 +1,12 @@
 //! The sound of a call as the gateway keeps it for recognisers: WAV at 16 kHz and 16 bits, of one channel or two.
 
 use std::{
-    fs::File,
     io::{self, BufReader, Read, Seek, SeekFrom},
     ops::Range,
     path::Path,
 };
+
+use pegcount_sealed::{Keys, Source};
 
 /// Samples a second.
 const RATE: u32 = 16_000;
@@ -24,7 +25,7 @@ const PAUSE: usize = 15;
 
 /// A file with the sound of a call.
 pub(super) struct Sound {
-    file: File,
+    file: Source,
     /// 1 or 2.
     pub channels: usize,
     /// Where the samples begin.
@@ -39,13 +40,14 @@ pub(super) struct Sound {
 pub(super) type Loudness = Vec<u32>;
 
 impl Sound {
-    /// Opens a file; `None` where it is no such sound. Of one that is cut off, what is there counts.
+    /// Opens a file, which may be sealed; `None` where it is no such sound. Of one that is cut off, what is there counts.
     ///
     /// # Errors
     /// When the disk cannot be read.
-    pub fn open(path: &Path) -> io::Result<Option<Self>> {
-        let mut file = File::open(path)?;
-        let size = file.metadata()?.len();
+    pub fn open(path: &Path, keys: Option<&Keys>) -> io::Result<Option<Self>> {
+        let source = Source::open(path, keys)?;
+        let size = source.length();
+        let mut file = source.cursor();
         let mut head = [0; 12];
         if !read_whole(&mut file, &mut head)? || &head[..4] != b"RIFF" || &head[8..] != b"WAVE" {
             return Ok(None);
@@ -62,7 +64,7 @@ impl Sound {
                 let Some(channels) = channels else { return Ok(None) };
                 let samples = length.min(size.saturating_sub(at)) / (2 * channels as u64);
                 let steps = usize::try_from(samples.div_ceil(STEP as u64)).unwrap_or(usize::MAX);
-                return Ok(Some(Self { file, channels, begin: at, steps, samples }));
+                return Ok(Some(Self { file: source, channels, begin: at, steps, samples }));
             }
             if &chunk[..4] == b"fmt " {
                 let mut format = [0; 16];
@@ -81,7 +83,7 @@ impl Sound {
     /// # Errors
     /// When the disk cannot be read.
     pub fn loudness(&self) -> io::Result<Vec<Loudness>> {
-        let mut file = BufReader::with_capacity(1 << 18, &self.file);
+        let mut file = BufReader::with_capacity(1 << 18, self.file.cursor());
         file.seek(SeekFrom::Start(self.begin))?;
         let mut all = vec![Vec::with_capacity(self.steps); self.channels];
         let mut left = self.samples;
@@ -108,7 +110,7 @@ impl Sound {
     pub fn piece(&self, channel: usize, steps: &Range<usize>) -> io::Result<Vec<u8>> {
         let place = |step: usize| (step as u64 * STEP as u64).min(self.samples);
         let (from, until) = (place(steps.start), place(steps.end));
-        let mut file = BufReader::with_capacity(1 << 18, &self.file);
+        let mut file = BufReader::with_capacity(1 << 18, self.file.cursor());
         file.seek(SeekFrom::Start(self.begin + from * 2 * self.channels as u64))?;
         let data = (until - from) as u32 * 2;
         let mut wav = Vec::with_capacity(44 + data as usize);
@@ -160,7 +162,7 @@ pub(super) fn pieces(loudness: &[u32]) -> Vec<Range<usize>> {
     pieces
 }
 
-fn read_whole(file: &mut File, bytes: &mut [u8]) -> io::Result<bool> {
+fn read_whole(file: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
     match file.read_exact(bytes) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
@@ -197,7 +199,7 @@ pub(super) mod tests {
     fn opened(bytes: &[u8]) -> Option<Sound> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
-        Sound::open(file.path()).unwrap()
+        Sound::open(file.path(), None).unwrap()
     }
 
     #[test]

@@ -91,9 +91,9 @@ impl Desk {
     }
 
     async fn transcribe(&self, object: &Object, settings: &Settings, known: &Known) -> Result<(), Setback> {
-        let path = self.shelf.speech(object);
+        let (path, keys) = (self.shelf.speech(object), self.shelf.keys().cloned());
         let opened = tokio::task::spawn_blocking(move || {
-            let Some(sound) = Sound::open(&path)? else { return Ok(None) };
+            let Some(sound) = Sound::open(&path, keys.as_ref())? else { return Ok(None) };
             let loudness = sound.loudness()?;
             Ok(Some((Arc::new(sound), loudness)))
         });

@@ -102,6 +102,7 @@ impl From<Refusal> for Failure {
                 Self::new(StatusCode::BAD_REQUEST, "INVALID_PARAMETER", sentence)
                     .with_details(json!({ "parameter": parameter }))
             }
+            Refusal::WholeWords => Self::new(StatusCode::BAD_REQUEST, "INVALID_PARAMETER", sentence),
             // Not 503, which asks to be sent again as it is.
             Refusal::TooLong(excess) => {
                 Self::new(StatusCode::BAD_REQUEST, "QUERY_TOO_LONG", excess.sentence(remedy))

@@ -14,6 +14,7 @@ mod control;
 mod damage;
 mod dialects;
 mod durability;
+mod encryption;
 mod erasure;
 mod erasure_of_numbers;
 mod fetching;

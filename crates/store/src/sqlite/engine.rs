@@ -21,7 +21,7 @@ use super::{
     transaction::{Writer, Writing},
     words::Indexer,
 };
-use crate::{Result, rollups::Changes};
+use crate::{Result, StoreError, rollups::Changes};
 
 /// A store in one SQLite file, with the index of words beside it.
 pub(crate) struct Sqlite {
@@ -101,5 +101,26 @@ impl Sqlite {
         let done = writing.work(|writer| work(&writer.connection))?;
         writing.finish()?;
         Ok(done)
+    }
+
+    /// Brings what is in the log to its resting place; no thread of ours runs any more.
+    pub(super) async fn shut(&self) -> Result<()> {
+        self.indexer.close().await?;
+        if let Some(thread) = self.checkpoints.stop() {
+            let ended = tokio::task::spawn_blocking(move || thread.join()).await.map_err(unavailable)?;
+            ended.map_err(|_| unavailable("the thread of checkpoints has failed"))?;
+        }
+        let writer = self.writer.lock().await;
+        let moved: rusqlite::Result<i64> =
+            writer.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+        match moved.map_err(|error| StoreError::from(fault::Fault::from(error))) {
+            // What is in the log is as durable as what is in the file; the next start takes it up.
+            Err(StoreError::Full) => {
+                tracing::warn!("the write-ahead log stays where it is: the disk is full");
+            }
+            moved => drop(moved?),
+        }
+        // Who writes on all the same does without the thread.
+        Ok(connect::checkpoint_within_commits(&writer.connection)?)
     }
 }

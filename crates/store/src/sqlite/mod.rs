@@ -492,22 +492,6 @@ impl Store for Sqlite {
     }
 
     async fn close(&self) -> Result<()> {
-        self.indexer.close().await?;
-        if let Some(thread) = self.checkpoints.stop() {
-            let ended = tokio::task::spawn_blocking(move || thread.join()).await.map_err(unavailable)?;
-            ended.map_err(|_| unavailable("the thread of checkpoints has failed"))?;
-        }
-        let writer = self.writer.lock().await;
-        let moved: rusqlite::Result<i64> =
-            writer.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
-        match moved.map_err(|error| StoreError::from(fault::Fault::from(error))) {
-            // What is in the log is as durable as what is in the file; the next start takes it up.
-            Err(StoreError::Full) => {
-                tracing::warn!("the write-ahead log stays where it is: the disk is full");
-            }
-            moved => drop(moved?),
-        }
-        // Who writes on all the same does without the thread.
-        Ok(connect::checkpoint_within_commits(&writer.connection)?)
+        self.shut().await
     }
 }

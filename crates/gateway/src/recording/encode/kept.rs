@@ -1,11 +1,12 @@
 //! What a finished recording says of itself.
 
 use std::{
-    fs::File,
     io::{self, Read},
     path::Path,
     time::Duration,
 };
+
+use pegcount_sealed::{Keys, Source};
 
 use super::{Format, KBITS, output::checksum_of};
 use crate::recording::{
@@ -27,24 +28,24 @@ struct Said {
 
 /// Tells again of a finished recording what can be told by its file alone: its flaws are forgotten, and its length is that
 /// of its frames. `None` where it is none of ours.
-pub(in crate::recording) fn retold(path: &Path) -> io::Result<Option<Recorded>> {
+pub(in crate::recording) fn retold(path: &Path, keys: Option<&Keys>) -> io::Result<Option<Recorded>> {
     let format = [Format::Mp3, Format::Wav]
         .into_iter()
         .find(|format| path.extension().is_some_and(|extension| extension == format.suffix()));
     let (Some(format), Some(call)) = (format, path.file_stem().and_then(|name| name.to_str())) else {
         return Ok(None);
     };
-    let mut file = File::open(path)?;
+    let file = Source::open(path, keys)?;
     let mut head = Vec::with_capacity(HEAD);
-    Read::by_ref(&mut file).take(HEAD as u64).read_to_end(&mut head)?;
+    file.cursor().take(HEAD as u64).read_to_end(&mut head)?;
     let said = match format {
         Format::Mp3 => mp3(&head),
         Format::Wav => wav(&head),
     };
     let Some(said) = said else { return Ok(None) };
-    let (bytes, sha256) = checksum_of(&mut file)?;
+    let (bytes, sha256) = checksum_of(file.cursor())?;
     let duration = Duration::from_millis(bytes.saturating_sub(said.head) * 1_000 / said.bytes_per_second);
-    let finished_at = file.metadata()?.modified()?;
+    let finished_at = file.file().metadata()?.modified()?;
     Ok(Some(Recorded {
         call: call.to_owned(),
         path: path.to_owned(),

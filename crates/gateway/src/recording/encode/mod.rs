@@ -13,6 +13,7 @@ use std::{
 };
 
 use pegcount_lame::{EncodeError, Encoder, Lame, Settings};
+use pegcount_sealed::Keys;
 
 use self::speech::Speech;
 pub(super) use self::{kept::retold, output::remove_pieces, queue::Queue, speech::FOLDER as SPEECH_FOLDER};
@@ -72,6 +73,8 @@ pub(super) struct Making {
     pub lame: Option<Lame>,
     pub speech: bool,
     pub longest: Duration,
+    /// What files are sealed with.
+    pub keys: Option<Keys>,
 }
 
 /// Why a recording was not made.
@@ -87,7 +90,9 @@ pub(super) enum MakeError {
 
 /// Makes the recording of a journal. None when there is nothing to hear.
 pub(super) fn make(journal: &Path, making: &Making) -> Result<Option<Recorded>, MakeError> {
-    let Some(mut reader) = Reader::open(journal)? else { return Err(MakeError::Foreign) };
+    let Some(mut reader) = Reader::open(journal, making.keys.as_ref())? else {
+        return Err(MakeError::Foreign);
+    };
     let Some(Record::Beginning(beginning)) = reader.next()? else { return Err(MakeError::Foreign) };
     let format = if making.lame.is_some() { Format::Mp3 } else { Format::Wav };
     let mut writing = Writing::begin(making, &beginning.call)?;
@@ -149,7 +154,7 @@ enum Kind {
 impl Writing {
     fn begin(making: &Making, call: &str) -> Result<Self, MakeError> {
         let channels = making.layout.channels();
-        let mut output = Output::create(&making.folder, call)?;
+        let mut output = Output::create(&making.folder, call, making.keys.as_ref())?;
         let kind = match &making.lame {
             Some(lame) => {
                 let bitrate = KBITS * u32::from(channels);
@@ -161,7 +166,8 @@ impl Writing {
                 Kind::Wav(wav)
             }
         };
-        let speech = making.speech.then(|| Speech::begin(&making.folder, call)).transpose()?;
+        let speech =
+            making.speech.then(|| Speech::begin(&making.folder, call, making.keys.as_ref())).transpose()?;
         let layout = making.layout;
         Ok(Self { layout, output, kind, speech, samples: Default::default(), bytes: Vec::new() })
     }

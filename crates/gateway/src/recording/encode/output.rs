@@ -2,10 +2,11 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
+use pegcount_sealed::{Keys, Sink};
 use sha2::{Digest, Sha256};
 
 /// What the name of a file in the making ends with.
@@ -15,20 +16,20 @@ const PIECE: &str = ".part";
 #[derive(Debug)]
 pub struct Output {
     piece: PathBuf,
-    file: File,
-    waiting: Vec<u8>,
-    kept: bool,
+    /// Until it is kept.
+    sink: Option<Sink>,
 }
 
 impl Output {
-    /// Begins a file in this folder, `{call}.part` until it is kept. One that is left there is written over.
+    /// Begins a file in this folder, `{call}.part` until it is kept, sealed if there are keys. One that is left there is
+    /// written over.
     ///
     /// # Errors
     /// What the disk says; as everywhere here.
-    pub fn create(folder: &Path, call: &str) -> io::Result<Self> {
+    pub fn create(folder: &Path, call: &str, keys: Option<&Keys>) -> io::Result<Self> {
         let piece = folder.join(format!("{call}{PIECE}"));
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&piece)?;
-        Ok(Self { piece, file, waiting: Vec::new(), kept: false })
+        Ok(Self { piece, sink: Some(Sink::to(file, keys)?) })
     }
 
     /// Appends bytes.
@@ -36,50 +37,44 @@ impl Output {
     /// # Errors
     /// What the disk says.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.waiting.extend(bytes);
-        if self.waiting.len() < 64 * 1024 {
-            return Ok(());
-        }
-        self.flush()
+        self.sink()?.write_all(bytes)
     }
 
-    /// Writes over the first bytes.
+    /// Writes over the first bytes, of which there are as many already.
     ///
     /// # Errors
     /// What the disk says.
     pub fn write_first(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.flush()?;
-        self.file.seek(SeekFrom::Start(0))?;
-        self.file.write_all(bytes)?;
-        self.file.seek(SeekFrom::End(0)).map(|_| ())
+        self.sink()?.write_first(bytes)
     }
 
-    /// Has the disk keep the file under this name, of the same file system, and gives its size and its SHA-256.
+    /// Has the disk keep the file under this name, of the same file system, and gives its size and its SHA-256, both in the
+    /// clear.
     ///
     /// # Errors
     /// What the disk says.
     pub fn keep_as(mut self, path: &Path) -> io::Result<(u64, [u8; 32])> {
-        self.flush()?;
-        let sum = checksum_of(&mut self.file)?;
-        self.file.sync_all()?;
-        fs::rename(&self.piece, path)?;
-        self.kept = true;
+        let source = self.sink.take().ok_or(io::ErrorKind::NotFound)?.finish();
+        let kept = source.and_then(|source| {
+            let sum = checksum_of(source.cursor())?;
+            source.file().sync_all()?;
+            fs::rename(&self.piece, path)?;
+            Ok(sum)
+        });
+        let sum = kept.inspect_err(|_| discard(&self.piece))?;
         if let Some(folder) = path.parent() {
             keep_names_of(folder)?;
         }
         Ok(sum)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.write_all(&self.waiting)?;
-        self.waiting.clear();
-        Ok(())
+    fn sink(&mut self) -> io::Result<&mut Sink> {
+        self.sink.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
-/// The size of a file, and its SHA-256.
-pub(super) fn checksum_of(file: &mut File) -> io::Result<(u64, [u8; 32])> {
-    file.seek(SeekFrom::Start(0))?;
+/// How many bytes there are, and their SHA-256.
+pub(super) fn checksum_of(mut file: impl Read) -> io::Result<(u64, [u8; 32])> {
     let (mut hash, mut length) = (Sha256::new(), 0);
     let mut part = vec![0; 64 * 1024];
     loop {
@@ -95,10 +90,14 @@ pub(super) fn checksum_of(file: &mut File) -> io::Result<(u64, [u8; 32])> {
 
 impl Drop for Output {
     fn drop(&mut self) {
-        if !self.kept {
-            let _ = fs::remove_file(&self.piece);
+        if self.sink.is_some() {
+            discard(&self.piece);
         }
     }
+}
+
+fn discard(piece: &Path) {
+    let _ = fs::remove_file(piece);
 }
 
 /// Has the disk keep which files there are in a folder.

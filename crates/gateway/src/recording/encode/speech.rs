@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use pegcount_sealed::Keys;
+
 use super::{output::Output, wav::Wav};
 use crate::recording::mixdown::{RATE, one};
 
@@ -31,10 +33,10 @@ pub(super) struct Speech {
 }
 
 impl Speech {
-    pub fn begin(recordings: &Path, call: &str) -> io::Result<Self> {
+    pub fn begin(recordings: &Path, call: &str, keys: Option<&Keys>) -> io::Result<Self> {
         let folder = recordings.join(FOLDER);
         fs::create_dir_all(&folder)?;
-        let mut output = Output::create(&folder, call)?;
+        let mut output = Output::create(&folder, call, keys)?;
         let wav = Wav::new(SPEECH_RATE, 2);
         output.write(&wav.header())?;
         let sides = [Decimator::new(), Decimator::new()];

@@ -3,6 +3,8 @@
 //! A file a call, which only grows. It begins with eight bytes that say what it is, the last of them its version, and
 //! goes on with records: length, CRC-32, body. A record that is cut off or damaged ends the journal; what stands before
 //! it counts. So a power cut or a kill costs what was not written yet, and never the rest.
+//!
+//! Where there are keys, what is written at once is one record: a sealed piece with all those records in it.
 
 pub(super) mod reader;
 mod record;
@@ -15,7 +17,7 @@ use std::{
 };
 
 pub use record::Ending;
-pub(super) use record::{Beginning, MAGIC, Record, append};
+pub(super) use record::{Beginning, MAGIC, Record, append, append_sealed};
 
 /// What a journal's file name ends with.
 pub(super) const SUFFIX: &str = "journal";

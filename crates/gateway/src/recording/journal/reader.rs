@@ -7,24 +7,32 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
+use pegcount_sealed::{Keys, OpenError};
 
 use super::{
     Beginning, Ending, MAGIC, Record,
-    record::{LONGEST, PREFIX, prefix, read},
+    record::{LONGEST, PREFIX, SEALED, context, prefix, read},
 };
 
 /// The records of a journal, one after the other.
 pub(crate) struct Reader<R> {
     source: R,
+    /// What opens sealed pieces, and whose journal it is by its name.
+    keys: Option<Keys>,
+    call: String,
+    /// Records of a sealed piece that have not been read yet.
+    opened: Bytes,
     whole: u64,
     torn: bool,
 }
 
 impl Reader<BufReader<File>> {
     /// Opens a journal. None when the file is no journal of this version.
-    pub fn open(path: &Path) -> io::Result<Option<Self>> {
-        Self::of(BufReader::with_capacity(256 * 1024, File::open(path)?))
+    pub fn open(path: &Path, keys: Option<&Keys>) -> io::Result<Option<Self>> {
+        let call = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let source = BufReader::with_capacity(256 * 1024, File::open(path)?);
+        Ok(Self::of(source)?.map(|reader| Self { keys: keys.cloned(), call, ..reader }))
     }
 }
 
@@ -33,33 +41,84 @@ impl<R: Read> Reader<R> {
     pub fn of(mut source: R) -> io::Result<Option<Self>> {
         let mut magic = [0; MAGIC.len()];
         let whole = fill(&mut source, &mut magic)? && magic == MAGIC;
-        Ok(whole.then_some(Self { source, whole: MAGIC.len() as u64, torn: false }))
+        let (keys, call, opened) = (None, String::new(), Bytes::new());
+        Ok(whole.then_some(Self { source, keys, call, opened, whole: MAGIC.len() as u64, torn: false }))
     }
 
     /// The next record; none at the end, or where the journal is torn.
+    ///
+    /// # Errors
+    /// What the disk says; [`OpenError::Unknown`] within, where a piece is sealed with a key that is not at hand.
     pub fn next(&mut self) -> io::Result<Option<Record>> {
+        loop {
+            if self.opened.has_remaining() {
+                let record = self.of_piece();
+                self.torn |= record.is_none();
+                return Ok(record);
+            }
+            match self.body()? {
+                Some(body) if body.first() == Some(&SEALED) => self.open_piece(&body)?,
+                Some(body) => {
+                    let length = body.len();
+                    let record = read(body);
+                    self.passed(length, record.is_some());
+                    return Ok(record);
+                }
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The next record of the piece that was opened.
+    fn of_piece(&mut self) -> Option<Record> {
+        // Whoever sealed it vouches for it: its checksums tell nothing more.
+        let (length, _) = prefix(*self.opened.first_chunk()?);
+        self.opened.advance(PREFIX);
+        let is_there = length <= self.opened.len();
+        is_there.then(|| self.opened.split_to(length)).and_then(read)
+    }
+
+    fn open_piece(&mut self, body: &Bytes) -> io::Result<()> {
+        let keys = self.keys.as_ref();
+        let opened = match keys {
+            Some(keys) => keys.open(&context(&self.call, self.whole), &body[1..]),
+            None => Err(Keys::id_of(&body[1..]).map_or(OpenError::Damaged, OpenError::Unknown)),
+        };
+        match opened {
+            Ok(records) => {
+                self.opened = records.into();
+                self.passed(body.len(), true);
+            }
+            Err(OpenError::Damaged) => self.passed(body.len(), false),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// A body was read, and makes sense or does not.
+    fn passed(&mut self, length: usize, is_sound: bool) {
+        if is_sound {
+            self.whole += (PREFIX + length) as u64;
+        } else {
+            self.torn = true;
+        }
+    }
+
+    /// The body of the next record in the file; none at the end, or where the journal is torn.
+    fn body(&mut self) -> io::Result<Option<Bytes>> {
         let mut first = [0; PREFIX];
         if self.torn || !fill(&mut self.source, &mut first[..1])? {
             return Ok(None);
         }
         let length = fill(&mut self.source, &mut first[1..])?.then(|| prefix(first));
-        let record = match length {
-            Some((length, checksum)) if length <= LONGEST => self.body(length, checksum)?,
-            _ => None,
-        };
-        match &record {
-            Some((_, length)) => self.whole += (PREFIX + length) as u64,
-            None => self.torn = true,
+        if let Some((length, checksum)) = length.filter(|(length, _)| *length <= LONGEST) {
+            let mut body = vec![0; length];
+            if fill(&mut self.source, &mut body)? && crc32fast::hash(&body) == checksum {
+                return Ok(Some(body.into()));
+            }
         }
-        Ok(record.map(|(record, _)| record))
-    }
-
-    fn body(&mut self, length: usize, checksum: u32) -> io::Result<Option<(Record, usize)>> {
-        let mut body = vec![0; length];
-        if !fill(&mut self.source, &mut body)? || crc32fast::hash(&body) != checksum {
-            return Ok(None);
-        }
-        Ok(read(Bytes::from(body)).map(|record| (record, length)))
+        self.torn = true;
+        Ok(None)
     }
 
     /// How many bytes from the begin are whole, of what was read so far.
@@ -94,8 +153,8 @@ pub(crate) struct Survey {
 }
 
 /// Reads a journal through. None when it does not say whose it is.
-pub(crate) fn survey(path: &Path) -> io::Result<Option<Survey>> {
-    let Some(mut reader) = Reader::open(path)? else { return Ok(None) };
+pub(crate) fn survey(path: &Path, keys: Option<&Keys>) -> io::Result<Option<Survey>> {
+    let Some(mut reader) = Reader::open(path, keys)? else { return Ok(None) };
     let Some(Record::Beginning(beginning)) = reader.next()? else { return Ok(None) };
     let mut ending = None;
     let mut last = Duration::ZERO;

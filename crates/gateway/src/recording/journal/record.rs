@@ -1,8 +1,12 @@
 //! The records of a journal and their bytes. Numbers are little-endian.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    io,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use bytes::{Buf, Bytes};
+use pegcount_sealed::Keys;
 
 use crate::{
     Frame, Side,
@@ -15,8 +19,9 @@ pub(crate) const MAGIC: [u8; 8] = *b"PEGJRNL\x01";
 /// Bytes before a record's body: its length and its CRC-32.
 pub(crate) const PREFIX: usize = 8;
 
-/// The longest body: a frame with all that a UDP datagram may carry.
-pub(crate) const LONGEST: usize = 65_535 + 64;
+/// The longest body: a sealed piece, which is written once it has [`super::writer::AT_ONCE`] bytes, the last of them a frame
+/// with all that a UDP datagram may carry.
+pub(crate) const LONGEST: usize = super::writer::AT_ONCE + 65_535 + 1_024;
 
 /// The first record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +65,8 @@ const PAYLOADS: u8 = 2;
 const FRAME: u8 = 3;
 const CUT: u8 = 4;
 const ENDED: u8 = 5;
+/// A sealed piece: the body goes on with what [`Keys::seal`] gave for some records with their prefixes.
+pub(crate) const SEALED: u8 = 6;
 
 fn side_byte(side: Side) -> u8 {
     match side {
@@ -140,6 +147,31 @@ pub(crate) fn append(record: &Record, bytes: &mut Vec<u8>) {
             append_text(&ending.reason, bytes);
         }
     }
+    finish(begin, bytes);
+}
+
+/// Appends some records as a sealed piece. It belongs into the journal of this call, at this place.
+pub(crate) fn append_sealed(
+    records: &[u8],
+    keys: &Keys,
+    (call, place): (&str, u64),
+    bytes: &mut Vec<u8>,
+) -> io::Result<()> {
+    let begin = bytes.len();
+    bytes.extend([0; PREFIX]);
+    bytes.push(SEALED);
+    bytes.extend(keys.seal(&context(call, place), records)?);
+    finish(begin, bytes);
+    Ok(())
+}
+
+/// What a sealed piece is bound to.
+pub(crate) fn context(call: &str, place: u64) -> Vec<u8> {
+    [b"journal ", call.as_bytes(), &place.to_le_bytes()].concat()
+}
+
+/// Writes the prefix of the record that begins there.
+fn finish(begin: usize, bytes: &mut [u8]) {
     let length = (bytes.len() - begin - PREFIX) as u32;
     let checksum = crc32fast::hash(&bytes[begin + PREFIX..]);
     bytes[begin..begin + 4].copy_from_slice(&length.to_le_bytes());

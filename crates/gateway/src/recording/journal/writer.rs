@@ -2,6 +2,7 @@
 //! its time over one call's journal costs no other call a frame.
 
 use std::{
+    borrow::Cow,
     fs::{File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -14,9 +15,10 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use pegcount_sealed::Keys;
 use tokio::sync::mpsc;
 
-use super::{Beginning, Ending, MAGIC, Record, append};
+use super::{Beginning, Ending, MAGIC, Record, append, append_sealed};
 use crate::{
     Frame, Side, Tap,
     recording::{
@@ -32,7 +34,7 @@ const TICK: Duration = Duration::from_millis(100);
 const KEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// How much is written at once.
-const AT_ONCE: usize = 64 * 1024;
+pub(super) const AT_ONCE: usize = 64 * 1024;
 
 /// What the handle of a call has to say to the thread that writes. Neither waits for the other.
 #[derive(Debug, Default)]
@@ -83,10 +85,12 @@ pub(crate) struct Threads {
 }
 
 impl Threads {
-    /// Starts them. `limit` is the greatest size of a journal, `finished` is told of each that is over.
+    /// Starts them. `limit` is the greatest size of a journal, `keys` are what they are sealed with, `finished` is told of
+    /// each that is over.
     pub fn start(
         openings: Receiver<Opening>,
         limit: u64,
+        keys: Option<Keys>,
         reporter: Reporter,
         finished: impl FnMut(PathBuf) + Send + 'static,
     ) -> io::Result<Self> {
@@ -97,7 +101,7 @@ impl Threads {
                 keep_on_disk(&order, &told);
             }
         })?;
-        let writer = Writer { limit, reporter, keep, finished, calls: Vec::new() };
+        let writer = Writer { limit, keys, reporter, keep, finished, calls: Vec::new() };
         let writer =
             thread::Builder::new().name("journal-write".to_owned()).spawn(move || writer.run(&openings))?;
         Ok(Self { writer, keeper })
@@ -131,6 +135,7 @@ fn keep_on_disk(order: &Keep, reporter: &Reporter) {
 
 struct Writer<F> {
     limit: u64,
+    keys: Option<Keys>,
     reporter: Reporter,
     keep: SyncSender<Keep>,
     finished: F,
@@ -161,7 +166,7 @@ impl<F: FnMut(PathBuf)> Writer<F> {
     fn open(&mut self, opening: Opening) {
         let file = OpenOptions::new().append(true).create_new(true).open(&opening.path);
         match file {
-            Ok(file) => self.calls.push(Call::begin(opening, file)),
+            Ok(file) => self.calls.push(Call::begin(opening, file, self.keys.clone())),
             // The call goes on; its tap finds nobody and counts.
             Err(error) => self.reporter.disk_error(&opening.beginning.call, &Told::default(), &error),
         }
@@ -198,6 +203,8 @@ struct Call {
     dropped: u64,
     line: Arc<Line>,
     sheet: Sheet<Arc<File>>,
+    keys: Option<Keys>,
+    /// Records that are to be written.
     buffer: Vec<u8>,
     last_nanos: u64,
     cut: bool,
@@ -209,8 +216,8 @@ struct Call {
 }
 
 impl Call {
-    fn begin(opening: Opening, file: File) -> Self {
-        let mut buffer = MAGIC.to_vec();
+    fn begin(opening: Opening, file: File, keys: Option<Keys>) -> Self {
+        let mut buffer = Vec::new();
         append(&Record::Beginning(opening.beginning.clone()), &mut buffer);
         Self {
             name: opening.beginning.call,
@@ -222,6 +229,7 @@ impl Call {
             dropped: 0,
             line: opening.line,
             sheet: Sheet { file: Arc::new(file), whole: 0, broken: false },
+            keys,
             buffer,
             last_nanos: 0,
             cut: false,
@@ -278,10 +286,13 @@ impl Call {
         if self.buffer.is_empty() {
             return;
         }
-        match self.sheet.append(&self.buffer) {
+        let before = self.sheet.whole;
+        let Self { keys, name, buffer, sheet, .. } = self;
+        let written = piece(keys.as_ref(), (name, before), buffer).and_then(|piece| sheet.append(&piece));
+        match written {
             Ok(()) => {
                 self.unkept = true;
-                reporter.journal_bytes(self.buffer.len());
+                reporter.journal_bytes((self.sheet.whole - before) as usize);
             }
             Err(error) => reporter.disk_error(&self.name, &self.told, &error),
         }
@@ -309,6 +320,21 @@ impl Call {
             self.asked.store(false, Ordering::Release);
         }
     }
+}
+
+/// Some records as they are to stand in the journal of a call that has so many bytes.
+fn piece<'a>(
+    keys: Option<&Keys>,
+    (call, whole): (&str, u64),
+    records: &'a [u8],
+) -> io::Result<Cow<'a, [u8]>> {
+    let mut piece = if whole == 0 { MAGIC.to_vec() } else { Vec::new() };
+    match keys {
+        Some(keys) => append_sealed(records, keys, (call, whole + piece.len() as u64), &mut piece)?,
+        None if piece.is_empty() => return Ok(Cow::Borrowed(records)),
+        None => piece.extend(records),
+    }
+    Ok(Cow::Owned(piece))
 }
 
 /// A file that grows by whole pieces, and can be cut.

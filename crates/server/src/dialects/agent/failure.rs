@@ -61,7 +61,7 @@ impl From<Refusal> for Failure {
             // This dialect calls an endpoint an agent.
             Refusal::NotFound(Thing::Endpoint) => Self::new(StatusCode::NOT_FOUND, "Agent not found"),
             Refusal::NotFound(_) => Self::new(StatusCode::NOT_FOUND, sentence),
-            Refusal::Invalid { .. } => Self::new(StatusCode::BAD_REQUEST, sentence),
+            Refusal::Invalid { .. } | Refusal::WholeWords => Self::new(StatusCode::BAD_REQUEST, sentence),
             // Not 503, which asks to be sent again as it is.
             Refusal::TooLong(excess) => Self::new(StatusCode::BAD_REQUEST, excess.sentence(remedy)),
             Refusal::Exists { .. }

@@ -98,7 +98,9 @@ impl From<Refusal> for Failure {
                 error,
                 format!("This {} does not exist", thing.to_string().to_lowercase()),
             ),
-            Refusal::Invalid { .. } => Self::new(StatusCode::BAD_REQUEST, "Invalid request", error),
+            Refusal::Invalid { .. } | Refusal::WholeWords => {
+                Self::new(StatusCode::BAD_REQUEST, "Invalid request", error)
+            }
             // Not 503, which asks to be sent again as it is.
             Refusal::TooLong(excess) => {
                 Self::new(StatusCode::BAD_REQUEST, "Query too long", excess.sentence(remedy))

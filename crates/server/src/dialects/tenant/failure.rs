@@ -87,7 +87,7 @@ impl From<Refusal> for Failure {
             Refusal::Forbidden(_) | Refusal::LinkExpired => Self::new(StatusCode::FORBIDDEN, message),
             Refusal::NotFound(Thing::Organization) => Self::new(StatusCode::NOT_FOUND, "Tenant not found"),
             Refusal::NotFound(_) => Self::new(StatusCode::NOT_FOUND, message),
-            Refusal::Invalid { .. } => Self::bad_request(message),
+            Refusal::Invalid { .. } | Refusal::WholeWords => Self::bad_request(message),
             // Not 503, which asks to be sent again as it is.
             Refusal::TooLong(excess) => Self::bad_request(excess.sentence(remedy)),
             Refusal::Exists { .. }

@@ -1,15 +1,13 @@
 //! The recording of a call: where it can be had, and its bytes behind a signed link.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Json,
-    body::Body,
     extract::{RawQuery, Request, State},
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{HeaderValue, header},
+    response::Response,
 };
-use tower_http::services::ServeFile;
 
 use super::{
     handlers::params,
@@ -17,7 +15,7 @@ use super::{
     wire::RecordingBody,
 };
 use crate::{
-    access::{Ledger, Object, Place, Refusal, Thing},
+    access::{Ledger, Refusal, Thing},
     vocabulary::time::format_rfc3339,
     web::{
         caller::Caller,
@@ -83,18 +81,8 @@ pub(super) async fn audio(
     let expires = params.get("expires").and_then(|expires| expires.parse().ok());
     let expires = expires.ok_or(Refusal::NotFound(Thing::Link))?;
     let signature = params.get("signature").unwrap_or_default();
-    let (object, place) = ledger.recording_by_link(&name, expires, signature).await?;
-    let mut response = match place {
-        Place::Here(path) => match file(&object, path, request).await {
-            Ok(response) => response,
-            // Between the look and the read it went to the object store, or away.
-            Err(asked) => match ledger.recording_by_link(&name, expires, signature).await? {
-                (_, Place::Away(bucket, stored)) => stored::answer(&asked, &bucket, &object, stored),
-                (_, Place::Here(_)) => return Err(Refusal::NotFound(Thing::Recording).into()),
-            },
-        },
-        Place::Away(bucket, stored) => stored::answer(&Asked::of(&request), &bucket, &object, stored),
-    };
+    let (object, recording) = ledger.recording_by_link(&name, expires, signature).await?;
+    let mut response = stored::answer(&Asked::of(&request), &object, &recording);
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=3600"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -103,16 +91,4 @@ pub(super) async fn audio(
         headers.insert(header::CONTENT_DISPOSITION, shown);
     }
     Ok(response)
-}
-
-/// The bytes of a file; what was asked for, when the file is not there any more.
-async fn file(object: &Object, path: PathBuf, request: Request) -> Result<Response, Asked> {
-    let asked = Asked::of(&request);
-    let Ok(media_type) = object.media_type().parse() else { return Err(asked) };
-    match ServeFile::new_with_mime(path, &media_type).try_call(request).await {
-        Ok(response) if response.status() != StatusCode::NOT_FOUND => {
-            Ok(response.map(Body::new).into_response())
-        }
-        _ => Err(asked),
-    }
 }

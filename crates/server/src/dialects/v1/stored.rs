@@ -1,6 +1,6 @@
-//! The bytes of a recording that lies in the object store, answered as a file would be.
+//! The bytes of a recording, answered as those of a file.
 
-use std::{ops::Range, sync::Arc};
+use std::ops::Range;
 
 use axum::{
     body::Body,
@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::access::{Bucket, Object, Stored};
+use crate::access::{Object, Readable};
 
 /// What somebody asked for.
 pub(super) struct Asked {
@@ -28,30 +28,31 @@ impl Asked {
 }
 
 /// The answer.
-pub(super) fn answer(asked: &Asked, bucket: &Arc<Bucket>, object: &Object, stored: Stored) -> Response {
-    let written = http_date(stored.written_at.millis());
+pub(super) fn answer(asked: &Asked, object: &Object, recording: &Readable) -> Response {
+    let written = http_date(recording.written_at().millis());
+    let size = recording.length();
     // Whoever asks has the date from us, so it is this one or another one.
     if asked.text(header::IF_MODIFIED_SINCE).is_some_and(|since| since == written) {
         return (StatusCode::NOT_MODIFIED, [(header::LAST_MODIFIED, written)]).into_response();
     }
     let may_be_part = asked.text(header::IF_RANGE).is_none_or(|date| date == written);
     let part = match asked.text(header::RANGE).filter(|_| may_be_part) {
-        Some(range) => part(range, stored.size),
+        Some(range) => part(range, size),
         None => Part::Whole,
     };
     let (status, range) = match part {
-        Part::Whole => (StatusCode::OK, 0..stored.size),
+        Part::Whole => (StatusCode::OK, 0..size),
         Part::Bytes(range) => (StatusCode::PARTIAL_CONTENT, range),
         Part::Beyond => {
-            let all = format!("bytes */{}", stored.size);
+            let all = format!("bytes */{size}");
             return (StatusCode::RANGE_NOT_SATISFIABLE, [(header::CONTENT_RANGE, all)]).into_response();
         }
     };
     let length = range.end - range.start;
-    let shown = format!("bytes {}-{}/{}", range.start, range.end.saturating_sub(1), stored.size);
+    let shown = format!("bytes {}-{}/{size}", range.start, range.end.saturating_sub(1));
     let body = match asked.head_only {
         true => Body::empty(),
-        false => Body::from_stream(bucket.read(object, range)),
+        false => Body::from_stream(recording.read(range)),
     };
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();

@@ -1,21 +1,24 @@
 //! A download: bounded in size and time, and led nowhere that was not checked.
 
 use std::{
+    fs::File,
+    io::Write,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use jiff::fmt::rfc2822;
 use pegcount_calls::Timestamp;
+use pegcount_sealed::{Keys, Sink};
 use reqwest::{
     Client, Response, StatusCode,
     header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, LOCATION, RETRY_AFTER},
     redirect::Policy,
 };
-use tokio::{fs::File, io::AsyncWriteExt};
 use url::Url;
 
 use super::{
+    super::reseal::on_disk,
     guard::{addresses, check, host_of},
     settings::Fetching,
 };
@@ -33,20 +36,20 @@ impl Drop for Scrap {
     }
 }
 
-/// Fetches what lies at a URL into a file.
+/// Fetches what lies at a URL into a file, which is sealed if there are keys.
 ///
 /// # Errors
 /// [`Setback`], which names the host and nothing else of the URL.
 pub(super) async fn download(
     url: Url,
     fetching: &Fetching,
-    file: &Path,
+    (file, keys): (&Path, Option<&Keys>),
     now: Timestamp,
 ) -> Result<(), Setback> {
     let host = host_of(&url).to_owned();
     let whole = async {
         let response = ask(url, fetching, now).await?;
-        write(response, fetching, file).await
+        write(response, fetching, (file, keys)).await
     };
     tokio::time::timeout(fetching.timeout, whole).await.unwrap_or_else(|_| {
         Err(Setback::later(format!(
@@ -106,7 +109,11 @@ async fn ask_one(url: &Url, fetching: &Fetching, secrets: &HeaderMap) -> Result<
 }
 
 /// Writes what is sent.
-async fn write(mut response: Response, fetching: &Fetching, path: &Path) -> Result<(), Setback> {
+async fn write(
+    mut response: Response,
+    fetching: &Fetching,
+    (path, keys): (&Path, Option<&Keys>),
+) -> Result<(), Setback> {
     let host = host_of(response.url()).to_owned();
     let too_large = || {
         Setback::never(format!(
@@ -124,7 +131,10 @@ async fn write(mut response: Response, fetching: &Fetching, path: &Path) -> Resu
         return Err(too_large());
     }
     let disk = |error: std::io::Error| Setback::later(format!("the download cannot be written: {error}"));
-    let mut file = File::create(path).await.map_err(disk)?;
+    let path = path.to_owned();
+    let create = move || File::options().read(true).write(true).create(true).truncate(true).open(path);
+    let file = on_disk(create).await.map_err(disk)?;
+    let mut sink = Sink::to(file, keys).map_err(disk)?;
     let mut size = 0;
     // A body that ends before its announced length is an error here.
     while let Some(part) = response
@@ -136,9 +146,9 @@ async fn write(mut response: Response, fetching: &Fetching, path: &Path) -> Resu
         if size > fetching.max_bytes {
             return Err(too_large());
         }
-        file.write_all(&part).await.map_err(disk)?;
+        sink = on_disk(move || sink.write_all(&part).map(|()| sink)).await.map_err(disk)?;
     }
-    file.flush().await.map_err(disk)
+    on_disk(move || sink.finish()).await.map(drop).map_err(disk)
 }
 
 fn is_redirect(status: StatusCode) -> bool {

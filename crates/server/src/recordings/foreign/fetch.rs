@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{
-        Busy, Object, Shelf,
+        Busy, Desk, Object, Shelf,
         desk::{Standing, standing},
         object::FORMATS,
     },
@@ -89,6 +89,15 @@ pub struct FetchParts {
     pub clock: Clock,
 }
 
+impl FetchParts {
+    /// What those in the object store are worked on with, if there is one.
+    pub fn desk(&self) -> Option<Arc<Desk>> {
+        let bucket = Arc::clone(self.shelf.bucket()?);
+        let (shelf, store) = (self.shelf.clone(), Arc::clone(&self.store));
+        Some(Arc::new(Desk::new(shelf, bucket, store, self.clock.clone(), self.busy.clone())))
+    }
+}
+
 /// Fetches recordings of others.
 pub struct Fetch(Arc<FetchParts>);
 
@@ -154,7 +163,7 @@ impl FetchParts {
         tokio::fs::create_dir_all(&folder).await.map_err(|error| unwritable(&error))?;
         let scrap = Scrap(folder.join(format!("{name}.download")));
         let given_up = || Setback::later("the server was stopped before the recording was there");
-        let fetched = download(url, &fetching, &scrap.0, self.clock.now());
+        let fetched = download(url, &fetching, (&scrap.0, self.shelf.keys()), self.clock.now());
         stopped.run_until_cancelled(fetched).await.ok_or_else(given_up)??;
         let is_heard = *self.names.pick(&self.heard, organization).await?;
         let spoken = is_heard.then(|| Scrap(folder.join(format!("{name}.speech.wav"))));
@@ -174,13 +183,14 @@ impl FetchParts {
         (folder, name): (PathBuf, String),
         stopped: CancellationToken,
     ) -> Result<Result<Made, Unheard>, Setback> {
-        let lame = self.lame.clone();
+        let (lame, keys) = (self.lame.clone(), self.shelf.keys().cloned());
         let spoken = spoken.map(|spoken| spoken.0.clone());
         let made = tokio::task::spawn_blocking(move || {
             let stopped = || stopped.is_cancelled();
-            let made = audio::recording(&scrap.0, (&folder, &name), lame.as_ref(), &stopped)?;
+            let keys = keys.as_ref();
+            let made = audio::recording(&scrap.0, (&folder, &name), lame.as_ref(), keys, &stopped)?;
             if let Some(spoken) = spoken {
-                audio::speech(&scrap.0, &spoken, &stopped)?;
+                audio::speech(&scrap.0, &spoken, keys, &stopped)?;
             }
             Ok(made)
         });

@@ -6,7 +6,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use url::Host;
 
-use super::super::config::Hidden;
+use crate::secrets::Hidden;
 
 /// Largest recording that may be allowed, in bytes: six hours of WAV at 48 kHz with two channels, and some more.
 const MOST_BYTES: u64 = 8_000_000_000;
@@ -99,7 +99,7 @@ impl FetchingConfig {
                 let key = format!("headers.{host:?}.{name}");
                 let name = HeaderName::try_from(name)
                     .map_err(|_| format!("{key}: a header cannot have this name"))?;
-                let mut value = HeaderValue::try_from(value.as_str())
+                let mut value = HeaderValue::try_from(value.reveal())
                     .map_err(|_| format!("{key}: a header cannot have this value"))?;
                 value.set_sensitive(true);
                 all.insert(name, value);

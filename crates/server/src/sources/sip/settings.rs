@@ -251,8 +251,9 @@ impl Config {
             },
             lame: (!recording.lame.as_os_str().is_empty()).then(|| recording.lame.clone()),
             threads: at_least_one("sip.recording.threads", recording.threads)?,
-            // Who transcribes is told elsewhere.
+            // Who transcribes, and what is sealed with which keys, is told elsewhere.
             speech: false,
+            keys: None,
         })
     }
 

@@ -2,10 +2,13 @@
 
 use std::{
     fs,
-    io::{self, Read},
-    os::unix::{
-        fs::DirBuilderExt,
-        process::{CommandExt, ExitStatusExt},
+    io::{self, Read, Write},
+    os::{
+        fd::AsRawFd,
+        unix::{
+            fs::{DirBuilderExt, symlink},
+            process::{CommandExt, ExitStatusExt},
+        },
     },
     path::{Path, PathBuf},
     process::{Child, ExitStatus, Stdio},
@@ -15,11 +18,12 @@ use std::{
 };
 
 use rustix::{
+    fs::{MemfdFlags, memfd_create},
     io::Errno,
     process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid},
 };
 
-use super::{LARGEST_ANSWER, Piece, shortened};
+use super::{LARGEST_ANSWER, Piece, Scratch, shortened};
 use crate::{
     jobs::Setback,
     transcription::wire::{Form, Heard},
@@ -42,12 +46,21 @@ pub(in crate::transcription) struct Command {
 }
 
 /// A folder for the files of one run. It goes away with all that is in it.
-struct Scratch(PathBuf);
+struct Folder(PathBuf);
 
-impl Drop for Scratch {
+impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// Puts sound under this name without a disk: a link to what is in memory while this is held.
+fn in_memory(wav: &[u8], link: &Path) -> io::Result<fs::File> {
+    let mut file = fs::File::from(memfd_create("pegcount-speech", MemfdFlags::CLOEXEC)?);
+    file.write_all(wav)?;
+    // Of this process: the program's own number for it is another, if it has one.
+    symlink(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()), link)?;
+    Ok(file)
 }
 
 /// A program that runs. Dropped, it is killed with all that it has started.
@@ -106,16 +119,17 @@ impl Command {
         &self,
         piece: Piece,
         language: Option<&str>,
-        scratch: &Path,
+        scratch: &Scratch,
     ) -> Result<Heard, Setback> {
-        let folder = scratch.join(uuid::Uuid::now_v7().simple().to_string());
+        let is_in_memory = scratch.is_in_memory;
+        let folder = scratch.folder.join(uuid::Uuid::now_v7().simple().to_string());
         let language = language.unwrap_or_default().to_owned();
         let (command, length) = (self.clone(), piece.length);
         let running = Arc::<Slot>::default();
         // Whoever stops waiting for it ends it.
         let _guard = KillOnDrop(Arc::clone(&running));
         let wrote = tokio::task::spawn_blocking(move || {
-            command.run(&piece.wav, &language, &Scratch(folder), &running)
+            command.run((&piece.wav, is_in_memory), &language, &Folder(folder), &running)
         });
         let wrote = wrote
             .await
@@ -124,15 +138,25 @@ impl Command {
     }
 
     /// Runs it, and gives what it wrote.
-    fn run(&self, wav: &[u8], language: &str, scratch: &Scratch, running: &Slot) -> Result<Vec<u8>, Setback> {
+    fn run(
+        &self,
+        (wav, is_in_memory): (&[u8], bool),
+        language: &str,
+        folder: &Folder,
+        running: &Slot,
+    ) -> Result<Vec<u8>, Setback> {
         let disk = |error: io::Error| {
             Setback::later(format!("the sound cannot be written for the command: {error}"))
         };
-        let folder = &scratch.0;
+        let Folder(folder) = folder;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(disk)?;
         let (file, stem) = (folder.join("speech.wav"), folder.join("transcript"));
         let json = stem.with_extension("json");
-        fs::write(&file, wav).map_err(disk)?;
+        // For as long as it is held.
+        let _sound = match is_in_memory {
+            true => Some(in_memory(wav, &file).map_err(disk)?),
+            false => fs::write(&file, wav).map(|()| None).map_err(disk)?,
+        };
         let fill = |word: &String| {
             word.replace("{wav}", &file.to_string_lossy())
                 .replace("{json}", &json.to_string_lossy())

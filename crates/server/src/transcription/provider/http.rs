@@ -12,7 +12,7 @@ use url::Url;
 use super::{LARGEST_ANSWER, Piece, shortened};
 use crate::{
     jobs::Setback,
-    recordings::Hidden,
+    secrets::Hidden,
     transcription::wire::{Form, Heard},
 };
 

@@ -3,7 +3,7 @@
 mod command;
 mod http;
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use super::wire::{Garbage, Heard};
 use crate::jobs::Setback;
@@ -25,6 +25,15 @@ pub(super) struct Piece {
     pub length: i64,
 }
 
+/// Where the files of commands are, which are gone afterwards.
+#[derive(Clone, Debug)]
+pub(super) struct Scratch {
+    /// A folder.
+    pub folder: PathBuf,
+    /// Whether sound is never written to the disk, but lies in memory behind a link.
+    pub is_in_memory: bool,
+}
+
 /// Who hears it.
 #[derive(Clone, Debug)]
 pub(super) enum Provider {
@@ -43,11 +52,16 @@ impl Provider {
         }
     }
 
-    /// Has a piece heard. `scratch` is a folder for files that are gone afterwards.
+    /// Has a piece heard.
     ///
     /// # Errors
     /// [`Setback`], without anything that was said.
-    pub async fn hear(&self, piece: Piece, language: Option<&str>, scratch: &Path) -> Result<Heard, Setback> {
+    pub async fn hear(
+        &self,
+        piece: Piece,
+        language: Option<&str>,
+        scratch: &Scratch,
+    ) -> Result<Heard, Setback> {
         match self {
             Self::Http(http) => http.hear(piece, language).await,
             Self::Command(command) => command.hear(piece, language, scratch).await,

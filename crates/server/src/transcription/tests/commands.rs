@@ -6,7 +6,7 @@ use super::{lab::loud, wav};
 use crate::{
     jobs::Setback,
     transcription::{
-        provider::{Command, Piece, Provider},
+        provider::{Command, Piece, Provider, Scratch},
         wire::{Form, Heard},
     },
 };
@@ -15,7 +15,8 @@ async fn heard(folder: &Path, words: &[&str], form: Form, timeout: Duration) -> 
     let words = words.iter().map(|word| (*word).to_owned()).collect();
     let provider = Provider::Command(Command { words, form, timeout });
     let piece = Piece { wav: wav(1, &loud(16_000)), length: 1_000 };
-    provider.hear(piece, Some("en"), &folder.join("scratch")).await
+    let scratch = Scratch { folder: folder.join("scratch"), is_in_memory: false };
+    provider.hear(piece, Some("en"), &scratch).await
 }
 
 async fn ran(script: &str) -> Result<Heard, Setback> {
@@ -31,6 +32,19 @@ fn later(done: Result<Heard, Setback>) -> String {
         Err(Setback::Later { reason, after: None }) => reason,
         other => unreachable!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn sound_that_is_sealed_is_given_to_a_command_without_a_file_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "[ -L \"$1\" ] && [ $(wc -c < \"$1\") = 32044 ] && cp \"$1\" copy && echo '{\"text\":\"en\"}'; rm -f copy";
+    let words = ["sh", "-c", script, "hear", "{wav}"].map(str::to_owned).to_vec();
+    let timeout = Duration::from_secs(60);
+    let provider = Provider::Command(Command { words, form: Form::OpenAi, timeout });
+    let piece = Piece { wav: wav(1, &loud(16_000)), length: 1_000 };
+    let scratch = Scratch { folder: folder.path().to_owned(), is_in_memory: true };
+    assert_eq!(provider.hear(piece, None, &scratch).await.unwrap().said[0].text, "en");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "files are left");
 }
 
 #[tokio::test]

@@ -14,7 +14,11 @@ use axum::{
 use super::{lab::loud, wav};
 use crate::{
     jobs::Setback,
-    transcription::{Config, provider::Piece, wire::Heard},
+    transcription::{
+        Config,
+        provider::{Piece, Scratch},
+        wire::Heard,
+    },
 };
 
 /// What a server was sent: its fields in order, and the headers.
@@ -59,7 +63,8 @@ async fn heard(url: &str, more: &str) -> Result<Heard, Setback> {
     let text = format!("provider = \"http\"\nurl = \"{url}\"\napi_key = \"sk-hush-hush\"\n{more}");
     let settings = toml::from_str::<Config>(&text).unwrap().settings().unwrap().unwrap();
     let piece = Piece { wav: wav(1, &loud(16_000)), length: 1_000 };
-    settings.provider.hear(piece, settings.language.as_deref(), std::path::Path::new("/nowhere")).await
+    let scratch = Scratch { folder: "/nowhere".into(), is_in_memory: false };
+    settings.provider.hear(piece, settings.language.as_deref(), &scratch).await
 }
 
 fn json(status: u16, text: &str) -> Response {

@@ -62,6 +62,26 @@ async fn a_recording_holds_what_both_sides_said_in_one_channel() {
 }
 
 #[tokio::test]
+async fn a_sealed_recording_sounds_as_any_other_and_nothing_in_the_folder_sounds_like_anything() {
+    let key = pegcount_sealed::Keys::generate().expect("random bytes");
+    let place = Place::with(&format!(
+        "[encryption]\nkeys = \"{key}\"\n[transcription.default]\nprovider = \"command\"\ncommand = [\"sh\", \"-c\", \"sleep 60\", \"{{wav}}\"]\n\
+         format = \"openai\"\n"
+    ));
+    let (lab, call, recording) = call_of_tones(place.start().await).await;
+    let (kind, audio) = lab.recording(&call).await;
+    assert_eq!((kind.as_str(), &recording["size_bytes"]), ("audio/mpeg", &json!(audio.len())));
+    let heard = Heard::of_mp3(audio);
+    assert!(heard.strength(0, CALLER) > 0.4 && heard.strength(0, AGENT) > 0.4);
+    let folder = place.home.data().join("recordings");
+    let object = recording["object"].as_str().expect("an object");
+    for file in [folder.join(object), folder.join("speech").join(object).with_extension("wav")] {
+        let bytes = std::fs::read(&file).expect("a file");
+        assert!(bytes.starts_with(b"PEGSEAL"), "{}", file.display());
+    }
+}
+
+#[tokio::test]
 async fn a_recording_in_stereo_has_the_caller_on_the_left_alone_and_the_agent_on_the_right_alone() {
     let place = Place::with("[sip.recording]\nlayout = \"stereo\"\n");
     let (lab, call, recording) = call_of_tones(place.start().await).await;

@@ -49,12 +49,15 @@ async fn a_transcript_that_a_kill_cut_off_is_there_once_after_the_next_start() {
     // It hears the same on both sides, and waits for the test.
     let line = r#"{"b":0.5,"d":1.0,"t":"hello there","w":[{"b":0.5,"d":0.4,"t":"hello"},{"b":1.0,"d":0.5,"t":"there"}]}"#;
     let text = format!(
-        "echo $1 >> '{}'\nwhile [ ! -e '{}' ]; do sleep 0.1; done\necho '{line}'\n",
+        "head -c 4 $1 | grep -q RIFF || exit 1\necho $1 >> '{}'\nwhile [ ! -e '{}' ]; do sleep 0.1; done\necho '{line}'\n",
         notes.display(),
         go.display()
     );
     std::fs::write(&script, text).expect("it is written");
-    let config = format!("{}{}", place.home.config, heard_by(&script));
+    // Sealed, so that it is seen that what a recogniser gets is not.
+    let key = pegcount_sealed::Keys::generate().expect("random bytes");
+    let sealed = format!("[encryption]\nkeys = \"{key}\"\n");
+    let config = format!("{}{}{sealed}", place.home.config, heard_by(&script));
     place.configure(&config);
 
     let (lab, call, recording) = call_of_tones(place.start().await).await;
