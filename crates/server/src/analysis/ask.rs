@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use reqwest::{Response, StatusCode, header};
+use reqwest::{Response, StatusCode};
 
 use super::{Settings, answer, prompt, schema::Schema};
-use crate::jobs::Setback;
+use crate::jobs::{Setback, told_wait};
 
 /// Largest answer in bytes.
 const LARGEST_ANSWER: usize = 1024 * 1024;
@@ -30,7 +30,7 @@ pub(super) async fn ask(
         }
         let response = post.send().await.map_err(|error| Setback::later(unreached(&error)))?;
         let status = response.status();
-        let after = wait_asked_for(&response);
+        let after = told_wait(response.headers());
         let body = read_body(response).await?;
         if status.is_success() {
             return Ok(body);
@@ -63,12 +63,6 @@ async fn read_body(mut response: Response) -> Result<Vec<u8>, Setback> {
         body.extend_from_slice(&part);
     }
     Ok(body)
-}
-
-/// When the endpoint wants to be asked again, if it says so in seconds.
-fn wait_asked_for(response: &Response) -> Option<Duration> {
-    let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
 }
 
 /// Whether it does not know how an answer is given a schema.

@@ -9,6 +9,7 @@ mod pace;
 mod runner;
 #[cfg(test)]
 mod tests;
+mod wait;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -24,6 +25,7 @@ use crate::{clock::Clock, metrics::Metrics};
 
 pub use pace::MOST_ATTEMPTS;
 use runner::Runner;
+pub use wait::told_wait;
 
 /// One kind of work.
 #[async_trait]

@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 
 use axum::{Router, http::header, response::IntoResponse, routing::get};
+use axum_server::tls_rustls::RustlsConfig;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
     s3::{S3, SECRET},
-    server::{Home, send},
+    server::{Home, certificate, send},
     sip::{audio::Heard, lab::Network},
 };
 
@@ -16,16 +17,21 @@ use crate::{
 const SOUND: &[u8] = include_bytes!("../../src/audio/fixtures/stereo.opus.ogg");
 
 /// Gives out a recording, to who shows the token.
-async fn elsewhere() -> SocketAddr {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a socket");
-    let address = listener.local_addr().expect("an address");
+fn giving() -> Router {
     let sound = get(|headers: header::HeaderMap| async move {
         match headers.get(header::AUTHORIZATION).is_some_and(|value| value == "Bearer hush-hush") {
             true => SOUND.into_response(),
             false => axum::http::StatusCode::FORBIDDEN.into_response(),
         }
     });
-    tokio::spawn(axum::serve(listener, Router::new().route("/sound", sound)).into_future());
+    Router::new().route("/sound", sound)
+}
+
+/// The same at an address.
+async fn elsewhere() -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(axum::serve(listener, giving()).into_future());
     address
 }
 
@@ -186,4 +192,44 @@ async fn both_sides_of_a_recording_of_somebody_else_are_heard_by_who_makes_trans
     assert_eq!(said, [(Some("caller"), Some("side1")), (Some("agent"), Some("side2"))], "{turns:?}");
     assert_eq!(std::fs::read_dir(home.data().join("recordings/fetched")).expect("a folder").count(), 0);
     assert!(server.terminate().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_is_fetched_over_https_from_who_proves_its_address_and_from_nobody_else() {
+    let mut home = Home::new(
+        "[recordings.fetch.default]\nenabled = true\nallow_private_addresses = true\n\
+         [recordings.fetch.default.headers.\"127.0.0.1\"]\nAuthorization = \"Bearer hush-hush\"\n",
+    );
+    let (cert, key) = certificate(&home, &["127.0.0.1".to_owned()]);
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let tls = RustlsConfig::from_pem_file(&cert, &key).await.expect("a certificate");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let address = listener.local_addr().expect("an address");
+    listener.set_nonblocking(true).expect("a socket");
+    let server = axum_server::from_tcp_rustls(listener, tls).expect("a server");
+    tokio::spawn(server.serve(giving().into_make_service()));
+    let url = format!("https://{address}/sound");
+
+    // Nobody on this machine has signed its certificate.
+    let ledger = home.start();
+    ledger.tell(&recorded("call_1", &url)).await;
+    let told = ledger
+        .until("/v1/jobs", |jobs| {
+            let jobs = jobs.expect(200);
+            jobs["jobs"][0]["error"].as_str().map(str::to_owned)
+        })
+        .await;
+    assert!(told.contains("127.0.0.1 cannot be reached"), "{told}");
+    assert!(ledger.terminate().success());
+
+    home.environment.push(("SSL_CERT_FILE", cert));
+    let ledger = home.start();
+    ledger.tell(&recorded("call_2", &url)).await;
+    let own = ledger.url("/recordings/1.call_2.mp3?");
+    ledger
+        .until("/v1/calls/call_2/recording", |told| {
+            let told = told.expect(200);
+            told["recording_url"].as_str().is_some_and(|url| url.starts_with(&own)).then_some(())
+        })
+        .await;
 }

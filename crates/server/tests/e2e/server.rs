@@ -248,6 +248,40 @@ pub fn signal(pid: u32, name: &str) {
     assert!(status.expect("kill runs").success());
 }
 
+/// A certificate of these addresses, which nobody else has signed, and its key: two files.
+pub fn certificate(home: &Home, addresses: &[String]) -> (PathBuf, PathBuf) {
+    let (certificate, key) = (home.path("certificate.pem"), home.path("key.pem"));
+    let settings = home.path("openssl.cnf");
+    let names: Vec<String> = addresses.iter().map(|address| format!("IP:{address}")).collect();
+    let text = format!(
+        "[req]\ndistinguished_name=dn\nx509_extensions=of\n[dn]\n[of]\nbasicConstraints=CA:FALSE\nsubjectAltName={}\n",
+        names.join(",")
+    );
+    std::fs::write(&settings, text).expect("it is written");
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+        ])
+        .args(["-subj", "/CN=pegcount", "-config"])
+        .arg(&settings)
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .output()
+        .expect("openssl is installed: scripts/tools");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    (certificate, key)
+}
+
 /// So many seconds before now, as an event says it.
 pub fn ago(seconds: i64) -> String {
     let now = pegcount::clock::Clock::system().now();

@@ -4,15 +4,12 @@ use std::{
     fs::File,
     io::Write,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use jiff::fmt::rfc2822;
-use pegcount_calls::Timestamp;
 use pegcount_sealed::{Keys, Sink};
 use reqwest::{
     Client, Response, StatusCode,
-    header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, LOCATION, RETRY_AFTER},
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, LOCATION},
     redirect::Policy,
 };
 use url::Url;
@@ -22,7 +19,7 @@ use super::{
     guard::{addresses, check, host_of},
     settings::Fetching,
 };
-use crate::jobs::Setback;
+use crate::jobs::{Setback, told_wait};
 
 /// How many redirects are followed.
 const MOST_REDIRECTS: usize = 5;
@@ -44,11 +41,10 @@ pub(super) async fn download(
     url: Url,
     fetching: &Fetching,
     (file, keys): (&Path, Option<&Keys>),
-    now: Timestamp,
 ) -> Result<(), Setback> {
     let host = host_of(&url).to_owned();
     let whole = async {
-        let response = ask(url, fetching, now).await?;
+        let response = ask(url, fetching).await?;
         write(response, fetching, (file, keys)).await
     };
     tokio::time::timeout(fetching.timeout, whole).await.unwrap_or_else(|_| {
@@ -60,7 +56,7 @@ pub(super) async fn download(
 }
 
 /// Asks for a URL, and for those that it leads to.
-async fn ask(mut url: Url, fetching: &Fetching, now: Timestamp) -> Result<Response, Setback> {
+async fn ask(mut url: Url, fetching: &Fetching) -> Result<Response, Setback> {
     let first = url.clone();
     let mut secrets = fetching.headers.get(host_of(&first)).cloned().unwrap_or_default();
     for _ in 0..=MOST_REDIRECTS {
@@ -78,7 +74,7 @@ async fn ask(mut url: Url, fetching: &Fetching, now: Timestamp) -> Result<Respon
         if !is_redirect(status) {
             return Err(Setback::Later {
                 reason: format!("{host} answered {}", status.as_u16()),
-                after: told_wait(&response, now),
+                after: told_wait(response.headers()),
             });
         }
         let leads_to = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
@@ -153,40 +149,4 @@ async fn write(
 
 fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
-}
-
-/// How long to wait, where the host says so: seconds, or a date (RFC 9110, section 10.2.3).
-fn told_wait(response: &Response, now: Timestamp) -> Option<Duration> {
-    if !matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-        return None;
-    }
-    read_wait(response.headers().get(RETRY_AFTER)?.to_str().ok()?, now)
-}
-
-fn read_wait(text: &str, now: Timestamp) -> Option<Duration> {
-    if let Ok(seconds) = text.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let until = rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok()?;
-    Some(Duration::from_millis(u64::try_from(until.as_millisecond() - now.millis()).unwrap_or_default()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wait_is_told_in_seconds_or_by_a_date() {
-        // 2026-01-01T10:00:00Z.
-        let now = Timestamp::from_millis(1_767_261_600_000);
-        for (text, seconds) in [
-            ("120", Some(120)),
-            ("Thu, 01 Jan 2026 10:01:00 GMT", Some(60)),
-            ("Thu, 01 Jan 2026 09:00:00 GMT", Some(0)),
-            ("soon", None),
-            ("-1", None),
-        ] {
-            assert_eq!(read_wait(text, now).map(|wait| wait.as_secs()), seconds, "{text}");
-        }
-    }
 }

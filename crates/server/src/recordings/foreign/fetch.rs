@@ -163,7 +163,7 @@ impl FetchParts {
         tokio::fs::create_dir_all(&folder).await.map_err(|error| unwritable(&error))?;
         let scrap = Scrap(folder.join(format!("{name}.download")));
         let given_up = || Setback::later("the server was stopped before the recording was there");
-        let fetched = download(url, &fetching, (&scrap.0, self.shelf.keys()), self.clock.now());
+        let fetched = download(url, &fetching, (&scrap.0, self.shelf.keys()));
         stopped.run_until_cancelled(fetched).await.ok_or_else(given_up)??;
         let is_heard = *self.names.pick(&self.heard, organization).await?;
         let spoken = is_heard.then(|| Scrap(folder.join(format!("{name}.speech.wav"))));

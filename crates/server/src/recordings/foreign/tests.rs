@@ -138,7 +138,7 @@ fn open(more: impl FnOnce(&mut FetchingConfig)) -> Fetching {
 async fn fetched(url: &str, fetching: &Fetching) -> Result<Vec<u8>, Setback> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a");
-    download(Url::parse(url).unwrap(), fetching, (&file, None), now()).await?;
+    download(Url::parse(url).unwrap(), fetching, (&file, None)).await?;
     Ok(fs::read(file).unwrap())
 }
 

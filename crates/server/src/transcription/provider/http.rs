@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use reqwest::{
     StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER},
+    header::{AUTHORIZATION, CONTENT_TYPE},
 };
 use serde_json::Value;
 use url::Url;
 
 use super::{LARGEST_ANSWER, Piece, shortened};
 use crate::{
-    jobs::Setback,
+    jobs::{Setback, told_wait},
     secrets::Hidden,
     transcription::wire::{Form, Heard},
 };
@@ -68,7 +68,7 @@ impl Http {
             }
             return Ok(Form::OpenAi.read(&body, piece.length)?);
         }
-        let after = retry_after(answer.headers());
+        let after = told_wait(answer.headers());
         // What it says is only for people: that it cannot be read changes nothing.
         let body = self.read(answer, LARGEST_REFUSAL).await.unwrap_or_default();
         Err(self.refused(status, after, &body))
@@ -145,10 +145,4 @@ fn said_of(body: &[u8]) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let said = [&body["error"]["message"], &body["error"], &body["detail"], &body["message"]];
     said.into_iter().find_map(Value::as_str).map(str::to_owned)
-}
-
-/// How long to wait, where it is said in seconds. Where it is a date, or nothing, the job waits as any does.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds: f64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Duration::try_from_secs_f64(seconds.ceil()).ok()
 }

@@ -1,6 +1,6 @@
 //! Calls that come and go by TCP, by TLS, and over IPv6.
 
-use std::{net::SocketAddr, path::PathBuf, process::Command, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
@@ -17,6 +17,7 @@ use super::{
     peer::Peer,
     wire::Connection,
 };
+use crate::server::certificate;
 
 /// A connection from an address to the gateway.
 async fn connect(from: &str, to: SocketAddr) -> TcpStream {
@@ -68,45 +69,11 @@ async fn a_call_comes_by_tcp_and_is_taken_by_tcp() {
     call(&lab, carrier, agent).await;
 }
 
-/// A certificate of these addresses, which nobody else has signed, and its key: two files.
-fn certificate(place: &Place, addresses: &[String]) -> (PathBuf, PathBuf) {
-    let (certificate, key) = (place.home.path("certificate.pem"), place.home.path("key.pem"));
-    let settings = place.home.path("openssl.cnf");
-    let names: Vec<String> = addresses.iter().map(|address| format!("IP:{address}")).collect();
-    let text = format!(
-        "[req]\ndistinguished_name=dn\nx509_extensions=of\n[dn]\n[of]\nbasicConstraints=CA:FALSE\nsubjectAltName={}\n",
-        names.join(",")
-    );
-    std::fs::write(&settings, text).expect("it is written");
-    let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "2",
-        ])
-        .args(["-subj", "/CN=pegcount", "-config"])
-        .arg(&settings)
-        .arg("-keyout")
-        .arg(&key)
-        .arg("-out")
-        .arg(&certificate)
-        .output()
-        .expect("openssl is installed: scripts/tools");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    (certificate, key)
-}
-
 #[tokio::test]
 async fn a_call_comes_by_tls_and_is_taken_by_tls_by_who_proves_its_address() {
     let mut place = Place::usual();
     let ips = [place.network.ip(1), place.network.ip(3)];
-    let (certificate, key) = certificate(&place, &ips);
+    let (certificate, key) = certificate(&place.home, &ips);
     let tls: SocketAddr = format!("{}:5061", ips[0]).parse().expect("an address");
     let (cert, key_file) = (certificate.display(), key.display());
     place.configure(&place.network.config(
