@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Done, Operator, sentence};
 
 /// How many calls are sealed anew in one transaction, so that new events need not wait long.
-const CALLS_AT_ONCE: u32 = 200;
+const CALLS_AT_ONCE: u32 = 100;
 
 /// How much is sealed with a key.
 #[derive(Clone, Copy, Default)]

@@ -425,7 +425,12 @@ impl Store for Sqlite {
     }
 
     async fn reseal(&self, after: CallKey, limit: u32) -> Result<Resealed> {
-        self.write(|connection| self.sealing.reseal(connection, after, limit)).await
+        let (mut writing, sealing) = (self.begin_writing().await?, self.sealing.clone());
+        let reseal = move || {
+            let done = writing.work(|writer| sealing.reseal(&writer.connection, after, limit))?;
+            writing.finish().map(|()| done)
+        };
+        tokio::task::spawn_blocking(reseal).await.map_err(unavailable)?
     }
 
     async fn sealed_with(&self) -> Result<Vec<SealCount>> {
