@@ -103,6 +103,19 @@ impl Sqlite {
         Ok(done)
     }
 
+    /// The same of what may be many rows, on a thread that may block.
+    pub(super) async fn write_slowly<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> fault::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let mut writing = self.begin_writing().await?;
+        let write = move || {
+            let done = writing.work(work)?;
+            writing.finish().map(|()| done)
+        };
+        tokio::task::spawn_blocking(write).await.map_err(unavailable)?
+    }
+
     /// Brings what is in the log to its resting place; no thread of ours runs any more.
     pub(super) async fn shut(&self) -> Result<()> {
         self.indexer.close().await?;

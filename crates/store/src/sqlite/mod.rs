@@ -342,12 +342,8 @@ impl Store for Sqlite {
     }
 
     async fn append_audit(&self, deeds: &[Deed]) -> Result<()> {
-        let (mut writing, deeds) = (self.begin_writing().await?, deeds.to_vec());
-        let append = move || {
-            writing.work(|writer| audit::append(&writer.connection, &deeds))?;
-            writing.finish()
-        };
-        tokio::task::spawn_blocking(append).await.map_err(unavailable)?
+        let deeds = deeds.to_vec();
+        self.write_slowly(move |writer| audit::append(&writer.connection, &deeds)).await
     }
 
     async fn audit(&self, query: &AuditQuery) -> Result<AuditPage> {
@@ -425,12 +421,8 @@ impl Store for Sqlite {
     }
 
     async fn reseal(&self, after: CallKey, limit: u32) -> Result<Resealed> {
-        let (mut writing, sealing) = (self.begin_writing().await?, self.sealing.clone());
-        let reseal = move || {
-            let done = writing.work(|writer| sealing.reseal(&writer.connection, after, limit))?;
-            writing.finish().map(|()| done)
-        };
-        tokio::task::spawn_blocking(reseal).await.map_err(unavailable)?
+        let sealing = self.sealing.clone();
+        self.write_slowly(move |writer| sealing.reseal(&writer.connection, after, limit)).await
     }
 
     async fn sealed_with(&self) -> Result<Vec<SealCount>> {
@@ -485,15 +477,11 @@ impl Store for Sqlite {
     }
 
     async fn rebuild_rollups(&self) -> Result<()> {
-        let mut writing = self.begin_writing().await?;
-        let rebuild = move || {
-            writing.work(|writer| {
-                writer.recounted = true;
-                rollups::rebuild(&writer.connection)
-            })?;
-            writing.finish()
+        let rebuild = |writer: &mut transaction::Writer| {
+            writer.recounted = true;
+            rollups::rebuild(&writer.connection)
         };
-        tokio::task::spawn_blocking(rebuild).await.map_err(unavailable)?
+        self.write_slowly(rebuild).await
     }
 
     async fn close(&self) -> Result<()> {
