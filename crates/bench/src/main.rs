@@ -108,6 +108,9 @@ enum Bench {
     },
     /// Durable ingest through the intake.
     Ingest {
+        /// Into a store that is sealed with a key.
+        #[arg(long)]
+        sealed: bool,
         #[command(flatten)]
         amount: HowMuch,
     },
@@ -215,7 +218,9 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         Bench::SipMp3 { asked } => sip::until_told(sip::mp3::run(&folder, asked, &results)).await,
         Bench::Sync => peers::sync::run(&folder, &results),
         Bench::Duckdb { store, python } => peers::duckdb::run(&python, &store.within(&folder), &results),
-        Bench::Ingest { amount } => store::ingest::run(&folder, amount.into(), &results).await,
+        Bench::Ingest { sealed, amount } => {
+            store::ingest::run(&folder, sealed, amount.into(), &results).await
+        }
         Bench::Postgres { url, text_index, amount } => {
             peers::postgres::run(&url, text_index, amount.into(), &results).await
         }

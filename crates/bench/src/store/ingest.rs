@@ -14,6 +14,7 @@ use pegcount::{
     operations::chain,
     organizations::{Names, PerOrganization},
 };
+use pegcount_sealed::Keys;
 
 use super::{filled::SEED, load::all_indexed};
 use crate::{
@@ -114,18 +115,20 @@ impl Ledger for OfIntake {
     }
 }
 
-/// Measures it.
+/// Measures it, in the clear or sealed.
 ///
 /// # Errors
 /// When the store or the disk does not do it.
-pub async fn run(folder: &Path, amount: Amount, results: &Results) -> Result<(), String> {
+pub async fn run(folder: &Path, sealed: bool, amount: Amount, results: &Results) -> Result<(), String> {
+    let name = if sealed { "ingest, sealed" } else { "ingest" };
     let folder = folder.join("ingest");
     let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
     if folder.exists() {
         std::fs::remove_dir_all(&folder).map_err(failed)?;
     }
     std::fs::create_dir_all(&folder).map_err(failed)?;
-    let store = pegcount_store::open(&folder.join("calls.db").to_string_lossy());
+    let keys = if sealed { Some(new_key()?) } else { None };
+    let store = pegcount_store::open_with(&folder.join("calls.db").to_string_lossy(), keys.as_ref());
     let store: Arc<dyn pegcount_store::Store> = Arc::from(store.map_err(|error| chain(&error))?);
     let (intake, writer) = Intake::start(IntakeParts {
         store: Arc::clone(&store),
@@ -138,7 +141,7 @@ pub async fn run(folder: &Path, amount: Amount, results: &Results) -> Result<(),
     })
     .map_err(failed)?;
     let mut ledger = OfIntake { intake };
-    let figure = tell_all(&mut ledger, amount, results, Figure::of("ingest", "events/s", Vec::new())).await;
+    let figure = tell_all(&mut ledger, amount, results, Figure::of(name, "events/s", Vec::new())).await;
     let behind = store.unindexed().await.map_err(|error| chain(&error))?.changes;
     let indexed = all_indexed(&*store).await?;
     drop(ledger);
@@ -148,7 +151,12 @@ pub async fn run(folder: &Path, amount: Amount, results: &Results) -> Result<(),
     drop(store);
     results.put(figure?)?;
     let note = format!("{behind} calls were not in it when the last event was acknowledged");
-    let name = "ingest, until the index of words has all";
-    results.put(Figure::of(name, "s", vec![indexed.as_secs_f64()]).with_note(&note))?;
+    let name = format!("{name}, until the index of words has all");
+    results.put(Figure::of(&name, "s", vec![indexed.as_secs_f64()]).with_note(&note))?;
     std::fs::remove_dir_all(&folder).map_err(failed)
+}
+
+fn new_key() -> Result<Keys, String> {
+    let line = Keys::generate().map_err(|error| error.to_string())?;
+    Keys::parse(&line).map_err(|error| error.to_string())
 }
