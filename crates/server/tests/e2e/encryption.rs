@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 
 use crate::{
     erasure_of_numbers::found,
+    fetching::{elsewhere, recorded},
     s3::{KEY, S3, SECRET},
     server::{Home, Server, ago},
-    sip::lab::Network,
+    sip::{audio::Heard, lab::Network},
 };
 
 /// What is said, and stands nowhere else.
@@ -194,6 +195,38 @@ async fn a_sealed_recording_goes_to_the_object_store_sealed_and_is_heard_here() 
     assert!(!folder.join("1.one.mp3").exists());
     assert_eq!(opened(&new).expect("sealed with it"), b"quiche and rhubarb");
     assert_eq!(hear(&server, Some("bytes=0-5")).await, (206, "quiche".into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recording_of_somebody_else_is_sealed_from_its_first_byte_on_and_heard() {
+    let address = elsewhere().await;
+    let home = sealed(
+        "[recordings.fetch.default]\nenabled = true\nallow_http = true\nallow_private_addresses = true\n\
+         [recordings.fetch.default.headers.\"127.0.0.1\"]\nAuthorization = \"Bearer hush-hush\"\n\
+         [transcription.default]\nprovider = \"command\"\nformat = \"openai\"\n\
+         command = [\"sh\", \"-c\", \"head -c 4 $0 | grep -q RIFF && echo '{\\\"text\\\": \\\"quiche\\\"}'\", \"{wav}\"]\n",
+    );
+    let (line, key) = new_key(&home);
+    keys_are(&home, &[&line]);
+    let server = home.start();
+    server.tell(&recorded("one", &format!("http://{address}/sound"))).await;
+    let own = server.url("/recordings/1.one.mp3?");
+    let link = server
+        .until("/v1/calls/one/recording", |told| {
+            let told = told.expect(200);
+            told["recording_url"].as_str().filter(|url| url.starts_with(&own)).map(str::to_owned)
+        })
+        .await;
+    let audio = reqwest::get(link).await.expect("an answer").bytes().await.expect("bytes").to_vec();
+    assert!(Heard::of_mp3(audio.clone()).strength(0, 440.0) > 0.2);
+    let file = Source::open(&home.data().join("recordings/1.one.mp3"), Some(&key)).expect("a file");
+    assert_eq!((file.key(), file.length()), (Some(key.sealing()), audio.len() as u64));
+    // Its sound was kept sealed for the command, which had it in the clear, and its words were sealed.
+    server.until("/v1/calls?q=quiche", |calls| (calls.expect(200)["total"] == 1).then_some(())).await;
+    server.until("/v1/jobs", |jobs| (jobs.expect(200)["total"] == 0).then_some(())).await;
+    assert!(server.terminate().success());
+    let leaked = found(&home.data(), &["quiche", "RIFF", "OggS"]);
+    assert!(leaked.is_empty(), "{leaked:?}");
 }
 
 #[test]

@@ -28,14 +28,14 @@ fn giving() -> Router {
 }
 
 /// The same at an address.
-async fn elsewhere() -> SocketAddr {
+pub async fn elsewhere() -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a socket");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(axum::serve(listener, giving()).into_future());
     address
 }
 
-fn recorded(call: &str, url: &str) -> Value {
+pub fn recorded(call: &str, url: &str) -> Value {
     json!([
         {"call_id": call, "event_type": "call_answered"},
         {"call_id": call, "event_type": "call_completed"},
