@@ -123,8 +123,9 @@ async fn analysed(server: &Server<'_>, id: &str) -> Value {
     events.into_iter().find(|event| event["event_type"] == "analysis_ready").expect("the analysis")
 }
 
+/// Of this kind: what an erasure leaves to be cleaned waits for half a minute.
 async fn no_jobs(server: &Server<'_>) {
-    server.until("/v1/jobs", |jobs| (jobs.json()["total"] == 0).then_some(())).await;
+    server.until("/v1/jobs?kind=analysis", |jobs| (jobs.json()["total"] == 0).then_some(())).await;
 }
 
 async fn failed(server: &Server<'_>, state: &str) -> String {
