@@ -34,7 +34,7 @@ pub(super) fn params(query: Option<&str>) -> Params {
         ("from_date" = Option<String>, Query, description = "Start date or time (ISO 8601), inclusive"),
         ("to_date" = Option<String>, Query, description = "End: a date is covered whole, a time is exclusive"),
         ("tz" = Option<String>, Query, description = "IANA time zone of dates without an offset; default UTC"),
-        ("q" = Option<String>, Query, description = "Words said in the transcript or summary of calls that have ended: every word must occur, in either case, with or without accents; a phrase goes in double quotes; a star ends the beginning of a word, of three letters or more (refun*). Each call then has matches"),
+        ("q" = Option<String>, Query, description = "Words said in the transcript or summary of calls that have ended: every word must occur, in either case, with or without accents; a phrase goes in double quotes; a star ends the beginning of a word, of three letters or more (refun*), but not where the store is encrypted. Each call then has matches"),
         ("metadata.KEY" = Option<String>, Query, description = "Filter by a metadata value"),
         ("sort" = Option<String>, Query, description = "created_at, -created_at (default), completed_at, -completed_at; with q also relevance: the best match first"),
         ("limit" = Option<u32>, Query, description = "1 to 100, default 50"),
