@@ -1,12 +1,13 @@
 //! What is sealed with which key, and having it sealed with another.
 
-use std::{collections::BTreeMap, io};
+use std::collections::BTreeMap;
 
 use pegcount_sealed::{KeyId, Keys};
 use pegcount_store::CallKey;
 use serde_json::{Value, json};
 
 use super::{Done, Operator, sentence};
+use crate::recordings::on_disk;
 
 /// How many calls are sealed anew in one transaction, so that new events need not wait long.
 const CALLS_AT_ONCE: u32 = 100;
@@ -54,8 +55,7 @@ impl Operator {
             (count.documents, count.events) = (one.documents, one.events);
         }
         let shelf = self.shelf.clone();
-        let here = tokio::task::spawn_blocking(move || shelf.sealed_here()).await;
-        let here = here.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let here = on_disk(move || shelf.sealed_here()).await;
         let mut found = vec![here.map_err(|error| format!("a recording cannot be looked at: {error}"))?];
         if let Some(desk) = &self.desk {
             let away = desk.sealed_away().await;
@@ -101,8 +101,7 @@ impl Operator {
 
     async fn reseal_recordings(&self) -> Result<u64, String> {
         let shelf = self.shelf.clone();
-        let here = tokio::task::spawn_blocking(move || shelf.reseal_all()).await;
-        let here = here.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let here = on_disk(move || shelf.reseal_all()).await;
         let here = here.map_err(|error| format!("a recording cannot be sealed: {error}"))?;
         Ok(match &self.desk {
             Some(desk) => here + desk.reseal_away().await?,

@@ -7,7 +7,7 @@ use futures_util::{Stream, StreamExt, stream};
 use pegcount_calls::Timestamp;
 use pegcount_sealed::{CHUNK, HEAD, Head, Keys, Source};
 
-use super::{Bucket, Fault, Object, Stored};
+use super::{Bucket, Fault, Object, Stored, on_disk};
 
 /// How many chunks of a sealed recording are read at a time from an object store: 1 MiB.
 const CHUNKS_AT_ONCE: u64 = 16;
@@ -83,8 +83,7 @@ impl Readable {
                 let piece = move |at| {
                     let source = Arc::clone(&source);
                     async move {
-                        let read = tokio::task::spawn_blocking(move || source.piece(at)).await;
-                        let read = read.unwrap_or_else(|error| Err(io::Error::other(error)));
+                        let read = on_disk(move || source.piece(at)).await;
                         read.map_err(|error| Fault::of(format!("the recording cannot be read: {error}")))
                     }
                 };

@@ -11,7 +11,7 @@ use futures_util::TryStreamExt;
 use pegcount_sealed::{HEAD, Head, KeyId, Keys, Sink, Source};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use super::{Bucket, Desk, Fault, Object, Readable, Shelf, Stored, desk::Standing};
+use super::{Bucket, Desk, Fault, Object, Readable, Shelf, Stored, desk::Standing, on_disk};
 use crate::jobs::Setback;
 
 /// How many recordings are sealed with which key; `None`: they are in the clear.
@@ -182,13 +182,6 @@ async fn key_of(bucket: &Bucket, object: &Object, stored: Stored) -> Result<Opti
         return Ok(None);
     }
     Ok(Head::parse(&bucket.range(object, 0..HEAD as u64).await?).map(|head| head.key()))
-}
-
-/// Waits for the disk elsewhere.
-pub(super) async fn on_disk<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 fn made(piece: &Path) -> io::Result<File> {

@@ -13,7 +13,7 @@ use pegcount_gateway::recording::Format;
 use pegcount_sealed::Keys;
 use pegcount_store::OrganizationNumber;
 
-use super::{Bucket, Fault, Object, Readable, object::FORMATS};
+use super::{Bucket, Fault, Object, Readable, object::FORMATS, on_disk};
 
 /// The folder of sound for recognisers of speech, in that of recordings: the gateway's.
 const SPEECH: &str = "speech";
@@ -103,8 +103,7 @@ impl Shelf {
     pub async fn find(&self, object: &Object) -> Result<Option<Readable>, Unfound> {
         if let Some(path) = self.file(object).await.map_err(Unfound::Folder)? {
             let keys = self.keys.clone();
-            let opened = tokio::task::spawn_blocking(move || Readable::here(&path, keys.as_ref())).await;
-            match opened.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            match on_disk(move || Readable::here(&path, keys.as_ref())).await {
                 // Between the look and the read it went to the object store, or away.
                 Err(error) if is_missing(&error) => {}
                 opened => return opened.map(Some).map_err(Unfound::Folder),

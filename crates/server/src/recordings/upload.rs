@@ -8,7 +8,7 @@ use pegcount_store::Job;
 use super::{
     Desk, Object,
     desk::{Standing, UPLOAD, unreadable},
-    reseal::on_disk,
+    on_disk,
 };
 use crate::jobs::{Setback, Work};
 

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     intake::{CallReference, Incoming, Outcome},
     jobs::{Setback, Work},
-    recordings::Object,
+    recordings::{Object, on_disk},
     vocabulary::{Rejection, Told, kinds, source_name},
 };
 
@@ -92,13 +92,12 @@ impl Desk {
 
     async fn transcribe(&self, object: &Object, settings: &Settings, known: &Known) -> Result<(), Setback> {
         let (path, keys) = (self.shelf.speech(object), self.shelf.keys().cloned());
-        let opened = tokio::task::spawn_blocking(move || {
+        let opened = on_disk(move || {
             let Some(sound) = Sound::open(&path, keys.as_ref())? else { return Ok(None) };
             let loudness = sound.loudness()?;
             Ok(Some((Arc::new(sound), loudness)))
         });
-        let opened = opened.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-        let (sound, loudness) = match opened {
+        let (sound, loudness) = match opened.await {
             Ok(Some(opened)) => opened,
             Ok(None) => {
                 self.forget(object).await;
@@ -154,8 +153,8 @@ impl Desk {
             let millis = |steps: usize| i64::try_from(steps).unwrap_or_default() * STEP_MILLIS;
             let (shift, length) = (millis(steps.start), millis(steps.len()));
             let sound = Arc::clone(sound);
-            let read = tokio::task::spawn_blocking(move || sound.piece(channel, &steps)).await;
-            let wav = read.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(|error| {
+            let read = on_disk(move || sound.piece(channel, &steps)).await;
+            let wav = read.map_err(|error| {
                 Setback::later(format!("the sound of the recording cannot be read: {error}"))
             })?;
             let (piece, scratch) = (Piece { wav, length }, self.scratch());

@@ -15,7 +15,7 @@ use reqwest::{
 use url::Url;
 
 use super::{
-    super::reseal::on_disk,
+    super::on_disk,
     guard::{addresses, check, host_of},
     settings::Fetching,
 };
