@@ -21,9 +21,9 @@ use super::{
     registry::{Command, Place},
     switch::Shared,
     wire,
-    words::{Action, Body, Failure, Input, LegId, MediaEvent, RequestId, Timer},
+    words::{Action, Body, Failure, Found, Input, LegId, MediaEvent, RequestId, Timer},
 };
-use crate::{Report, Target, TransferAsk, What, Why, report::Reporter, trace::TraceSeat};
+use crate::{Report, TransferAsk, What, Why, report::Reporter, trace::TraceSeat};
 
 /// What a task that was begun for a call comes back with.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ pub enum Note {
         /// The number of the question.
         ticket: u32,
         /// The places, to be tried in order; or why there is none.
-        targets: Result<Vec<Target>, Why>,
+        targets: Result<Vec<Found>, Why>,
     },
 }
 

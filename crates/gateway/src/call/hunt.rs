@@ -8,7 +8,7 @@ use super::{
     machine::{LegState, Machine},
     session::{Granted, LEAST, Session, SessionAsk},
     wire,
-    words::{Action, Body, Failure, LegId, Outgoing, Timer},
+    words::{Action, Body, Failure, Found, LegId, Outgoing, Timer},
 };
 use crate::{By, Cause, Plan, Side, Target, What, Why};
 
@@ -35,6 +35,8 @@ struct Candidate {
     target: Target,
     /// Whether its place is known, so that it can be invited.
     located: bool,
+    /// Whether it is another way to whom the one before it leads to.
+    is_other_way: bool,
 }
 
 /// What for.
@@ -68,7 +70,7 @@ impl Hunt {
     pub(super) fn new(side: Side, offer: Option<Bytes>, targets: Vec<Target>, purpose: Purpose) -> Self {
         let waiting = targets.into_iter().take(Plan::MOST_TARGETS).map(|target| {
             let located = wire::way(&target).is_some_and(|way| way.is_plain());
-            Candidate { target, located }
+            Candidate { target, located, is_other_way: false }
         });
         let waiting = waiting.collect();
         Self { side, offer, waiting, locating: None, current: None, lengthened: false, failed: None, purpose }
@@ -105,11 +107,11 @@ impl Machine {
         let Some(hunt) = &mut self.hunt else { return };
         hunt.lengthened = false;
         match hunt.waiting.pop_front() {
-            Some(Candidate { target, located: true }) => {
+            Some(Candidate { target, located: true, .. }) => {
                 let wish = self.session_wish().max(LEAST);
                 self.invite(Arc::new(target), wish);
             }
-            Some(Candidate { target, located: false }) => {
+            Some(Candidate { target, located: false, .. }) => {
                 self.exchanges += 1;
                 let ticket = self.exchanges;
                 hunt.locating = Some(ticket);
@@ -124,13 +126,13 @@ impl Machine {
     }
 
     /// The places of a target that was asked for; they go before the targets that still wait.
-    pub(super) fn located(&mut self, ticket: u32, targets: Result<Vec<Target>, Why>) {
+    pub(super) fn located(&mut self, ticket: u32, targets: Result<Vec<Found>, Why>) {
         let Some(hunt) = self.hunt.as_mut().filter(|hunt| hunt.locating == Some(ticket)) else { return };
         hunt.locating = None;
         match targets {
             Ok(targets) => {
-                for target in targets.into_iter().take(Plan::MOST_TARGETS).rev() {
-                    hunt.waiting.push_front(Candidate { target, located: true });
+                for Found { target, is_other_way } in targets.into_iter().take(Plan::MOST_TARGETS).rev() {
+                    hunt.waiting.push_front(Candidate { target, located: true, is_other_way });
                 }
             }
             Err(why) => hunt.remember(why),
@@ -322,6 +324,11 @@ impl Machine {
             hunt.waiting.clear();
             hunt.failed = Some(why);
         } else {
+            // Whoever has answered would answer the same by another way; a server that is in trouble has not (RFC 3263,
+            // section 4.3).
+            if why.cause != Cause::Unreachable {
+                while hunt.waiting.pop_front_if(|next| next.is_other_way).is_some() {}
+            }
             hunt.remember(why);
         }
         self.next_target();

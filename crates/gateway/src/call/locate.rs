@@ -1,4 +1,4 @@
-//! Finding out where a target is: a user's registrations, a name's addresses, a connection.
+//! Finding out where a target is: a user's registrations, a name's places, a connection.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -6,8 +6,10 @@ use super::{
     actor::{Actor, Note},
     door::Door,
     media::Party,
+    names::MOST_PLACES,
     switch::Shared,
     wire::{self, UriWay},
+    words::Found,
 };
 use crate::{Cause, Target, Why};
 
@@ -47,7 +49,7 @@ impl Actor {
 
 impl Shared {
     /// The places of a target that can be sent to at once.
-    async fn locate(&self, target: &Target) -> Result<Vec<Target>, Why> {
+    async fn locate(&self, target: &Target) -> Result<Vec<Found>, Why> {
         let wanted = match &target.user {
             Some(user) => {
                 let places = self.settings.directory.places(user);
@@ -67,33 +69,54 @@ impl Shared {
         };
         let mut located = Vec::new();
         for target in wanted {
-            located.extend(self.place(target).await);
+            let places = self.places(target).await.into_iter().enumerate();
+            located.extend(places.map(|(at, target)| Found { target, is_other_way: at > 0 }));
         }
         if located.is_empty() { Err(Cause::Unreachable.into()) } else { Ok(located) }
     }
 
-    /// A target with its address, and connected to where that is needed.
-    async fn place(&self, target: Target) -> Option<Target> {
-        let way = wire::way(&target)?;
-        let address = match way.address {
-            Some(address) => address,
-            None => self.look_up(&way).await?,
+    /// A target with each of its addresses, in the order in which they are to be tried; where a connection is needed, with the
+    /// first that there is one to.
+    async fn places(&self, target: Target) -> Vec<Target> {
+        let Some(way) = wire::way(&target) else { return Vec::new() };
+        let addresses = match way.address {
+            Some(address) => vec![address],
+            None => tokio::time::timeout(LOOKUP, self.look_up(&way)).await.unwrap_or_default(),
         };
-        let door = self.door_to(way.transport, address)?;
-        if let Some(streams) = &door.streams {
-            let reached = streams.reach(address, &way.host, &door.endpoint, &self.running).await;
-            if let Err(error) = reached {
-                tracing::info!(%address, %error, "no connection to a target");
-                return None;
+        let mut places = Vec::new();
+        for address in addresses {
+            let Some(door) = self.door_to(way.transport, address) else { continue };
+            places.push(Target { destination: Some(address), ..target.clone() });
+            let Some(streams) = &door.streams else { continue };
+            match streams.reach(address, &way.host, &door.endpoint, &self.running).await {
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::info!(%address, %error, "no connection to a target");
+                    places.pop();
+                }
             }
         }
-        Some(Target { destination: Some(address), ..target })
+        places
     }
 
-    /// The first address of a name that a door leads to.
-    async fn look_up(&self, way: &UriWay) -> Option<SocketAddr> {
-        let found = tokio::time::timeout(LOOKUP, tokio::net::lookup_host((way.host.as_str(), way.port)));
-        let found = found.await.ok()?.ok()?;
-        found.into_iter().find(|address| self.door_to(way.transport, *address).is_some())
+    /// The addresses of a name that doors lead to: of the hosts of its SRV records where it has some and the URI names no port
+    /// (RFC 3263, section 4.2), else its own.
+    async fn look_up(&self, way: &UriWay) -> Vec<SocketAddr> {
+        let services = match way.port {
+            Some(_) => None,
+            None => self.names.services(way.transport, &way.host).await,
+        };
+        let own = || vec![(way.host.clone(), way.port.unwrap_or(way.transport.usual_port()))];
+        let mut addresses = Vec::new();
+        for host in services.unwrap_or_else(own) {
+            let found = self.names.addresses(&host).await;
+            addresses
+                .extend(found.into_iter().filter(|address| self.door_to(way.transport, *address).is_some()));
+            if addresses.len() >= MOST_PLACES {
+                break;
+            }
+        }
+        addresses.truncate(MOST_PLACES);
+        addresses
     }
 }

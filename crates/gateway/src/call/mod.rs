@@ -12,6 +12,7 @@ mod legs;
 mod locate;
 mod machine;
 mod media;
+mod names;
 mod registry;
 mod session;
 mod switch;

@@ -20,6 +20,7 @@ use super::{
     index::Index,
     inspector::Inspector,
     media::{Media, MediaMaker, NoMedia},
+    names::Names,
     registry::{Place, Refused, Registry},
     words::{Dial, Input},
 };
@@ -50,6 +51,8 @@ pub struct Settings {
     pub gate: Arc<Gate>,
     /// Remembers messages.
     pub traces: Arc<Traces>,
+    /// Who is asked for SRV records; empty: whom the system asks.
+    pub name_servers: Vec<SocketAddr>,
 }
 
 /// How an order to hang up went.
@@ -82,6 +85,7 @@ pub(super) struct Shared {
     pub(super) lost: Arc<AtomicU64>,
     pub(super) registry: Arc<Registry>,
     pub(super) running: CancellationToken,
+    pub(super) names: Names,
     /// The tasks of calls.
     calls: TaskTracker,
 }
@@ -152,6 +156,7 @@ impl Switch {
         let shared = Arc::new(Shared {
             doors: opened,
             registry: Registry::with_room(settings.most_calls),
+            names: Names::of(&settings.name_servers),
             settings,
             index,
             lost: Arc::default(),

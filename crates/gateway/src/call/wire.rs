@@ -185,8 +185,8 @@ pub struct UriWay {
     pub transport: Transport,
     /// The host of its URI.
     pub host: String,
-    /// The port.
-    pub port: u16,
+    /// The port, where its URI names one.
+    pub port: Option<u16>,
     /// Its address, where no name has to be looked up.
     pub address: Option<SocketAddr>,
 }
@@ -217,8 +217,9 @@ pub fn way(target: &Target) -> Option<UriWay> {
     };
     let host = uri.host_with_port.host.to_string();
     let host = host.trim_matches(['[', ']']).to_owned();
-    let port = uri.host_with_port.port.map_or(transport.usual_port(), |port| port.value());
-    let literal = host.parse().ok().map(|address| SocketAddr::new(address, port));
+    let port = uri.host_with_port.port.map(|port| port.value());
+    let usual = port.unwrap_or(transport.usual_port());
+    let literal = host.parse().ok().map(|address| SocketAddr::new(address, usual));
     Some(UriWay { transport, host, port, address: target.destination.or(literal) })
 }
 

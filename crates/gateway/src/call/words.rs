@@ -134,7 +134,7 @@ pub enum Input {
         /// The number that the question had.
         ticket: u32,
         /// The places, to be tried in order; or why there is none.
-        targets: Result<Vec<Target>, Why>,
+        targets: Result<Vec<Found>, Why>,
     },
     /// An order to hang up.
     HangUp {
@@ -181,6 +181,21 @@ impl Dial {
     /// A call that the owner orders goes out.
     pub(super) const fn direction(&self) -> Direction {
         self.plan.direction
+    }
+}
+
+/// A place of a target that was looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The target, with its address.
+    pub target: Target,
+    /// Whether it is another way to whom the one before it leads to: tried only where that one does not lead there.
+    pub is_other_way: bool,
+}
+
+impl From<Target> for Found {
+    fn from(target: Target) -> Self {
+        Self { target, is_other_way: false }
     }
 }
 

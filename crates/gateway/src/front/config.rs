@@ -36,6 +36,8 @@ pub struct Config {
     pub algorithms: Vec<Algorithm>,
     /// Who may speak to the gateway.
     pub peers: Peers,
+    /// Who is asked for the SRV records of names; empty: whom the system asks.
+    pub name_servers: Vec<SocketAddr>,
     /// How media is relayed.
     pub media: MediaSettings,
     /// How recordings are kept.
@@ -66,6 +68,7 @@ impl Config {
             realm: "pegcount".to_owned(),
             algorithms: vec![Algorithm::Md5, Algorithm::Sha256],
             peers: Peers::default(),
+            name_servers: Vec::new(),
             media: MediaSettings::new(host),
             recordings: Recordings::in_folder(recordings),
             most_calls: 2_000,

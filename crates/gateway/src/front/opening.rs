@@ -255,6 +255,7 @@ pub(super) async fn open(
         owner,
         gate: gate.clone(),
         traces: traces.clone(),
+        name_servers: config.name_servers,
     };
     let Doors { opened, addresses, open, .. } = doors;
     let switch = Switch::start(opened, settings).await?;

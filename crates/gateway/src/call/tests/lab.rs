@@ -180,6 +180,7 @@ impl Lab {
             owner,
             gate: Gate::new(Policy::default()),
             traces: traces.clone(),
+            name_servers: Vec::new(),
         };
         let doors = vec![(Opening::Socket(Arc::new(socket)), addr)];
         let switch = Switch::start(doors, settings).await.unwrap();

@@ -44,7 +44,7 @@ fn anything() -> impl Strategy<Value = Input> {
         1 => leg().prop_map(|leg| Input::MediaRefused { leg }),
         3 => (0..8_u32, 0..3_usize).prop_map(|(ticket, places)| Input::Located {
             ticket,
-            targets: if places == 0 { Err(Cause::NoAnswer.into()) } else { Ok(plan(places).targets) },
+            targets: if places == 0 { Err(Cause::NoAnswer.into()) } else { Ok(plan(places).targets.into_iter().map(Found::from).collect()) },
         }),
         1 => Just(Input::Media(MediaEvent::Closed)),
         2 => side().prop_map(|side| Input::Media(MediaEvent::Silent(side))),

@@ -344,10 +344,13 @@ fn a_user_is_looked_for_and_all_its_places_are_tried_before_the_next_target() {
         _ => None,
     });
     let ticket = ticket.expect("alice is looked for");
-    bench.feed(Input::Located { ticket: ticket + 1, targets: Ok(plan(1).targets) });
+    bench.feed(Input::Located {
+        ticket: ticket + 1,
+        targets: Ok(plan(1).targets.into_iter().map(Found::from).collect()),
+    });
     assert_eq!(bench.count(|action| matches!(action, Action::Invite { .. })), 0, "an answer to nothing");
     let places = ["sip:alice@192.0.2.1", "sip:alice@192.0.2.2"].map(Target::at).to_vec();
-    bench.feed(Input::Located { ticket, targets: Ok(places) });
+    bench.feed(Input::Located { ticket, targets: Ok(places.into_iter().map(Found::from).collect()) });
     bench.feed(refused(LegId(1), 486));
     bench.feed(refused(LegId(2), 486));
     let sent: Vec<&str> = bench
@@ -359,6 +362,30 @@ fn a_user_is_looked_for_and_all_its_places_are_tried_before_the_next_target() {
         })
         .collect();
     assert_eq!(sent, ["sip:alice@192.0.2.1", "sip:alice@192.0.2.2", "sip:agent@127.0.0.0"]);
+}
+
+#[test]
+fn another_way_to_the_same_party_is_tried_only_where_the_first_does_not_lead_there() {
+    for (first, second, expected) in [(503, 486, 3), (500, 486, 3), (486, 0, 2), (480, 0, 2)] {
+        let mut bench = Bench::new();
+        let Input::Invited(mut call) = invited(1) else { unreachable!() };
+        call.plan.targets.insert(0, Target::at("sip:agent@agents.example"));
+        let actions = bench.feed(Input::Invited(call));
+        let Some(Action::Locate { ticket, .. }) = actions.last() else { panic!("{actions:?}") };
+        let ways = ["sip:a@192.0.2.1", "sip:a@192.0.2.2"].map(Target::at).into_iter().enumerate();
+        let ways = ways.map(|(at, target)| Found { target, is_other_way: at > 0 }).collect();
+        bench.feed(Input::Located { ticket: *ticket, targets: Ok(ways) });
+        bench.feed(refused(LegId(1), first));
+        if second > 0 {
+            bench.feed(refused(LegId(2), second));
+        }
+        let sent = bench.reports.iter().filter_map(|what| match what {
+            What::InviteSent { uri, .. } => Some(uri.as_str()),
+            _ => None,
+        });
+        let sent: Vec<&str> = sent.collect();
+        assert_eq!((sent.len(), sent.last()), (expected, Some(&"sip:agent@127.0.0.0")), "{first}: {sent:?}");
+    }
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub struct Config {
     pub also_listen: Vec<SocketAddr>,
     /// The addresses that peers know us by, at most one of IPv4 and one of IPv6; empty: those that are listened on.
     pub advertised: Vec<IpAddr>,
+    /// Who is asked for the SRV records of names, `address:port`; empty: whom the system asks.
+    pub name_servers: Vec<SocketAddr>,
     /// What passwords are for.
     pub realm: String,
     /// What users and trunks may prove themselves with, in the order in which it is offered.
@@ -53,6 +55,7 @@ impl Default for Config {
             listen: "127.0.0.1:5060".into(),
             also_listen: Vec::new(),
             advertised: Vec::new(),
+            name_servers: Vec::new(),
             realm: "pegcount".into(),
             digests: vec![DigestWord::Md5],
             most_calls: 2_000,

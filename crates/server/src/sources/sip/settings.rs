@@ -113,6 +113,7 @@ impl Config {
         gateway.tcp = all.clone();
         gateway.tls = self.tls()?;
         gateway.advertised.clone_from(&self.advertised);
+        gateway.name_servers.clone_from(&self.name_servers);
         if let Some(wrong) = self.advertised.iter().find(|address| address.is_unspecified()) {
             return Err(format!("sip.advertised: {wrong} is no address that a peer could reach"));
         }
