@@ -11,7 +11,7 @@ use std::{
 };
 
 use pegcount_lame::Lame;
-use pegcount_sealed::Keys;
+use pegcount_sealed::{KeyId, Keys};
 use tokio::sync::mpsc;
 
 use super::{
@@ -28,6 +28,9 @@ use crate::{Side, Tap};
 
 /// The longest call identifier, in bytes: it becomes a file's name.
 const LONGEST_CALL: usize = 128;
+
+/// The folder of journals, in that of recordings.
+const JOURNALS: &str = "journals";
 
 /// How many calls may begin between two ticks of the writer.
 const OPENINGS: usize = 4_096;
@@ -143,7 +146,7 @@ impl Recorder {
     }
 
     fn started(config: &RecorderConfig) -> io::Result<(Self, mpsc::Receiver<Report>)> {
-        let journals = config.folder.join("journals");
+        let journals = config.folder.join(JOURNALS);
         fs::create_dir_all(&journals)?;
         remove_pieces(&config.folder)?;
         let speech = config.folder.join(SPEECH_FOLDER);
@@ -236,6 +239,32 @@ impl Recorder {
             let written = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok()?;
             (written < time).then_some(path)
         }))
+    }
+
+    /// With which keys the journals in the folder of a recorder are sealed, each journal once; `None` of one in the clear. There
+    /// are some of calls that go on, and of recordings that could not be made. Waits for the disk.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn keys_of_journals(folder: &Path) -> io::Result<Vec<Option<KeyId>>> {
+        let entries = match fs::read_dir(folder.join(JOURNALS)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut keys = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            if path.extension().is_none_or(|extension| extension != SUFFIX) {
+                continue;
+            }
+            match journal::reader::sealed_with(&path) {
+                Ok(key) => keys.push(key),
+                // Its recording was made meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(keys)
     }
 
     /// Tells again of a finished recording what its file says; `None` where it is none. Waits for the disk.

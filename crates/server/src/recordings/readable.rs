@@ -5,7 +5,7 @@ use std::{io, ops::Range, path::Path, sync::Arc};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use pegcount_calls::Timestamp;
-use pegcount_sealed::{CHUNK, HEAD, Head, Keys, Source};
+use pegcount_sealed::{CHUNK, HEAD, Head, Keys, OpenError, Source};
 
 use super::{Bucket, Fault, Object, Stored, on_disk};
 
@@ -56,6 +56,10 @@ impl Readable {
         if let Some(keys) = keys.filter(|_| stored.size >= HEAD as u64) {
             let first = bucket.range(&object, 0..HEAD as u64).await?;
             if let Some(head) = Head::parse(&first) {
+                // Before anybody is answered.
+                if !keys.ids().any(|id| id == head.key()) {
+                    return Err(Fault::of(OpenError::Unknown(head.key()).to_string()));
+                }
                 let length = Head::clear_length(stored.size).map_err(|error| Fault::of(error.to_string()))?;
                 let sealed = Sealed { bucket, object, head, keys: keys.clone(), size: stored.size };
                 return Ok(Self { length, written_at, place: Place::Sealed(Arc::new(sealed)) });

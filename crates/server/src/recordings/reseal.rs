@@ -8,6 +8,7 @@ use std::{
 };
 
 use futures_util::TryStreamExt;
+use pegcount_gateway::recording::Recorder;
 use pegcount_sealed::{HEAD, Head, KeyId, Keys, Sink, Source};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
@@ -76,12 +77,15 @@ impl Shelf {
         Ok(sealed)
     }
 
-    /// How many recordings here are sealed with which key. Waits for the disk.
+    /// How many recordings here are sealed with which key, those of calls that go on too. Waits for the disk.
     ///
     /// # Errors
     /// What the disk says.
     pub fn sealed_here(&self) -> io::Result<Sealed> {
         let mut counts = Sealed::new();
+        for key in Recorder::keys_of_journals(self.folder())? {
+            *counts.entry(key).or_default() += 1;
+        }
         for path in self.files()? {
             match Source::open(&path, self.keys()) {
                 Ok(source) => *counts.entry(source.key()).or_default() += 1,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use pegcount_sealed::{Keys, OpenError};
+use pegcount_sealed::{KeyId, Keys, OpenError};
 
 use super::{
     Beginning, Ending, MAGIC, Record,
@@ -139,6 +139,17 @@ fn fill(source: &mut impl Read, room: &mut [u8]) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// With which key the first piece of a journal is sealed; `None` of one in the clear, and of what is no journal.
+pub(crate) fn sealed_with(path: &Path) -> io::Result<Option<KeyId>> {
+    let mut source = File::open(path)?;
+    let mut begin = [0; MAGIC.len() + PREFIX + 1];
+    if !fill(&mut source, &mut begin)? || !begin.starts_with(&MAGIC) || begin.last() != Some(&SEALED) {
+        return Ok(None);
+    }
+    let mut id = [0; 4];
+    Ok(fill(&mut source, &mut id)?.then_some(KeyId(id)))
 }
 
 /// What a whole journal says, but for its media.

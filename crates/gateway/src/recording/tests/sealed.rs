@@ -54,6 +54,7 @@ fn a_sealed_journal_says_nothing_and_what_a_stop_left_of_it_becomes_a_recording(
     assert!(
         !bytes.windows(8).any(|part| part == [0x55; 8]) && !bytes.windows(6).any(|part| part == b"call-1")
     );
+    assert_eq!(Recorder::keys_of_journals(folder.path()).expect("a folder"), [Some(keys.sealing())]);
     // As a kill within a piece leaves it.
     let whole = bytes.len();
     bytes.extend_from_within(8..100);
@@ -85,6 +86,7 @@ fn what_lies_there_in_the_clear_is_finished_after_keys_are_given() {
     let recording = recorder.begin("call-1", at(0)).expect("begun");
     two_tones().into_iter().for_each(|frame| recording.tap().offer(frame));
     recorder.stop();
+    assert_eq!(Recorder::keys_of_journals(folder.path()).expect("a folder"), [None]);
     let (recorder, mut reports) = started(&sealing(folder.path(), &keys));
     let [left_over] = recorder.left_over().try_into().expect("one");
     recorder.end_left_over(&left_over, ending(2_000)).expect("ended");
