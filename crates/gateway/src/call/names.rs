@@ -15,7 +15,7 @@ use hickory_resolver::{
 
 use super::door::Transport;
 
-/// How long a name server may take; it is asked once more before another one is.
+/// How long the question for services may take, whoever is asked: a caller waits, and there are the name's own addresses.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// How many places of a name are tried at most.
 pub(super) const MOST_PLACES: usize = 4;
@@ -68,7 +68,8 @@ impl Names {
             Transport::Tcp => "_sip._tcp",
             Transport::Tls => "_sips._tcp",
         };
-        let found = resolver.srv_lookup(format!("{service}.{}.", name.trim_end_matches('.'))).await.ok()?;
+        let question = resolver.srv_lookup(format!("{service}.{}.", name.trim_end_matches('.')));
+        let found = tokio::time::timeout(ANSWERS_WITHIN, question).await.ok()?.ok()?;
         let services = found.answers().iter().filter_map(|record| match &record.data {
             RData::SRV(srv) => Some(Service {
                 priority: srv.priority,
