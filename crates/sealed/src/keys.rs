@@ -186,6 +186,7 @@ impl Keys {
         self.0.iter().find(|key| key.id == id).ok_or(OpenError::Unknown(id))
     }
 
+    /// There is one: [`Keys::parse`], which alone makes keys, gives none without.
     fn newest(&self) -> &Key {
         &self.0[0]
     }

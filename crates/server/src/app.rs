@@ -190,6 +190,7 @@ impl App {
     /// Runs the work that comes after calls until told to stop.
     pub fn start_jobs(&self, stop: CancellationToken) {
         recordings::clear(&self.shelf);
+        self.shelf.tidy();
         self.transcription.tidy();
         self.jobs.start(stop.clone());
         let old = transcription::sweep(Arc::clone(&self.transcription));

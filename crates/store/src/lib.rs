@@ -295,7 +295,7 @@ pub trait Store: Send + Sync {
     /// Notes that nothing is sealed with this key any more, neither here nor elsewhere: it need not be at hand.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when something here is.
+    /// [`StoreError::Unavailable`] when something here is, and for the key that seals.
     async fn forget_sealing_key(&self, key: KeyId) -> Result<()>;
 
     /// What a search does not find yet. It never waits.

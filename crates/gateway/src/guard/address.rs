@@ -186,7 +186,10 @@ impl<'a> Via<'a> {
             .iter()
             .all(|parameter| is_token(parameter.split_once('=').map_or(parameter, |(name, _)| name)))
             && self.parameter("branch").is_none_or(|branch| !cookie_only(branch))
-            && self.parameter("rport").is_none_or(|port| port.is_empty() || port.parse::<u16>().is_ok())
+            // Each of them, and with something behind its equals sign (RFC 3581, section 3): so the stack reads it.
+            && self.parameters.iter().filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
+                !name.eq_ignore_ascii_case("rport") || value.parse::<u16>().is_ok()
+            })
             && ["UDP", "TCP", "TLS", "SCTP", "TLS-SCTP", "WS", "WSS"].iter().any(|known| {
                 self.protocol.rsplit('/').next().is_some_and(|word| word.eq_ignore_ascii_case(known))
             })

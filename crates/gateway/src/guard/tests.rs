@@ -257,6 +257,18 @@ fn a_byte_that_is_not_utf_8_does_not_hide_the_headers_after_it() {
 }
 
 #[test]
+fn a_response_port_is_a_number_or_has_no_equals_sign_however_often_it_is_there() {
+    let with = |parameter: &str| INVITE.replace("z9hG4bKabc", &format!("z9hG4bKabc;{parameter}"));
+    for parameter in ["rport", "rport=5070", "RPORT"] {
+        assert_eq!(stack_reads(passed(&with(parameter)).as_bytes()), Ok(()), "{parameter}");
+    }
+    for parameter in ["rport=", "rport=;5060", "rport;rport=", "RPort=x", "rport=65536"] {
+        let verdict = judged(with(parameter).as_bytes(), PEER, &policy());
+        assert!(!matches!(verdict, Verdict::Pass(_)), "{parameter}");
+    }
+}
+
+#[test]
 fn an_answer_goes_to_who_asked_and_to_the_port_of_its_via_unless_it_asks_otherwise() {
     let broken = INVITE.replace("CSeq: 1 INVITE", "CSeq: 1 BYE");
     let (reply, to) = answered(&broken);

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt, Stream, TryStreamExt, stream};
 use lru::LruCache;
 use object_store::{
-    Attribute, Attributes, ObjectStore, ObjectStoreExt, buffered::BufWriter, path::Path as Key,
+    Attribute, Attributes, ObjectMeta, ObjectStore, ObjectStoreExt, buffered::BufWriter, path::Path as Key,
     signer::Signer,
 };
 use pegcount_calls::Timestamp;
@@ -40,6 +40,13 @@ pub(super) struct Stored {
     pub(super) size: u64,
     /// When it was written.
     pub(super) written_at: Timestamp,
+}
+
+impl Stored {
+    fn of(found: &ObjectMeta) -> Self {
+        let written_at = Timestamp::from_millis(found.last_modified.timestamp_millis());
+        Self { size: found.size, written_at }
+    }
 }
 
 /// The object store that recordings go to: one bucket, or the part of it under a prefix.
@@ -103,22 +110,31 @@ impl Bucket {
         }
     }
 
-    /// Every recording there.
-    pub(super) async fn list(&self) -> Result<Vec<Object>, Fault> {
+    /// Every recording there, and how it lies there.
+    pub(super) async fn list(&self) -> Result<Vec<(Object, Stored)>, Fault> {
         let under = (!self.prefix.as_ref().is_empty()).then_some(&self.prefix);
         let listed: Result<Vec<_>, _> = self.store.list(under).try_collect().await;
         let listed = self.noted(listed)?.unwrap_or_default();
-        let names = listed
-            .iter()
-            .filter(|one| Some(&one.location) == one.location.filename().map(|name| self.key(name)).as_ref());
-        Ok(names.filter_map(|one| Object::parse(one.location.filename()?)).collect())
+        let own = |one: &ObjectMeta| {
+            let name = one.location.filename()?;
+            let object = Object::parse(name).filter(|_| one.location == self.key(name))?;
+            Some((object, Stored::of(one)))
+        };
+        Ok(listed.iter().filter_map(own).collect())
     }
 
-    /// Some bytes of an object.
+    /// Some bytes of an object; `None` when it is gone.
+    pub(super) async fn range_if_there(
+        &self,
+        object: &Object,
+        range: Range<u64>,
+    ) -> Result<Option<Bytes>, Fault> {
+        self.noted(self.store.get_range(&self.key(&object.to_string()), range).await)
+    }
+
+    /// The same of an object that has to be there.
     pub(super) async fn range(&self, object: &Object, range: Range<u64>) -> Result<Bytes, Fault> {
-        let key = self.key(&object.to_string());
-        let found = self.noted(self.store.get_range(&key, range).await)?;
-        found.ok_or_else(|| Fault::of("the recording is gone"))
+        self.range_if_there(object, range).await?.ok_or_else(|| Fault::of("the recording is gone"))
     }
 
     /// Writes a file there, and says how many bytes that were. In S3 each request is signed with the digest of its bytes,
@@ -181,10 +197,7 @@ impl Bucket {
     /// How a recording lies there; `None` when it does not.
     pub(super) async fn find(&self, object: &Object) -> Result<Option<Stored>, Fault> {
         let found = self.noted(self.store.head(&self.key(&object.to_string())).await)?;
-        Ok(found.map(|found| Stored {
-            size: found.size,
-            written_at: Timestamp::from_millis(found.last_modified.timestamp_millis()),
-        }))
+        Ok(found.as_ref().map(Stored::of))
     }
 
     /// Deletes a recording, if it is there.

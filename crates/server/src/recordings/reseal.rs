@@ -15,6 +15,9 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use super::{Bucket, Desk, Fault, Object, Readable, Shelf, Stored, desk::Standing, on_disk};
 use crate::jobs::Setback;
 
+/// What the name of a recording ends with while it is sealed anew. No recording is called so, and none of the gateway's files.
+const PIECE: &str = "resealed";
+
 /// How many recordings are sealed with which key; `None`: they are in the clear.
 pub type Sealed = BTreeMap<Option<KeyId>, u64>;
 
@@ -29,9 +32,21 @@ impl Shelf {
         reseal(&self.folder().join(object.to_string()), keys)
     }
 
-    /// Whether a recording here is sealed. Waits for the disk.
-    pub(super) fn is_sealed(&self, object: &Object) -> io::Result<bool> {
-        Ok(Source::open(&self.folder().join(object.to_string()), self.keys())?.key().is_some())
+    /// Deletes what runs of the program left behind that were ended while they sealed a recording anew: it may be in the
+    /// clear. Nothing is being sealed. Waits for the disk.
+    pub fn tidy(&self) {
+        for folder in [self.folder().to_owned(), self.speech_folder()] {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.extension().is_none_or(|extension| extension != PIECE) {
+                    continue;
+                }
+                if let Err(error) = fs::remove_file(&path) {
+                    let file = path.display();
+                    tracing::error!(%error, %file, "what is left of a recording that was sealed anew cannot be deleted");
+                }
+            }
+        }
     }
 
     /// Every file of a recording here: those of calls, and those that are kept for recognisers of speech. Waits for the disk.
@@ -104,7 +119,7 @@ fn reseal(path: &Path, keys: &Keys) -> io::Result<bool> {
     if source.key() == Some(keys.sealing()) {
         return Ok(false);
     }
-    let piece = path.with_added_extension("part");
+    let piece = path.with_added_extension(PIECE);
     // The two change places: a recording that was deleted meanwhile does not come back.
     let sealed = copy(&source, &piece, keys)
         .and_then(|()| Ok(renameat_with(CWD, &piece, CWD, path, RenameFlags::EXCHANGE)?));
@@ -123,15 +138,16 @@ impl Desk {
     pub async fn reseal_away(&self) -> Result<u64, String> {
         let Some(keys) = self.shelf.keys() else { return Ok(0) };
         let mut sealed = 0;
-        for object in self.bucket.list().await.map_err(|fault| fault.to_string())? {
+        for (object, stored) in self.bucket.list().await.map_err(|fault| fault.to_string())? {
             let told = |error: &dyn std::fmt::Display| format!("{object}: {error}");
-            let found = self.bucket.find(&object).await.map_err(|fault| told(&fault))?;
-            let Some(stored) = found else { continue };
             let key = key_of(&self.bucket, &object, stored).await.map_err(|fault| told(&fault))?;
+            // One that is gone meanwhile needs nothing.
+            if key.is_none_or(|key| key == Some(keys.sealing())) {
+                continue;
+            }
             // One of a call that the ledger does not know is for whoever knows it.
             let standing = self.standing(object.organization(), object.call()).await;
-            let is_ours = standing.map_err(|error| told(&error))? == Standing::Kept;
-            if key == Some(keys.sealing()) || !is_ours {
+            if standing.map_err(|error| told(&error))? != Standing::Kept {
                 continue;
             }
             let readable = Readable::away(self.bucket.clone(), &object, stored, Some(keys)).await;
@@ -147,7 +163,7 @@ impl Desk {
 
     async fn bring_here(&self, object: &Object, readable: &Readable, keys: &Keys) -> io::Result<()> {
         let path = self.shelf.folder().join(object.to_string());
-        let piece = path.with_added_extension("part");
+        let piece = path.with_added_extension(PIECE);
         let mut sink = Sink::to(made(&piece)?, Some(keys))?;
         let mut sound = Box::pin(readable.read(0..readable.length()));
         let copied = async {
@@ -172,20 +188,22 @@ impl Desk {
     /// What the store says.
     pub async fn sealed_away(&self) -> Result<Sealed, Fault> {
         let mut counts = Sealed::new();
-        for object in self.bucket.list().await? {
-            if let Some(stored) = self.bucket.find(&object).await? {
-                *counts.entry(key_of(&self.bucket, &object, stored).await?).or_default() += 1;
+        for (object, stored) in self.bucket.list().await? {
+            if let Some(key) = key_of(&self.bucket, &object, stored).await? {
+                *counts.entry(key).or_default() += 1;
             }
         }
         Ok(counts)
     }
 }
 
-async fn key_of(bucket: &Bucket, object: &Object, stored: Stored) -> Result<Option<KeyId>, Fault> {
+/// With which key an object is sealed, `None` within where it is in the clear; `None` when it is gone.
+async fn key_of(bucket: &Bucket, object: &Object, stored: Stored) -> Result<Option<Option<KeyId>>, Fault> {
     if stored.size < HEAD as u64 {
-        return Ok(None);
+        return Ok(Some(None));
     }
-    Ok(Head::parse(&bucket.range(object, 0..HEAD as u64).await?).map(|head| head.key()))
+    let first = bucket.range_if_there(object, 0..HEAD as u64).await?;
+    Ok(first.map(|first| Head::parse(&first).map(|head| head.key())))
 }
 
 fn made(piece: &Path) -> io::Result<File> {

@@ -72,11 +72,8 @@ impl Desk {
             };
         };
         let (shelf, of) = (self.shelf.clone(), object.clone());
-        let sealed = on_disk(move || {
-            shelf.reseal(&of)?;
-            shelf.is_sealed(&of)
-        });
-        let sealed = sealed.await.map_err(|error| unreadable(&error))?;
+        on_disk(move || shelf.reseal(&of)).await.map_err(|error| unreadable(&error))?;
+        let sealed = self.shelf.keys().is_some();
         let written = self.bucket.put(&object, &file, sealed).await?;
         // Whoever erased the call meanwhile has asked for its deletion there, which waits for us; but that may have been
         // before the store had anything, by a run of the program that was ended since.

@@ -1,12 +1,12 @@
 //! What the main port offers besides calls: health, metrics, the reference; limits, open doors, TLS.
 
-use std::{collections::BTreeSet, process::Command};
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
 use crate::{
     forms::{Dialect, assert_form, halves, operations},
-    server::{Answer, Client, Home, Server, send},
+    server::{Answer, Client, Home, Server, certificate, send},
 };
 
 #[tokio::test]
@@ -278,32 +278,9 @@ fn an_opened_dialect_is_not_served_to_the_world_unless_told_so_in_as_many_words(
 
 #[tokio::test]
 async fn tls_is_served_with_a_certificate_of_ones_own() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-    let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-            "-days",
-            "2",
-        ])
-        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
-        .arg(&key)
-        .arg("-out")
-        .arg(&cert)
-        .output();
-    let Ok(made) = made else {
-        println!("skipped: there is no openssl");
-        return;
-    };
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let home = Home::new(&format!("[tls]\ncert = {cert:?}\nkey = {key:?}\n"));
+    let mut home = Home::new("");
+    let (cert, key) = certificate(&home, &["127.0.0.1".to_owned()]);
+    home.config = format!("[tls]\ncert = {cert:?}\nkey = {key:?}\n");
     let server = home.start();
     let client = reqwest::Client::builder()
         .no_proxy()

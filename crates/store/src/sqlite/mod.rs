@@ -433,6 +433,13 @@ impl Store for Sqlite {
     }
 
     async fn forget_sealing_key(&self, key: KeyId) -> Result<()> {
+        // Before the transaction, which would keep everybody waiting for a look at everything. Nothing is sealed with a key
+        // that does not seal, so what is true now stays so.
+        let uses = |count: &SealCount| count.key == Some(key) && count.documents + count.events > 0;
+        if self.sealing.seals_with(key) || self.sealed_with().await?.iter().any(uses) {
+            let cause = format!("something in the store is, or will be, sealed with the key {key}");
+            return Err(StoreError::Unavailable(cause.into()));
+        }
         self.write(|connection| sealing::forget(connection, key)).await
     }
 

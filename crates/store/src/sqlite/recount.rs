@@ -204,37 +204,26 @@ fn subject(
 
 #[cfg(test)]
 mod tests {
-    use pegcount_calls::{
-        Bill, Call, CallName, CallType, Cause, Content, Direction, Ending, EndpointName, State, Timestamp,
-    };
+    use pegcount_calls::{Bill, Call, CallName, Cause, Content, Ending, EndpointName, State, Timestamp};
     use uuid::Uuid;
 
     use super::*;
-    use crate::{OrganizationNumber, StatsQuery, Store, sqlite::Sqlite};
+    use crate::{
+        OrganizationNumber, StatsQuery, Store,
+        sqlite::{Sqlite, samples::ended_call},
+    };
 
     const OURS: OrganizationNumber = OrganizationNumber(1);
 
     fn call(created: i64) -> Call {
+        let Call { state: State::Ended(ending), .. } = ended_call(Content::default()) else { unreachable!() };
+        let ended_at = Timestamp::from_millis(created + 9);
         Call {
             created_at: Timestamp::from_millis(created),
             ringing_at: Some(Timestamp::from_millis(created)),
-            state: State::Ended(Ending {
-                answered_at: None,
-                ended_at: Timestamp::from_millis(created + 9),
-                cause: Cause::NoAnswer,
-                by: None,
-                transfer: false,
-                failed: false,
-                inferred: false,
-            }),
-            direction: Direction::Inbound,
-            call_type: CallType::Phone,
-            from_number: None,
-            to_number: None,
+            state: State::Ended(Ending { ended_at, cause: Cause::NoAnswer, ..ending }),
             endpoint: Some(EndpointName::new("ep").unwrap()),
-            phone_number: None,
-            opt_out: false,
-            content: Content::default(),
+            ..ended_call(Content::default())
         }
     }
 

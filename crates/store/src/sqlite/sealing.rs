@@ -1,8 +1,9 @@
 //! Documents and events that only who has the key can read.
 //!
 //! Statements seal and open them, by functions that every connection has: `sealed` and `opened` for documents, `sealed_text`
-//! and `opened_text` for the data of events, `blinded` for what is looked for. What all the others in this engine see is in the clear. Where there are no keys
-//! the functions give what they get. What cannot be opened stays as it is, so that who reads it can say what it is.
+//! and `opened_text` for the data of events, `blinded` for what is looked for. What all the others in this engine see is in
+//! the clear. Where there are no keys the functions give what they get. What cannot be opened stays as it is, so that who
+//! reads it can say what it is.
 //!
 //! Words in the index are not sealed but blinded: it finds them without knowing them.
 
@@ -16,8 +17,9 @@ use rusqlite::{
 };
 
 use super::{
-    fault::{Result, unavailable, unreadable},
-    rows::{many, run},
+    events,
+    fault::{Fault, Result, unreadable},
+    rows::{counted, many, run},
 };
 use crate::{CallKey, Resealed, SealCount, StoreError};
 
@@ -38,6 +40,11 @@ impl Sealing {
     /// Whether words are blinded: then they are found as a whole only.
     pub(super) const fn is_on(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// Whether this is the key that seals.
+    pub(super) fn seals_with(&self, key: KeyId) -> bool {
+        self.0.as_ref().is_some_and(|keys| keys.sealing() == key)
     }
 
     /// Looks whether every key that anything here may be sealed with is at hand, and notes the one that seals.
@@ -144,8 +151,8 @@ impl Sealing {
         let sql = "UPDATE call_documents SET body = sealed(opened(body, pk), pk)
                    WHERE pk BETWEEN ?1 AND ?2 AND sealed_with(body) IS NOT ?3 AND sealed_with(opened(body, pk)) IS NULL";
         let documents = run(connection, sql, params![first.0, last.0, id])?;
-        let [from, _] = super::events::places(*first)?;
-        let [_, to] = super::events::places(*last)?;
+        let [from, _] = events::places(*first)?;
+        let [_, to] = events::places(*last)?;
         let sql = "UPDATE events SET data = sealed_text(opened_text(data, id), id)
                    WHERE place BETWEEN ?1 AND ?2 AND sealed_with(data) IS NOT ?3
                    AND sealed_with(opened_text(data, id)) IS NULL";
@@ -163,8 +170,8 @@ pub(super) fn counts(connection: &Connection) -> Result<Vec<SealCount>> {
     let mut counts = many(connection, sql, [], |row| {
         Ok(SealCount {
             key: row.get::<_, Option<[u8; 4]>>(0)?.map(KeyId),
-            documents: super::rows::counted(row.get(1)?)?,
-            events: super::rows::counted(row.get(2)?)?,
+            documents: counted(row.get(1)?)?,
+            events: counted(row.get(2)?)?,
         })
     })?;
     // Nothing is sealed with it in here, but elsewhere something may be.
@@ -180,15 +187,12 @@ pub(super) fn counts(connection: &Connection) -> Result<Vec<SealCount>> {
 
 /// Notes that nothing is sealed with this key any more, neither here nor elsewhere.
 pub(super) fn forget(connection: &Connection, key: KeyId) -> Result<()> {
-    if counts(connection)?.iter().any(|count| count.key == Some(key) && count.documents + count.events > 0) {
-        return Err(unavailable(format!("something in the store is sealed with the key {key}")));
-    }
     run(connection, "DELETE FROM sealing_keys WHERE id = ?1", [key.0])?;
     Ok(())
 }
 
 /// Why a sealed body that was not opened cannot be read.
-pub(super) fn locked(rest: &[u8]) -> super::fault::Fault {
+pub(super) fn locked(rest: &[u8]) -> Fault {
     let key = Keys::id_of(rest).map_or_else(|| "unknown".to_owned(), |id| id.to_string());
     unreadable(
         "the document",

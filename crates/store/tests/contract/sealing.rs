@@ -142,6 +142,7 @@ async fn a_key_is_changed_for_another_and_the_old_one_is_needed_until_nothing_is
     tell(&*store, 1).await;
     assert_whole(&*store, 2).await;
     store.forget_sealing_key(old.sealing()).await.unwrap_err();
+    store.forget_sealing_key(new.sealing()).await.unwrap_err();
     assert_eq!(reseal_all(&*store).await, (1, 1));
     let mut expected = vec![count(Some(new.sealing()), 2), count(Some(old.sealing()), 0)];
     assert_eq!(store.sealed_with().await.unwrap(), expected);

@@ -136,7 +136,7 @@ async fn a_recording_that_a_crash_cut_off_is_made_when_its_call_is_ended() {
                 let to = left.path().join("journals").join(file.file_name());
                 return std::fs::copy(file.path(), to).unwrap();
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(LIMIT, copied).await.expect("a journal");

@@ -122,7 +122,7 @@ impl Lab {
                 if counts.admitted + counts.sip.dialogs + counts.rtp.pairs_in_use == 0 {
                     return;
                 }
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                tokio::task::yield_now().await;
             }
         };
         assert!(tokio::time::timeout(LIMIT, gone).await.is_ok(), "{:?}", self.gateway.counts());

@@ -96,3 +96,17 @@ async fn recordings_here_are_sealed_anew_when_the_key_has_changed_and_keep_their
     let other = lab.shelf.clone().sealed_with(Some(keys(&[&line()])));
     assert!(other.reseal_all().is_err() && other.sealed_here().is_err());
 }
+
+#[tokio::test]
+async fn what_a_kill_left_of_a_recording_in_the_clear_goes_at_the_next_start_and_nothing_else_does() {
+    let lab = Lab::new().await;
+    fs::create_dir(lab.file("speech")).unwrap();
+    for name in ["1.a.mp3", "1.a.mp3.resealed", "1.b.part", "speech/1.a.wav.resealed", "speech/1.a.wav"] {
+        fs::write(lab.file(name), b"sound").unwrap();
+    }
+    lab.shelf.tidy();
+    for (name, stays) in [("1.a.mp3", true), ("1.a.mp3.resealed", false), ("1.b.part", true)] {
+        assert_eq!(lab.file(name).exists(), stays, "{name}");
+    }
+    assert_eq!(fs::read_dir(lab.file("speech")).unwrap().count(), 1);
+}
