@@ -89,9 +89,28 @@ impl World {
             "/v1/jobs",
             "/v1/control-url",
         ] {
-            seen.push(self.b.get(self, path).await.expect(200));
+            let mut shown = self.b.get(self, path).await.expect(200);
+            without_time(&mut shown);
+            seen.push(shown);
         }
         seen
+    }
+}
+
+/// Links as they are whenever they are made: each minute they have another end and so another signature.
+fn without_time(shown: &mut Value) {
+    match shown {
+        Value::Array(all) => all.iter_mut().for_each(without_time),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let link = value.as_str().filter(|_| name == "recording_url");
+                match link.and_then(|link| link.split_once("?expires=")) {
+                    Some((place, _)) => *value = json!(place),
+                    None => without_time(value),
+                }
+            }
+        }
+        _ => {}
     }
 }
 
