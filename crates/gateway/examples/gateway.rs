@@ -60,7 +60,7 @@ async fn count(mut reports: mpsc::Receiver<Report>) -> BTreeMap<String, u64> {
 #[tokio::main(flavor = "current_thread")]
 #[expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a program to be looked at")]
 async fn main() -> Result<(), Failure> {
-    tracing_subscriber::fmt().with_env_filter("warn,rsipstack=error").init();
+    tracing_subscriber::fmt().with_env_filter("warn").init();
     let mut arguments = std::env::args().skip(1);
     let listen: SocketAddr = arguments.next().ok_or("where to listen?")?.parse()?;
     let target = arguments.next().ok_or("where do calls lead?")?;

@@ -6,9 +6,9 @@
 //! as lost, and a call goes on. It knows nothing of calls on file, HTTP or any other part of the program.
 //!
 //! ```text
-//! sockets -- guard --> SIP stack -- incoming --> call (state machine + task) --> Routes, Report
-//!    ^                     ^                       |  asks: directory (trunks, users), registrar
-//!    |                     +---- legs, doors <-----+  has: media (SDP, relay, recording), trace
+//! sockets -- guard --> door: transactions -- incoming --> call (state machine + task) --> Routes, Report
+//!    ^                   ^                        |  asks: directory (trunks, users), registrar
+//!    |                   +--------- legs ---------+  has: media (SDP, relay, recording), trace
 //!    +-- stream: TCP, TLS
 //! ```
 //!
@@ -16,7 +16,8 @@
 //! | --- | --- |
 //! | `front` | all of it put together: what a program sees |
 //! | `call` | one call, and which call a message belongs to |
-//! | [`guard`] | what is let through to the stack |
+//! | [`sip`] | messages, transactions and dialogs, without a network |
+//! | [`guard`] | what is let through |
 //! | `stream` | connections over TCP and TLS |
 //! | [`registrar`] | digests and registrations |
 //! | [`sdp`], [`media`] | session descriptions; the relay |
@@ -26,10 +27,9 @@
 //! # What it does not do
 //!
 //! It follows no redirection (3xx): a target that moved has failed, and the next is tried; who pays for a call is not for a
-//! peer to say. It asks for no SRV records: a name is looked up as a host. It sends no reliable provisional responses
-//! (100rel), transcodes nothing, and refuses media that is offered encrypted only (488). A request within a call from a
-//! host that is neither a trunk's nor the one that was called is not heard where nobody may be a stranger: a trunk has to
-//! list the networks of all its hosts.
+//! peer to say. It sends no reliable provisional responses (100rel) and asks for none, transcodes nothing, and refuses media
+//! that is offered encrypted only (488). A request within a call from a host that is neither a trunk's nor the one that was
+//! called is not heard where nobody may be a stranger: a trunk has to list the networks of all its hosts.
 #![deny(missing_docs)]
 
 mod call;
@@ -45,6 +45,7 @@ mod report;
 mod routes;
 pub mod sdp;
 mod side;
+pub mod sip;
 mod stream;
 mod trace;
 

@@ -5,17 +5,15 @@ use std::{
     sync::Arc,
 };
 
-use rsipstack::{
-    dialog::dialog::{DialogState, DialogStateReceiver, DialogStateSender, TransactionHandle},
-    sip::Response,
-};
+use bytes::Bytes;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
 };
 
 use super::{
-    legs::StackLeg,
+    door::{Door, Waiting},
+    legs::{Outcome, SipLeg},
     machine::Machine,
     media::{Media, Stance},
     registry::{Command, Place},
@@ -23,38 +21,53 @@ use super::{
     wire,
     words::{Action, Body, Failure, Found, Input, LegId, MediaEvent, RequestId, Timer},
 };
-use crate::{Report, TransferAsk, What, Why, report::Reporter, trace::TraceSeat};
+use crate::{
+    Report, TransferAsk, What, Why,
+    report::Reporter,
+    sip::{Answer, ClientKey, Message, Method, Received, ServerKey},
+    trace::TraceSeat,
+};
 
-/// What a task that was begun for a call comes back with.
+/// What a call is told of its dialogs, and by tasks that were begun for it.
 #[derive(Debug)]
 pub enum Note {
-    /// The final response to an INVITE; none: there was none.
-    Invited {
+    /// A request within a dialog.
+    Requested {
+        /// Whose.
+        leg: LegId,
+        /// The door it came by.
+        door: Arc<Door>,
+        /// It.
+        received: Box<Received>,
+    },
+    /// The ACK for a 2xx of ours.
+    Acknowledged {
         /// Whose.
         leg: LegId,
         /// It.
-        response: Option<Box<Response>>,
+        ack: Box<Message>,
     },
-    /// A BYE of ours is through.
-    Closed {
+    /// A CANCEL, which is answered.
+    Cancelled {
         /// Whose.
         leg: LegId,
+        /// The INVITE it is for.
+        invite: ServerKey,
+        /// The value of its `Reason` header.
+        reason: Option<String>,
     },
-    /// The final response to a re-INVITE or UPDATE.
-    Replied {
-        /// Whose.
-        leg: LegId,
-        /// The request's number.
-        exchange: u32,
-        /// It.
-        response: Option<Box<Response>>,
-    },
-    /// The reason that a BYE gives, which comes before the BYE itself.
-    ByeReason {
-        /// Whose.
-        leg: LegId,
-        /// The value of the header.
-        reason: String,
+    /// A response to a request of ours.
+    Responded {
+        /// Who waits for it, and to what it is.
+        waiting: Waiting,
+        /// The door that the request left by.
+        door: Arc<Door>,
+        /// The request.
+        key: ClientKey,
+        /// The same as it was sent.
+        request: Bytes,
+        /// The response, and where it came from; none: there was none in time.
+        response: Option<Box<(Message, std::net::SocketAddr)>>,
     },
     /// Where a target is.
     Located {
@@ -63,6 +76,13 @@ pub enum Note {
         /// The places, to be tried in order; or why there is none.
         targets: Result<Vec<Found>, Why>,
     },
+}
+
+/// A request within a dialog that waits for our response.
+pub(super) struct Pending {
+    pub(super) leg: LegId,
+    pub(super) door: Arc<Door>,
+    pub(super) received: Box<Received>,
 }
 
 /// What is known of a call when it begins.
@@ -85,10 +105,9 @@ pub(super) struct Actor {
     pub(super) place: Place,
     pub(super) machine: Machine,
     pub(super) media: Box<dyn Media>,
-    pub(super) legs: HashMap<LegId, StackLeg>,
-    pub(super) requests: HashMap<RequestId, TransactionHandle>,
+    pub(super) legs: HashMap<LegId, SipLeg>,
+    pub(super) requests: HashMap<RequestId, Pending>,
     pub(super) notes: mpsc::UnboundedSender<Note>,
-    pub(super) states: DialogStateSender,
     pub(super) beginning: Beginning,
     timers: BTreeMap<Timer, Instant>,
     reporter: Reporter,
@@ -103,7 +122,6 @@ pub(super) struct Actor {
 pub(super) struct Ears {
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) notes: mpsc::UnboundedReceiver<Note>,
-    pub(super) states: DialogStateReceiver,
 }
 
 impl Actor {
@@ -116,9 +134,8 @@ impl Actor {
         beginning: Beginning,
     ) -> (Self, Ears) {
         let (notes, note_ears) = mpsc::unbounded_channel();
-        let (states, state_ears) = mpsc::unbounded_channel();
-        let ears = Ears { commands, notes: note_ears, states: state_ears };
-        Self::listening(shared, place, media, beginning, (notes, states), ears)
+        let ears = Ears { commands, notes: note_ears };
+        (Self::listening(shared, place, media, beginning, notes), ears)
     }
 
     /// The same for one whose first leg has spoken already.
@@ -127,12 +144,11 @@ impl Actor {
         place: Place,
         media: Box<dyn Media>,
         beginning: Beginning,
-        (notes, states): (mpsc::UnboundedSender<Note>, DialogStateSender),
-        ears: Ears,
-    ) -> (Self, Ears) {
+        notes: mpsc::UnboundedSender<Note>,
+    ) -> Self {
         let reporter = Reporter::new(shared.settings.owner.clone(), shared.lost.clone());
         let begun_wall = shared.now();
-        let actor = Self {
+        Self {
             shared,
             place,
             machine: Machine::new(),
@@ -140,7 +156,6 @@ impl Actor {
             legs: HashMap::new(),
             requests: HashMap::new(),
             notes,
-            states,
             beginning,
             timers: BTreeMap::new(),
             reporter,
@@ -149,8 +164,7 @@ impl Actor {
             recording_ended: false,
             begun_wall,
             begun: Instant::now(),
-        };
-        (actor, ears)
+        }
     }
 
     /// Runs the call from its first input to its end, and then waits until the owner has its reports.
@@ -160,17 +174,7 @@ impl Actor {
             let due = self.timers.values().min().copied();
             tokio::select! {
                 biased;
-                // Before states: a BYE's reason has to be known when the BYE is.
-                Some(note) = ears.notes.recv() => {
-                    if matches!(note, Note::Invited { .. }) {
-                        // What its target said before comes before its final word.
-                        while let Ok(state) = ears.states.try_recv() {
-                            self.changed(state).await;
-                        }
-                    }
-                    self.noted(note).await;
-                }
-                Some(state) = ears.states.recv() => self.changed(state).await,
+                Some(note) = ears.notes.recv() => self.noted(note).await,
                 Some(command) = ears.commands.recv() => match command {
                     Command::HangUp(reason) => self.feed(Input::HangUp { reason }).await,
                     Command::Stop => self.feed(Input::Stop).await,
@@ -184,12 +188,12 @@ impl Actor {
             }
             self.end_recording();
         }
-        // Whoever asks meanwhile asks nobody.
-        ears.states.close();
-        while let Some(state) = ears.states.recv().await {
-            self.changed(state).await;
-        }
         self.legs.clear();
+        // Whoever asks meanwhile asks nobody.
+        ears.notes.close();
+        while let Some(note) = ears.notes.recv().await {
+            self.shared.unheard(note);
+        }
         self.place.over();
         self.reporter.drain().await;
         self.end_recording();
@@ -248,67 +252,68 @@ impl Actor {
     }
 
     async fn noted(&mut self, note: Note) {
-        match note {
-            Note::Invited { leg, response } => {
-                let input = self.invite_outcome(leg, response.as_deref());
-                self.feed(input).await;
+        let input = match note {
+            Note::Requested { leg, door, received } => self.requested(leg, door, received),
+            Note::Acknowledged { leg, ack } => {
+                self.legs.get_mut(&leg).and_then(|sip| sip.acknowledged(leg, &ack))
             }
-            Note::Closed { leg } => self.feed(Input::Closed { leg }).await,
-            Note::Replied { leg, exchange, response } => {
-                let response = response.as_deref();
-                let status = response.map(|response| response.status_code.code());
-                let body = response.and_then(|response| wire::body(&response.body));
-                let session = response.map(wire::session_ask).unwrap_or_default();
-                self.feed(Input::Replied { leg, exchange, status, body, session }).await;
+            Note::Cancelled { leg, invite, reason } => {
+                self.cancel_asked(&invite);
+                self.legs.get_mut(&leg).and_then(|sip| sip.cancelled(leg, &invite, reason))
             }
-            Note::ByeReason { leg, reason } => {
-                if let Some(leg) = self.legs.get_mut(&leg) {
-                    leg.bye_reason = Some(reason);
-                }
+            Note::Responded { waiting, door, key, request, response } => {
+                let outcome = Outcome { waiting, door, key, request };
+                self.responded(&outcome, response.as_deref())
             }
-            Note::Located { ticket, targets } => self.feed(Input::Located { ticket, targets }).await,
+            Note::Located { ticket, targets } => Some(Input::Located { ticket, targets }),
+        };
+        if let Some(input) = input {
+            self.feed(input).await;
         }
     }
 
-    /// Takes in what the stack says of one of the call's dialogs.
-    async fn changed(&mut self, state: DialogState) {
-        let sip_call_id = &state.id().call_id;
-        let leg = self.legs.iter().find(|(_, leg)| leg.sip_call_id() == sip_call_id).map(|(id, _)| *id);
-        match state {
-            DialogState::Updated(_, request, handle)
-            | DialogState::Refer(_, request, handle)
-            | DialogState::Info(_, request, handle)
-            | DialogState::Options(_, request, handle)
-            | DialogState::Message(_, request, handle)
-            | DialogState::Publish(_, request, handle)
-            | DialogState::Notify(_, request, handle) => {
-                let Some(leg) = leg else {
-                    let _ = handle.reply(wire::status(481)).await;
-                    return;
-                };
-                self.next_request += 1;
-                let id = RequestId(self.next_request);
-                self.requests.insert(id, handle);
-                let by = self.legs.get(&leg).map(|stack| stack.side);
-                let ask = wire::asked(&request, |to| {
-                    let (call, beginning) = (self.place.call(), &self.beginning);
-                    let (account, note) = (&*beginning.account, &*beginning.note);
-                    self.shared.settings.routes.transfer(&TransferAsk { call, account, note, by: by?, to })
-                });
-                self.feed(Input::Asked { leg, request: id, ask }).await;
+    /// A request within a dialog: what it means for the call.
+    fn requested(&mut self, leg: LegId, door: Arc<Door>, received: Box<Received>) -> Option<Input> {
+        let admitted = match self.legs.get_mut(&leg) {
+            Some(sip) => sip.admits(&received.message).map(|()| sip),
+            None => Err(Answer::plain(481)),
+        };
+        let sip = match admitted {
+            Ok(sip) => sip,
+            Err(answer) => {
+                door.respond(&received, &answer);
+                return None;
             }
-            DialogState::Calling(_)
-            | DialogState::Trying(_)
-            | DialogState::Early(..)
-            | DialogState::WaitAck(..)
-            | DialogState::Confirmed(..)
-            | DialogState::Terminated(..) => {
-                if let Some(leg) = leg
-                    && let Some(input) = self.legs.get_mut(&leg).and_then(|stack| stack.heard(leg, state))
-                {
-                    self.feed(input).await;
-                }
-            }
+        };
+        let request = &received.message;
+        if matches!(request.method(), Some(Method::Invite | Method::Update)) {
+            sip.retarget(request, received.source);
+        }
+        if request.method() == Some(Method::Bye) {
+            sip.hung_up();
+            door.respond(&received, &Answer::plain(200));
+            return Some(Input::Bye { leg, reason: wire::reason(request) });
+        }
+        let by = sip.side;
+        let ask = wire::asked(request, |to| {
+            let (call, beginning) = (self.place.call(), &self.beginning);
+            let (account, note) = (&*beginning.account, &*beginning.note);
+            self.shared.settings.routes.transfer(&TransferAsk { call, account, note, by, to })
+        });
+        if request.method() == Some(Method::Invite) {
+            door.respond(&received, &Answer::plain(100));
+        }
+        self.next_request += 1;
+        let request = RequestId(self.next_request);
+        self.requests.insert(request, Pending { leg, door, received });
+        Some(Input::Asked { leg, request, ask })
+    }
+
+    /// A re-INVITE is cancelled: it gets no other answer than that.
+    fn cancel_asked(&mut self, invite: &ServerKey) {
+        let of = self.requests.iter().find(|(_, pending)| pending.received.key == *invite).map(|(id, _)| *id);
+        if let Some(Pending { door, received, .. }) = of.and_then(|id| self.requests.remove(&id)) {
+            door.respond(&received, &Answer::plain(487));
         }
     }
 
@@ -331,22 +336,20 @@ impl Actor {
             }
             Action::Cancel { leg } => self.cancel(leg),
             Action::Abandon { leg } => {
-                if let Some(leg) = self.forget(leg) {
-                    leg.abandon();
-                }
+                self.forget(leg);
                 None
             }
             Action::Ring { leg, body } => {
                 let side = self.legs.get(&leg)?.side;
                 // Early media that cannot be relayed is no reason not to ring.
                 let body = self.words(side, body).await.unwrap_or_default();
-                self.legs.get(&leg)?.ring(body);
+                self.legs.get_mut(&leg)?.ring(body);
                 None
             }
             Action::Accept { leg, body, session } => {
                 let side = self.legs.get(&leg)?.side;
                 match self.words(side, body).await {
-                    Ok(body) => self.legs.get(&leg)?.accept(body, session),
+                    Ok(body) => self.legs.get_mut(&leg)?.accept(body, session),
                     Err(()) => {
                         self.forget(leg)?.reject(488, &crate::Cause::MediaFailure.into());
                         return Some(Input::MediaRefused { leg });
@@ -360,8 +363,8 @@ impl Actor {
             }
             Action::Bye { leg, why } => self.bye(leg, &why),
             Action::Send { leg, exchange, request } => self.send(leg, exchange, request).await,
-            Action::Reply { leg, request, status, body, session } => {
-                self.respond(leg, request, status, body, session).await
+            Action::Reply { request, status, body, session } => {
+                self.respond(request, status, body, session).await
             }
             Action::Take { leg, answer } => {
                 let side = self.legs.get(&leg)?.side;
@@ -395,7 +398,7 @@ impl Actor {
     }
 
     /// Lets a leg go. Who else stands on its side is there again, as far as the media is concerned.
-    fn forget(&mut self, leg: LegId) -> Option<StackLeg> {
+    fn forget(&mut self, leg: LegId) -> Option<SipLeg> {
         let gone = self.legs.remove(&leg)?;
         if let Some(stays) = self.legs.values().find(|stays| stays.side == gone.side) {
             self.media.party(stays.side, stays.party);

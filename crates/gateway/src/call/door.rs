@@ -1,25 +1,31 @@
-//! The addresses at which the gateway speaks SIP: each has a stack of its own, so that what leaves by it shows its address.
+//! The addresses at which the gateway speaks SIP: each has transactions of its own, so that what leaves by it shows its
+//! address.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use rsipstack::{
-    EndpointBuilder,
-    dialog::dialog_layer::DialogLayer,
-    platform::net::UdpSocket,
-    sip::Uri,
-    transaction::{
-        TransactionReceiver,
-        endpoint::{EndpointInnerRef, EndpointOption},
-    },
-    transport::{SipAddr, TransportLayer, udp::UdpConnection},
+use bytes::Bytes;
+use tokio::{
+    sync::{Notify, mpsc},
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    inspector::{Inspector, StreamInspector},
-    switch::{NotStarted, Settings},
+    actor::Note,
+    index::Index,
+    switch::{Clock, Settings},
+    words::LegId,
 };
-use crate::stream::Streams;
+use crate::{
+    sip::{Answer, ClientKey, Datagrams, Event, Identity, Message, Method, Outbox, Received, Table, response},
+    stream::Streams,
+};
+
+/// Room for the largest datagram there is.
+const LARGEST_DATAGRAM: usize = 65_536;
 
 /// How messages travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,12 +39,12 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// The same in the stack's words.
-    pub const fn of_stack(self) -> rsipstack::sip::Transport {
+    /// Its name in a Via.
+    pub const fn name(self) -> &'static str {
         match self {
-            Self::Udp => rsipstack::sip::Transport::Udp,
-            Self::Tcp => rsipstack::sip::Transport::Tcp,
-            Self::Tls => rsipstack::sip::Transport::Tls,
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+            Self::Tls => "TLS",
         }
     }
 
@@ -63,9 +69,35 @@ impl Transport {
 /// What a door is made of.
 pub enum Opening {
     /// A socket of UDP.
-    Socket(Arc<dyn UdpSocket>),
+    Socket(Arc<dyn Datagrams>),
     /// Connections over TCP or TLS, which are made and taken by these.
     Streams(Arc<Streams>),
+}
+
+/// Who waits for a response, and to what.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// Its call's task.
+    pub notes: mpsc::UnboundedSender<Note>,
+    /// Its leg.
+    pub leg: LegId,
+    /// The request.
+    pub request: Sent,
+    /// Whether the request went before, without a proof of who sends it.
+    pub is_proved: bool,
+}
+
+/// A request of ours whose response somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// The INVITE that began the leg.
+    Invite,
+    /// A re-INVITE or UPDATE of this number.
+    Offer(u32),
+    /// A BYE.
+    Bye,
+    /// Another, whose response says nothing.
+    Other,
 }
 
 /// One address at which the gateway speaks SIP.
@@ -74,56 +106,64 @@ pub struct Door {
     pub transport: Transport,
     /// What peers know it by: it stands in Via and Contact.
     pub advertised: SocketAddr,
-    /// What peers reach us by.
-    pub contact: Uri,
-    /// The dialogs that began by it.
-    pub dialogs: Arc<DialogLayer>,
-    /// Its stack.
-    pub endpoint: EndpointInnerRef,
+    /// As whom messages leave by it.
+    pub identity: Identity,
     /// Its connections.
     pub streams: Option<Arc<Streams>>,
+    socket: Option<Arc<dyn Datagrams>>,
+    table: Mutex<Table<Waiting>>,
+    /// Something is due earlier than the door's task knows.
+    earlier: Notify,
+    index: Arc<Index>,
+    clock: Clock,
+    running: CancellationToken,
+}
+
+impl std::fmt::Debug for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Door").field("transport", &self.transport).finish_non_exhaustive()
+    }
+}
+
+/// What comes in by a door, as it is heard.
+pub struct Ear {
+    messages: Option<mpsc::Receiver<(Message, SocketAddr)>>,
+    buffer: Vec<u8>,
 }
 
 impl Door {
     /// Opens a door, and gives what comes in by it.
-    pub async fn open(
+    pub fn open(
         opening: Opening,
         advertised: SocketAddr,
-        inspector: Inspector,
+        index: Arc<Index>,
         settings: &Settings,
         running: &CancellationToken,
-    ) -> Result<(Arc<Self>, TransactionReceiver), NotStarted> {
-        let layer = TransportLayer::new(running.child_token());
-        let (transport, socket, streams): (_, Arc<dyn UdpSocket>, _) = match opening {
-            Opening::Socket(socket) => (Transport::Udp, socket, None),
-            // The stack takes the address of its first socket for its own.
-            Opening::Streams(streams) => (streams.transport(), Arc::new(Mute(advertised)), Some(streams)),
+    ) -> (Arc<Self>, Ear) {
+        let (transport, socket, streams) = match opening {
+            Opening::Socket(socket) => (Transport::Udp, Some(socket), None),
+            Opening::Streams(streams) => (streams.transport(), None, Some(streams)),
         };
-        let listener =
-            UdpConnection::from_socket(socket, Some(advertised), Some(running.child_token())).await?;
-        layer.add_transport(listener.into());
-        let endpoint = EndpointBuilder::new()
-            .with_cancel_token(running.child_token())
-            .with_transport_layer(layer)
-            .with_user_agent(&settings.user_agent)
-            .with_option(EndpointOption {
-                t1: settings.t1,
-                t1x64: settings.t1 * 64,
-                ..EndpointOption::default()
-            })
-            .with_inspector(Box::new(inspector))
-            .with_transport_inspector(Box::new(StreamInspector::new(settings.gate.clone())))
-            .build();
-        let incoming = endpoint.incoming_transactions()?;
-        let contact = format!("sip:{advertised}{}", transport.parameter());
-        let contact = Uri::try_from(contact.as_str()).map_err(rsipstack::Error::from)?;
-        let inner = endpoint.inner.clone();
-        tokio::spawn(async move { endpoint.serve().await });
-        if let Some(streams) = &streams {
-            streams.serve(inner.clone(), running);
-        }
-        let dialogs = Arc::new(DialogLayer::new(inner.clone()));
-        Ok((Arc::new(Self { transport, advertised, contact, dialogs, endpoint: inner, streams }), incoming))
+        let messages = streams.as_ref().map(|streams| streams.serve(running));
+        let identity = Identity {
+            via: format!("SIP/2.0/{} {advertised}", transport.name()),
+            contact: format!("sip:{advertised}{}", transport.parameter()),
+            agent: settings.user_agent.clone(),
+        };
+        let buffer = vec![0; if socket.is_some() { LARGEST_DATAGRAM } else { 0 }];
+        let door = Self {
+            transport,
+            advertised,
+            identity,
+            streams,
+            socket,
+            table: Mutex::new(Table::new(settings.t1, transport != Transport::Udp)),
+            earlier: Notify::new(),
+            index,
+            clock: settings.clock.clone(),
+            running: running.clone(),
+        };
+        (Arc::new(door), Ear { messages, buffer })
     }
 
     /// Whether messages to an address can leave by it.
@@ -131,26 +171,119 @@ impl Door {
         self.transport == transport && self.advertised.is_ipv4() == address.ip().to_canonical().is_ipv4()
     }
 
-    /// An address in the stack's words, to be reached by this door.
-    pub fn stack_address(&self, address: SocketAddr) -> SipAddr {
-        SipAddr { r#type: Some(self.transport.of_stack()), addr: address.into() }
+    /// How many transactions it runs.
+    pub fn transactions(&self) -> usize {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Waits for what comes in by it next, or for what its time brings.
+    pub async fn next(self: &Arc<Self>, ear: &mut Ear) -> Vec<Event<Waiting>> {
+        let due = self.with(|table, _, _| table.next_due());
+        let heard = async {
+            match (&self.socket, &mut ear.messages) {
+                (Some(socket), _) => {
+                    let (length, source) = socket.recv_from(&mut ear.buffer).await.ok()?;
+                    let datagram = ear.buffer.get(..length).unwrap_or_default();
+                    Some((Message::read(Bytes::copy_from_slice(datagram))?, source))
+                }
+                (None, Some(messages)) => messages.recv().await,
+                (None, None) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            heard = heard => match heard {
+                Some((message, source)) => {
+                    self.note(false, source, message.bytes());
+                    let event = self.with(|table, now, outbox| table.received(message, source, now, outbox));
+                    event.into_iter().collect()
+                }
+                None => Vec::new(),
+            },
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                self.with(|table, now, outbox| table.fire(now, outbox))
+            }
+            () = self.earlier.notified() => Vec::new(),
+        }
+    }
+
+    /// Does something with the transactions, and sends what comes of it.
+    pub fn with<R>(
+        self: &Arc<Self>,
+        act: impl FnOnce(&mut Table<Waiting>, Instant, &mut Outbox) -> R,
+    ) -> R {
+        let mut outbox = Outbox::new();
+        let (done, is_earlier) = {
+            let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+            let due = table.next_due();
+            let done = act(&mut table, Instant::now(), &mut outbox);
+            let next = table.next_due();
+            (done, next.is_some_and(|next| due.is_none_or(|due| next < due)))
+        };
+        if is_earlier {
+            self.earlier.notify_one();
+        }
+        for (to, bytes) in outbox {
+            self.send(to, bytes);
+        }
+        done
+    }
+
+    /// Sends a message, which belongs to no transaction or is in the care of one.
+    pub fn send(self: &Arc<Self>, to: SocketAddr, bytes: Bytes) {
+        self.note(true, to, &bytes);
+        if let Some(socket) = &self.socket {
+            // What is lost is sent again.
+            if let Err(error) = socket.send_to(&bytes, to) {
+                tracing::debug!(%to, %error, "a datagram was lost");
+            }
+        } else if let Some(streams) = &self.streams
+            && let Err(bytes) = streams.send(to, bytes)
+        {
+            let (streams, running) = (streams.clone(), self.running.clone());
+            tokio::spawn(async move {
+                let reached = streams.reach(to, &to.ip().to_string(), &running).await;
+                if reached.is_err() || streams.send(to, bytes).is_err() {
+                    tracing::debug!(%to, "no connection for a message");
+                }
+            });
+        }
+    }
+
+    /// Responds to a request; says whether that was still possible.
+    pub fn respond(self: &Arc<Self>, received: &Received, answer: &Answer) -> bool {
+        let Received { message, source, key } = received;
+        let tag = self.index.tag(message);
+        let text = response(message, *source, answer, &tag, &self.identity.agent);
+        self.with(|table, now, outbox| table.respond(key, answer.status, text, now, outbox))
+    }
+
+    /// Sends a request of ours, which is written for its branch.
+    pub fn request(
+        self: &Arc<Self>,
+        method: Method,
+        to: SocketAddr,
+        waiting: Option<Waiting>,
+        write: impl FnOnce(&Identity, u64) -> Bytes,
+    ) -> ClientKey {
+        self.with(|table, now, outbox| {
+            let branch = table.branch();
+            let key = ClientKey::new(branch, method);
+            table.request(key, to, write(&self.identity, branch), waiting, now, outbox);
+            key
+        })
+    }
+
+    /// Remembers a message in its call's trace.
+    fn note(&self, sent: bool, peer: SocketAddr, bytes: &Bytes) {
+        if let Some(entry) = call_id(bytes).and_then(|call_id| self.index.find(call_id)) {
+            entry.remember((self.clock)(), sent, peer, bytes.clone());
+        }
     }
 }
 
-/// A socket that hears nothing and says nothing: it stands for the address of a door of streams.
-struct Mute(SocketAddr);
-
-#[async_trait::async_trait]
-impl UdpSocket for Mute {
-    async fn recv_from(&self, _buffer: &mut [u8]) -> rsipstack::Result<(usize, SocketAddr)> {
-        std::future::pending().await
-    }
-
-    async fn send_to(&self, _bytes: &[u8], _address: SocketAddr) -> rsipstack::Result<usize> {
-        Err(rsipstack::Error::Error("a door of streams sends no datagrams".to_owned()))
-    }
-
-    fn local_addr(&self) -> rsipstack::Result<SocketAddr> {
-        Ok(self.0)
-    }
+/// The Call-ID of a message, as the guard and we write it.
+fn call_id(bytes: &[u8]) -> Option<&str> {
+    let mut lines = bytes.split(|byte| *byte == b'\n').take_while(|line| *line != b"\r");
+    let value = lines.find_map(|line| line.strip_prefix(b"Call-ID: "))?;
+    std::str::from_utf8(value).ok().map(str::trim_end)
 }

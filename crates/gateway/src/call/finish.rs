@@ -54,7 +54,7 @@ impl Machine {
                 self.act(Action::Reject { leg, status, why: why.clone() });
             }
             // A CANCEL may not go before a provisional response (RFC 3261, 9.1). Whoever gave no sign of life so far is left
-            // to the stack, which cancels or hangs up what still answers: nobody waits for it.
+            // alone, and cancelled or hung up when it answers after all: nobody waits for it.
             Some(LegState::Calling { alive: false }) => {
                 self.gone(leg);
                 self.act(Action::Abandon { leg });

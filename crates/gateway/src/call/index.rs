@@ -2,15 +2,16 @@
 
 use std::{
     collections::HashMap,
+    hash::{BuildHasher, RandomState},
     net::SocketAddr,
     sync::{Arc, PoisonError, RwLock},
 };
 
-use rsipstack::sip::SipMessage;
+use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::{actor::Note, words::LegId};
-use crate::{Side, trace::CallTrace};
+use crate::{Side, sip::Message, trace::CallTrace};
 
 /// A leg, as far as its messages are concerned.
 #[derive(Debug)]
@@ -19,8 +20,6 @@ pub struct Entry {
     pub leg: LegId,
     /// The side it stands on.
     pub side: Side,
-    /// Whether it is behind address translation, so that what it says of its own address is of no use.
-    pub nat: bool,
     /// Its call's task.
     pub notes: mpsc::UnboundedSender<Note>,
     /// What is remembered of its call's messages.
@@ -29,9 +28,9 @@ pub struct Entry {
 
 impl Entry {
     /// Remembers a message.
-    pub fn remember(&self, at_ms: u64, sent: bool, peer: Option<SocketAddr>, message: &SipMessage) {
+    pub fn remember(&self, at_ms: u64, sent: bool, peer: SocketAddr, message: Bytes) {
         if let Some(trace) = &self.trace {
-            trace.note(at_ms, (self.leg.0, self.side), sent, peer, message);
+            trace.note(at_ms, (self.leg.0, self.side), sent, Some(peer), message);
         }
     }
 }
@@ -40,6 +39,7 @@ impl Entry {
 #[derive(Debug, Default)]
 pub struct Index {
     entries: RwLock<HashMap<Arc<str>, Arc<Entry>>>,
+    tags: RandomState,
 }
 
 /// A leg's place in the index. Dropped, it is gone from there.
@@ -61,16 +61,20 @@ impl Index {
         Some(Seat { index: self.clone(), sip_call_id })
     }
 
+    /// Our tag in responses to a request: the same for the same request and its CANCEL, and one that nobody can guess.
+    pub fn tag(&self, request: &Message) -> String {
+        let number = request.cseq().map(|(number, _)| number);
+        format!("{:016x}", self.tags.hash_one((request.call_id(), request.from_tag(), number)))
+    }
+
+    /// How many legs there are.
+    pub fn len(&self) -> usize {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// The leg with a Call-ID.
     pub fn find(&self, sip_call_id: &str) -> Option<Arc<Entry>> {
         self.entries.read().unwrap_or_else(PoisonError::into_inner).get(sip_call_id).cloned()
-    }
-}
-
-impl Seat {
-    /// The Call-ID.
-    pub fn sip_call_id(&self) -> &str {
-        &self.sip_call_id
     }
 }
 

@@ -1,366 +1,372 @@
-//! The dialogs of a call in the SIP stack: how orders are carried out on them, and what they say.
+//! The dialogs of a call: how orders are carried out on them, and what their peers say.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
-use rsipstack::{
-    dialog::{
-        authenticate::Credential,
-        dialog::{DialogState, TerminatedReason},
-        invitation::InviteOption,
-        invite_dialog::InviteDialog,
-    },
-    sip::{Header, HeadersExt, Response, Uri},
-    transaction::key::TransactionRole,
-};
-use tokio::task::AbortHandle;
+use bytes::Bytes;
+use tokio::sync::mpsc;
 
 use super::{
-    actor::{Actor, Note},
-    door::Door,
-    index::{Entry, Seat},
-    locate::Way,
+    actor::Note,
+    door::{Door, Sent, Transport, Waiting},
+    index::Seat,
     media::Party,
-    session::{Granted, LEAST},
+    session::Granted,
+    switch::Shared,
     wire,
-    words::{Body, Failure, Input, LegId, Outgoing, RequestId},
+    words::{Input, LegId},
 };
-use crate::{Side, Target, Why, guard::Expected, trace::TraceSeat};
+use crate::{
+    Credential, Side, Why,
+    guard::Expected,
+    registrar::proof,
+    sip::{
+        Answer, ClientKey, Dialog, Header, Message, Method, Received, ServerKey, target_of, written_again,
+    },
+};
 
-/// One dialog of a call. Dropped, it is gone from the stack.
-pub(super) struct StackLeg {
+/// One dialog of a call, or an attempt at one. Dropped, it is gone: an INVITE of ours is cancelled, one of theirs refused.
+pub(super) struct SipLeg {
     pub(super) side: Side,
     /// What the media has to know of it.
     pub(super) party: Party,
     door: Arc<Door>,
-    dialog: InviteDialog,
+    /// Where its messages come from, or went first.
+    peer: SocketAddr,
+    /// There is none before an INVITE of ours is accepted.
+    dialog: Option<Dialog>,
+    tag: String,
+    invite: Invite,
+    /// INVITEs of theirs that we accepted, by the number that their ACK will have.
+    unacknowledged: Vec<(u32, Arc<Door>, ServerKey)>,
     /// Its place among those that messages are for.
-    seat: Seat,
+    _seat: Seat,
     /// What it sends is let through.
     _expected: Expected,
-    /// Ends the INVITE that is still out.
-    inviting: Option<AbortHandle>,
-    /// The CSeq number of the last ACK that was taken in.
-    acknowledged: Option<u32>,
-    pub(super) bye_reason: Option<String>,
 }
 
-impl StackLeg {
-    pub(super) fn new(
+/// The INVITE that began a leg.
+enum Invite {
+    /// Theirs; none when it has its final response.
+    Theirs(Option<Box<Received>>),
+    /// Ours; no key when it has its final response.
+    Ours(Option<ClientKey>, Option<Arc<Credential>>),
+}
+
+/// A leg that we call.
+pub(super) struct Called {
+    pub(super) door: Arc<Door>,
+    pub(super) peer: SocketAddr,
+    pub(super) party: Party,
+    pub(super) tag: String,
+    pub(super) credential: Option<Arc<Credential>>,
+    pub(super) seat: Seat,
+    pub(super) expected: Expected,
+}
+
+/// What became of a request of ours.
+pub(super) struct Outcome {
+    pub(super) waiting: Waiting,
+    pub(super) door: Arc<Door>,
+    pub(super) key: ClientKey,
+    /// The request, as long as it may have to go again.
+    pub(super) request: Bytes,
+}
+
+impl SipLeg {
+    /// One that an INVITE of theirs asks for.
+    pub(super) fn asked(
         door: Arc<Door>,
-        side: Side,
-        dialog: InviteDialog,
-        seat: Seat,
         party: Party,
+        received: Received,
+        tag: &str,
+        seat: Seat,
         expected: Expected,
     ) -> Self {
+        let target = target_of(&received.message, received.source, door.transport.parameter(), party.nat);
+        Self {
+            side: Side::Caller,
+            party,
+            door,
+            peer: received.source,
+            dialog: Some(Dialog::taken(&received.message, tag, target)),
+            tag: tag.to_owned(),
+            invite: Invite::Theirs(Some(Box::new(received))),
+            unacknowledged: Vec::new(),
+            _seat: seat,
+            _expected: expected,
+        }
+    }
+
+    /// One that an INVITE of ours, with this key, asks for.
+    pub(super) fn called(side: Side, called: Called, key: ClientKey) -> Self {
+        let Called { door, peer, party, tag, credential, seat, expected } = called;
         Self {
             side,
             party,
             door,
-            dialog,
-            seat,
+            peer,
+            dialog: None,
+            tag,
+            invite: Invite::Ours(Some(key), credential),
+            unacknowledged: Vec::new(),
+            _seat: seat,
             _expected: expected,
-            inviting: None,
-            acknowledged: None,
-            bye_reason: None,
         }
     }
 
-    pub(super) fn sip_call_id(&self) -> &str {
-        self.seat.sip_call_id()
-    }
-
-    fn incoming(&self) -> bool {
-        self.dialog.role() == TransactionRole::Server
-    }
-
-    /// What a change of the dialog's state means for the call.
-    pub(super) fn heard(&mut self, leg: LegId, state: DialogState) -> Option<Input> {
-        match state {
-            DialogState::Trying(_) if !self.incoming() => {
-                Some(Input::Progress { leg, status: 100, body: None })
-            }
-            DialogState::Early(_, response) if !self.incoming() => Some(Input::Progress {
-                leg,
-                status: response.status_code.code(),
-                body: wire::body(&response.body),
-            }),
-            // Also comes after each request within the dialog, without a new ACK.
-            DialogState::Confirmed(..) => {
-                let ack = self.dialog.last_remote_ack()?;
-                let sequence = ack.cseq_header().ok()?.seq().ok()?;
-                if self.acknowledged.replace(sequence) == Some(sequence) {
-                    return None;
-                }
-                Some(Input::Acknowledged { leg, body: wire::body(&ack.body) })
-            }
-            DialogState::Terminated(_, reason) => match (reason, self.incoming()) {
-                (TerminatedReason::UacCancel, true) => Some(Input::Cancelled { leg, reason: None }),
-                // The second: it hung up a call that was not answered. Ours are told of no more, once they refuse.
-                (TerminatedReason::UacBye | TerminatedReason::UasDecline, true)
-                | (TerminatedReason::UasBye, false) => {
-                    Some(Input::Bye { leg, reason: self.bye_reason.take() })
-                }
-                // No ACK came, and the stack sent the BYE.
-                (TerminatedReason::Timeout, _) => Some(Input::Closed { leg }),
-                // Of our own doing, or told by the INVITE's or BYE's task.
-                _ => None,
-            },
-            _ => None,
+    /// Responds to the INVITE that is theirs; says whether that was still possible.
+    fn answer(&mut self, answer: &Answer) -> bool {
+        let Invite::Theirs(invite) = &mut self.invite else { return false };
+        let Some(received) = invite else { return false };
+        let responded = self.door.respond(received, answer);
+        if answer.status >= 200
+            && let Some(received) = invite.take()
+            && answer.status < 300
+            && responded
+        {
+            let number = received.message.cseq().map_or(0, |(number, _)| number);
+            self.unacknowledged.push((number, self.door.clone(), received.key));
         }
+        responded
     }
 
     /// Rings, with early media when there is any.
-    pub(super) fn ring(&self, body: Option<Vec<u8>>) {
-        let mut headers = vec![Header::from(rsipstack::sip::headers::Allow::from(wire::ALLOW))];
-        if body.is_some() {
-            headers.push(wire::sdp_type());
-        }
-        self.log("ring", self.dialog.ringing(Some(headers), body));
+    pub(super) fn ring(&mut self, body: Option<Vec<u8>>) {
+        let mut headers = vec![self.contact(), Header::new("Allow", wire::ALLOW)];
+        headers.extend(body.is_some().then(wire::sdp_type));
+        let status = if body.is_some() { 183 } else { 180 };
+        self.answer(&Answer { status, headers, body: body.unwrap_or_default().into() });
     }
 
     /// Answers.
-    pub(super) fn accept(&self, body: Option<Vec<u8>>, session: Option<Granted>) {
+    pub(super) fn accept(&mut self, body: Option<Vec<u8>>, session: Option<Granted>) {
         let mut headers = wire::session_response(session);
-        if body.is_some() {
-            headers.push(wire::sdp_type());
-        }
-        self.log("accept", self.dialog.accept(Some(headers), body));
+        headers.push(self.contact());
+        headers.extend(body.is_some().then(wire::sdp_type));
+        self.answer(&Answer { status: 200, headers, body: body.unwrap_or_default().into() });
     }
 
     /// Refuses.
-    pub(super) fn reject(self, status: u16, why: &Why) {
-        let reason = Some(why.reason());
-        self.log("reject", self.dialog.reject(Some(wire::status(status)), reason));
+    pub(super) fn reject(mut self, status: u16, why: &Why) {
+        self.answer(&Answer::with(status, wire::reason_header(why)));
     }
 
-    /// Gives up what never came to an end. The stack goes on to cancel it, or to hang up if it answers after all.
-    pub(super) fn abandon(self) {
-        if let Some(inviting) = &self.inviting {
-            inviting.abort();
+    fn contact(&self) -> Header {
+        contact_of(&self.door)
+    }
+
+    /// A CANCEL for one of its INVITEs came: it is refused, if it still may be. What that means for the call.
+    pub(super) fn cancelled(&mut self, leg: LegId, invite: &ServerKey, reason: Option<String>) -> Option<Input> {
+        let Invite::Theirs(Some(received)) = &self.invite else { return None };
+        let is_it = received.key == *invite;
+        (is_it && self.answer(&Answer::plain(487))).then_some(Input::Cancelled { leg, reason })
+    }
+
+    /// Whether a request of theirs is in its place; else how to answer it.
+    pub(super) fn admits(&mut self, request: &Message) -> Result<(), Answer> {
+        let is_ours = match &self.dialog {
+            Some(dialog) => dialog.is_of(request),
+            None => request.to_tag() == Some(&self.tag),
+        };
+        if !is_ours {
+            return Err(Answer::plain(481));
+        }
+        let (number, method) = request.cseq().ok_or(Answer::plain(400))?;
+        match &mut self.dialog {
+            Some(dialog) => dialog.hears(number).then_some(()).ok_or(Answer::plain(500)),
+            // A dialog has to be there first; who hangs up may do that any time.
+            None => (method == Method::Bye).then_some(()).ok_or(Answer::plain(481)),
         }
     }
 
-    fn log(&self, doing: &str, done: rsipstack::Result<()>) {
-        if let Err(error) = done {
-            tracing::info!(doing, sip_call_id = self.sip_call_id(), %error, "SIP stack");
-        }
-    }
-}
-
-impl Drop for StackLeg {
-    fn drop(&mut self) {
-        // A client's id changes with the tag of the response; the dialog knows its last.
-        self.door.dialogs.remove_dialog(&self.dialog.id());
-    }
-}
-
-impl Actor {
-    /// Sends an INVITE.
-    pub(super) fn invite(
-        &mut self,
-        leg: LegId,
-        side: Side,
-        target: &Target,
-        way: Way,
-        (offer, session): (Option<Vec<u8>>, u32),
-    ) -> Option<Input> {
-        let failed = Some(Input::Failed { leg, failure: Failure::Unreachable });
-        let Way { door, address, party } = way;
-        let sip_call_id = format!("{}@{}", uuid::Uuid::now_v7().simple(), door.advertised.ip());
-        let Some(mut option) = self.invite_option(target, &door, (offer, session)) else { return failed };
-        option.destination = Some(door.stack_address(address));
-        option.call_id = Some(sip_call_id.clone());
-        let trace = self.beginning.trace.as_ref().map(TraceSeat::trace);
-        let entry = Entry { leg, side, nat: party.nat, notes: self.notes.clone(), trace };
-        // What comes back may be here before this goes on.
-        let Some(seat) = self.shared.index.enter(&sip_call_id, entry) else { return failed };
-        let expected = self.shared.settings.gate.expect(address.ip());
-        let Ok((dialog, task)) = door.dialogs.do_invite_async(option, self.states.clone()) else {
-            return failed;
-        };
-        let mut stack = StackLeg::new(door, side, dialog, seat, party, expected);
-        stack.inviting = Some(task.abort_handle());
-        self.legs.insert(leg, stack);
-        let notes = self.notes.clone();
-        tokio::spawn(async move {
-            // An error is a message that could not be sent or read, or the abort of this very task.
-            let response = task.await.ok().and_then(Result::ok).and_then(|(_, response)| response);
-            let _ = notes.send(Note::Invited { leg, response: response.map(Box::new) });
-        });
-        None
+    /// A BYE came, and is answered. Theirs may come before our final response, which is still owed (RFC 3261, 15.1.2).
+    pub(super) fn hung_up(&mut self) {
+        self.answer(&Answer::plain(487));
     }
 
-    fn invite_option(
-        &self,
-        target: &Target,
-        door: &Door,
-        (offer, session): (Option<Vec<u8>>, u32),
-    ) -> Option<InviteOption> {
-        let caller = match &target.caller {
-            Some(caller) => caller.clone(),
-            None => format!("sip:{}@{}", self.beginning.from, door.advertised),
-        };
-        let credential = target.credential.as_ref().map(|credential| Credential {
-            username: credential.user.clone(),
-            password: credential.password.clone(),
-            realm: credential.realm.clone(),
-            ..Credential::default()
-        });
-        let headers = vec![
-            wire::header("Supported", "timer"),
-            wire::header("Allow", wire::ALLOW),
-            wire::header("Session-Expires", session.to_string()),
-            wire::header("Min-SE", LEAST.to_string()),
-            Header::MaxForwards(u32::from(self.beginning.max_forwards).into()),
-        ];
-        Some(InviteOption {
-            caller: Uri::try_from(caller.as_str()).ok()?,
-            callee: Uri::try_from(target.uri.as_str()).ok()?,
-            content_type: Some("application/sdp".into()),
-            offer,
-            contact: door.contact.clone(),
-            credential,
-            headers: Some(headers),
-            ..InviteOption::default()
-        })
-    }
-
-    /// What the final response to an INVITE means.
-    pub(super) fn invite_outcome(&mut self, leg: LegId, response: Option<&Response>) -> Input {
-        if let Some(stack) = self.legs.get_mut(&leg) {
-            stack.inviting = None;
-        }
-        let Some(response) = response else {
-            return Input::Failed { leg, failure: Failure::Unreachable };
-        };
-        match response.status_code.code() {
-            200..=299 => Input::Accepted {
-                leg,
-                body: wire::body(&response.body),
-                session: wire::session_ask(response),
-            },
-            status => {
-                let min_session = wire::least_session(response);
-                let failure = Failure::Refused { status, reason: wire::reason(response), min_session };
-                Input::Failed { leg, failure }
-            }
-        }
-    }
-
-    pub(super) fn cancel(&self, leg: LegId) -> Option<Input> {
-        let Some(stack) = self.legs.get(&leg) else { return Some(Input::Closed { leg }) };
-        let dialog = stack.dialog.clone();
-        tokio::spawn(async move {
-            // The INVITE's own task tells how it ended, whatever became of the CANCEL.
-            if let Err(error) = dialog.cancel().await {
-                tracing::debug!(%error, "CANCEL");
-            }
-        });
-        None
-    }
-
-    pub(super) fn bye(&self, leg: LegId, why: &Why) -> Option<Input> {
-        let Some(stack) = self.legs.get(&leg) else { return Some(Input::Closed { leg }) };
-        let dialog = stack.dialog.clone();
-        let notes = self.notes.clone();
-        let reason = wire::reason_header(why);
-        tokio::spawn(async move {
-            // A dialog that the stack ended already needs none, and says so by success.
-            if let Err(error) = dialog.bye_with_headers(Some(vec![reason])).await {
-                tracing::info!(%error, "BYE");
-            }
-            let _ = notes.send(Note::Closed { leg });
-        });
-        None
-    }
-
-    pub(super) async fn send(&mut self, leg: LegId, exchange: u32, request: Outgoing) -> Option<Input> {
-        let (dialog, side) = self.legs.get(&leg).map(|leg| (leg.dialog.clone(), leg.side))?;
-        let notes = self.notes.clone();
-        let (update, body, session) = match request {
-            Outgoing::ReInvite { body, session } => (false, body, session),
-            Outgoing::Update { body, session } => (true, body, session),
-            Outgoing::Info { content_type, body } => {
-                let headers = content_type.map(|kind| vec![Header::ContentType(kind.into())]);
-                tokio::spawn(async move { dialog.info(headers, Some(body.to_vec())).await });
-                return None;
-            }
-            Outgoing::Notify { status, last } => {
-                let (headers, body) = notify(status, last);
-                tokio::spawn(async move { dialog.notify(Some(headers), Some(body)).await });
-                return None;
-            }
-        };
-        let Ok(body) = self.words(side, body).await else {
-            let _ = notes.send(Note::Replied { leg, exchange, response: Some(Box::new(not_acceptable())) });
+    /// An ACK came; its SDP, where it is the first for a 2xx of ours.
+    pub(super) fn acknowledged(&mut self, leg: LegId, ack: &Message) -> Option<Input> {
+        if !self.dialog.as_ref()?.is_of(ack) {
             return None;
-        };
-        let mut headers = wire::session_request(session);
-        if body.is_some() {
-            headers.push(wire::sdp_type());
         }
-        tokio::spawn(async move {
-            let sent = if update {
-                dialog.update(Some(headers), body).await
-            } else {
-                dialog.reinvite(Some(headers), body).await
-            };
-            let response = sent.ok().flatten().map(Box::new);
-            let _ = notes.send(Note::Replied { leg, exchange, response });
-        });
-        None
+        let (number, _) = ack.cseq()?;
+        let at = self.unacknowledged.iter().position(|(waits, ..)| *waits == number)?;
+        let (_, door, key) = self.unacknowledged.swap_remove(at);
+        door.with(|table, _, _| table.settle(&key));
+        Some(Input::Acknowledged { leg, body: wire::body(ack) })
     }
 
-    pub(super) async fn respond(
+    /// A re-INVITE of theirs was accepted.
+    pub(super) fn owes_ack(&mut self, door: &Arc<Door>, received: &Received) {
+        if let Some((number, Method::Invite)) = received.message.cseq() {
+            self.unacknowledged.push((number, door.clone(), received.key.clone()));
+        }
+    }
+
+    /// They said by what they are reached from now on.
+    pub(super) fn retarget(&mut self, message: &Message, source: SocketAddr) {
+        let says_it = message.header("Contact").is_some();
+        let target = target_of(message, source, self.door.transport.parameter(), self.party.nat);
+        if let Some(dialog) = self.dialog.as_mut().filter(|_| says_it) {
+            dialog.retarget(target);
+        }
+    }
+
+    /// By which door and to which address the next request goes.
+    fn way(&self, shared: &Shared) -> (Arc<Door>, SocketAddr) {
+        let ours = || (self.door.clone(), self.peer);
+        let Some(way) = self.dialog.as_ref().and_then(|dialog| wire::way_of(dialog.next_hop())) else {
+            return ours();
+        };
+        // A name was looked up when the call began.
+        let Some(address) = way.address else { return ours() };
+        // There is a connection to whoever it is.
+        if self.door.transport != Transport::Udp && address.ip() == self.peer.ip() {
+            return ours();
+        }
+        shared.door_to(way.transport, address).map_or_else(ours, |door| (door.clone(), address))
+    }
+
+    /// Sends a request within the dialog; without one there is nothing to say.
+    pub(super) fn send(
         &mut self,
-        leg: LegId,
-        request: RequestId,
-        status: u16,
-        body: Body,
-        session: Option<Granted>,
-    ) -> Option<Input> {
-        let handle = self.requests.remove(&request)?;
-        let side = self.legs.get(&leg).map(|leg| leg.side);
-        let words = match side {
-            Some(side) => self.words(side, body).await,
-            None => Ok(None),
-        };
-        let Ok(words) = words else {
-            let _ = handle.reply(wire::status(488)).await;
-            return Some(Input::MediaRefused { leg });
-        };
-        let mut headers = if status < 300 { wire::session_response(session) } else { Vec::new() };
-        if status == 422 {
-            headers.push(wire::header("Min-SE", LEAST.to_string()));
+        shared: &Shared,
+        method: Method,
+        waiting: Waiting,
+        (headers, body): (&[Header], &[u8]),
+    ) -> Option<()> {
+        let (door, to) = self.way(shared);
+        let dialog = self.dialog.as_mut()?;
+        door.request(method, to, Some(waiting), |us, branch| {
+            dialog.request(method, us, branch, headers, body)
+        });
+        Some(())
+    }
+
+    /// An INVITE of ours was accepted: the dialog begins, or goes on, and the peer is told that we know.
+    pub(super) fn accepted(
+        &mut self,
+        shared: &Shared,
+        outcome: &Outcome,
+        (response, source): &(Message, SocketAddr),
+    ) {
+        if outcome.waiting.request == Sent::Invite {
+            let target = target_of(response, *source, outcome.door.transport.parameter(), self.party.nat);
+            self.dialog = Some(Dialog::begun(response, target));
+            self.set_invite(None);
+        } else {
+            self.retarget(response, *source);
         }
-        if words.is_some() {
-            headers.push(wire::sdp_type());
+        let (door, to) = self.way(shared);
+        if let Some(dialog) = &self.dialog {
+            acknowledge(dialog, response, (&outcome.door, outcome.key), (&door, to));
         }
-        // A peer that is gone needs no response.
-        let _ = handle.respond(wire::status(status), Some(headers), words).await;
-        None
+    }
+
+    fn set_invite(&mut self, key: Option<ClientKey>) {
+        if let Invite::Ours(invite, _) = &mut self.invite {
+            *invite = key;
+        }
+    }
+
+    /// The INVITE that began the leg was refused.
+    pub(super) fn refused(&mut self) {
+        self.set_invite(None);
+    }
+
+    /// Sends a request again that was refused until it proves who sends it; says whether that could be done.
+    pub(super) fn prove(&mut self, shared: &Shared, outcome: &Outcome, refusal: &Message) -> bool {
+        let Invite::Ours(_, Some(credential)) = &self.invite else { return false };
+        let (asks, proves) = match refusal.status() {
+            401 => ("WWW-Authenticate", "Authorization"),
+            407 => ("Proxy-Authenticate", "Proxy-Authorization"),
+            _ => return false,
+        };
+        if outcome.waiting.is_proved {
+            return false;
+        }
+        let Some(request) = Message::read(outcome.request.clone()) else { return false };
+        let nonce = uuid::Uuid::new_v4().simple().to_string();
+        let target = (request.method_name(), request.uri());
+        let mut challenges = refusal.headers(asks);
+        let Some(value) = challenges.find_map(|asked| proof(asked, credential, target, &nonce)) else {
+            return false;
+        };
+        let header = Header { name: proves, value };
+        let method = request.method().unwrap_or(Method::Other);
+        let waiting = Waiting { is_proved: true, ..outcome.waiting.clone() };
+        let is_first = waiting.request == Sent::Invite;
+        let (door, to) = if is_first { (self.door.clone(), self.peer) } else { self.way(shared) };
+        let key = door.request(method, to, Some(waiting), |us, branch| {
+            written_again(&request, us, branch, &header)
+        });
+        if is_first {
+            self.set_invite(Some(key));
+        } else if let Some(dialog) = &mut self.dialog {
+            dialog.skip();
+        }
+        true
+    }
+
+    /// Cancels the INVITE that is ours.
+    pub(super) fn cancel(&self) {
+        if let Invite::Ours(Some(key), _) = &self.invite {
+            self.door.with(|table, now, outbox| table.cancel(*key, now, outbox));
+        }
     }
 }
 
-/// The headers and body of a NOTIFY on how a REFER goes (RFC 3515, 2.4.5).
-fn notify(status: u16, last: bool) -> (Vec<Header>, Vec<u8>) {
-    let state =
-        if last { "terminated;reason=noresource".to_owned() } else { expires(Duration::from_secs(120)) };
-    let headers = vec![
-        Header::Event("refer".into()),
-        Header::SubscriptionState(state.as_str().into()),
-        Header::ContentType("message/sipfrag;version=2.0".into()),
-    ];
-    let phrase = wire::status(status);
-    (headers, format!("SIP/2.0 {phrase}\r\n").into_bytes())
+impl Drop for SipLeg {
+    fn drop(&mut self) {
+        // Only where nobody said why.
+        self.answer(&Answer::plain(500));
+        if let Invite::Ours(Some(key), _) = &self.invite {
+            self.door.with(|table, now, outbox| table.abandon(*key, now, outbox));
+        }
+        for (_, door, key) in self.unacknowledged.drain(..) {
+            door.with(|table, _, _| table.settle(&key));
+        }
+    }
 }
 
-fn expires(after: Duration) -> String {
-    format!("active;expires={}", after.as_secs())
+/// A Contact by which we are reached.
+pub(super) fn contact_of(door: &Door) -> Header {
+    Header::new("Contact", format!("<{}>", door.identity.contact))
 }
 
-/// Stands for the response of a side that could not be asked, since the media refused what it was to be asked.
-fn not_acceptable() -> Response {
-    Response { status_code: wire::status(488), ..Response::default() }
+/// Acknowledges a 2xx to an INVITE that left by one door, by the way that the dialog's requests go.
+fn acknowledge(
+    dialog: &Dialog,
+    response: &Message,
+    (asked_by, key): (&Arc<Door>, ClientKey),
+    (door, to): (&Arc<Door>, SocketAddr),
+) {
+    let number = response.cseq().map_or(0, |(number, _)| number);
+    let branch = door.with(|table, _, _| table.branch());
+    let ack = dialog.ack(number, &door.identity, branch);
+    let tag = response.to_tag().unwrap_or_default();
+    let own = Arc::ptr_eq(asked_by, door);
+    asked_by.with(|table, _, outbox| table.acknowledge(key, tag, own.then(|| (to, ack.clone())), outbox));
+    if !own {
+        door.send(to, ack);
+    }
+}
+
+impl Shared {
+    /// Hangs up on whoever accepted an INVITE that nobody waits for any more: it was cancelled too late, or another accepted it
+    /// first.
+    pub(super) fn let_go(&self, door: &Arc<Door>, key: ClientKey, response: &Message, source: SocketAddr) {
+        if !matches!(response.status(), 200..300) || response.cseq().map(|(_, of)| of) != Some(Method::Invite) {
+            return;
+        }
+        let target = target_of(response, source, door.transport.parameter(), false);
+        let mut dialog = Dialog::begun(response, target);
+        acknowledge(&dialog, response, (door, key), (door, source));
+        door.request(Method::Bye, source, None, |us, branch| dialog.request(Method::Bye, us, branch, &[], &[]));
+    }
+}
+
+/// Who waits for the response to a request of a leg.
+pub(super) fn waiting(notes: &mpsc::UnboundedSender<Note>, leg: LegId, request: Sent) -> Waiting {
+    Waiting { notes: notes.clone(), leg, request, is_proved: false }
 }

@@ -88,7 +88,7 @@ impl Shared {
             let Some(door) = self.door_to(way.transport, address) else { continue };
             places.push(Target { destination: Some(address), ..target.clone() });
             let Some(streams) = &door.streams else { continue };
-            match streams.reach(address, &way.host, &door.endpoint, &self.running).await {
+            match streams.reach(address, &way.host, &self.running).await {
                 Ok(_) => break,
                 Err(error) => {
                     tracing::info!(%address, %error, "no connection to a target");

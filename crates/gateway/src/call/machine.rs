@@ -113,8 +113,8 @@ impl Machine {
         if !self.finished() && self.begun != begins {
             self.take(input);
             self.settle();
-        } else if let Input::Asked { leg, request, .. } = input {
-            self.reply(leg, request, 481);
+        } else if let Input::Asked { request, .. } = input {
+            self.reply(request, 481);
         }
         std::mem::take(&mut self.actions)
     }
@@ -218,7 +218,7 @@ impl Machine {
     }
 
     fn cancelled(&mut self, leg: LegId, reason: Option<&str>) {
-        // A CANCEL that overtakes our 2xx within the stack leaves that unsent.
+        // Our order to accept may have met the CANCEL on its way.
         if matches!(self.state(leg), Some(LegState::Asked | LegState::Unacknowledged | LegState::Leaving)) {
             self.gone(leg);
             let why = Why::of_request(Cause::Cancelled, reason);
@@ -265,18 +265,18 @@ impl Machine {
 
     fn asked(&mut self, leg: LegId, request: RequestId, ask: Asked) {
         if self.ending.is_some() || !self.state(leg).is_some_and(LegState::lives) {
-            return self.reply(leg, request, 481);
+            return self.reply(request, 481);
         }
         match ask {
             Asked::ReInvite { body, session } => self.offered(leg, request, body, &session, false),
             Asked::Update { body, session } => self.offered(leg, request, body, &session, true),
             Asked::Info { digit, content_type, body } => {
-                self.reply(leg, request, 200);
+                self.reply(request, 200);
                 self.informed(leg, digit, content_type, body);
             }
             Asked::Refer { to, target } => self.referred(leg, request, to, target),
-            Asked::Ping => self.reply(leg, request, 200),
-            Asked::Unknown => self.reply(leg, request, 405),
+            Asked::Ping => self.reply(request, 200),
+            Asked::Unknown => self.reply(request, 405),
         }
     }
 
@@ -393,8 +393,8 @@ impl Machine {
         exchange
     }
 
-    pub(super) fn reply(&mut self, leg: LegId, request: RequestId, status: u16) {
-        self.act(Action::Reply { leg, request, status, body: Body::None, session: None });
+    pub(super) fn reply(&mut self, request: RequestId, status: u16) {
+        self.act(Action::Reply { request, status, body: Body::None, session: None });
     }
 
     pub(super) fn start(&mut self, timer: Timer, after: std::time::Duration) {

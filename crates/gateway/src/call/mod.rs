@@ -7,12 +7,12 @@ mod finish;
 mod hunt;
 mod incoming;
 mod index;
-mod inspector;
 mod legs;
 mod locate;
 mod machine;
 mod media;
 mod names;
+mod orders;
 mod registry;
 mod session;
 mod switch;
@@ -20,11 +20,11 @@ mod talk;
 mod wire;
 mod words;
 
-pub use directory::{Answer, Directory, Known};
+pub use directory::{Directory, Known};
 pub use door::{Opening, Transport};
 pub use media::{Media, MediaMaker, MediaRefused, Party, Stance};
 pub use registry::Refused;
-pub use switch::{Clock, HangUp, NotStarted, Settings, Switch};
+pub use switch::{Clock, HangUp, Settings, Switch};
 pub use words::{Dial, MediaEvent};
 
 #[cfg(test)]

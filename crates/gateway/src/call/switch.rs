@@ -18,7 +18,6 @@ use super::{
     door::{Door, Opening, Transport},
     incoming,
     index::Index,
-    inspector::Inspector,
     media::{Media, MediaMaker, NoMedia},
     names::Names,
     registry::{Place, Refused, Registry},
@@ -35,7 +34,7 @@ pub struct Settings {
     pub user_agent: String,
     /// How many calls there may be.
     pub most_calls: usize,
-    /// T1 of the stack (RFC 3261, 17.1.1.1): 500 ms, but for tests that wait for the end of transactions.
+    /// T1 (RFC 3261, 17.1.1.1): 500 ms, but for tests that wait for the end of transactions.
     pub t1: Duration,
     /// The time of day.
     pub clock: Clock,
@@ -64,17 +63,6 @@ pub enum HangUp {
     Ending,
     /// There is no such call (any more).
     NoSuchCall,
-}
-
-/// The SIP side could not be started.
-#[derive(Debug, thiserror::Error)]
-#[error("the SIP stack did not take a socket: {0}")]
-pub struct NotStarted(Box<rsipstack::Error>);
-
-impl From<rsipstack::Error> for NotStarted {
-    fn from(error: rsipstack::Error) -> Self {
-        Self(Box::new(error))
-    }
 }
 
 /// What all calls share.
@@ -140,21 +128,15 @@ impl Drop for Switch {
 
 impl Switch {
     /// Opens the doors, each with the address that peers know it by, and tells the owner of its calls.
-    ///
-    /// # Errors
-    /// When a socket has no address.
-    pub async fn start(doors: Vec<(Opening, SocketAddr)>, settings: Settings) -> Result<Self, NotStarted> {
+    pub fn start(doors: Vec<(Opening, SocketAddr)>, settings: Settings) -> Self {
         let running = CancellationToken::new();
         let index = Arc::new(Index::default());
-        let (mut opened, mut incoming) = (Vec::new(), Vec::new());
-        for (opening, advertised) in doors {
-            let inspector = Inspector::new(index.clone(), settings.clock.clone());
-            let (door, requests) = Door::open(opening, advertised, inspector, &settings, &running).await?;
-            opened.push(door.clone());
-            incoming.push((door, requests));
-        }
+        let opened: Vec<_> = doors
+            .into_iter()
+            .map(|(opening, advertised)| Door::open(opening, advertised, index.clone(), &settings, &running))
+            .collect();
         let shared = Arc::new(Shared {
-            doors: opened,
+            doors: opened.iter().map(|(door, _)| door.clone()).collect(),
             registry: Registry::with_room(settings.most_calls),
             names: Names::of(&settings.name_servers),
             settings,
@@ -163,10 +145,10 @@ impl Switch {
             running,
             calls: TaskTracker::new(),
         });
-        for (door, requests) in incoming {
-            tokio::spawn(incoming::dispatch(shared.clone(), door, requests));
+        for (door, ear) in opened {
+            tokio::spawn(incoming::listen(shared.clone(), door, ear));
         }
-        Ok(Self { shared })
+        Self { shared }
     }
 
     /// Calls two parties and connects them.
@@ -221,14 +203,14 @@ impl Switch {
         self.shared.lost.load(Ordering::Relaxed)
     }
 
-    /// How many dialogs the SIP stacks hold.
+    /// How many dialogs there are, those that are only begun too.
     pub fn dialogs(&self) -> usize {
-        self.shared.doors.iter().map(|door| door.dialogs.len()).sum()
+        self.shared.index.len()
     }
 
-    /// How many transactions the SIP stacks are running.
+    /// How many transactions are running.
     pub fn transactions(&self) -> usize {
-        self.shared.doors.iter().map(|door| door.endpoint.get_stats().running_transactions).sum()
+        self.shared.doors.iter().map(|door| door.transactions()).sum()
     }
 
     /// Takes no more calls, ends all, and waits up to a limit until they are over on all sides and the owner has their

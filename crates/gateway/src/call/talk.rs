@@ -67,14 +67,14 @@ impl Machine {
     ) {
         let wish = self.session_wish();
         let Ok(granted) = Session::respond(session, wish) else {
-            return self.reply(leg, request, 422);
+            return self.reply(request, 422);
         };
         let known = self.legs.get(&leg).is_some_and(|leg| body.is_none() || leg.said == body);
         if known {
             // A refresh, or a peer that wants to hear our SDP again.
             let body = if update && body.is_none() { Body::None } else { Body::Own };
             let session = self.grant(leg, granted);
-            return self.act(Action::Reply { leg, request, status: 200, body, session });
+            return self.act(Action::Reply { request, status: 200, body, session });
         }
         let other = self.legs.get(&leg).and_then(|leg| self.ready(leg.side.other()));
         match (other, &self.relayed, &self.hunt) {
@@ -91,7 +91,7 @@ impl Machine {
                 self.offer_again();
             }
             // Another offer is on its way, or nobody is there to take this one yet (RFC 3261, 14.2).
-            _ => self.reply(leg, request, 491),
+            _ => self.reply(request, 491),
         }
     }
 
@@ -177,7 +177,7 @@ impl Machine {
         match (relayed.from, body) {
             (Some((from, request, session)), Some(answer)) => {
                 let status = 200;
-                self.act(Action::Reply { leg: from, request, status, body: Body::Answer(answer), session });
+                self.act(Action::Reply { request, status, body: Body::Answer(answer), session });
                 if let Some(offer) = relayed.offer {
                     self.holding(from, &offer);
                     if let Some(from) = self.legs.get_mut(&from) {
@@ -185,7 +185,7 @@ impl Machine {
                     }
                 }
             }
-            (Some((from, request, _)), None) => self.reply(from, request, 488),
+            (Some((_, request, _)), None) => self.reply(request, 488),
             (None, Some(answer)) => self.act(Action::Take { leg, answer }),
             (None, None) => {}
         }
@@ -202,8 +202,8 @@ impl Machine {
     }
 
     fn answer_requester(&mut self, relayed: &Relayed, status: u16) {
-        if let Some((from, request, _)) = relayed.from {
-            self.reply(from, request, status);
+        if let Some((_, request, _)) = relayed.from {
+            self.reply(request, status);
         }
     }
 
@@ -248,13 +248,13 @@ impl Machine {
         let offer = self.connected(by.other()).and_then(|other| self.legs.get(&other)?.said.clone());
         let free = self.hunt.is_none() && self.relayed.is_none() && self.answered_at.is_some();
         let (Some(target), Some(offer)) = (target, offer) else {
-            return self.reply(leg, request, 603);
+            return self.reply(request, 603);
         };
         if !free || self.transfers >= MOST_TRANSFERS || self.state(leg) != Some(LegState::Up) {
-            return self.reply(leg, request, 491);
+            return self.reply(request, 491);
         }
         self.transfers += 1;
-        self.reply(leg, request, 202);
+        self.reply(request, 202);
         self.report(What::TransferAsked { by, target: to.clone() });
         self.send(leg, Outgoing::Notify { status: 100, last: false });
         self.hunt_on(Hunt::new(by, Some(offer), vec![target], Purpose::Replace { leg, to }));

@@ -3,40 +3,24 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use rsipstack::sip::{Header, HeadersExt, Method, Request, Scheme, StatusCode, Uri};
 
 use super::{
     door::Transport,
     session::{Granted, LEAST, Refresher, SessionAsk},
     words::Asked,
 };
-use crate::{Why, routes::Target};
+use crate::{
+    Why,
+    routes::Target,
+    sip::{Header, Message, Method, Uri, uri_of},
+};
 
 /// The methods that we take.
 pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REFER, NOTIFY";
 
-/// A header that the stack has no type for.
-pub fn header(name: &str, value: impl Into<String>) -> Header {
-    Header::Other(name.into(), value.into())
-}
-
-/// The first value of a header, by its long or its one-letter name.
-fn value(message: &impl HeadersExt, name: &str, short: Option<&str>) -> Option<String> {
-    message.header_value(name).or_else(|| message.header_value(short?))
-}
-
-fn has_token(message: &impl HeadersExt, name: &str, short: Option<&str>, token: &str) -> bool {
-    message.headers().iter().any(|header| {
-        let named = header.name();
-        (named.eq_ignore_ascii_case(name) || short.is_some_and(|short| named.eq_ignore_ascii_case(short)))
-            && header.value().split(',').any(|item| item.trim().eq_ignore_ascii_case(token))
-    })
-}
-
 /// What a message says of session timers.
-pub fn session_ask(message: &impl HeadersExt) -> SessionAsk {
-    let expires = value(message, "Session-Expires", Some("x"));
-    let mut fields = expires.as_deref().unwrap_or_default().split(';');
+pub fn session_ask(message: &Message) -> SessionAsk {
+    let mut fields = message.header("Session-Expires").unwrap_or_default().split(';');
     let seconds = fields.next().and_then(|seconds| seconds.trim().parse().ok());
     let refresher = fields.find_map(|field| {
         let (name, value) = field.split_once('=')?;
@@ -53,43 +37,44 @@ pub fn session_ask(message: &impl HeadersExt) -> SessionAsk {
         expires: seconds,
         refresher,
         least: least_session(message),
-        supported: has_token(message, "Supported", Some("k"), "timer"),
-        updates: has_token(message, "Allow", None, "UPDATE"),
+        supported: message.has_token("Supported", "timer"),
+        updates: message.has_token("Allow", "UPDATE"),
     }
 }
 
 /// The value of `Min-SE`, in seconds.
-pub fn least_session(message: &impl HeadersExt) -> Option<u32> {
-    message.header_value("Min-SE")?.split(';').next()?.trim().parse().ok()
+pub fn least_session(message: &Message) -> Option<u32> {
+    message.header("Min-SE")?.split(';').next()?.trim().parse().ok()
 }
 
 /// The value of the `Reason` header.
-pub fn reason(message: &impl HeadersExt) -> Option<String> {
-    message.header_value("Reason")
+pub fn reason(message: &Message) -> Option<String> {
+    message.header("Reason").map(str::to_owned)
 }
 
-/// A body that is there.
-pub fn body(bytes: &[u8]) -> Option<Bytes> {
-    (!bytes.is_empty()).then(|| Bytes::copy_from_slice(bytes))
+/// A body that is there. It outlives its message, so it does not hold that.
+pub fn body(message: &Message) -> Option<Bytes> {
+    let body = message.body();
+    (!body.is_empty()).then(|| Bytes::copy_from_slice(body))
 }
 
 /// The headers of a request of ours that has to do with the session.
 pub fn session_request(session: Option<Granted>) -> Vec<Header> {
-    let mut headers = vec![header("Supported", "timer"), header("Allow", ALLOW)];
+    let mut headers = vec![Header::new("Supported", "timer"), Header::new("Allow", ALLOW)];
     if let Some(session) = session {
-        headers.push(header("Session-Expires", expires(session)));
-        headers.push(header("Min-SE", LEAST.to_string()));
+        headers.push(Header::new("Session-Expires", expires(session)));
+        headers.push(Header::new("Min-SE", LEAST.to_string()));
     }
     headers
 }
 
 /// The headers of a 2xx of ours to a request that has to do with the session.
 pub fn session_response(session: Option<Granted>) -> Vec<Header> {
-    let mut headers = vec![header("Supported", "timer"), header("Allow", ALLOW)];
+    let mut headers = vec![Header::new("Supported", "timer"), Header::new("Allow", ALLOW)];
     if let Some(session) = session {
-        headers.push(header("Session-Expires", expires(session)));
+        headers.push(Header::new("Session-Expires", expires(session)));
         if session.required {
-            headers.push(header("Require", "timer"));
+            headers.push(Header::new("Require", "timer"));
         }
     }
     headers
@@ -105,48 +90,33 @@ fn expires(session: Granted) -> String {
 
 /// The header that names the type of an SDP.
 pub fn sdp_type() -> Header {
-    Header::ContentType("application/sdp".into())
+    Header::new("Content-Type", "application/sdp")
 }
 
 /// A `Reason` header.
 pub fn reason_header(why: &Why) -> Header {
-    Header::Reason(why.reason().into())
-}
-
-/// A status as the stack writes it.
-pub fn status(code: u16) -> StatusCode {
-    StatusCode::from(code)
+    Header::new("Reason", why.reason())
 }
 
 /// What a request within a dialog asks for; `transfer` says where a REFER leads.
-pub fn asked(request: &Request, transfer: impl Fn(&str) -> Option<Target>) -> Asked {
-    match request.method {
-        Method::Invite => Asked::ReInvite { body: body(&request.body), session: session_ask(request) },
-        Method::Update => Asked::Update { body: body(&request.body), session: session_ask(request) },
-        Method::Info => {
-            let content_type = value(request, "Content-Type", Some("c"));
-            let digit = content_type.as_deref().and_then(|kind| digit(kind, &request.body));
-            Asked::Info { digit, content_type, body: Bytes::copy_from_slice(&request.body) }
+pub fn asked(request: &Message, transfer: impl Fn(&str) -> Option<Target>) -> Asked {
+    match request.method() {
+        Some(Method::Invite) => Asked::ReInvite { body: body(request), session: session_ask(request) },
+        Some(Method::Update) => Asked::Update { body: body(request), session: session_ask(request) },
+        Some(Method::Info) => {
+            let content_type = request.header("Content-Type").map(str::to_owned);
+            let digit = content_type.as_deref().and_then(|kind| digit(kind, request.body()));
+            Asked::Info { digit, content_type, body: Bytes::copy_from_slice(request.body()) }
         }
-        Method::Refer => {
-            let to = value(request, "Refer-To", Some("r")).unwrap_or_default();
-            let to = bare_uri(&to);
+        Some(Method::Refer) => {
+            let to = request.header("Refer-To").map(uri_of).unwrap_or_default().to_owned();
             // One that names a dialog to replace is beyond us.
             let target = if to.is_empty() || to.contains('?') { None } else { transfer(&to) };
             Asked::Refer { to, target }
         }
-        Method::Options | Method::Notify => Asked::Ping,
+        Some(Method::Options | Method::Notify) => Asked::Ping,
         _ => Asked::Unknown,
     }
-}
-
-/// The URI of a name-addr or addr-spec.
-fn bare_uri(value: &str) -> String {
-    let uri = match (value.find('<'), value.find('>')) {
-        (Some(open), Some(close)) if open < close => &value[open + 1..close],
-        _ => value.split(';').next().unwrap_or_default(),
-    };
-    uri.trim().to_owned()
 }
 
 /// The key that an INFO says was pressed.
@@ -173,9 +143,9 @@ fn digit(content_type: &str, body: &[u8]) -> Option<char> {
 }
 
 /// The user part of a URI, as far as it may be written into another one.
-pub fn user(uri: &Uri) -> String {
-    let user = uri.user().unwrap_or_default();
-    user.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.!~*'()&=+$,/%#".contains(*c)).take(128).collect()
+pub fn user(uri: &Uri<'_>) -> String {
+    let fits = |c: &char| c.is_ascii_alphanumeric() || "-_.!~*'()&=+$,/%#".contains(*c);
+    uri.user.chars().filter(fits).take(128).collect()
 }
 
 /// How a target is reached.
@@ -203,37 +173,35 @@ pub fn way(target: &Target) -> Option<UriWay> {
     if target.user.is_some() {
         return None;
     }
-    let uri = Uri::try_from(target.uri.as_str()).ok()?;
-    let named = target.uri.split(';').skip(1).find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("transport").then(|| value.trim().to_ascii_lowercase())
-    });
-    let secure = uri.scheme == Some(Scheme::Sips);
-    let transport = match (named.as_deref(), secure) {
+    let way = way_of(&target.uri)?;
+    Some(UriWay { address: target.destination.or(way.address), ..way })
+}
+
+/// How a URI is reached; `None` where it leads nowhere.
+pub fn way_of(uri: &str) -> Option<UriWay> {
+    let uri = Uri::read(uri).filter(|uri| !uri.host.is_empty())?;
+    let named = uri.parameter("transport").map(str::to_ascii_lowercase);
+    let transport = match (named.as_deref(), uri.is_secure) {
         (Some("tls"), _) | (None | Some("tcp"), true) => Transport::Tls,
         (Some("tcp"), false) => Transport::Tcp,
         (None | Some("udp"), false) => Transport::Udp,
         (Some(_), _) => return None,
     };
-    let host = uri.host_with_port.host.to_string();
-    let host = host.trim_matches(['[', ']']).to_owned();
-    let port = uri.host_with_port.port.map(|port| port.value());
-    let usual = port.unwrap_or(transport.usual_port());
-    let literal = host.parse().ok().map(|address| SocketAddr::new(address, usual));
-    Some(UriWay { transport, host, port, address: target.destination.or(literal) })
+    let address = uri.address(transport.usual_port());
+    Some(UriWay { transport, host: uri.host.to_owned(), port: uri.port, address })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn request(method: &str, headers: &str, body: &str) -> Request {
+    fn request(method: &str, headers: &str, body: &str) -> Message {
         let text = format!(
             "{method} sip:a@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK1\r\nFrom: <sip:b@c>;tag=1\r\n\
              To: <sip:a@b>\r\nCall-ID: 1\r\nCSeq: 1 {method}\r\n{headers}Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        Request::try_from(text.as_bytes()).unwrap()
+        Message::read(text.into()).unwrap()
     }
 
     #[test]

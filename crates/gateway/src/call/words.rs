@@ -332,8 +332,8 @@ pub enum Action {
         /// Which leg.
         leg: LegId,
     },
-    /// Forget a leg that gave no sign of life, or never confirmed its end. Nothing follows; the stack cancels or hangs up
-    /// what still answers.
+    /// Forget a leg that gave no sign of life, or never confirmed its end. Nothing follows; what still answers is cancelled or
+    /// hung up.
     Abandon {
         /// Which leg.
         leg: LegId,
@@ -381,8 +381,6 @@ pub enum Action {
     },
     /// Respond to a request within the dialog.
     Reply {
-        /// Whose it is.
-        leg: LegId,
         /// Which.
         request: RequestId,
         /// With which status.

@@ -26,7 +26,7 @@ pub struct Counts {
 pub struct SipCounts {
     /// Messages that the guard let through.
     pub passed: u64,
-    /// Dialogs that the stack holds.
+    /// Dialogs that there are.
     pub dialogs: usize,
     /// Transactions that run.
     pub transactions: usize,
@@ -43,7 +43,7 @@ pub struct SipCounts {
 pub struct GuardCount {
     /// Why.
     pub reason: Reason,
-    /// Answered without the stack.
+    /// Answered by the guard itself.
     pub answered: u64,
     /// Dropped.
     pub dropped: u64,

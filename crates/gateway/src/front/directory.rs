@@ -7,15 +7,15 @@ use std::{
     time::Duration,
 };
 
-use rsipstack::sip::{Header, Request};
 use tokio::time::Instant;
 
 use super::{GuardSettings, Peers};
 use crate::{
     Target, Who,
-    call::{Answer, Directory, Known},
+    call::{Directory, Known},
     guard::{Network, Policy, Strangers},
     registrar::{Asker, Binding, Credentials, Registrar, Registration, Reply, Terms},
+    sip::{Answer, Header, Message},
 };
 
 /// Two peers have a name between them.
@@ -124,13 +124,14 @@ pub(super) fn policy(peers: &Peers, settings: &GuardSettings) -> Policy {
 
 impl From<Reply> for Answer {
     fn from(reply: Reply) -> Self {
-        let header = |(name, value): (&str, String)| Header::Other(name.into(), value);
-        Self { status: reply.status, headers: reply.headers.into_iter().map(header).collect() }
+        let header = |(name, value)| Header { name, value };
+        let headers = reply.headers.into_iter().map(header).collect();
+        Self { headers, ..Self::plain(reply.status) }
     }
 }
 
 impl Directory for People {
-    fn who(&self, request: &Request, source: SocketAddr) -> Result<Known, Answer> {
+    fn who(&self, request: &Message, source: SocketAddr) -> Result<Known, Answer> {
         let people = self.people();
         if let Some(trunk) = people.at(source) {
             return Ok(trunk.clone());
@@ -143,7 +144,7 @@ impl Directory for People {
         people.by_digest.get(&name).cloned().ok_or(Answer::plain(403))
     }
 
-    fn register(&self, request: &Request, source: SocketAddr) -> Answer {
+    fn register(&self, request: &Message, source: SocketAddr) -> Answer {
         if self.people().by_digest.is_empty() {
             return Answer::plain(405);
         }
@@ -183,10 +184,10 @@ mod tests {
         UserPeer { name: name.into(), secrets: Vec::new(), nat: true }
     }
 
-    fn invite() -> Request {
+    fn invite() -> Message {
         let text = "INVITE sip:1@b SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK1\r\nFrom: <sip:b@c>;tag=1\r\n\
                     To: <sip:a@b>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\r\n";
-        Request::try_from(text.as_bytes()).unwrap()
+        Message::read(text.into()).unwrap()
     }
 
     #[test]
@@ -201,7 +202,7 @@ mod tests {
         people.set(&Peers { users: vec![user("alice")], ..peers }).unwrap();
         let challenge = people.who(&invite(), outside).unwrap_err();
         assert_eq!(challenge.status, 407);
-        assert!(challenge.headers.iter().all(|header| header.name() == "Proxy-Authenticate"));
+        assert!(challenge.headers.iter().all(|header| header.name == "Proxy-Authenticate"));
         assert!(people.places("alice").is_empty());
     }
 

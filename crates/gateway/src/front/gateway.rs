@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     CallId, Clock, Dial, HangUp, Refused, Report, Routes,
-    call::{NotStarted, Switch},
+    call::Switch,
     guard::{Gate, Reason},
     media::{Ports, PortsError},
     recording::{self, Ending, Format, Recorder},
@@ -80,15 +80,6 @@ pub enum StartError {
     /// The system gave no threads, or no random bytes.
     #[error("the system has no means for the gateway: {0}")]
     System(#[source] io::Error),
-    /// The SIP stack did not take a socket.
-    #[error("{0}")]
-    Stack(String),
-}
-
-impl From<NotStarted> for StartError {
-    fn from(error: NotStarted) -> Self {
-        Self::Stack(error.to_string())
-    }
 }
 
 impl From<SameName> for StartError {

@@ -27,7 +27,7 @@ use crate::{
     trace::Traces,
 };
 
-/// Room for datagrams that the stack has not read yet; the system may give less.
+/// Room for datagrams that nobody has read yet; the system may give less.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// A gateway that has opened.
@@ -258,7 +258,7 @@ pub(super) async fn open(
         name_servers: config.name_servers,
     };
     let Doors { opened, addresses, open, .. } = doors;
-    let switch = Switch::start(opened, settings).await?;
+    let switch = Switch::start(opened, settings);
     let guard = config.guard;
     let parts =
         Parts { addresses, people, gate, guard, traces, ports, totals, recorder, format, open, clock, since };

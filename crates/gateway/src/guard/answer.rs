@@ -7,10 +7,10 @@ use std::{
 
 use super::{
     Carrier, Source,
-    address::{Address, Via, host_and_port},
     header::Kind,
     message::{Fault, Message, push_header},
 };
+use crate::sip::address::{Address, Via, host_and_port};
 
 /// How many bytes an answer may have more than its question.
 const MAY_GROW: usize = 256;
@@ -25,7 +25,7 @@ pub(super) fn to_request(
     let mut vias = message.all(Kind::Via);
     let via = Via::read(vias.next()?)?;
     let mut out = format!("SIP/2.0 {} {}\r\n", fault.status, fault.phrase).into_bytes();
-    push_header(&mut out, "Via", &stamped(&via, source.address));
+    push_header(&mut out, "Via", &via.stamped(source.address));
     for via in vias {
         push_header(&mut out, "Via", via);
     }
@@ -51,22 +51,6 @@ pub(super) fn to_request(
     push_header(&mut out, "Content-Length", "0");
     out.extend_from_slice(b"\r\n");
     (out.len() <= question + MAY_GROW).then_some((out, goes_to(&via, source)))
-}
-
-/// The Via with the address it really came from (RFC 3261, 18.2.1; RFC 3581).
-fn stamped(via: &Via<'_>, source: SocketAddr) -> String {
-    let mut stamped = format!("{} {}", via.protocol, via.sent_by);
-    for parameter in &via.parameters {
-        let name = parameter.split_once('=').map_or(*parameter, |(name, _)| name);
-        if name.eq_ignore_ascii_case("rport") {
-            stamped.push_str(&format!(";rport={}", source.port()));
-        } else if !name.eq_ignore_ascii_case("received") {
-            stamped.push(';');
-            stamped.push_str(parameter);
-        }
-    }
-    stamped.push_str(&format!(";received={}", source.ip().to_canonical()));
-    stamped
 }
 
 /// Always to the address that asked; the port is the one in its Via, unless it wants the one it sent from.

@@ -1,13 +1,19 @@
-//! What a message must be to reach the stack.
+//! What a message must be to be handed on.
 
 use std::borrow::Cow;
 
 use super::{
-    address::{Address, UriFault, Via, check_uri, escaped_user, has_headers, is_contact},
     header::Kind,
-    message::{Fault, Message, Start, blank},
-    policy::{KNOWN_METHODS, Policy},
+    message::{Fault, Message, Start},
+    policy::Policy,
     reason::Reason,
+};
+use crate::{
+    quoting::blank,
+    sip::{
+        Method,
+        address::{Address, UriFault, Via, check_uri, has_headers, is_contact},
+    },
 };
 
 /// Above this a CSeq is none (RFC 3261, 8.1.1.5).
@@ -58,10 +64,6 @@ pub(super) fn request<'a>(
         return Err(Fault::new(Reason::TooManyHops, 483, "Too Many Hops"));
     }
     extensions(message, method, policy)?;
-    let uri = match escaped_user(&uri) {
-        Cow::Owned(escaped) => Cow::Owned(escaped),
-        Cow::Borrowed(_) => uri,
-    };
     shorten_number(message, number);
     message.start = Start::Request { method, uri, version: "SIP/2.0" };
     Ok(body)
@@ -86,7 +88,7 @@ pub(super) fn response<'a>(message: &mut Message<'a>, framed: bool) -> Result<&'
     let body = body(message, framed).map_err(reason)?;
     parties(message).map_err(reason)?;
     let (number, method) = cseq(message).map_err(reason)?;
-    if !KNOWN_METHODS.contains(&method) {
+    if Method::named(method) == Method::Other {
         return Err(Reason::CSeq);
     }
     shorten_number(message, number);
@@ -190,7 +192,7 @@ fn hops(message: &Message<'_>) -> Result<u8, Fault> {
 }
 
 fn takes(method: &str, policy: &Policy) -> Result<(), Fault> {
-    if !KNOWN_METHODS.contains(&method) {
+    if Method::named(method) == Method::Other {
         return Err(Fault::new(Reason::UnknownMethod, 501, "Not Implemented"));
     }
     if policy.methods.iter().any(|taken| taken == method) {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{address::escaped_user, message::blank};
+use crate::quoting::{blank, quoted_end};
 
 /// What the guard does with a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,35 +103,7 @@ impl Kind {
     }
 }
 
-/// The long form of a compact name (the registry of RFC 3261, 7.3.3, and its extensions): the stack knows only some.
-pub(super) fn long_name(name: &str) -> &str {
-    let &[letter] = name.as_bytes() else { return name };
-    match letter.to_ascii_lowercase() {
-        b'a' => "Accept-Contact",
-        b'b' => "Referred-By",
-        b'c' => "Content-Type",
-        b'd' => "Request-Disposition",
-        b'e' => "Content-Encoding",
-        b'f' => "From",
-        b'i' => "Call-ID",
-        b'j' => "Reject-Contact",
-        b'k' => "Supported",
-        b'l' => "Content-Length",
-        b'm' => "Contact",
-        b'n' => "Identity-Info",
-        b'o' => "Event",
-        b'r' => "Refer-To",
-        b's' => "Subject",
-        b't' => "To",
-        b'u' => "Allow-Events",
-        b'v' => "Via",
-        b'x' => "Session-Expires",
-        b'y' => "Identity",
-        _ => name,
-    }
-}
-
-/// The value without blanks that mean nothing, in the form that the stack reads.
+/// The value without blanks that mean nothing, in the form that is handed on.
 pub(super) fn tidied(kind: Kind, value: &str) -> Cow<'_, str> {
     let separators: &[u8] = match kind {
         Kind::Other | Kind::UserAgent | Kind::CallId | Kind::ContentLength | Kind::MaxForwards => {
@@ -142,7 +114,7 @@ pub(super) fn tidied(kind: Kind, value: &str) -> Cow<'_, str> {
         Kind::From | Kind::To => b";=",
         _ => b";=,",
     };
-    if is_tidy(kind, value, separators) {
+    if is_tidy(value, separators) {
         Cow::Borrowed(value)
     } else {
         Cow::Owned(tidy(kind, value, separators))
@@ -150,9 +122,9 @@ pub(super) fn tidied(kind: Kind, value: &str) -> Cow<'_, str> {
 }
 
 /// Whether tidying would change nothing, for sure: most values are so. Quotes are always looked into.
-fn is_tidy(kind: Kind, value: &str, separators: &[u8]) -> bool {
+fn is_tidy(value: &str, separators: &[u8]) -> bool {
     let bytes = value.as_bytes();
-    let (mut angled, mut host) = (false, false);
+    let mut angled = false;
     bytes.iter().enumerate().all(|(at, byte)| match byte {
         b'"' | b'\t' => false,
         b' ' if angled => false,
@@ -161,25 +133,15 @@ fn is_tidy(kind: Kind, value: &str, separators: &[u8]) -> bool {
                 |other: Option<&u8>| other.is_some_and(|other| *other != b' ' && !separators.contains(other));
             beside(at.checked_sub(1).and_then(|before| bytes.get(before))) && beside(bytes.get(at + 1))
         }
-        b'<' if kind.has_addresses() => {
-            (angled, host) = (true, !value[at..].contains('@'));
+        b'<' | b'>' => {
+            angled = *byte == b'<';
             true
         }
-        b'>' => {
-            angled = false;
-            true
-        }
-        b'@' => {
-            host = true;
-            true
-        }
-        // Before the `@` they are escaped.
-        b';' | b'?' if angled => host,
         _ => true,
     })
 }
 
-/// Blanks round separators go, others become one; quoted text stays, but for what the stack misreads.
+/// Blanks round separators go, others become one; quoted text stays.
 fn tidy(kind: Kind, value: &str, separators: &[u8]) -> String {
     let separates = |character: char| u8::try_from(character).is_ok_and(|byte| separators.contains(&byte));
     let mut out = String::with_capacity(value.len());
@@ -197,16 +159,14 @@ fn tidy(kind: Kind, value: &str, separators: &[u8]) -> String {
         gap = false;
         let taken = match character {
             '"' => {
-                let (quoted, _) = rest.split_at(quoted_end(rest));
-                // The stack looks for the first angle bracket, in quotes or not.
-                let misread = |quoted| kind.has_addresses() && matches!(quoted, '<' | '>');
-                out.extend(quoted.chars().map(|quoted| if misread(quoted) { '\'' } else { quoted }));
+                let quoted = &rest[..quoted_end(rest)];
+                out.push_str(quoted);
                 quoted.len()
             }
             '<' if kind.has_addresses() => {
                 let end = rest.find('>').unwrap_or(rest.len());
                 out.push('<');
-                out.push_str(&escaped_user(rest[1..end].trim_matches(blank)));
+                out.push_str(rest[1..end].trim_matches(blank));
                 end
             }
             _ => {
@@ -217,20 +177,6 @@ fn tidy(kind: Kind, value: &str, separators: &[u8]) -> String {
         rest = &rest[taken..];
     }
     out
-}
-
-/// How many bytes the quoted text at the begin has, quotes included; all when it does not end.
-fn quoted_end(text: &str) -> usize {
-    let mut escaped = false;
-    for (at, byte) in text.bytes().enumerate().skip(1) {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => return at + 1,
-            _ => {}
-        }
-    }
-    text.len()
 }
 
 #[cfg(test)]
@@ -246,7 +192,7 @@ mod tests {
         ) {
             for separators in [&b";=,/:"[..], b";=", b";=,"] {
                 let value = value.trim_matches(blank);
-                if is_tidy(kind, value, separators) {
+                if is_tidy(value, separators) {
                     prop_assert_eq!(tidy(kind, value, separators), value);
                 }
             }

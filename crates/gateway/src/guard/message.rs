@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 
-use crate::quoting::split_outside;
+use crate::{
+    quoting::{blank, is_token, split_outside},
+    sip::long_name,
+};
 
 use super::{
-    header::{Kind, long_name, tidied},
+    header::{Kind, tidied},
     reason::Reason,
 };
 
@@ -122,7 +125,7 @@ impl<'a> Message<'a> {
             self.headers.push(Header { kind, name, value });
             return Ok(());
         }
-        // The stack reads one value of each line.
+        // Whoever reads it finds one value in each line.
         let apart = match &value {
             Cow::Borrowed(value) => self.take_apart(kind, name, split_outside(value, ','), Cow::Borrowed),
             Cow::Owned(value) => {
@@ -159,7 +162,7 @@ impl<'a> Message<'a> {
         self.headers.iter().filter(move |header| header.kind == kind).map(|header| &*header.value)
     }
 
-    /// The message in the form that the stack reads, with so much of the rest as its body.
+    /// The message in the form that is handed on, with so much of the rest as its body.
     pub(super) fn written(&self, body: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.length + body.len() + 64);
         let start = match &self.start {
@@ -227,8 +230,7 @@ fn unfolded(head: Cow<'_, str>) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The headers as text. A byte that is not UTF-8 (Latin-1 in a display name, mostly) becomes a question mark: the
-/// stack would stop reading headers there.
+/// The headers as text. A byte that is not UTF-8 (Latin-1 in a display name, mostly) becomes a question mark.
 fn text_of(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
         return Cow::Borrowed(text);
@@ -239,10 +241,6 @@ fn text_of(bytes: &[u8]) -> Cow<'_, str> {
         text.extend(chunk.invalid().iter().map(|_| '?'));
     }
     Cow::Owned(text)
-}
-
-pub(super) fn blank(character: char) -> bool {
-    matches!(character, ' ' | '\t')
 }
 
 /// No control characters, but after a backslash (RFC 3261, 25.1, quoted-pair), and no end of line at all.
@@ -257,11 +255,6 @@ fn is_printable(text: &str) -> bool {
         escaped = byte == b'\\' && !escaped;
         fine
     })
-}
-
-/// RFC 3261, 25.1.
-pub(super) fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte))
 }
 
 /// Where these bytes begin.

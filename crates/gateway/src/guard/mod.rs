@@ -1,16 +1,15 @@
-//! What stands between the sockets and the SIP stack.
+//! What stands between the sockets and all that makes something of a message.
 //!
-//! The stack reads most of what is sent to it, but not all, and it reads some of it wrongly: it drops in silence what it
-//! does not understand, cuts what it should refuse, and answers whoever asks. So every message is looked at first. What is
-//! sound is handed on in the one form that the stack reads rightly; what is not is answered here, without a
-//! transaction, or dropped; both are counted by [`Reason`]. Only known sources are ever answered.
+//! Every message is looked at here first. What is sound is handed on in one form, without folds, compact names, lists and
+//! needless blanks, so that whoever reads it need not judge; what is not is answered here, without a transaction, or dropped;
+//! both are counted by [`Reason`]. Only known sources are ever answered.
 //!
 //! # Where this differs from RFC 3261 and RFC 4475
 //!
 //! | what | here | the RFC |
 //! | --- | --- | --- |
 //! | no Max-Forwards (INV2543) | 400 | a proxy adds one; old elements send none |
-//! | no tag in From (INV2543) | 400: the stack finds no transaction without | to be served as RFC 2543 was |
+//! | no tag in From (INV2543) | 400: a dialog is known by its tags | to be served as RFC 2543 was |
 //! | a branch of the cookie alone (BADBRANCH) | 400 | 400, or matched as in RFC 2543 |
 //! | Max-Forwards 0 (ZEROMF) | 483, whoever it is for | who it is for may answer |
 //! | no From, To or Call-ID (INSUF) | 400 with what there is | "ideally" 400 |
@@ -23,13 +22,10 @@
 //! | an unknown method and another in CSeq (MISMATCH02) | 501 | 400 or 501 |
 //! | Content-Length twice (MCL01) | 400, also when both are equal | 400, or a guess |
 //! | bytes that are not UTF-8 | a `?` each: Latin-1 in display names is heard often | 400 |
-//! | `<` and `>` in a quoted display name | `'` each: the stack would begin the URI there | kept |
-//! | `;` and `?` in the user part of a URI (SEMIURI) | `%3B` and `%3F`: the stack would end the host there | kept |
 //! | a response with several Vias (BCAST) | dropped | dropped |
 //! | unknown body, Accept or authentication (INVUT, SDP01, REGAUT01) | handed on: calls and the registrar answer | 415, 406, 401 |
 //! | ends of line that are not CRLF | 400 | 400 |
 
-mod address;
 mod answer;
 mod check;
 mod gate;
@@ -83,9 +79,9 @@ impl Source {
 /// What becomes of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is handed to the stack, in this form.
+    /// It is handed on, in this form.
     Pass(Vec<u8>),
-    /// It is answered without the stack.
+    /// It is answered from here.
     Answer {
         /// Why.
         reason: Reason,

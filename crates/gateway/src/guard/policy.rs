@@ -2,24 +2,6 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Methods that the stack can read. Any other is answered 501.
-pub(super) const KNOWN_METHODS: [&str; 14] = [
-    "ACK",
-    "BYE",
-    "CANCEL",
-    "INFO",
-    "INVITE",
-    "MESSAGE",
-    "NOTIFY",
-    "OPTIONS",
-    "PRACK",
-    "PUBLISH",
-    "REFER",
-    "REGISTER",
-    "SUBSCRIBE",
-    "UPDATE",
-];
-
 /// A network in the form of a prefix: `192.0.2.0/24`, `2001:db8::/32`, or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
@@ -116,8 +98,7 @@ pub struct Policy {
     pub peer_rate: Rate,
     /// For each address of a stranger (each /64 of IPv6).
     pub stranger_rate: Rate,
-    /// The largest message taken, in bytes. What is handed on may be some hundred bytes larger, and the stack has room
-    /// for 8192.
+    /// The largest message taken, in bytes. What is handed on may be some hundred bytes larger.
     pub largest_message: usize,
     /// Methods that are taken; a known one that is not is answered 405.
     pub methods: Vec<String>,

@@ -1,4 +1,4 @@
-//! Why a message did not reach the stack, and how often.
+//! Why a message was not handed on, and how often.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -79,12 +79,12 @@ impl Default for Counts {
 }
 
 impl Counts {
-    /// Messages handed to the stack.
+    /// Messages handed on.
     pub fn passed(&self) -> u64 {
         self.passed.load(Ordering::Relaxed)
     }
 
-    /// Messages answered for this reason without the stack.
+    /// Messages answered for this reason from the guard itself.
     pub fn answered(&self, reason: Reason) -> u64 {
         read(&self.answered, reason)
     }

@@ -1,12 +1,12 @@
-//! A socket that hands the stack only what passed the guard.
+//! A socket that hands on only what passed the guard.
 
 use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc};
 
 use async_trait::async_trait;
-use rsipstack::platform::net::UdpSocket;
 use tokio::sync::Mutex;
 
 use super::{Counts, Gate, Limits, Policy, Reason, Source, Verdict};
+use crate::sip::Datagrams;
 
 /// Room for the largest datagram there is: a smaller buffer would cut it, and what is cut cannot be told from what is
 /// broken.
@@ -33,13 +33,13 @@ pub fn bind(address: SocketAddr, receive_buffer: usize) -> io::Result<tokio::net
     tokio::net::UdpSocket::from_std(socket.into())
 }
 
-/// A socket of UDP with the guard before it. Messages are inspected as they are received; answers that need no stack
-/// are sent from here.
+/// A socket of UDP with the guard before it. Messages are inspected as they are received; answers that need no
+/// transaction are sent from here.
 pub struct GuardedSocket<S> {
     socket: S,
     gate: Arc<Gate>,
     counts: Arc<Counts>,
-    /// The stack receives in one task, so nobody waits here.
+    /// One task receives, so nobody waits here.
     door: Mutex<Door>,
 }
 
@@ -48,7 +48,7 @@ struct Door {
     buffer: Vec<u8>,
 }
 
-impl<S: UdpSocket> GuardedSocket<S> {
+impl<S: Datagrams> GuardedSocket<S> {
     /// Guards this socket by a policy of its own, and remembers the rate of so many addresses.
     pub fn new(socket: S, policy: Policy, addresses: NonZeroUsize) -> Self {
         Self::behind(Gate::new(policy), socket, addresses)
@@ -80,8 +80,8 @@ impl<S: UdpSocket> GuardedSocket<S> {
 }
 
 #[async_trait]
-impl<S: UdpSocket> UdpSocket for GuardedSocket<S> {
-    async fn recv_from(&self, buffer: &mut [u8]) -> rsipstack::Result<(usize, SocketAddr)> {
+impl<S: Datagrams> Datagrams for GuardedSocket<S> {
+    async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         let mut door = self.door.lock().await;
         let Door { limits, buffer: datagram } = &mut *door;
         loop {
@@ -100,18 +100,14 @@ impl<S: UdpSocket> UdpSocket for GuardedSocket<S> {
                 Verdict::Answer { reason, reply, to } => {
                     self.counts.count_answered(reason);
                     // Whoever asked asks again.
-                    let _lost = self.socket.send_to(&reply, to).await;
+                    let _lost = self.socket.send_to(&reply, to);
                 }
                 Verdict::Drop(reason) => self.counts.count_dropped(reason),
             }
         }
     }
 
-    async fn send_to(&self, bytes: &[u8], address: SocketAddr) -> rsipstack::Result<usize> {
-        self.socket.send_to(bytes, address).await
-    }
-
-    fn local_addr(&self) -> rsipstack::Result<SocketAddr> {
-        self.socket.local_addr()
+    fn send_to(&self, bytes: &[u8], address: SocketAddr) -> io::Result<()> {
+        self.socket.send_to(bytes, address)
     }
 }

@@ -1,13 +1,14 @@
 //! A bad network, for tests: the same seed brings the same weather.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, io, net::SocketAddr, time::Duration};
 
 use async_trait::async_trait;
-use rsipstack::platform::net::UdpSocket;
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep_until},
 };
+
+use crate::sip::Datagrams;
 
 /// Datagrams on their way at once; more are lost, as in a full router.
 const MOST_WAITING: usize = 4096;
@@ -43,7 +44,7 @@ impl Weather {
 /// A socket in bad weather, in both directions.
 ///
 /// What is received waits here for its time. What is sent is late too: on the wire only while somebody receives from
-/// this socket, as the stack always does.
+/// this socket, as its door always does.
 pub struct WeatheredSocket<S> {
     socket: S,
     weather: Weather,
@@ -83,7 +84,7 @@ impl Way {
     }
 }
 
-impl<S: UdpSocket> WeatheredSocket<S> {
+impl<S: Datagrams> WeatheredSocket<S> {
     /// Puts a socket into this weather.
     pub fn new(socket: S, weather: Weather) -> Self {
         Self {
@@ -101,13 +102,13 @@ impl<S: UdpSocket> WeatheredSocket<S> {
 }
 
 #[async_trait]
-impl<S: UdpSocket> UdpSocket for WeatheredSocket<S> {
-    async fn recv_from(&self, buffer: &mut [u8]) -> rsipstack::Result<(usize, SocketAddr)> {
+impl<S: Datagrams> Datagrams for WeatheredSocket<S> {
+    async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         let mut incoming = self.incoming.lock().await;
         loop {
             let due = self.outgoing().leave(Instant::now());
             if let Some((bytes, address)) = due {
-                self.socket.send_to(&bytes, address).await?;
+                let _lost = self.socket.send_to(&bytes, address);
                 continue;
             }
             if let Some((bytes, address)) = incoming.leave(Instant::now()) {
@@ -130,17 +131,13 @@ impl<S: UdpSocket> UdpSocket for WeatheredSocket<S> {
         }
     }
 
-    async fn send_to(&self, bytes: &[u8], address: SocketAddr) -> rsipstack::Result<usize> {
+    fn send_to(&self, bytes: &[u8], address: SocketAddr) -> io::Result<()> {
         if self.weather == Weather::FINE {
-            return self.socket.send_to(bytes, address).await;
+            return self.socket.send_to(bytes, address);
         }
         self.outgoing().enter(self.weather, bytes, address, Instant::now());
         self.sent.notify_one();
-        Ok(bytes.len())
-    }
-
-    fn local_addr(&self) -> rsipstack::Result<SocketAddr> {
-        self.socket.local_addr()
+        Ok(())
     }
 }
 

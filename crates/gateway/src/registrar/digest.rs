@@ -7,6 +7,8 @@ use md5::{Digest, Md5};
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 
+use crate::Credential;
+
 /// A hash that a digest is made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
@@ -146,6 +148,50 @@ impl Claim {
     }
 }
 
+/// The value of the header that proves to a peer that we know a password: `method` and `uri` are those of the request that it
+/// challenged. Nothing when it asks in a way that is not known here, or for another realm.
+pub(crate) fn proof(
+    challenge: &str,
+    credential: &Credential,
+    (method, uri): (&str, &str),
+    client_nonce: &str,
+) -> Option<String> {
+    let (scheme, parameters) = challenge.trim().split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("Digest") {
+        return None;
+    }
+    let parameters = parameters_of(parameters)?;
+    let get = |wanted: &str| {
+        let found = parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        found.map(|(_, value)| value.as_str())
+    };
+    let (realm, nonce) = (get("realm")?, get("nonce")?);
+    if credential.realm.as_deref().is_some_and(|wanted| wanted != realm) {
+        return None;
+    }
+    let algorithm = Algorithm::named(get("algorithm"))?;
+    let ha1 = Ha1::of(algorithm, &credential.user, realm, &credential.password);
+    let request = algorithm.hash(&[method, uri]);
+    let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+    let (response, way) = match get("qop") {
+        // As RFC 2069 had it.
+        None => (algorithm.hash(&[ha1.digits(), nonce, &request]), String::new()),
+        Some(ways) if ways.split(',').any(|way| way.trim().eq_ignore_ascii_case("auth")) => (
+            algorithm.hash(&[ha1.digits(), nonce, "00000001", client_nonce, "auth", &request]),
+            format!(",qop=auth,nc=00000001,cnonce=\"{client_nonce}\""),
+        ),
+        Some(_) => return None,
+    };
+    let opaque = get("opaque").map(|opaque| format!(",opaque=\"{}\"", quoted(opaque))).unwrap_or_default();
+    Some(format!(
+        "Digest username=\"{}\",realm=\"{}\",nonce=\"{}\",uri=\"{uri}\",response=\"{response}\",algorithm={}{way}{opaque}",
+        quoted(&credential.user),
+        quoted(realm),
+        quoted(nonce),
+        algorithm.name(),
+    ))
+}
+
 /// `name=value` or `name="value"`, with commas between; nothing when it is written otherwise, or says a thing twice.
 fn parameters_of(text: &str) -> Option<Vec<(String, String)>> {
     const MOST: usize = 24;
@@ -211,6 +257,34 @@ mod tests {
             let ha1 = Ha1::of(algorithm, "Mufasa", "http-auth@example.org", "Circle of Life");
             assert!(bool::from(claim.proves(&ha1, "GET")));
             assert!(!bool::from(claim.proves(&ha1, "PUT")));
+        }
+    }
+
+    #[test]
+    fn a_challenge_is_answered_so_that_the_answer_proves_the_password() {
+        let credential = Credential { user: "us".into(), password: "secret".into(), realm: Some("r".into()) };
+        let answer = |challenge: &str| proof(challenge, &credential, ("INVITE", "sip:1@b"), "c");
+        for algorithm in [Algorithm::Md5, Algorithm::Sha256] {
+            let name = algorithm.name();
+            let challenge =
+                format!("Digest realm=\"r\", nonce=\"n\", opaque=\"o\", algorithm={name}, qop=\"auth-int,auth\"");
+            let value = answer(&challenge).unwrap();
+            assert!(value.contains(",opaque=\"o\""));
+            let claim = Claim::read(&value).unwrap();
+            assert!(bool::from(claim.proves(&Ha1::of(algorithm, "us", "r", "secret"), "INVITE")));
+            assert!(!bool::from(claim.proves(&Ha1::of(algorithm, "us", "r", "other"), "INVITE")));
+        }
+        // MD5 of "us:r:secret", "n" and of "INVITE:sip:1@b", as RFC 2069 has it.
+        let old = answer("Digest realm=\"r\",nonce=\"n\"").unwrap();
+        assert!(!old.contains("qop") && old.contains("response=\""));
+        for other in [
+            "Basic realm=\"r\"",
+            "Digest realm=\"other\",nonce=\"n\"",
+            "Digest realm=\"r\",nonce=\"n\",qop=\"auth-int\"",
+            "Digest realm=\"r\",nonce=\"n\",algorithm=MD5-sess",
+            "Digest realm=\"r\"",
+        ] {
+            assert_eq!(answer(other), None, "{other}");
         }
     }
 

@@ -13,17 +13,15 @@ mod tests;
 
 use std::{collections::HashMap, net::SocketAddr, num::NonZeroUsize, time::Duration};
 
-use rsipstack::sip::{
-    Header, Request,
-    prelude::{HeadersExt, ToTypedHeader},
-};
-
 pub use bindings::Binding;
+pub(crate) use digest::proof;
 pub use digest::{Algorithm, Ha1};
 
 use bindings::{Update, updated};
 use digest::Claim;
 use nonce::{Nonces, Standing};
+
+use crate::sip::{Message, Uri, uri_of};
 
 /// How registrations and authentications are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,36 +126,31 @@ pub struct Registration<'a> {
 }
 
 impl<'a> Credentials<'a> {
-    /// Those of a request of the stack, for this asker.
-    pub fn of(request: &'a Request, asker: Asker) -> Self {
-        let claims = request.headers.iter().filter_map(|header| match (header, asker) {
-            (Header::Authorization(value), Asker::Endpoint) => Some(value.value()),
-            (Header::ProxyAuthorization(value), Asker::Proxy) => Some(value.value()),
-            _ => None,
-        });
-        Self { method: request.method.to_string(), uri: request.uri.to_string(), claims: claims.collect() }
+    /// Those of a request, for this asker.
+    pub fn of(request: &'a Message, asker: Asker) -> Self {
+        let claims = match asker {
+            Asker::Endpoint => request.headers("Authorization"),
+            Asker::Proxy => request.headers("Proxy-Authorization"),
+        };
+        Self {
+            method: request.method_name().to_owned(),
+            uri: request.uri().to_owned(),
+            claims: claims.collect(),
+        }
     }
 }
 
 impl<'a> Registration<'a> {
-    /// What a REGISTER of the stack says; nothing when its To, Call-ID or CSeq cannot be read.
-    pub fn of(request: &'a Request, source: SocketAddr) -> Option<Self> {
-        let to = request.to_header().ok()?.typed().ok()?;
-        let contacts = request.headers.iter().filter_map(|header| match header {
-            Header::Contact(value) => Some(value.value()),
-            _ => None,
-        });
-        let expires = request.headers.iter().find_map(|header| match header {
-            Header::Expires(value) => Some(value.value()),
-            _ => None,
-        });
+    /// What a REGISTER says; nothing when its To, Call-ID or CSeq cannot be read.
+    pub fn of(request: &'a Message, source: SocketAddr) -> Option<Self> {
+        let to = Uri::read(uri_of(request.header("To")?))?;
         Some(Self {
             credentials: Credentials::of(request, Asker::Endpoint),
-            user: to.uri.auth.map(|auth| auth.user).unwrap_or_default(),
-            call_id: request.call_id_header().ok()?.value(),
-            cseq: request.cseq_header().ok()?.seq().ok()?,
-            contacts: contacts.collect(),
-            expires,
+            user: to.user.to_owned(),
+            call_id: request.header("Call-ID")?,
+            cseq: request.cseq()?.0,
+            contacts: request.headers("Contact").collect(),
+            expires: request.header("Expires"),
             source,
         })
     }
@@ -301,11 +294,10 @@ impl Registrar {
 
 /// Whether a digest was made for this Request-URI. Parameters may be added on the way.
 fn is_same_target(claimed: &str, requested: &str) -> bool {
-    let bare = |uri: &str| {
+    fn bare(uri: &str) -> (&str, String) {
         let (user, host) = uri.split_once('@').unwrap_or(("", uri));
         let host = host.split([';', '?']).next().unwrap_or_default();
-        // As the guard writes them.
-        (user.replace(';', "%3B").replace('?', "%3F"), host.to_ascii_lowercase())
-    };
+        (user, host.to_ascii_lowercase())
+    }
     bare(claimed) == bare(requested)
 }

@@ -1,4 +1,4 @@
-//! One connection: what arrives is cut, guarded and handed to the stack; what the stack sends is written.
+//! One connection: what arrives is cut, guarded and handed on; what is sent is written.
 
 use std::{
     io,
@@ -7,12 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rsipstack::{
-    sip::SipMessage,
-    transport::{
-        SipAddr, SipConnection, TransportEvent, channel::ChannelConnection, connection::TransportReceiver,
-    },
-};
+use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
     sync::mpsc,
@@ -21,15 +16,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Streams, frame::Framer, open::Place};
-use crate::guard::{Carrier, Reason, Source, Verdict};
+use crate::{
+    guard::{Carrier, Reason, Source, Verdict},
+    sip::Message,
+};
 
 /// Until somebody who connected says something sound.
 const FIRST: Duration = Duration::from_secs(10);
 /// Until a peer takes what is written.
 const WRITE: Duration = Duration::from_secs(10);
-/// Messages that wait to be written: a peer that takes so few is cut off.
-const MOST_WAITING: usize = 1024;
-
 /// What a connection is made of.
 pub(super) struct Connection {
     pub(super) streams: Arc<Streams>,
@@ -40,41 +35,34 @@ pub(super) struct Connection {
     pub(super) ours: bool,
 }
 
-/// The ways between a connection and the stack.
-pub(super) struct Ways {
-    pub(super) channel: ChannelConnection,
-    pub(super) address: SipAddr,
-    pub(super) to_stack: mpsc::UnboundedSender<TransportEvent>,
-    pub(super) from_stack: TransportReceiver,
+/// What is to be written to a connection.
+pub(super) struct Outgoing {
+    pub(super) messages: mpsc::Receiver<Bytes>,
+    /// Where what the guard answers joins them.
+    pub(super) answers: mpsc::Sender<Bytes>,
 }
 
 impl Connection {
     /// Serves the connection to its end.
-    pub(super) async fn run<S: AsyncRead + AsyncWrite>(self, stream: S, ways: Ways) {
+    pub(super) async fn run<S: AsyncRead + AsyncWrite>(self, stream: S, outgoing: Outgoing) {
         let (reading, writing) = tokio::io::split(stream);
-        let Ways { channel, address, to_stack, from_stack } = ways;
-        let (answers, to_answer) = mpsc::channel(16);
-        let reader = self.read(reading, &channel, &address, &to_stack, &answers);
+        let Outgoing { messages, answers } = outgoing;
         tokio::select! {
             () = self.closed.cancelled() => {}
-            end = reader => tracing::debug!(remote = %self.remote, ?end, "a SIP connection ends"),
-            end = write(writing, from_stack, to_answer) => {
+            end = self.read(reading, &answers) => {
+                tracing::debug!(remote = %self.remote, ?end, "a SIP connection ends");
+            }
+            end = write(writing, messages) => {
                 tracing::debug!(remote = %self.remote, ?end, "a SIP connection takes no more");
             }
         }
         self.streams.forget(self.remote, &self.closed);
-        self.closed.cancel();
         drop(self.place);
     }
 
-    async fn read<S: AsyncRead>(
-        &self,
-        mut stream: ReadHalf<S>,
-        channel: &ChannelConnection,
-        address: &SipAddr,
-        to_stack: &mpsc::UnboundedSender<TransportEvent>,
-        answers: &mpsc::Sender<Vec<u8>>,
-    ) -> io::Result<()> {
+    async fn read<S: AsyncRead>(&self, mut stream: ReadHalf<S>, answers: &mpsc::Sender<Bytes>) -> io::Result<()> {
+        let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
+        let heard = self.streams.heard.get().ok_or_else(gone)?;
         let mut framer = Framer::new(self.streams.settings.largest_message);
         let mut known = self.ours;
         loop {
@@ -94,19 +82,14 @@ impl Connection {
                 };
                 if let Some(message) = self.judge(&message, answers)? {
                     known = true;
-                    let event = TransportEvent::Incoming(
-                        message,
-                        SipConnection::Channel(channel.clone()),
-                        address.clone(),
-                    );
-                    to_stack.send(event).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+                    heard.send((message, self.remote)).await.map_err(|_| gone())?;
                 }
             }
         }
     }
 
     /// Guards one message. An error: nobody knows any more where the next begins.
-    fn judge(&self, bytes: &[u8], answers: &mpsc::Sender<Vec<u8>>) -> io::Result<Option<SipMessage>> {
+    fn judge(&self, bytes: &[u8], answers: &mpsc::Sender<Bytes>) -> io::Result<Option<Message>> {
         let counts = self.streams.gate.counts();
         let now = tokio::time::Instant::now().into_std();
         let source = Source { address: self.remote, carrier: Carrier::Stream };
@@ -118,17 +101,12 @@ impl Connection {
         match verdict {
             Verdict::Pass(message) => {
                 counts.count_passed();
-                let transport = self.streams.transport.of_stack();
-                let message = SipMessage::try_from(message.as_slice()).and_then(|message| {
-                    SipConnection::update_msg_received(message, self.remote, transport)
-                        .map_err(|_| rsipstack::sip::Error::Unexpected(String::new()))
-                });
-                Ok(message.ok())
+                Ok(Message::read(message.into()))
             }
             Verdict::Answer { reason, reply, .. } => {
                 counts.count_answered(reason);
                 // Who does not take its answers asks again.
-                let _ = answers.try_send(reply);
+                let _ = answers.try_send(reply.into());
                 if lost(reason) { Err(io::Error::from(io::ErrorKind::InvalidData)) } else { Ok(None) }
             }
             Verdict::Drop(reason) => {
@@ -141,26 +119,14 @@ impl Connection {
 
 async fn write<S: AsyncWrite>(
     mut stream: WriteHalf<S>,
-    mut from_stack: TransportReceiver,
-    mut answers: mpsc::Receiver<Vec<u8>>,
+    mut messages: mpsc::Receiver<Bytes>,
 ) -> io::Result<()> {
-    loop {
-        let bytes = tokio::select! {
-            Some(answer) = answers.recv() => answer,
-            event = from_stack.recv() => match event {
-                Some(TransportEvent::Incoming(SipMessage::Request(request), ..)) => request.to_bytes(),
-                Some(TransportEvent::Incoming(SipMessage::Response(response), ..)) => response.to_bytes(),
-                Some(TransportEvent::New(_) | TransportEvent::Closed(_)) => continue,
-                None => return Ok(()),
-            },
-        };
-        if from_stack.len() > MOST_WAITING {
-            return Err(io::Error::from(io::ErrorKind::TimedOut));
-        }
+    while let Some(bytes) = messages.recv().await {
         let written = async {
             stream.write_all(&bytes).await?;
             stream.flush().await
         };
         timeout(WRITE, written).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     }
+    Ok(())
 }

@@ -1,8 +1,8 @@
 //! SIP over TCP and TLS.
 //!
-//! The stack's own connections would hand on whatever arrives. So connections are made and taken here: their bytes are cut
-//! into messages, those go through the guard, and what is sound is handed to the stack by a channel. How many there are,
-//! how large a message is and how long nothing may be heard is bounded.
+//! Connections are made and taken here: their bytes are cut into messages, those go through the guard, and what is sound
+//! is handed to the door by a channel. How many there are, how large a message is and how long nothing may be heard is
+//! bounded.
 
 mod connection;
 mod frame;
@@ -17,14 +17,11 @@ use std::{
     io,
     net::SocketAddr,
     num::NonZeroUsize,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
-use rsipstack::{
-    transaction::endpoint::EndpointInnerRef,
-    transport::{SipAddr, SipConnection, channel::ChannelConnection},
-};
+use bytes::Bytes;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc,
@@ -32,10 +29,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::connection::{Connection, Ways};
+use self::connection::{Connection, Outgoing};
 use crate::{
     call::Transport,
     guard::{Gate, Limits},
+    sip::Message,
 };
 
 /// Until a connection is made, its handshake included.
@@ -44,6 +42,14 @@ const CONNECT: Duration = Duration::from_secs(3);
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long nothing is accepted when the system has no means for a connection.
 const REST: Duration = Duration::from_millis(50);
+
+/// Messages that wait to be heard; who sends more waits.
+const MOST_HEARD: usize = 256;
+/// Messages that wait to be written: a peer that takes so few is cut off.
+const MOST_WRITTEN: usize = 1024;
+
+/// A message that came by a connection, and whose it is.
+pub(crate) type Heard = (Message, SocketAddr);
 
 /// What is bounded of every connection.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +67,8 @@ struct Live {
     closed: CancellationToken,
     /// The name that its peer proved; none for who connected to us: it can only be answered there.
     name: Option<String>,
+    /// What is to be written.
+    outgoing: mpsc::Sender<Bytes>,
 }
 
 /// The connections of one door.
@@ -74,6 +82,8 @@ pub(crate) struct Streams {
     /// Taken when it is served.
     listener: Mutex<Option<TcpListener>>,
     live: Mutex<HashMap<SocketAddr, Live>>,
+    /// Where messages go, once they are served.
+    heard: OnceLock<mpsc::Sender<Heard>>,
 }
 
 impl Streams {
@@ -95,6 +105,7 @@ impl Streams {
             means,
             listener: Mutex::new(listener),
             live: Mutex::default(),
+            heard: OnceLock::new(),
         })
     }
 
@@ -116,11 +127,18 @@ impl Streams {
         }
     }
 
-    /// Takes connections until the gateway stops.
-    pub(crate) fn serve(self: &Arc<Self>, endpoint: EndpointInnerRef, running: &CancellationToken) {
-        let Some(listener) = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take() else {
-            return;
-        };
+    /// Takes connections until the gateway stops, and gives what comes by them.
+    pub(crate) fn serve(self: &Arc<Self>, running: &CancellationToken) -> mpsc::Receiver<Heard> {
+        let (heard, messages) = mpsc::channel(MOST_HEARD);
+        // Nobody serves them twice.
+        let _ = self.heard.set(heard);
+        if let Some(listener) = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            self.listen(listener, running);
+        }
+        messages
+    }
+
+    fn listen(self: &Arc<Self>, listener: TcpListener, running: &CancellationToken) {
         let (streams, running) = (self.clone(), running.clone());
         tokio::spawn(async move {
             loop {
@@ -129,7 +147,7 @@ impl Streams {
                     accepted = listener.accept() => accepted,
                 };
                 match accepted {
-                    Ok((stream, remote)) => streams.accepted(stream, remote, &endpoint, &running),
+                    Ok((stream, remote)) => streams.accepted(stream, remote, &running),
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be taken");
                         tokio::time::sleep(REST).await;
@@ -139,13 +157,7 @@ impl Streams {
         });
     }
 
-    fn accepted(
-        self: &Arc<Self>,
-        stream: TcpStream,
-        remote: SocketAddr,
-        endpoint: &EndpointInnerRef,
-        running: &CancellationToken,
-    ) {
+    fn accepted(self: &Arc<Self>, stream: TcpStream, remote: SocketAddr, running: &CancellationToken) {
         let now = tokio::time::Instant::now().into_std();
         if !self.gate.admits(remote.ip(), now) {
             self.gate.counts().count_dropped(crate::guard::Reason::UnknownSource);
@@ -153,17 +165,17 @@ impl Streams {
         }
         let Some(place) = self.open.enter(remote.ip()) else { return };
         prepare(&stream);
-        let (streams, endpoint, closed) = (self.clone(), endpoint.clone(), running.child_token());
+        let (streams, closed) = (self.clone(), running.child_token());
         tokio::spawn(async move {
             let connection = Connection { streams: streams.clone(), remote, place, closed, ours: false };
             let Some(means) = &streams.means else {
-                let Some(ways) = streams.introduce(&connection, None, &endpoint).await else { return };
-                return connection.run(stream, ways).await;
+                let outgoing = streams.introduce(&connection, None);
+                return connection.run(stream, outgoing).await;
             };
             match timeout(HANDSHAKE, means.acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => {
-                    let Some(ways) = streams.introduce(&connection, None, &endpoint).await else { return };
-                    connection.run(stream, ways).await;
+                    let outgoing = streams.introduce(&connection, None);
+                    connection.run(stream, outgoing).await;
                 }
                 Ok(Err(error)) => tracing::debug!(%remote, %error, "no handshake"),
                 Err(_) => tracing::debug!(%remote, "no handshake in time"),
@@ -171,12 +183,28 @@ impl Streams {
         });
     }
 
+    /// Has a message written to a peer that there is a connection to; gives it back where there is none.
+    pub(crate) fn send(&self, remote: SocketAddr, message: Bytes) -> Result<(), Bytes> {
+        let live = self.live();
+        let Some(Live { outgoing, closed, .. }) = live.get(&remote).filter(|live| !live.closed.is_cancelled()) else {
+            return Err(message);
+        };
+        match outgoing.try_send(message) {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::TrySendError::Closed(message)) => Err(message),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                tracing::info!(%remote, "a peer takes no more: its connection is cut");
+                closed.cancel();
+                Ok(())
+            }
+        }
+    }
+
     /// Sees to it that there is a connection to a peer; `host` is the name that it has to prove.
     pub(crate) async fn reach(
         self: &Arc<Self>,
         remote: SocketAddr,
         host: &str,
-        endpoint: &EndpointInnerRef,
         running: &CancellationToken,
     ) -> io::Result<()> {
         let fits = |live: &Live| {
@@ -189,7 +217,6 @@ impl Streams {
         let full = || io::Error::new(io::ErrorKind::QuotaExceeded, "as many connections as may be");
         let place = self.open.enter(remote.ip()).ok_or_else(full)?;
         let late = |_| io::Error::from(io::ErrorKind::TimedOut);
-        let stopping = || io::Error::from(io::ErrorKind::NotConnected);
         let closed = running.child_token();
         let connection = Connection { streams: self.clone(), remote, place, closed, ours: true };
         let stream = timeout(CONNECT, TcpStream::connect(remote)).await.map_err(late)??;
@@ -197,36 +224,26 @@ impl Streams {
         let name = Some(host.to_owned());
         match &self.means {
             None => {
-                let ways = self.introduce(&connection, name, endpoint).await.ok_or_else(stopping)?;
-                tokio::spawn(connection.run(stream, ways));
+                let outgoing = self.introduce(&connection, name);
+                tokio::spawn(connection.run(stream, outgoing));
             }
             Some(means) => {
                 let shaking = means.connector.connect(tls::name_of(host, remote), stream);
                 let stream = timeout(CONNECT, shaking).await.map_err(late)??;
-                let ways = self.introduce(&connection, name, endpoint).await.ok_or_else(stopping)?;
-                tokio::spawn(connection.run(stream, ways));
+                let outgoing = self.introduce(&connection, name);
+                tokio::spawn(connection.run(stream, outgoing));
             }
         }
         Ok(())
     }
 
-    /// Makes a connection known to the stack, which sends by it from then on.
-    async fn introduce(
-        &self,
-        connection: &Connection,
-        name: Option<String>,
-        endpoint: &EndpointInnerRef,
-    ) -> Option<Ways> {
+    /// Makes a connection known: messages to its peer go by it from then on, and come out of what this gives.
+    fn introduce(&self, connection: &Connection, name: Option<String>) -> Outgoing {
         let Connection { remote, closed, .. } = connection;
-        let address = SipAddr { r#type: Some(self.transport.of_stack()), addr: (*remote).into() };
-        let (to_stack, incoming) = mpsc::unbounded_channel();
-        let (outgoing, from_stack) = mpsc::unbounded_channel();
-        let made =
-            ChannelConnection::create_connection(incoming, outgoing, address.clone(), Some(closed.clone()));
-        let channel = made.await.ok()?;
-        endpoint.transport_layer.add_connection(SipConnection::Channel(channel.clone()));
-        self.live().insert(*remote, Live { closed: closed.clone(), name });
-        Some(Ways { channel, address, to_stack, from_stack })
+        let (outgoing, messages) = mpsc::channel(MOST_WRITTEN);
+        let answers = outgoing.clone();
+        self.live().insert(*remote, Live { closed: closed.clone(), name, outgoing });
+        Outgoing { messages, answers }
     }
 }
 

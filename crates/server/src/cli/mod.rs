@@ -375,9 +375,7 @@ async fn serve(common: &Common, args: ServeArgs) -> Result<ExitCode, String> {
 
 fn log_to_stderr(level: &str, json: bool) -> Result<(), String> {
     use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
-    // It logs whole messages, with the numbers and names of who calls; what stands later goes before.
-    let filter = EnvFilter::try_new(format!("rsipstack=warn,{level}"))
-        .map_err(|error| format!("log.level: {error}"))?;
+    let filter = EnvFilter::try_new(level).map_err(|error| format!("log.level: {error}"))?;
     let registry = tracing_subscriber::registry().with(filter);
     let done = if json {
         registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init()

@@ -71,8 +71,8 @@ impl SipMetrics {
         let levels: [(&str, &str, &Level); 8] = [
             ("sip_calls", "SIP calls that are not over", &self.calls),
             ("sip_registered", "Users that are registered", &self.registered),
-            ("sip_dialogs", "Dialogs that the SIP stack holds", &self.dialogs),
-            ("sip_transactions", "Transactions that the SIP stack runs", &self.transactions),
+            ("sip_dialogs", "SIP dialogs, those that are only begun too", &self.dialogs),
+            ("sip_transactions", "SIP transactions that are running", &self.transactions),
             ("sip_connections", "Connections of SIP over TCP and TLS", &self.connections),
             (
                 "sip_waiting_reports",
@@ -91,7 +91,7 @@ impl SipMetrics {
         }
         let counters: [(&str, &str, &Counter); 18] = [
             ("sip_connections_refused", "Connections beyond as many as may be", &self.connections_refused),
-            ("sip_messages", "SIP messages that were let through to the stack", &self.messages),
+            ("sip_messages", "SIP messages that were let through", &self.messages),
             ("sip_lost_reports", "Reports of SIP calls that found no room", &self.lost_reports),
             ("sip_report_retries", "Times that the ledger was told reports again", &self.retries),
             ("sip_refused_events", "Events of SIP calls that the ledger turned away", &self.refused_events),

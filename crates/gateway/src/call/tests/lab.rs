@@ -9,7 +9,6 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use rsipstack::sip::Request;
 use tokio::{net::UdpSocket, sync::mpsc};
 
 use super::phone::{LIMIT, Phone, SDP};
@@ -17,10 +16,11 @@ use crate::{
     Ask, CallId, Cause, Direction, Ended, Limits, Plan, Report, Routes, Side, Target, TraceSettings,
     TransferAsk, What, Who,
     call::{
-        Answer, Directory, Known, Media, MediaEvent, MediaMaker, MediaRefused, Opening, Party, Settings,
+        Directory, Known, Media, MediaEvent, MediaMaker, MediaRefused, Opening, Party, Settings,
         Stance, Switch,
     },
     guard::{Gate, Policy},
+    sip::{Answer, Message},
     trace::Traces,
 };
 
@@ -112,7 +112,7 @@ impl Routes for Everywhere {
 }
 
 impl Directory for Everywhere {
-    fn who(&self, _: &Request, source: SocketAddr) -> Result<Known, Answer> {
+    fn who(&self, _: &Message, source: SocketAddr) -> Result<Known, Answer> {
         assert!(source.ip().is_loopback());
         if self.stranger {
             return Err(Answer::plain(403));
@@ -120,7 +120,7 @@ impl Directory for Everywhere {
         Ok(Known { who: Who::Trunk("loopback".into()), nat: self.nat })
     }
 
-    fn register(&self, _: &Request, _: SocketAddr) -> Answer {
+    fn register(&self, _: &Message, _: SocketAddr) -> Answer {
         Answer::plain(405)
     }
 
@@ -183,7 +183,7 @@ impl Lab {
             name_servers: Vec::new(),
         };
         let doors = vec![(Opening::Socket(Arc::new(socket)), addr)];
-        let switch = Switch::start(doors, settings).await.unwrap();
+        let switch = Switch::start(doors, settings);
         Self { switch, routes, reports, addr, traces }
     }
 

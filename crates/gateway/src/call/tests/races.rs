@@ -150,6 +150,10 @@ async fn a_caller_that_never_acknowledges_is_hung_up_with_the_other_side() {
     let invite = callee.expect("INVITE").await;
     callee.reply(&invite, "200 OK", SDP).await;
     caller.expect("SIP/2.0 200").await;
+    callee.expect("ACK").await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(33)).await;
+    tokio::time::resume();
     let bye = callee.expect("BYE").await;
     callee.reply(&bye, "200 OK", "").await;
     let bye = caller.expect("BYE").await;

@@ -1,17 +1,15 @@
 //! Addresses: the URI of a request, and those in From, To, Contact (RFC 3261, 19.1 and 20.10).
 
-use std::borrow::Cow;
+use std::net::SocketAddr;
 
-use crate::quoting::split_outside;
-
-use super::message::{blank, is_token};
+use crate::quoting::{blank, is_token, split_outside};
 
 /// Schemes that a call can be made to.
 const SCHEMES: [&str; 3] = ["sip", "sips", "tel"];
 
 /// What is wrong with a URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum UriFault {
+pub(crate) enum UriFault {
     /// It is not written as a URI.
     Malformed,
     /// It is, but nobody here knows its scheme.
@@ -19,7 +17,7 @@ pub(super) enum UriFault {
 }
 
 /// Whether this can be called, or registered.
-pub(super) fn check_uri(uri: &str) -> Result<(), UriFault> {
+pub(crate) fn check_uri(uri: &str) -> Result<(), UriFault> {
     let (scheme, after) = uri.split_once(':').ok_or(UriFault::Malformed)?;
     let written = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
@@ -36,12 +34,12 @@ pub(super) fn check_uri(uri: &str) -> Result<(), UriFault> {
 }
 
 /// Whether headers follow the URI; a Request-URI has none (RFC 3261, 19.1.1).
-pub(super) fn has_headers(uri: &str) -> bool {
+pub(crate) fn has_headers(uri: &str) -> bool {
     uri.split_once('@').map_or(uri, |(_, host_part)| host_part).contains('?')
 }
 
 /// A host name or address, and perhaps a port.
-pub(super) fn is_host_port(text: &str) -> bool {
+pub(crate) fn is_host_port(text: &str) -> bool {
     let (host, port) = host_and_port(text);
     let named =
         !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
@@ -53,7 +51,7 @@ pub(super) fn is_host_port(text: &str) -> bool {
 }
 
 /// Cuts the port off.
-pub(super) fn host_and_port(text: &str) -> (&str, Option<&str>) {
+pub(crate) fn host_and_port(text: &str) -> (&str, Option<&str>) {
     let after_host = text.find(']').map_or(0, |end| end + 1);
     match text[after_host..].find(':') {
         Some(colon) => (&text[..after_host + colon], Some(&text[after_host + colon + 1..])),
@@ -61,27 +59,16 @@ pub(super) fn host_and_port(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The URI with semicolons and question marks before its `@` escaped: RFC 3261 allows them there
-/// (`sip:+1555;phone-context=example.com@192.0.2.1`), and the stack would take them for the end of the host.
-pub(super) fn escaped_user(uri: &str) -> Cow<'_, str> {
-    match uri.split_once('@') {
-        Some((user, host)) if user.contains([';', '?']) => {
-            Cow::Owned(format!("{}@{host}", user.replace(';', "%3B").replace('?', "%3F")))
-        }
-        _ => Cow::Borrowed(uri),
-    }
-}
-
 /// An address as it stands in From or To.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Address<'a> {
-    pub(super) uri: &'a str,
-    pub(super) tag: Option<&'a str>,
+pub(crate) struct Address<'a> {
+    pub(crate) uri: &'a str,
+    pub(crate) tag: Option<&'a str>,
 }
 
 impl<'a> Address<'a> {
     /// Reads `"Name" <uri>;parameters`, `Name <uri>` or `uri;parameters`; nothing when it is none of them.
-    pub(super) fn read(value: &'a str) -> Option<Self> {
+    pub(crate) fn read(value: &'a str) -> Option<Self> {
         let mut parts = split_outside(value, ';')?.into_iter();
         let first = parts.next()?;
         let uri = match first.strip_suffix('>') {
@@ -109,7 +96,7 @@ impl<'a> Address<'a> {
                     }
                     tag = Some(value);
                 }
-                // The stack ends a parameter at a semicolon, in quotes or not.
+                // A semicolon in quotes is heard of nobody, and misread by many.
                 Some((name, value)) if is_token(name) && !value.contains(';') => {}
                 None if is_token(parameter) && !parameter.eq_ignore_ascii_case("tag") => {}
                 _ => return None,
@@ -134,7 +121,7 @@ fn is_display_name(text: &str) -> bool {
 }
 
 /// Whether a Contact is a list of readable addresses, or the star.
-pub(super) fn is_contact(value: &str) -> bool {
+pub(crate) fn is_contact(value: &str) -> bool {
     value == "*"
         || split_outside(value, ',').is_some_and(|addresses| {
             addresses.iter().all(|address| {
@@ -150,17 +137,17 @@ pub(super) fn is_contact(value: &str) -> bool {
 
 /// The topmost Via, as far as an answer needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Via<'a> {
+pub(crate) struct Via<'a> {
     /// `SIP/2.0/UDP`.
-    pub(super) protocol: &'a str,
+    pub(crate) protocol: &'a str,
     /// Host and perhaps port.
-    pub(super) sent_by: &'a str,
+    pub(crate) sent_by: &'a str,
     /// Everything after the first semicolon, unread.
-    pub(super) parameters: Vec<&'a str>,
+    pub(crate) parameters: Vec<&'a str>,
 }
 
 impl<'a> Via<'a> {
-    pub(super) fn read(value: &'a str) -> Option<Self> {
+    pub(crate) fn read(value: &'a str) -> Option<Self> {
         let mut parts = split_outside(value, ';')?.into_iter();
         let (protocol, sent_by) = parts.next()?.split_once(' ')?;
         let mut words = protocol.split('/');
@@ -171,22 +158,38 @@ impl<'a> Via<'a> {
     }
 
     /// The value of a parameter: `Some("")` when it is there without one.
-    pub(super) fn parameter(&self, wanted: &str) -> Option<&'a str> {
+    pub(crate) fn parameter(&self, wanted: &str) -> Option<&'a str> {
         self.parameters.iter().find_map(|parameter| {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             name.eq_ignore_ascii_case(wanted).then_some(value)
         })
     }
 
+    /// The same with the address that it really came from (RFC 3261, 18.2.1; RFC 3581).
+    pub(crate) fn stamped(&self, source: SocketAddr) -> String {
+        let mut stamped = format!("{} {}", self.protocol, self.sent_by);
+        for parameter in &self.parameters {
+            let name = parameter.split_once('=').map_or(*parameter, |(name, _)| name);
+            if name.eq_ignore_ascii_case("rport") {
+                stamped.push_str(&format!(";rport={}", source.port()));
+            } else if !name.eq_ignore_ascii_case("received") {
+                stamped.push(';');
+                stamped.push_str(parameter);
+            }
+        }
+        stamped.push_str(&format!(";received={}", source.ip().to_canonical()));
+        stamped
+    }
+
     /// Whether its parameters can be read, and its branch is one.
-    pub(super) fn is_sound(&self) -> bool {
+    pub(crate) fn is_sound(&self) -> bool {
         let cookie_only =
             |branch: &str| branch.is_empty() || branch.eq_ignore_ascii_case("z9hG4bK") || !is_token(branch);
         self.parameters
             .iter()
             .all(|parameter| is_token(parameter.split_once('=').map_or(parameter, |(name, _)| name)))
             && self.parameter("branch").is_none_or(|branch| !cookie_only(branch))
-            // Each of them, and with something behind its equals sign (RFC 3581, section 3): so the stack reads it.
+            // Each of them, and with something behind its equals sign (RFC 3581, section 3).
             && self.parameters.iter().filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
                 !name.eq_ignore_ascii_case("rport") || value.parse::<u16>().is_ok()
             })
