@@ -4,6 +4,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -20,12 +21,16 @@ use super::{
     words::LegId,
 };
 use crate::{
-    sip::{Answer, ClientKey, Datagrams, Event, Identity, Message, Method, Outbox, Received, Table, response},
+    sip::{
+        Answer, ClientKey, Datagrams, Event, Identity, Message, Method, Outbox, Received, Table, response,
+    },
     stream::Streams,
 };
 
 /// Room for the largest datagram there is.
 const LARGEST_DATAGRAM: usize = 65_536;
+/// How long nothing is received when the system fails to.
+const REST: Duration = Duration::from_millis(50);
 
 /// How messages travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,7 +178,7 @@ impl Door {
 
     /// How many transactions it runs.
     pub fn transactions(&self) -> usize {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.table.lock().unwrap_or_else(PoisonError::into_inner).count()
     }
 
     /// Waits for what comes in by it next, or for what its time brings.
@@ -182,7 +187,12 @@ impl Door {
         let heard = async {
             match (&self.socket, &mut ear.messages) {
                 (Some(socket), _) => {
-                    let (length, source) = socket.recv_from(&mut ear.buffer).await.ok()?;
+                    let received = socket.recv_from(&mut ear.buffer).await;
+                    let Ok((length, source)) = received else {
+                        // Of no one peer's doing; it is not waited for in a circle.
+                        tokio::time::sleep(REST).await;
+                        return None;
+                    };
                     let datagram = ear.buffer.get(..length).unwrap_or_default();
                     Some((Message::read(Bytes::copy_from_slice(datagram))?, source))
                 }
@@ -200,17 +210,14 @@ impl Door {
                 None => Vec::new(),
             },
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                self.with(|table, now, outbox| table.fire(now, outbox))
+                self.with(Table::fire)
             }
             () = self.earlier.notified() => Vec::new(),
         }
     }
 
     /// Does something with the transactions, and sends what comes of it.
-    pub fn with<R>(
-        self: &Arc<Self>,
-        act: impl FnOnce(&mut Table<Waiting>, Instant, &mut Outbox) -> R,
-    ) -> R {
+    pub fn with<R>(self: &Arc<Self>, act: impl FnOnce(&mut Table<Waiting>, Instant, &mut Outbox) -> R) -> R {
         let mut outbox = Outbox::new();
         let (done, is_earlier) = {
             let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
@@ -251,10 +258,19 @@ impl Door {
 
     /// Responds to a request; says whether that was still possible.
     pub fn respond(self: &Arc<Self>, received: &Received, answer: &Answer) -> bool {
-        let Received { message, source, key } = received;
-        let tag = self.index.tag(message);
-        let text = response(message, *source, answer, &tag, &self.identity.agent);
-        self.with(|table, now, outbox| table.respond(key, answer.status, text, now, outbox))
+        let text = self.response(received, answer);
+        self.with(|table, now, outbox| table.respond(&received.key, answer.status, text, now, outbox))
+    }
+
+    /// Responds to a request of somebody who is not known, and forgets it (RFC 3261, 26.3.2.4).
+    pub fn dismiss(self: &Arc<Self>, received: &Received, answer: &Answer) {
+        let text = self.response(received, answer);
+        self.with(|table, _, outbox| table.dismiss(&received.key, text, outbox));
+    }
+
+    fn response(&self, received: &Received, answer: &Answer) -> Bytes {
+        let tag = self.index.tag(&received.message);
+        response(&received.message, received.source, answer, &tag, &self.identity.agent)
     }
 
     /// Sends a request of ours, which is written for its branch.

@@ -40,7 +40,9 @@ impl Shared {
             Event::Cancel(received, invite) => {
                 let answer = Answer::plain(if invite.is_some() { 200 } else { 481 });
                 door.respond(&received, &answer);
-                let Some((entry, invite)) = self.index.find(received.message.call_id()).zip(invite) else { return };
+                let Some((entry, invite)) = self.index.find(received.message.call_id()).zip(invite) else {
+                    return;
+                };
                 let reason = wire::reason(&received.message);
                 // A call that is over was refused or has hung up.
                 let _ = entry.notes.send(Note::Cancelled { leg: entry.leg, invite, reason });
@@ -65,7 +67,8 @@ impl Shared {
                 let Some(waiting) = waiting else { return };
                 let notes = waiting.notes.clone();
                 let request = bytes::Bytes::new();
-                let _ = notes.send(Note::Responded { waiting, door: door.clone(), key, request, response: None });
+                let _ =
+                    notes.send(Note::Responded { waiting, door: door.clone(), key, request, response: None });
             }
         }
     }
@@ -112,7 +115,12 @@ impl Shared {
             }
             (_, false) => Answer::with(405, Header::new("Allow", wire::ALLOW)),
         };
-        door.respond(&received, &answer);
+        match answer.status {
+            401 | 403 | 407 => door.dismiss(&received, &answer),
+            _ => {
+                door.respond(&received, &answer);
+            }
+        }
     }
 
     /// Begins a call, or says how to refuse it.
@@ -166,10 +174,7 @@ struct Screened {
 fn screen(shared: &Shared, request: &Message, source: SocketAddr) -> Result<Screened, Answer> {
     let bad = || Answer::plain(400);
     let known = shared.settings.directory.who(request, source)?;
-    let max_forwards = request
-        .header("Max-Forwards")
-        .map_or(Ok(70), str::parse::<u8>)
-        .map_err(|_| bad())?;
+    let max_forwards = request.header("Max-Forwards").map_or(Ok(70), str::parse::<u8>).map_err(|_| bad())?;
     let max_forwards = max_forwards.checked_sub(1).ok_or(Answer::plain(483))?;
     if let Some(answer) = beyond_us(request) {
         return Err(answer);

@@ -156,7 +156,12 @@ impl SipLeg {
     }
 
     /// A CANCEL for one of its INVITEs came: it is refused, if it still may be. What that means for the call.
-    pub(super) fn cancelled(&mut self, leg: LegId, invite: &ServerKey, reason: Option<String>) -> Option<Input> {
+    pub(super) fn cancelled(
+        &mut self,
+        leg: LegId,
+        invite: &ServerKey,
+        reason: Option<String>,
+    ) -> Option<Input> {
         let Invite::Theirs(Some(received)) = &self.invite else { return None };
         let is_it = received.key == *invite;
         (is_it && self.answer(&Answer::plain(487))).then_some(Input::Cancelled { leg, reason })
@@ -206,6 +211,9 @@ impl SipLeg {
     /// They said by what they are reached from now on.
     pub(super) fn retarget(&mut self, message: &Message, source: SocketAddr) {
         let says_it = message.header("Contact").is_some();
+        if self.party.nat {
+            self.peer = source;
+        }
         let target = target_of(message, source, self.door.transport.parameter(), self.party.nat);
         if let Some(dialog) = self.dialog.as_mut().filter(|_| says_it) {
             dialog.retarget(target);
@@ -297,9 +305,8 @@ impl SipLeg {
         let waiting = Waiting { is_proved: true, ..outcome.waiting.clone() };
         let is_first = waiting.request == Sent::Invite;
         let (door, to) = if is_first { (self.door.clone(), self.peer) } else { self.way(shared) };
-        let key = door.request(method, to, Some(waiting), |us, branch| {
-            written_again(&request, us, branch, &header)
-        });
+        let key = door
+            .request(method, to, Some(waiting), |us, branch| written_again(&request, us, branch, &header));
         if is_first {
             self.set_invite(Some(key));
         } else if let Some(dialog) = &mut self.dialog {
@@ -356,13 +363,16 @@ impl Shared {
     /// Hangs up on whoever accepted an INVITE that nobody waits for any more: it was cancelled too late, or another accepted it
     /// first.
     pub(super) fn let_go(&self, door: &Arc<Door>, key: ClientKey, response: &Message, source: SocketAddr) {
-        if !matches!(response.status(), 200..300) || response.cseq().map(|(_, of)| of) != Some(Method::Invite) {
+        if !matches!(response.status(), 200..300) || response.cseq().map(|(_, of)| of) != Some(Method::Invite)
+        {
             return;
         }
         let target = target_of(response, source, door.transport.parameter(), false);
         let mut dialog = Dialog::begun(response, target);
         acknowledge(&dialog, response, (door, key), (door, source));
-        door.request(Method::Bye, source, None, |us, branch| dialog.request(Method::Bye, us, branch, &[], &[]));
+        door.request(Method::Bye, source, None, |us, branch| {
+            dialog.request(Method::Bye, us, branch, &[], &[])
+        });
     }
 }
 

@@ -144,9 +144,10 @@ impl Actor {
     pub(super) fn bye(&mut self, leg: LegId, why: &Why) -> Option<Input> {
         let waits = waiting(&self.notes, leg, Sent::Bye);
         let headers = [wire::reason_header(why)];
-        let sent = self.legs.get_mut(&leg).and_then(|sip| {
-            sip.send(&self.shared, Method::Bye, waits, (&headers, &[]))
-        });
+        let sent = self
+            .legs
+            .get_mut(&leg)
+            .and_then(|sip| sip.send(&self.shared, Method::Bye, waits, (&headers, &[])));
         sent.is_none().then_some(Input::Closed { leg })
     }
 

@@ -114,11 +114,7 @@ pub(super) fn tidied(kind: Kind, value: &str) -> Cow<'_, str> {
         Kind::From | Kind::To => b";=",
         _ => b";=,",
     };
-    if is_tidy(value, separators) {
-        Cow::Borrowed(value)
-    } else {
-        Cow::Owned(tidy(kind, value, separators))
-    }
+    if is_tidy(value, separators) { Cow::Borrowed(value) } else { Cow::Owned(tidy(kind, value, separators)) }
 }
 
 /// Whether tidying would change nothing, for sure: most values are so. Quotes are always looked into.

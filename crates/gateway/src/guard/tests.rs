@@ -164,7 +164,10 @@ fn is_read(message: &[u8]) -> Result<(), String> {
             return Err(format!("no URI in {party}"));
         }
     }
-    if read.cseq().is_none() || read.call_id().is_empty() || read.header("Via").is_none_or(|via| Via::read(via).is_none()) {
+    if read.cseq().is_none()
+        || read.call_id().is_empty()
+        || read.header("Via").is_none_or(|via| Via::read(via).is_none())
+    {
         return Err("no CSeq, Call-ID or Via".to_owned());
     }
     let written = String::from_utf8_lossy(message);

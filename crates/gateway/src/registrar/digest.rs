@@ -266,8 +266,9 @@ mod tests {
         let answer = |challenge: &str| proof(challenge, &credential, ("INVITE", "sip:1@b"), "c");
         for algorithm in [Algorithm::Md5, Algorithm::Sha256] {
             let name = algorithm.name();
-            let challenge =
-                format!("Digest realm=\"r\", nonce=\"n\", opaque=\"o\", algorithm={name}, qop=\"auth-int,auth\"");
+            let challenge = format!(
+                "Digest realm=\"r\", nonce=\"n\", opaque=\"o\", algorithm={name}, qop=\"auth-int,auth\""
+            );
             let value = answer(&challenge).unwrap();
             assert!(value.contains(",opaque=\"o\""));
             let claim = Claim::read(&value).unwrap();

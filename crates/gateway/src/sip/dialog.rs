@@ -112,7 +112,8 @@ pub struct Dialog {
 impl Dialog {
     /// The one that an INVITE of theirs begins, when we have this tag and reach them by this URI.
     pub fn taken(invite: &Message, tag: &str, target: String) -> Self {
-        let (local, remote) = (invite.header("To").unwrap_or_default(), invite.header("From").unwrap_or_default());
+        let (local, remote) =
+            (invite.header("To").unwrap_or_default(), invite.header("From").unwrap_or_default());
         Self {
             call_id: invite.call_id().to_owned(),
             local: format!("{local};tag={tag}"),
@@ -197,10 +198,12 @@ impl Dialog {
         body: &[u8],
     ) -> Bytes {
         // A router of RFC 2543 wants to be the Request-URI itself (12.2.1.1).
-        let strict = self.routes.split_first().filter(|(first, _)| {
-            !Uri::read(uri_of(first)).is_some_and(|first| first.has_parameter("lr"))
-        });
-        let (uri, routes) = strict.map_or((self.target.as_str(), &self.routes[..]), |(first, rest)| (uri_of(first), rest));
+        let strict = self
+            .routes
+            .split_first()
+            .filter(|(first, _)| !Uri::read(uri_of(first)).is_some_and(|first| first.has_parameter("lr")));
+        let (uri, routes) =
+            strict.map_or((self.target.as_str(), &self.routes[..]), |(first, rest)| (uri_of(first), rest));
         let mut draft = Draft::request(method.name(), uri);
         us.via(&mut draft, branch);
         draft.header("Max-Forwards", "70");
@@ -226,7 +229,9 @@ impl Dialog {
 /// The Record-Route headers, one value each.
 fn routes_of(message: &Message) -> impl Iterator<Item = String> {
     let values = message.headers("Record-Route");
-    values.flat_map(|value| split_outside(value, ',').unwrap_or_default()).map(|route| route.trim().to_owned())
+    values
+        .flat_map(|value| split_outside(value, ',').unwrap_or_default())
+        .map(|route| route.trim().to_owned())
 }
 
 /// The URI that who sent a message is reached by: its Contact; where that is missing or of no use, since the peer is behind
@@ -270,12 +275,19 @@ mod tests {
 
     #[test]
     fn a_request_within_a_dialog_passes_those_who_recorded_their_route_in_reverse() {
-        let response = accepted("Contact: \"x, y\" <sip:desk@192.0.2.9>\r\nRecord-Route: <sip:p2;lr>, <sip:p1;lr>\r\n");
+        let response =
+            accepted("Contact: \"x, y\" <sip:desk@192.0.2.9>\r\nRecord-Route: <sip:p2;lr>, <sip:p1;lr>\r\n");
         let source = "192.0.2.7:5060".parse().unwrap();
         let mut dialog = Dialog::begun(&response, target_of(&response, source, "", false));
         let bye = Message::read(dialog.request(Method::Bye, &us(), 7, &[], &[])).unwrap();
-        assert_eq!((bye.uri(), line(&bye, "Route")), ("sip:desk@192.0.2.9", vec!["<sip:p1;lr>", "<sip:p2;lr>"]));
-        assert_eq!((bye.cseq(), bye.from_tag(), bye.to_tag()), (Some((3, Method::Bye)), Some("us"), Some("them")));
+        assert_eq!(
+            (bye.uri(), line(&bye, "Route")),
+            ("sip:desk@192.0.2.9", vec!["<sip:p1;lr>", "<sip:p2;lr>"])
+        );
+        assert_eq!(
+            (bye.cseq(), bye.from_tag(), bye.to_tag()),
+            (Some((3, Method::Bye)), Some("us"), Some("them"))
+        );
         assert_eq!(dialog.next_hop(), "sip:p1;lr");
         let ack = Message::read(dialog.ack(2, &us(), 8)).unwrap();
         assert_eq!(ack.cseq(), Some((2, Method::Ack)));
@@ -296,7 +308,8 @@ mod tests {
         let invite = Message::read(invite.into()).unwrap();
         let mut dialog = Dialog::taken(&invite, "us", "sip:them@b".into());
         let request = |from: &str, to: &str| {
-            let text = format!("BYE sip:a SIP/2.0\r\nFrom: <sip:x>;tag={from}\r\nTo: <sip:y>;tag={to}\r\n\r\n");
+            let text =
+                format!("BYE sip:a SIP/2.0\r\nFrom: <sip:x>;tag={from}\r\nTo: <sip:y>;tag={to}\r\n\r\n");
             Message::read(text.into()).unwrap()
         };
         assert!(dialog.is_of(&request("them", "us")));

@@ -167,7 +167,8 @@ impl Message {
 
     fn is_named(&self, line: &Line, wanted: &str) -> bool {
         let length = usize::from(line.name.length);
-        (length == wanted.len() || length == 1) && long_name(self.text(line.name)).eq_ignore_ascii_case(wanted)
+        (length == wanted.len() || length == 1)
+            && long_name(self.text(line.name)).eq_ignore_ascii_case(wanted)
     }
 
     /// The first value of a header.
@@ -177,7 +178,9 @@ impl Message {
 
     /// Whether a header that is a list has this word, in any case.
     pub fn has_token(&self, name: &str, token: &str) -> bool {
-        self.headers(name).flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
+        self.headers(name)
+            .flat_map(|value| value.split(','))
+            .any(|item| item.trim().eq_ignore_ascii_case(token))
     }
 
     /// The body.
@@ -209,9 +212,9 @@ impl Message {
     /// The branch of the topmost Via.
     pub fn branch(&self) -> Option<&str> {
         let parameters = self.header("Via")?.split(';').skip(1);
-        parameters.filter_map(|parameter| parameter.split_once('=')).find_map(|(name, value)| {
-            name.trim().eq_ignore_ascii_case("branch").then(|| value.trim())
-        })
+        parameters
+            .filter_map(|parameter| parameter.split_once('='))
+            .find_map(|(name, value)| name.trim().eq_ignore_ascii_case("branch").then(|| value.trim()))
     }
 }
 
@@ -285,12 +288,17 @@ mod tests {
         let invite = Message::read(text.into()).unwrap();
         assert_eq!((invite.method(), invite.uri(), invite.status()), (Some(Method::Invite), "sip:a@b", 0));
         assert_eq!((invite.call_id(), invite.cseq()), ("x", Some((7, Method::Invite))));
-        assert_eq!((invite.from_tag(), invite.to_tag(), invite.branch()), (Some("1"), None, Some("z9hG4bK1")));
+        assert_eq!(
+            (invite.from_tag(), invite.to_tag(), invite.branch()),
+            (Some("1"), None, Some("z9hG4bK1"))
+        );
         assert!(invite.has_token("Supported", "100REL") && !invite.has_token("Supported", "100"));
         assert_eq!(invite.body(), b"hi");
         let response = Message::read("SIP/2.0 486 Busy Here\r\nCall-ID: x\r\n\r\n".into()).unwrap();
         assert_eq!((response.method(), response.status(), response.call_id()), (None, 486, "x"));
-        for wrong in ["", "SIP/2.0 99 x\r\n\r\n", "INVITE sip:a SIP/1.0\r\n\r\n", "SIP/2.0 200 OK\r\nCall-ID: x\r\n"] {
+        for wrong in
+            ["", "SIP/2.0 99 x\r\n\r\n", "INVITE sip:a SIP/1.0\r\n\r\n", "SIP/2.0 200 OK\r\nCall-ID: x\r\n"]
+        {
             assert!(Message::read(wrong.into()).is_none(), "{wrong}");
         }
     }

@@ -98,7 +98,8 @@ mod tests {
 
     #[test]
     fn a_uri_is_read_in_its_parts() {
-        let uri = Uri::read("sips:+1555;phone-context=a:secret@[2001:db8::1]:5071;transport=TCP;lr?x=y").unwrap();
+        let uri =
+            Uri::read("sips:+1555;phone-context=a:secret@[2001:db8::1]:5071;transport=TCP;lr?x=y").unwrap();
         assert_eq!((uri.is_secure, uri.user, uri.port), (true, "+1555;phone-context=a", Some(5071)));
         assert_eq!(uri.address(5061), Some("[2001:db8::1]:5071".parse().unwrap()));
         assert_eq!((uri.parameter("transport"), uri.has_parameter("LR")), (Some("TCP"), true));

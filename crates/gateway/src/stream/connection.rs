@@ -60,7 +60,11 @@ impl Connection {
         drop(self.place);
     }
 
-    async fn read<S: AsyncRead>(&self, mut stream: ReadHalf<S>, answers: &mpsc::Sender<Bytes>) -> io::Result<()> {
+    async fn read<S: AsyncRead>(
+        &self,
+        mut stream: ReadHalf<S>,
+        answers: &mpsc::Sender<Bytes>,
+    ) -> io::Result<()> {
         let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
         let heard = self.streams.heard.get().ok_or_else(gone)?;
         let mut framer = Framer::new(self.streams.settings.largest_message);

@@ -186,7 +186,9 @@ impl Streams {
     /// Has a message written to a peer that there is a connection to; gives it back where there is none.
     pub(crate) fn send(&self, remote: SocketAddr, message: Bytes) -> Result<(), Bytes> {
         let live = self.live();
-        let Some(Live { outgoing, closed, .. }) = live.get(&remote).filter(|live| !live.closed.is_cancelled()) else {
+        let Some(Live { outgoing, closed, .. }) =
+            live.get(&remote).filter(|live| !live.closed.is_cancelled())
+        else {
             return Err(message);
         };
         match outgoing.try_send(message) {

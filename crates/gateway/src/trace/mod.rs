@@ -118,14 +118,7 @@ impl CallTrace {
     }
 
     /// Notes a message of a leg, whose bytes are shared with whoever else holds it. The oldest make room for it.
-    pub fn note(
-        &self,
-        at_ms: u64,
-        leg: (u32, Side),
-        sent: bool,
-        peer: Option<SocketAddr>,
-        text: Bytes,
-    ) {
+    pub fn note(&self, at_ms: u64, leg: (u32, Side), sent: bool, peer: Option<SocketAddr>, text: Bytes) {
         let mut kept = self.kept();
         kept.bytes += text.len();
         kept.messages.push_back(Message { at_ms, leg, sent, peer, text });

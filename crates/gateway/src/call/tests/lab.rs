@@ -16,8 +16,8 @@ use crate::{
     Ask, CallId, Cause, Direction, Ended, Limits, Plan, Report, Routes, Side, Target, TraceSettings,
     TransferAsk, What, Who,
     call::{
-        Directory, Known, Media, MediaEvent, MediaMaker, MediaRefused, Opening, Party, Settings,
-        Stance, Switch,
+        Directory, Known, Media, MediaEvent, MediaMaker, MediaRefused, Opening, Party, Settings, Stance,
+        Switch,
     },
     guard::{Gate, Policy},
     sip::{Answer, Message},

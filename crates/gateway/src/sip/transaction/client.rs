@@ -95,15 +95,8 @@ impl<T: Clone> Table<T> {
         outbox.push((to, request.clone()));
         let repetition = (!self.is_reliable).then(|| Repetition::begin(now, self.t1));
         let ends = Some(now + self.patience());
-        let client = Client {
-            to,
-            request,
-            waiting,
-            phase: Phase::Calling,
-            cancel: Cancel::No,
-            repetition,
-            ends,
-        };
+        let client =
+            Client { to, request, waiting, phase: Phase::Calling, cancel: Cancel::No, repetition, ends };
         self.keep(key, client);
     }
 
@@ -116,7 +109,9 @@ impl<T: Clone> Table<T> {
 
     /// Cancels an INVITE that got no final response, now or as soon as that may be.
     pub fn cancel(&mut self, key: ClientKey, now: Instant, outbox: &mut Outbox) {
-        let Some(client) = self.clients.get_mut(&key).filter(|client| client.cancel == Cancel::No) else { return };
+        let Some(client) = self.clients.get_mut(&key).filter(|client| client.cancel == Cancel::No) else {
+            return;
+        };
         match client.phase {
             Phase::Calling => client.cancel = Cancel::Wanted,
             Phase::Proceeding => self.send_cancel(key, now, outbox),
@@ -139,7 +134,8 @@ impl<T: Clone> Table<T> {
         // Whoever does not answer a cancelled INVITE is not waited for (RFC 3261, 9.1).
         client.ends = Some(ends);
         let to = client.to;
-        let Some(cancel) = Message::read(client.request.clone()).map(|invite| follow_up(&invite, "CANCEL", None))
+        let Some(cancel) =
+            Message::read(client.request.clone()).map(|invite| follow_up(&invite, "CANCEL", None))
         else {
             return;
         };

@@ -117,7 +117,7 @@ impl<T: Clone> Table<T> {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.clients.len() + self.servers.len()
     }
 

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{Due, Event, MOST_SERVERS, Outbox, Received, Repetition, T2, T4, Table, Text, earlier, is_invite};
+use super::{
+    Due, Event, MOST_SERVERS, Outbox, Received, Repetition, T2, T4, Table, Text, earlier, is_invite,
+};
 use crate::sip::{
     compose::response_goes_to,
     message::{Message, Method},
@@ -138,7 +140,8 @@ impl<T: Clone> Table<T> {
         outbox: &mut Outbox,
     ) -> bool {
         let patience = self.patience();
-        let Some(server) = self.servers.get_mut(key).filter(|server| server.phase == Phase::Proceeding) else {
+        let Some(server) = self.servers.get_mut(key).filter(|server| server.phase == Phase::Proceeding)
+        else {
             return false;
         };
         outbox.push((server.to, response.clone()));
@@ -153,7 +156,8 @@ impl<T: Clone> Table<T> {
             (true, _) => Phase::Refused,
         };
         // A 2xx is repeated even where nothing is lost on the way: a proxy may have gone over to datagrams (13.3.1.4).
-        let repeats = server.phase == Phase::Accepted || (server.phase == Phase::Refused && !self.is_reliable);
+        let repeats =
+            server.phase == Phase::Accepted || (server.phase == Phase::Refused && !self.is_reliable);
         server.repetition = repeats.then(|| Repetition::begin(now, self.t1));
         if server.phase == Phase::Completed && self.is_reliable {
             self.servers.remove(key);
@@ -163,6 +167,14 @@ impl<T: Clone> Table<T> {
             self.plan(next, Due::Server(key.clone()));
         }
         true
+    }
+
+    /// Refuses a request once, and forgets it: who only pretends to ask from an address gets nobody sent more than one response
+    /// there. Who did ask, and did not hear it, asks again.
+    pub fn dismiss(&mut self, key: &ServerKey, response: Bytes, outbox: &mut Outbox) {
+        if let Some(server) = self.servers.remove(key) {
+            outbox.push((server.to, response));
+        }
     }
 
     /// The ACK for a 2xx is here, or nobody waits for it: the 2xx is not sent any more.
@@ -179,7 +191,9 @@ impl<T: Clone> Table<T> {
 
     /// The time of a transaction came, unless it changed its plan meanwhile.
     pub(super) fn server_due(&mut self, key: &ServerKey, at: Instant, now: Instant, outbox: &mut Outbox) {
-        let Some(server) = self.servers.get_mut(key).filter(|server| server.next() == Some(at)) else { return };
+        let Some(server) = self.servers.get_mut(key).filter(|server| server.next() == Some(at)) else {
+            return;
+        };
         if server.ends.is_some_and(|ends| ends <= now) {
             self.servers.remove(key);
             return;

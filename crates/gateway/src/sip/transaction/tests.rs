@@ -32,7 +32,8 @@ impl Bench {
 
     /// What was sent since the last look, by its first words.
     fn sent(&mut self) -> Vec<String> {
-        let first = |line: &str| line.strip_prefix("SIP/2.0 ").unwrap_or(line).split(' ').next().unwrap().to_owned();
+        let first =
+            |line: &str| line.strip_prefix("SIP/2.0 ").unwrap_or(line).split(' ').next().unwrap().to_owned();
         self.sent.drain(..).map(|(_, line)| first(&line)).collect()
     }
 
@@ -133,7 +134,7 @@ fn an_invite_that_nobody_answers_is_sent_at_longer_and_longer_intervals_and_give
     let events = bench.passes(Duration::from_secs(40));
     assert_eq!(bench.sent_at(), [0, 500, 1_500, 3_500, 7_500, 15_500, 31_500]);
     assert!(matches!(events[..], [Event::TimedOut { waiting: Some("us"), key: of }] if of == key));
-    assert_eq!(bench.table.len(), 0);
+    assert_eq!(bench.table.count(), 0);
 }
 
 #[test]
@@ -147,7 +148,7 @@ fn another_request_is_sent_at_most_every_four_seconds() {
     assert_eq!(bench.sent_at(), [15_500, 19_500]);
     assert_eq!(status(&bench.answers(&text, 200, "2")), Some((200, Some("us"))));
     assert!(bench.answers(&text, 200, "2").is_none());
-    assert_eq!(bench.table.len(), 0);
+    assert_eq!(bench.table.count(), 0);
 }
 
 #[test]
@@ -156,7 +157,7 @@ fn nothing_is_repeated_where_nothing_is_lost_but_patience_ends_all_the_same() {
     bench.asks(Method::Invite);
     bench.asks(Method::Bye);
     assert_eq!(bench.passes(Duration::from_secs(40)).len(), 2);
-    assert_eq!((bench.sent_at(), bench.table.len()), (vec![0, 0], 0));
+    assert_eq!((bench.sent_at(), bench.table.count()), (vec![0, 0], 0));
 }
 
 #[test]
@@ -177,7 +178,7 @@ fn a_refusal_is_acknowledged_however_often_it_comes() {
     assert!(bench.answers(&text, 486, "2").is_none());
     assert_eq!(bench.sent(), ["INVITE", "ACK", "ACK"]);
     bench.passes(Duration::from_secs(33));
-    assert_eq!(bench.table.len(), 0);
+    assert_eq!(bench.table.count(), 0);
 }
 
 #[test]
@@ -192,7 +193,10 @@ fn the_ack_of_a_refusal_has_the_branch_of_its_invite_and_the_tag_of_the_refusal(
     bench.table.received(message, Bench::peer(), bench.now, &mut outbox);
     let ack = Message::read(outbox[0].1.clone()).unwrap();
     let invite = Message::read(text.into()).unwrap();
-    assert_eq!((ack.branch(), ack.to_tag(), ack.cseq()), (invite.branch(), Some("9"), Some((1, Method::Ack))));
+    assert_eq!(
+        (ack.branch(), ack.to_tag(), ack.cseq()),
+        (invite.branch(), Some("9"), Some((1, Method::Ack)))
+    );
     assert_eq!((ack.uri(), ack.header("Route")), ("sip:a@b", Some("<sip:p;lr>")));
 }
 
@@ -208,7 +212,7 @@ fn a_2xx_that_comes_again_is_acknowledged_again_and_that_of_another_is_nobodys()
     assert_eq!(bench.sent(), ["INVITE", "ACK", "ACK"]);
     assert_eq!(status(&bench.answers(&text, 200, "3")), Some((200, None)));
     bench.passes(Duration::from_secs(33));
-    assert_eq!(bench.table.len(), 0);
+    assert_eq!(bench.table.count(), 0);
 }
 
 #[test]
@@ -231,7 +235,7 @@ fn an_invite_that_was_cancelled_and_never_ends_is_given_up() {
     bench.does(|table, now, outbox| table.cancel(key, now, outbox));
     let events = bench.passes(Duration::from_secs(33));
     assert!(events.iter().any(|event| matches!(event, Event::TimedOut { waiting: Some("us"), .. })));
-    assert_eq!(bench.table.len(), 0);
+    assert_eq!(bench.table.count(), 0);
 }
 
 #[test]
@@ -252,7 +256,7 @@ fn a_request_that_comes_again_is_told_once_and_answered_as_often_as_it_comes() {
     assert!(bench.takes(&text).is_none());
     assert_eq!(bench.sent(), ["200", "200"]);
     bench.passes(Duration::from_secs(33));
-    assert_eq!(bench.table.len(), 0);
+    assert_eq!(bench.table.count(), 0);
 }
 
 #[test]
@@ -264,7 +268,7 @@ fn a_refusal_of_ours_is_repeated_until_it_is_acknowledged() {
     assert_eq!(bench.sent(), ["100", "486", "486", "486"]);
     assert!(bench.takes(&request("ACK", "z9hG4bK1")).is_none());
     bench.passes(Duration::from_secs(6));
-    assert_eq!((bench.sent(), bench.table.len()), (vec![], 0));
+    assert_eq!((bench.sent(), bench.table.count()), (vec![], 0));
 }
 
 #[test]
@@ -281,7 +285,19 @@ fn a_2xx_of_ours_is_repeated_until_its_dialog_says_that_the_ack_is_here() {
         assert!(bench.takes(&request("INVITE", "z9hG4bK1")).is_none());
         assert_eq!(bench.sent(), Vec::<String>::new());
         bench.passes(Duration::from_secs(33));
-        assert_eq!(bench.table.len(), 0);
+        assert_eq!(bench.table.count(), 0);
+    }
+}
+
+#[test]
+fn who_is_dismissed_is_answered_once_for_each_time_it_asks_and_not_remembered() {
+    let mut bench = Bench::new(false);
+    for _ in 0..2 {
+        let key = received(bench.takes(&request("INVITE", "z9hG4bK1")));
+        bench.does(|table, _, outbox| table.dismiss(&key, "SIP/2.0 407 X\r\n\r\n".into(), outbox));
+        assert!(matches!(bench.takes(&request("ACK", "z9hG4bK1")), Some(Event::Ack(..))));
+        assert_eq!((bench.sent(), bench.table.count()), (vec!["407".to_owned()], 0));
+        bench.passes(Duration::from_secs(33));
     }
 }
 
@@ -305,5 +321,5 @@ fn a_response_that_is_not_to_a_request_of_ours_is_not_heard() {
         let other = text.replace(own, &format!("Via: SIP/2.0/UDP us;branch={other}"));
         assert!(bench.answers(&other, 200, "2").is_none());
     }
-    assert_eq!(bench.table.len(), 1);
+    assert_eq!(bench.table.count(), 1);
 }
