@@ -8,6 +8,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use socket2::{Domain, Protocol, Socket, Type};
+
 /// How many pairs are tried that somebody else on this host has taken.
 const MOST_TAKEN: usize = 64;
 
@@ -57,6 +59,8 @@ impl Drop for Lease {
 pub(super) struct Pair {
     pub(super) rtp: UdpSocket,
     pub(super) rtcp: UdpSocket,
+    /// Where RTP is taken.
+    pub(super) local: SocketAddr,
     pub(super) lease: Lease,
 }
 
@@ -94,7 +98,7 @@ impl Ports {
         while taken.len() < MOST_TAKEN {
             let lease = self.lease(begin).ok_or(PortsError::Exhausted)?;
             match self.bind(host, lease.index) {
-                Ok((rtp, rtcp)) => return Ok(Pair { rtp, rtcp, lease }),
+                Ok((rtp, rtcp, local)) => return Ok(Pair { rtp, rtcp, local, lease }),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                     begin = lease.index;
                     taken.push(lease);
@@ -114,14 +118,16 @@ impl Ports {
         Some(Lease { shared: Arc::clone(&self.shared), index })
     }
 
-    fn bind(&self, host: IpAddr, index: usize) -> io::Result<(UdpSocket, UdpSocket)> {
+    fn bind(&self, host: IpAddr, index: usize) -> io::Result<(UdpSocket, UdpSocket, SocketAddr)> {
         let even = self.shared.first.saturating_add(u16::try_from(2 * index).unwrap_or(u16::MAX));
         let bind = |port| -> io::Result<UdpSocket> {
-            let socket = UdpSocket::bind(SocketAddr::new(host, port))?;
-            socket.set_nonblocking(true)?;
-            Ok(socket)
+            let address = SocketAddr::new(host, port);
+            let kind = Type::DGRAM.nonblocking();
+            let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::UDP))?;
+            socket.bind(&address.into())?;
+            Ok(socket.into())
         };
-        Ok((bind(even)?, bind(even.saturating_add(1))?))
+        Ok((bind(even)?, bind(even.saturating_add(1))?, SocketAddr::new(host, even)))
     }
 }
 

@@ -1,12 +1,14 @@
-//! The sockets of a session and the tasks that serve them.
+//! The sockets of a session and the task that serves them.
 
 use std::{
+    future::poll_fn,
     io,
     net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -14,7 +16,7 @@ use tokio::{
     net::UdpSocket,
     sync::mpsc,
     task::JoinHandle,
-    time::{Instant, MissedTickBehavior, interval, sleep},
+    time::{Instant, Interval, MissedTickBehavior, interval, sleep},
 };
 
 use super::{
@@ -59,12 +61,12 @@ impl MediaConfig {
     }
 }
 
-/// The media of one call. On drop the relay ends, and its ports are free as soon as its tasks are gone;
+/// The media of one call. On drop the relay ends, and its ports are free as soon as its task is gone;
 /// [`MediaSession::close`] waits for that.
 #[derive(Debug)]
 pub struct MediaSession {
     relay: Arc<Relay>,
-    tasks: Vec<JoinHandle<()>>,
+    task: JoinHandle<()>,
 }
 
 #[derive(Debug)]
@@ -87,9 +89,8 @@ struct Sockets {
 
 impl Sockets {
     fn open(config: &MediaConfig) -> Result<Self, PortsError> {
-        let Pair { rtp, rtcp, lease } = config.ports.open(config.host)?;
+        let Pair { rtp, rtcp, local, lease } = config.ports.open(config.host)?;
         let (rtp, rtcp) = (UdpSocket::from_std(rtp)?, UdpSocket::from_std(rtcp)?);
-        let local = rtp.local_addr()?;
         // A network that gives telephony no class loses nothing.
         let _ = match local {
             SocketAddr::V4(_) => rtp.set_tos_v4(TRAFFIC_CLASS),
@@ -119,10 +120,8 @@ impl MediaSession {
             exchange: Mutex::new(Exchange::new(config.latch_packets, config.silence_after, events)),
             unsent: AtomicU64::default(),
         });
-        let mut tasks: Vec<JoinHandle<()>> =
-            Side::BOTH.map(|side| tokio::spawn(serve_rtp(Arc::clone(&relay), side))).into();
-        tasks.push(tokio::spawn(serve_rtcp(Arc::clone(&relay))));
-        Ok((Self { relay, tasks }, receiver))
+        let task = tokio::spawn(serve(Arc::clone(&relay)));
+        Ok((Self { relay, task }, receiver))
     }
 
     /// The address and port at which a side's RTP is taken; its RTCP is at the next port.
@@ -152,11 +151,9 @@ impl MediaSession {
 
     /// Ends the relay, frees its ports and tells what was measured.
     pub async fn close(mut self) -> Summary {
-        for task in std::mem::take(&mut self.tasks) {
-            task.abort();
-            // It was ended on purpose.
-            let _ = task.await;
-        }
+        self.task.abort();
+        // It was ended on purpose.
+        let _ = (&mut self.task).await;
         let unsent = self.relay.unsent.load(Ordering::Relaxed);
         Summary { unsent, ..self.relay.exchange().summary() }
     }
@@ -164,7 +161,7 @@ impl MediaSession {
 
 impl Drop for MediaSession {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+        self.task.abort();
     }
 }
 
@@ -187,12 +184,13 @@ impl Relay {
     /// Sends a datagram of a side on as it is. Never waits: what the system does not take at once is dropped.
     fn pass_on(&self, side: Side, onward: Option<Onward>, bytes: &[u8]) {
         let other = self.sockets(side.other());
-        let sent = match onward {
-            Some(Onward::Rtp(to)) => other.rtp.try_send_to(bytes, other.reachable(to)),
-            Some(Onward::Rtcp(to)) => other.rtcp.try_send_to(bytes, other.reachable(to)),
+        let (socket, to) = match onward {
+            Some(Onward::Rtp(to)) => (&other.rtp, to),
+            Some(Onward::Rtcp(to)) => (&other.rtcp, to),
             None => return,
         };
-        if sent.is_err() {
+        // The system is asked itself: whether a socket has room that was never waited for the runtime does not know.
+        if socket2::SockRef::from(socket).send_to(bytes, &other.reachable(to).into()).is_err() {
             self.unsent.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -211,6 +209,34 @@ impl Relay {
         Ok(())
     }
 
+    /// Takes what there is to take, until there is nothing more or a socket fails.
+    fn poll(&self, ticks: &mut Interval, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let mut is_idle = true;
+            for side in Side::BOTH {
+                let Sockets { rtp, rtcp, .. } = self.sockets(side);
+                for (socket, is_rtcp) in [(rtp, false), (rtcp, true)] {
+                    let Poll::Ready(ready) = socket.poll_recv_ready(context) else { continue };
+                    is_idle = false;
+                    let taken = ready.and_then(|()| {
+                        self.take(socket, |from, bytes| match is_rtcp {
+                            true => self.rtcp(side, from, bytes),
+                            false => self.rtp(side, from, bytes),
+                        })
+                    });
+                    if taken.is_err() {
+                        return Poll::Ready(());
+                    }
+                }
+            }
+            if ticks.poll_tick(context).is_ready() {
+                self.exchange().tick(self.nanos());
+            } else if is_idle {
+                return Poll::Pending;
+            }
+        }
+    }
+
     fn rtp(&self, side: Side, from: SocketAddr, bytes: &[u8]) {
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         let onward = self.exchange().rtp(side, from, bytes, self.nanos());
@@ -224,39 +250,12 @@ impl Relay {
     }
 }
 
-/// One task a side does nothing else, as it is the busiest place of the gateway.
-async fn serve_rtp(relay: Arc<Relay>, side: Side) {
-    // A new socket counts as full until the runtime has seen that it is not.
-    let _ = relay.sockets(side.other()).rtp.writable().await;
-    let own = &relay.sockets(side).rtp;
-    loop {
-        if own.readable().await.is_err()
-            || relay.take(own, |from, bytes| relay.rtp(side, from, bytes)).is_err()
-        {
-            sleep(REST).await;
-        }
-    }
-}
-
-/// RTCP of both sides, and what comes with time.
-async fn serve_rtcp(relay: Arc<Relay>) {
-    let (caller, callee) = (&relay.caller.rtcp, &relay.callee.rtcp);
-    let _ = caller.writable().await;
-    let _ = callee.writable().await;
+/// Serves all four sockets, and what comes with time. One task for all: most calls are silent on most of them.
+async fn serve(relay: Arc<Relay>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let (side, ready) = tokio::select! {
-            ready = caller.readable() => (Side::Caller, ready),
-            ready = callee.readable() => (Side::Callee, ready),
-            _ = ticks.tick() => {
-                relay.exchange().tick(relay.nanos());
-                continue;
-            }
-        };
-        let own = &relay.sockets(side).rtcp;
-        if ready.is_err() || relay.take(own, |from, bytes| relay.rtcp(side, from, bytes)).is_err() {
-            sleep(REST).await;
-        }
+        poll_fn(|context| relay.poll(&mut ticks, context)).await;
+        sleep(REST).await;
     }
 }
