@@ -27,7 +27,7 @@
 //! # What it does not do
 //!
 //! It follows no redirection (3xx): a target that moved has failed, and the next is tried; who pays for a call is not for a
-//! peer to say. It sends no reliable provisional responses (100rel) and asks for none, transcodes nothing, and refuses media
+//! peer to say. It asks for no reliable provisional responses (100rel), transcodes nothing, and refuses media
 //! that is offered encrypted only (488). A request within a call from a host that is neither a trunk's nor the one that was
 //! called is not heard where nobody may be a stranger: a trunk has to list the networks of all its hosts.
 #![deny(missing_docs)]

@@ -11,7 +11,7 @@ use clap::Args;
 use super::{
     Network, folder_in, free_port,
     gateway::{Gateway, Used},
-    kamailio::Kamailio,
+    kamailio::{Allocator, Kamailio},
     sipp::{Callee, Caller, Load, Outcome},
 };
 use crate::table::{Figure, Results};
@@ -73,38 +73,40 @@ pub async fn run(folder: &Path, asked: Asked, results: &Results) -> Result<(), S
     let mut gateway = Gateway::start(folder, network, false).await?;
     gateway.lead_to(callee_at).await?;
     let mut ours = Between::Gateway { gateway, ended: 0, slowest: Duration::ZERO };
-    let mut theirs = match &asked.kamailio {
-        Some(program) => {
-            let address = free_port(network.proxy())?;
-            Some(Between::Proxy(Kamailio::start(program, &own, address, callee_at).await?))
-        }
-        None => None,
-    };
+    let mut theirs = Vec::new();
+    for allocator in [Allocator::Usual, Allocator::Tlsf] {
+        let Some(program) = &asked.kamailio else { break };
+        let address = free_port(network.proxy())?;
+        let kamailio = Kamailio::start((program, allocator), &own, address, callee_at).await?;
+        theirs.push((Between::Proxy(kamailio), Vec::new()));
+    }
     let hold = Duration::from_millis(asked.hold);
     let all = Load { rate: asked.rate, calls: asked.calls, hold };
     let few = Load { rate: asked.rate, calls: asked.round, hold };
     let told = async {
         let mut of_ours = vec![ours.carry(&ends, all).await?];
-        let mut of_theirs = Vec::new();
-        if let Some(theirs) = &mut theirs {
-            of_theirs.push(theirs.carry(&ends, all).await?);
+        for (proxy, rounds) in &mut theirs {
+            rounds.push(proxy.carry(&ends, all).await?);
         }
         // Round by round, so that a slow moment of the machine is everybody's.
         for _ in 0..asked.rounds {
             of_ours.push(ours.carry(&ends, few).await?);
-            if let Some(theirs) = &mut theirs {
-                of_theirs.push(theirs.carry(&ends, few).await?);
+            for (proxy, rounds) in &mut theirs {
+                rounds.push(proxy.carry(&ends, few).await?);
             }
         }
-        Ok::<_, String>((of_ours, of_theirs))
+        Ok::<_, String>(of_ours)
     };
-    let (of_ours, of_theirs) =
+    let of_ours =
         told.await.map_err(|error: String| format!("{error}; {}", callee.last_words()))?;
     ours.tell(&asked, &of_ours, results).await?;
-    match theirs {
-        Some(theirs) => theirs.tell(&asked, &of_theirs, results).await,
-        None => results.put(Figure::missing("CPU a call, Kamailio", "it cannot be had")),
+    if theirs.is_empty() {
+        results.put(Figure::missing("CPU a call, Kamailio", "it cannot be had"))?;
     }
+    for (proxy, rounds) in theirs {
+        proxy.tell(&asked, &rounds, results).await?;
+    }
+    Ok(())
 }
 
 impl Between {
@@ -175,10 +177,11 @@ impl Between {
                 results.put(figure.with_note(&format!("the whole program; {each}")))
             }
             Self::Proxy(proxy) => {
-                let name = format!("{name}, failed, Kamailio");
+                let of = proxy.allocator.name();
+                let name = format!("{name}, failed, {of}");
                 results.put(Figure::of(&name, "calls", vec![failed as f64]).with_note(&note))?;
                 let note = format!("{}, all processes; {each}", proxy.version);
-                results.put(Figure::of("CPU a call, Kamailio", "ms", cpu(|used| used.whole)).with_note(&note))
+                results.put(Figure::of(&format!("CPU a call, {of}"), "ms", cpu(|used| used.whole)).with_note(&note))
             }
         }
     }

@@ -6,9 +6,34 @@ use super::{child::Child, cpu};
 use crate::serving::failed;
 
 const CONFIGURATION: &str = include_str!("kamailio.cfg");
-/// More memory than Debian's default, and an allocator that does not search: else it runs out of memory at 1,000 calls a
-/// second, and spends most of its time looking for free pieces, which would flatter us.
-const MEMORY: [&str; 8] = ["-m", "512", "-M", "16", "-x", "tlsf", "-X", "tlsf"];
+/// More memory than Debian's default: else it runs out of memory at 1,000 calls a second.
+const MEMORY: [&str; 4] = ["-m", "512", "-M", "16"];
+
+/// What looks for free pieces of its memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allocator {
+    /// The one that it has when nobody says anything; it spends most of its time with it.
+    Usual,
+    /// The one that does not search.
+    Tlsf,
+}
+
+impl Allocator {
+    /// What it is called in the table, after Kamailio.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Usual => "Kamailio",
+            Self::Tlsf => "Kamailio with TLSF",
+        }
+    }
+
+    const fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Usual => &[],
+            Self::Tlsf => &["-x", "tlsf", "-X", "tlsf"],
+        }
+    }
+}
 
 /// The running proxy.
 pub struct Kamailio {
@@ -17,6 +42,8 @@ pub struct Kamailio {
     pub address: SocketAddr,
     /// Which one it is.
     pub version: String,
+    /// How it allocates.
+    pub allocator: Allocator,
 }
 
 impl Kamailio {
@@ -25,21 +52,24 @@ impl Kamailio {
     /// # Errors
     /// When it does not start.
     pub async fn start(
-        program: &Path,
+        (program, allocator): (&Path, Allocator),
         folder: &Path,
         address: SocketAddr,
         callee: SocketAddr,
     ) -> Result<Self, String> {
-        let configuration = folder.join("kamailio.cfg");
+        let named = |what: &str| folder.join(format!("kamailio-{allocator:?}.{what}"));
+        let configuration = named("cfg");
         let text =
             CONFIGURATION.replace("@LISTEN@", &address.to_string()).replace("@CALLEE@", &callee.to_string());
         fs::write(&configuration, text).map_err(|error| failed("Kamailio's configuration", &error))?;
         let mut command = Command::new(program);
-        command.args(["-DD", "-E"]).args(MEMORY).arg("-f").arg(&configuration);
-        command.arg("-Y").arg(folder).arg("-P").arg(folder.join("kamailio.pid"));
-        let mut child = Child::start(&mut command, &folder.join("kamailio.log"))?;
+        command.args(["-DD", "-E"]).args(MEMORY).args(allocator.arguments()).arg("-f").arg(&configuration);
+        let own = named("run");
+        fs::create_dir_all(&own).map_err(|error| failed("Kamailio's folder", &error))?;
+        command.arg("-Y").arg(&own).arg("-P").arg(named("pid"));
+        let mut child = Child::start(&mut command, &named("log"))?;
         child.listens(address).await?;
-        Ok(Self { child, address, version: version(program)? })
+        Ok(Self { child, address, version: version(program)?, allocator })
     }
 
     /// CPU time that all of its processes have used so far.

@@ -294,6 +294,17 @@ impl Actor {
             door.respond(&received, &Answer::plain(200));
             return Some(Input::Bye { leg, reason: wire::reason(request) });
         }
+        if request.method() == Some(Method::Prack) {
+            // An offer in it would have to be answered in its response; nobody who was heard of makes one.
+            let status = match (sip.heard(request), request.body().is_empty()) {
+                (true, true) => 200,
+                (true, false) => 488,
+                (false, _) => 481,
+            };
+            door.respond(&received, &Answer::plain(status));
+            sip.go_on();
+            return None;
+        }
         let by = sip.side;
         let ask = wire::asked(request, |to| {
             let (call, beginning) = (self.place.call(), &self.beginning);

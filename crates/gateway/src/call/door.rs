@@ -262,6 +262,12 @@ impl Door {
         self.with(|table, now, outbox| table.respond(&received.key, answer.status, text, now, outbox))
     }
 
+    /// The same, provisionally and until that is acknowledged, to an INVITE.
+    pub fn respond_reliably(self: &Arc<Self>, received: &Received, answer: &Answer) -> bool {
+        let text = self.response(received, answer);
+        self.with(|table, now, outbox| table.respond_reliably(&received.key, text, now, outbox))
+    }
+
     /// Responds to a request of somebody who is not known, and forgets it (RFC 3261, 26.3.2.4).
     pub fn dismiss(self: &Arc<Self>, received: &Received, answer: &Answer) {
         let text = self.response(received, answer);

@@ -8,6 +8,7 @@ use super::{
     door::{Door, Ear, Sent, Waiting},
     index::Entry,
     legs::SipLeg,
+    ringing::RELIABLE,
     media::Party,
     session::{LEAST, Session},
     switch::Shared,
@@ -198,8 +199,9 @@ fn screen(shared: &Shared, request: &Message, source: SocketAddr) -> Result<Scre
 
 /// The answer to an INVITE that asks for what is not spoken here.
 fn beyond_us(request: &Message) -> Option<Answer> {
+    let known = |tag: &str| ["", "timer", RELIABLE].iter().any(|known| known.eq_ignore_ascii_case(tag));
     let mut required = request.headers("Require").flat_map(|value| value.split(',')).map(str::trim);
-    if let Some(unknown) = required.find(|tag| !tag.is_empty() && !tag.eq_ignore_ascii_case("timer")) {
+    if let Some(unknown) = required.find(|tag| !known(tag)) {
         return Some(Answer::with(420, Header::new("Unsupported", unknown)));
     }
     let kind = request.header("Content-Type").and_then(|kind| kind.split(';').next());

@@ -10,6 +10,7 @@ use super::{
     door::{Door, Sent, Transport, Waiting},
     index::Seat,
     media::Party,
+    ringing::Ringing,
     session::Granted,
     switch::Shared,
     wire,
@@ -36,6 +37,8 @@ pub(super) struct SipLeg {
     dialog: Option<Dialog>,
     tag: String,
     invite: Invite,
+    /// What was said before the final response, to a caller that acknowledges that.
+    ringing: Option<Ringing>,
     /// INVITEs of theirs that we accepted, by the number that their ACK will have.
     unacknowledged: Vec<(u32, Arc<Door>, ServerKey)>,
     /// Its place among those that messages are for.
@@ -90,6 +93,7 @@ impl SipLeg {
             peer: received.source,
             dialog: Some(Dialog::taken(&received.message, tag, target)),
             tag: tag.to_owned(),
+            ringing: Ringing::for_caller(&received.message),
             invite: Invite::Theirs(Some(Box::new(received))),
             unacknowledged: Vec::new(),
             _seat: seat,
@@ -108,17 +112,28 @@ impl SipLeg {
             dialog: None,
             tag,
             invite: Invite::Ours(Some(key), credential),
+            ringing: None,
             unacknowledged: Vec::new(),
             _seat: seat,
             _expected: expected,
         }
     }
 
-    /// Responds to the INVITE that is theirs; says whether that was still possible.
-    fn answer(&mut self, answer: &Answer) -> bool {
+    /// Responds to the INVITE that is theirs, now or in its turn; says whether that was still possible.
+    fn answer(&mut self, answer: Answer) -> bool {
+        match &mut self.ringing {
+            Some(ringing) => ringing.say(answer).is_none_or(|answer| self.respond(&answer)),
+            None => self.respond(&answer),
+        }
+    }
+
+    fn respond(&mut self, answer: &Answer) -> bool {
         let Invite::Theirs(invite) = &mut self.invite else { return false };
         let Some(received) = invite else { return false };
-        let responded = self.door.respond(received, answer);
+        let responded = match &self.ringing {
+            Some(_) if answer.status < 200 => self.door.respond_reliably(received, answer),
+            Some(_) | None => self.door.respond(received, answer),
+        };
         if answer.status >= 200
             && let Some(received) = invite.take()
             && answer.status < 300
@@ -130,12 +145,28 @@ impl SipLeg {
         responded
     }
 
+    /// A PRACK came; says whether it is for what was said last. What waited for it is to be said with [`SipLeg::go_on`].
+    pub(super) fn heard(&mut self, prack: &Message) -> bool {
+        let is_heard = self.ringing.as_mut().is_some_and(|ringing| ringing.acknowledged(prack));
+        if is_heard && let Invite::Theirs(Some(received)) = &self.invite {
+            self.door.with(|table, _, _| table.heard(&received.key));
+        }
+        is_heard
+    }
+
+    /// Says what waited for a PRACK.
+    pub(super) fn go_on(&mut self) {
+        while let Some(answer) = self.ringing.as_mut().and_then(Ringing::next) {
+            self.respond(&answer);
+        }
+    }
+
     /// Rings, with early media when there is any.
     pub(super) fn ring(&mut self, body: Option<Vec<u8>>) {
         let mut headers = vec![self.contact(), Header::new("Allow", wire::ALLOW)];
         headers.extend(body.is_some().then(wire::sdp_type));
         let status = if body.is_some() { 183 } else { 180 };
-        self.answer(&Answer { status, headers, body: body.unwrap_or_default().into() });
+        self.answer(Answer { status, headers, body: body.unwrap_or_default().into() });
     }
 
     /// Answers.
@@ -143,12 +174,12 @@ impl SipLeg {
         let mut headers = wire::session_response(session);
         headers.push(self.contact());
         headers.extend(body.is_some().then(wire::sdp_type));
-        self.answer(&Answer { status: 200, headers, body: body.unwrap_or_default().into() });
+        self.answer(Answer { status: 200, headers, body: body.unwrap_or_default().into() });
     }
 
     /// Refuses.
     pub(super) fn reject(mut self, status: u16, why: &Why) {
-        self.answer(&Answer::with(status, wire::reason_header(why)));
+        self.answer(Answer::with(status, wire::reason_header(why)));
     }
 
     fn contact(&self) -> Header {
@@ -164,7 +195,7 @@ impl SipLeg {
     ) -> Option<Input> {
         let Invite::Theirs(Some(received)) = &self.invite else { return None };
         let is_it = received.key == *invite;
-        (is_it && self.answer(&Answer::plain(487))).then_some(Input::Cancelled { leg, reason })
+        (is_it && self.answer(Answer::plain(487))).then_some(Input::Cancelled { leg, reason })
     }
 
     /// Whether a request of theirs is in its place; else how to answer it.
@@ -186,7 +217,7 @@ impl SipLeg {
 
     /// A BYE came, and is answered. Theirs may come before our final response, which is still owed (RFC 3261, 15.1.2).
     pub(super) fn hung_up(&mut self) {
-        self.answer(&Answer::plain(487));
+        self.answer(Answer::plain(487));
     }
 
     /// An ACK came; its SDP, where it is the first for a 2xx of ours.
@@ -326,7 +357,7 @@ impl SipLeg {
 impl Drop for SipLeg {
     fn drop(&mut self) {
         // Only where nobody said why.
-        self.answer(&Answer::plain(500));
+        self.answer(Answer::plain(500));
         if let Invite::Ours(Some(key), _) = &self.invite {
             self.door.with(|table, now, outbox| table.abandon(*key, now, outbox));
         }

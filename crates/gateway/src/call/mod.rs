@@ -14,6 +14,7 @@ mod media;
 mod names;
 mod orders;
 mod registry;
+mod ringing;
 mod session;
 mod switch;
 mod talk;

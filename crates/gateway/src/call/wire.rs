@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The methods that we take.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REFER, NOTIFY";
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, REFER, NOTIFY, PRACK";
 
 /// What a message says of session timers.
 pub fn session_ask(message: &Message) -> SessionAsk {

@@ -122,7 +122,7 @@ impl Default for Policy {
                 "INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "INFO", "UPDATE", "PRACK", "REFER",
                 "NOTIFY",
             ]),
-            extensions: owned(&["timer", "replaces", "norefersub"]),
+            extensions: owned(&["timer", "100rel", "replaces", "norefersub"]),
             scanners: owned(&[
                 "friendly-scanner",
                 "sipvicious",

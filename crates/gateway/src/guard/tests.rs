@@ -298,9 +298,9 @@ fn a_method_that_is_not_taken_is_told_which_are() {
 
 #[test]
 fn an_extension_that_must_be_understood_is_named_in_the_answer() {
-    let message = INVITE.replace("Contact:", "Require: timer, 100rel\r\nContact:");
+    let message = INVITE.replace("Contact:", "Require: timer, precondition\r\nContact:");
     let (reply, _) = answered(&message);
-    assert!(reply.starts_with("SIP/2.0 420 ") && reply.contains("\r\nUnsupported: 100rel\r\n"));
+    assert!(reply.starts_with("SIP/2.0 420 ") && reply.contains("\r\nUnsupported: precondition\r\n"));
 }
 
 #[test]

@@ -162,6 +162,29 @@ async fn a_caller_that_never_acknowledges_is_hung_up_with_the_other_side() {
 }
 
 #[tokio::test]
+async fn a_caller_that_has_to_be_sure_acknowledges_the_ring_before_it_hears_of_the_answer() {
+    let mut lab = Lab::new().await;
+    let (mut caller, callee) = (lab.phone().await, lab.phone().await);
+    lab.lead_to(&[&callee]);
+    let invite = caller.invitation("sure", SDP).replace("Contact:", "Require: 100rel\r\nContact:");
+    caller.say(&invite).await;
+    let invite = callee.expect("INVITE").await;
+    callee.reply(&invite, "180 Ringing", "").await;
+    let ringing = caller.expect("SIP/2.0 180").await;
+    assert_eq!((ringing.header("Require"), ringing.header("RSeq")), (Some("100rel"), Some("1")));
+    callee.reply(&invite, "200 OK", SDP).await;
+    callee.expect("ACK").await;
+    assert_eq!(caller.expect("SIP/2.0").await.header("RSeq"), Some("1"), "it is sent again, and nothing else is");
+    caller.as_caller("PRACK", &ringing, "RAck: 1 1 INVITE\r\n", "").await;
+    let heard = caller.expect("SIP/2.0 200").await;
+    assert_eq!(heard.header("CSeq"), Some("1 PRACK"));
+    let answer = caller.expect("SIP/2.0 200").await;
+    assert_eq!(answer.header("CSeq"), Some("1 INVITE"));
+    caller.ack(&answer).await;
+    hang_up(&mut lab, &mut caller, &answer, &callee).await;
+}
+
+#[tokio::test]
 async fn an_offer_that_meets_another_is_sent_again() {
     let mut lab = Lab::new().await;
     let (mut caller, callee) = (lab.phone().await, lab.phone().await);

@@ -266,8 +266,8 @@ impl<T: Clone> Table<T> {
         outbox.push((client.to, client.request.clone()));
         // An INVITE is sent at ever longer intervals, but never for longer than patience lasts (timer A).
         let longest = if is_invite(key.method) { t1 * PATIENCE } else { t1 * T2 };
-        client.repetition = client.repetition.map(|repetition| match client.phase {
-            Phase::Proceeding => Repetition { at: now + t1 * T2, after: t1 * T2 },
+        client.repetition = client.repetition.and_then(|repetition| match client.phase {
+            Phase::Proceeding => Some(Repetition { at: now + t1 * T2, after: t1 * T2, ends: None }),
             _ => repetition.next(now, Some(longest)),
         });
         let next = client.next();

@@ -175,18 +175,21 @@ impl<T: Clone> Table<T> {
 struct Repetition {
     at: Instant,
     after: Duration,
+    /// Nothing is sent any more from then on.
+    ends: Option<Instant>,
 }
 
 impl Repetition {
     fn begin(now: Instant, t1: Duration) -> Self {
-        Self { at: now + t1, after: t1 }
+        Self { at: now + t1, after: t1, ends: None }
     }
 
-    /// The next one; `longest` bounds the time until it.
-    fn next(self, now: Instant, longest: Option<Duration>) -> Self {
+    /// The next one, where there is one; `longest` bounds the time until it.
+    fn next(self, now: Instant, longest: Option<Duration>) -> Option<Self> {
         let after = self.after * 2;
         let after = longest.map_or(after, |longest| after.min(longest));
-        Self { at: now + after, after }
+        let at = now + after;
+        self.ends.is_none_or(|ends| at <= ends).then_some(Self { at, after, ..self })
     }
 }
 

@@ -146,6 +146,7 @@ impl<T: Clone> Table<T> {
         };
         outbox.push((server.to, response.clone()));
         server.response = Some(response);
+        server.repetition = None;
         if status < 200 {
             return true;
         }
@@ -167,6 +168,34 @@ impl<T: Clone> Table<T> {
             self.plan(next, Due::Server(key.clone()));
         }
         true
+    }
+
+    /// Responds to an INVITE provisionally, and again until that is acknowledged by [`Table::heard`] or for as long as patience
+    /// lasts (RFC 3262, section 3); says whether that was still possible.
+    pub fn respond_reliably(
+        &mut self,
+        key: &ServerKey,
+        response: Bytes,
+        now: Instant,
+        outbox: &mut Outbox,
+    ) -> bool {
+        let ends = now + self.patience();
+        if !self.respond(key, 183, response, now, outbox) {
+            return false;
+        }
+        let repetition = Repetition::begin(now, self.t1);
+        if let Some(server) = self.servers.get_mut(key) {
+            server.repetition = Some(Repetition { ends: Some(ends), ..repetition });
+            self.plan(repetition.at, Due::Server(key.clone()));
+        }
+        true
+    }
+
+    /// A provisional response was acknowledged: it is not sent again.
+    pub fn heard(&mut self, key: &ServerKey) {
+        if let Some(server) = self.servers.get_mut(key).filter(|server| server.phase == Phase::Proceeding) {
+            server.repetition = None;
+        }
     }
 
     /// Refuses a request once, and forgets it: who only pretends to ask from an address gets nobody sent more than one response
@@ -199,7 +228,7 @@ impl<T: Clone> Table<T> {
             return;
         }
         outbox.extend(server.response.clone().map(|response| (server.to, response)));
-        server.repetition = server.repetition.map(|repetition| repetition.next(now, Some(self.t1 * T2)));
+        server.repetition = server.repetition.and_then(|repetition| repetition.next(now, Some(self.t1 * T2)));
         if let Some(next) = server.next() {
             self.plan(next, Due::Server(key.clone()));
         }

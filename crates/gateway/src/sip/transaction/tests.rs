@@ -302,6 +302,26 @@ fn who_is_dismissed_is_answered_once_for_each_time_it_asks_and_not_remembered() 
 }
 
 #[test]
+fn a_reliable_ring_is_repeated_until_it_is_heard_or_for_as_long_as_patience_lasts() {
+    let mut bench = Bench::new(true);
+    let rings = |bench: &mut Bench, branch: &str| {
+        let key = received(bench.takes(&request("INVITE", branch)));
+        let text = "SIP/2.0 180 X\r\n\r\n";
+        bench.does(|table, now, outbox| assert!(table.respond_reliably(&key, text.into(), now, outbox)));
+        key
+    };
+    let first = rings(&mut bench, "z9hG4bK1");
+    bench.passes(Duration::from_secs(1));
+    bench.does(|table, _, _| table.heard(&first));
+    bench.passes(Duration::from_secs(100));
+    assert_eq!(bench.sent_at(), [0, 500]);
+    rings(&mut bench, "z9hG4bK2");
+    bench.passes(Duration::from_secs(100));
+    assert_eq!(bench.sent_at().len(), 11);
+    assert!(bench.responds(&first, 200), "it may ring for as long as it likes");
+}
+
+#[test]
 fn a_cancel_finds_its_invite_and_one_without_finds_nothing() {
     let mut bench = Bench::new(false);
     let invite = received(bench.takes(&request("INVITE", "z9hG4bK1")));
