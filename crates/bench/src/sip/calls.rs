@@ -97,8 +97,7 @@ pub async fn run(folder: &Path, asked: Asked, results: &Results) -> Result<(), S
         }
         Ok::<_, String>(of_ours)
     };
-    let of_ours =
-        told.await.map_err(|error: String| format!("{error}; {}", callee.last_words()))?;
+    let of_ours = told.await.map_err(|error: String| format!("{error}; {}", callee.last_words()))?;
     ours.tell(&asked, &of_ours, results).await?;
     if theirs.is_empty() {
         results.put(Figure::missing("CPU a call, Kamailio", "it cannot be had"))?;
@@ -181,7 +180,9 @@ impl Between {
                 let name = format!("{name}, failed, {of}");
                 results.put(Figure::of(&name, "calls", vec![failed as f64]).with_note(&note))?;
                 let note = format!("{}, all processes; {each}", proxy.version);
-                results.put(Figure::of(&format!("CPU a call, {of}"), "ms", cpu(|used| used.whole)).with_note(&note))
+                results.put(
+                    Figure::of(&format!("CPU a call, {of}"), "ms", cpu(|used| used.whole)).with_note(&note),
+                )
             }
         }
     }

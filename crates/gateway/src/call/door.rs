@@ -9,6 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use tokio::{
+    runtime::Handle,
     sync::{Notify, mpsc},
     time::{Instant, sleep_until},
 };
@@ -245,9 +246,11 @@ impl Door {
             }
         } else if let Some(streams) = &self.streams
             && let Err(bytes) = streams.send(to, bytes)
+            // A leg may be dropped when the runtime is.
+            && let Ok(runtime) = Handle::try_current()
         {
             let (streams, running) = (streams.clone(), self.running.clone());
-            tokio::spawn(async move {
+            runtime.spawn(async move {
                 let reached = streams.reach(to, &to.ip().to_string(), &running).await;
                 if reached.is_err() || streams.send(to, bytes).is_err() {
                     tracing::debug!(%to, "no connection for a message");

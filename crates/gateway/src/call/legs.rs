@@ -336,12 +336,15 @@ impl SipLeg {
         let waiting = Waiting { is_proved: true, ..outcome.waiting.clone() };
         let is_first = waiting.request == Sent::Invite;
         let (door, to) = if is_first { (self.door.clone(), self.peer) } else { self.way(shared) };
-        let key = door
-            .request(method, to, Some(waiting), |us, branch| written_again(&request, us, branch, &header));
+        let number = match &mut self.dialog {
+            Some(dialog) => dialog.next_number(),
+            None => request.cseq().map_or(0, |(number, _)| number).saturating_add(1),
+        };
+        let key = door.request(method, to, Some(waiting), |us, branch| {
+            written_again(&request, number, (us, branch), &header)
+        });
         if is_first {
             self.set_invite(Some(key));
-        } else if let Some(dialog) = &mut self.dialog {
-            dialog.skip();
         }
         true
     }

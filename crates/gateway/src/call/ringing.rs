@@ -78,7 +78,12 @@ mod tests {
     }
 
     fn numbers(answer: &Answer) -> Vec<&str> {
-        answer.headers.iter().filter(|header| header.name == "RSeq").map(|header| header.value.as_str()).collect()
+        answer
+            .headers
+            .iter()
+            .filter(|header| header.name == "RSeq")
+            .map(|header| header.value.as_str())
+            .collect()
     }
 
     #[test]
@@ -87,7 +92,9 @@ mod tests {
         assert_eq!(numbers(&ringing.say(Answer::plain(180)).unwrap()), ["1"]);
         assert_eq!(ringing.say(Answer::plain(183)), None);
         assert_eq!(ringing.say(Answer::plain(200)), None);
-        for wrong in ["", "RAck: 2 7 INVITE\r\n", "RAck: 1 8 INVITE\r\n", "RAck: 1 7 UPDATE\r\n", "RAck: 1\r\n"] {
+        for wrong in
+            ["", "RAck: 2 7 INVITE\r\n", "RAck: 1 8 INVITE\r\n", "RAck: 1 7 UPDATE\r\n", "RAck: 1\r\n"]
+        {
             assert!(!ringing.acknowledged(&request(wrong)), "{wrong}");
         }
         assert_eq!(ringing.next(), None);

@@ -57,10 +57,11 @@ const USUAL: usize = 640;
 impl Draft {
     fn begin(first: [&str; 3]) -> Self {
         let mut draft = Self(Vec::with_capacity(USUAL));
-        for (word, end) in first.into_iter().zip([" ", " ", "\r\n"]) {
+        for (number, word) in first.into_iter().enumerate() {
+            draft.push(if number > 0 { " " } else { "" });
             draft.push(word);
-            draft.push(end);
         }
+        draft.end_line();
         draft
     }
 
@@ -74,11 +75,16 @@ impl Draft {
         Self::begin(["SIP/2.0", &status.to_string(), phrase(status)])
     }
 
+    /// Adds a piece of a line. What would end the line is left out: it may come from a peer, or a configuration.
     fn push(&mut self, text: &str) {
-        self.0.extend_from_slice(text.as_bytes());
+        self.0.extend(text.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')));
     }
 
-    /// Adds a header. What would end its line is left out: it may come from a peer.
+    fn end_line(&mut self) {
+        self.0.extend_from_slice(b"\r\n");
+    }
+
+    /// Adds a header.
     pub fn header(&mut self, name: &str, value: &str) -> &mut Self {
         self.parts(name, &[value])
     }
@@ -88,9 +94,9 @@ impl Draft {
         self.push(name);
         self.push(": ");
         for part in value {
-            self.0.extend(part.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')));
+            self.push(part);
         }
-        self.push("\r\n");
+        self.end_line();
         self
     }
 
@@ -105,7 +111,7 @@ impl Draft {
     /// The message with its body.
     pub fn finish(mut self, body: &[u8]) -> Bytes {
         self.header("Content-Length", &body.len().to_string());
-        self.push("\r\n");
+        self.end_line();
         self.0.extend_from_slice(body);
         // With no more room than it needs: it is kept until its transaction is over, and in the call's trace.
         Bytes::from(self.0.into_boxed_slice())
@@ -135,7 +141,7 @@ pub fn response(request: &Message, source: SocketAddr, answer: &Answer, tag: &st
         }
     }
     draft.headers(&answer.headers);
-    draft.header("User-Agent", server);
+    draft.header("Server", server);
     draft.finish(&answer.body)
 }
 
@@ -231,7 +237,7 @@ mod tests {
             std::str::from_utf8(&text).unwrap(),
             "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h:5080;rport=1234;branch=z9hG4bK1;received=192.0.2.9\r\n\
              Via: SIP/2.0/UDP far;branch=z9hG4bK2\r\nFrom: <sip:c@d>;tag=1\r\nTo: <sip:a@b>;tag=ours\r\nCall-ID: x\r\n\
-             CSeq: 7 INVITE\r\nRecord-Route: <sip:p;lr>\r\nContact: <sip:us>Evil: 1\r\nUser-Agent: pegcount\r\n\
+             CSeq: 7 INVITE\r\nRecord-Route: <sip:p;lr>\r\nContact: <sip:us>Evil: 1\r\nServer: pegcount\r\n\
              Content-Length: 0\r\n\r\n"
         );
     }

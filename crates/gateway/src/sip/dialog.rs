@@ -69,12 +69,17 @@ impl Invitation<'_> {
     }
 }
 
-/// A request of ours again, with what its peer wants to see (RFC 3261, 22.1): of the same call, with the next number.
-pub fn written_again(request: &Message, us: &Identity, branch: u64, proof: &Header) -> Bytes {
+/// A request of ours again, with what its peer wants to see (RFC 3261, 22.1): of the same call, with another number.
+pub fn written_again(
+    request: &Message,
+    number: u32,
+    (us, branch): (&Identity, u64),
+    proof: &Header,
+) -> Bytes {
     let method = request.method_name();
     let mut draft = Draft::request(method, request.uri());
     us.via(&mut draft, branch);
-    let number = request.cseq().map_or(0, |(number, _)| number).saturating_add(1).to_string();
+    let number = number.to_string();
     for (name, value) in request.all() {
         match name {
             "Via" | "Content-Length" => {}
@@ -161,9 +166,10 @@ impl Dialog {
         self.target = target;
     }
 
-    /// The number for a request of ours that goes again.
-    pub const fn skip(&mut self) {
+    /// The number for the next request of ours.
+    pub const fn next_number(&mut self) -> u32 {
         self.sent = self.sent.saturating_add(1);
+        self.sent
     }
 
     /// The URI that requests go to first.
@@ -180,8 +186,8 @@ impl Dialog {
         headers: &[Header],
         body: &[u8],
     ) -> Bytes {
-        self.skip();
-        self.written(method, self.sent, (us, branch), headers, body)
+        let number = self.next_number();
+        self.written(method, number, (us, branch), headers, body)
     }
 
     /// The ACK for a 2xx to the INVITE of this number.
@@ -342,7 +348,7 @@ mod tests {
         };
         let first = Message::read(invitation.written(&us(), 1)).unwrap();
         let proof = Header::new("Authorization", "Digest x");
-        let again = Message::read(written_again(&first, &us(), 2, &proof)).unwrap();
+        let again = Message::read(written_again(&first, 2, (&us(), 2), &proof)).unwrap();
         assert_eq!((again.cseq(), again.body()), (Some((2, Method::Invite)), first.body()));
         assert_eq!((line(&again, "Authorization"), line(&again, "Via").len()), (vec!["Digest x"], 1));
         assert_ne!(again.branch(), first.branch());

@@ -174,7 +174,11 @@ async fn a_caller_that_has_to_be_sure_acknowledges_the_ring_before_it_hears_of_t
     assert_eq!((ringing.header("Require"), ringing.header("RSeq")), (Some("100rel"), Some("1")));
     callee.reply(&invite, "200 OK", SDP).await;
     callee.expect("ACK").await;
-    assert_eq!(caller.expect("SIP/2.0").await.header("RSeq"), Some("1"), "it is sent again, and nothing else is");
+    assert_eq!(
+        caller.expect("SIP/2.0").await.header("RSeq"),
+        Some("1"),
+        "it is sent again, and nothing else is"
+    );
     caller.as_caller("PRACK", &ringing, "RAck: 1 1 INVITE\r\n", "").await;
     let heard = caller.expect("SIP/2.0 200").await;
     assert_eq!(heard.header("CSeq"), Some("1 PRACK"));
