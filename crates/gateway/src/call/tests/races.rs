@@ -54,9 +54,17 @@ async fn a_challenge_is_answered_with_the_targets_credential() {
             proof.contains("username=\"us\"") && proof.contains("response=") && !proof.contains("secret")
         );
         callee.reply(&again, "200 OK", SDP).await;
-        let answer = caller.expect("SIP/2.0 200").await;
-        caller.ack(&answer).await;
-        hang_up(&mut lab, &mut caller, &answer, &callee).await;
+        let accepted = caller.expect("SIP/2.0 200").await;
+        caller.ack(&accepted).await;
+        // Within the dialog too.
+        caller.as_caller("BYE", &accepted, "", "").await;
+        let bye = callee.expect("BYE").await;
+        assert_eq!(bye.header("CSeq"), Some("3 BYE"));
+        callee.reply_with(&bye, status, &header, "").await;
+        let again = callee.expect("BYE").await;
+        assert_eq!((again.header("CSeq"), again.header(answer).is_some()), (Some("4 BYE"), true));
+        callee.reply(&again, "200 OK", "").await;
+        lab.end().await;
     }
 }
 
