@@ -271,7 +271,7 @@ impl Door {
         self.with(|table, now, outbox| table.respond_reliably(&received.key, text, now, outbox))
     }
 
-    /// Responds to a request of somebody who is not known, and forgets it (RFC 3261, 26.3.2.4).
+    /// Responds to a request, and forgets it (RFC 3261, 8.2.7 and 26.3.2.4).
     pub fn dismiss(self: &Arc<Self>, received: &Received, answer: &Answer) {
         let text = self.response(received, answer);
         self.with(|table, _, outbox| table.dismiss(&received.key, text, outbox));

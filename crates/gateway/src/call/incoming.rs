@@ -39,11 +39,9 @@ impl Shared {
         match event {
             Event::Request(received) => self.requested(door, received),
             Event::Cancel(received, invite) => {
-                let answer = Answer::plain(if invite.is_some() { 200 } else { 481 });
-                door.respond(&received, &answer);
-                let Some((entry, invite)) = self.index.find(received.message.call_id()).zip(invite) else {
-                    return;
-                };
+                let Some(invite) = invite else { return door.dismiss(&received, &Answer::plain(481)) };
+                door.respond(&received, &Answer::plain(200));
+                let Some(entry) = self.index.find(received.message.call_id()) else { return };
                 let reason = wire::reason(&received.message);
                 // A call that is over was refused or has hung up.
                 let _ = entry.notes.send(Note::Cancelled { leg: entry.leg, invite, reason });
@@ -116,11 +114,11 @@ impl Shared {
             }
             (_, false) => Answer::with(405, Header::new("Allow", wire::ALLOW)),
         };
-        match answer.status {
-            401 | 403 | 407 => door.dismiss(&received, &answer),
-            _ => {
-                door.respond(&received, &answer);
-            }
+        // What costs nothing to say again is not remembered: a flood of it fills no table.
+        if method == Some(Method::Options) || matches!(answer.status, 401 | 403 | 405 | 407 | 481) {
+            door.dismiss(&received, &answer);
+        } else {
+            door.respond(&received, &answer);
         }
     }
 

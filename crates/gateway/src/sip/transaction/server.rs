@@ -198,8 +198,8 @@ impl<T: Clone> Table<T> {
         }
     }
 
-    /// Refuses a request once, and forgets it: who only pretends to ask from an address gets nobody sent more than one response
-    /// there. Who did ask, and did not hear it, asks again.
+    /// Responds to a request once, and forgets it: who only pretends to ask from an address gets nobody sent more than one
+    /// response there. Who did ask, and did not hear it, asks again.
     pub fn dismiss(&mut self, key: &ServerKey, response: Bytes, outbox: &mut Outbox) {
         if let Some(server) = self.servers.remove(key) {
             outbox.push((server.to, response));
