@@ -9,6 +9,7 @@
 
 mod paths;
 mod samples;
+mod sip;
 
 use std::{
     collections::BTreeMap,

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::samples;
+use crate::{samples, sip};
 
 /// A hot path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +30,8 @@ pub enum HotPath {
     Agent,
     Organization,
     Tenant,
+    /// The messages of a call that comes in by SIP.
+    Sip,
 }
 
 /// Calls in the store, all of them in progress: what comes in is spread over them.
@@ -39,7 +41,7 @@ const CALLS: u32 = 32;
 const KEY_ID: usize = 20;
 
 impl HotPath {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::FoldFew,
         Self::FoldMany,
         Self::Ingest,
@@ -47,6 +49,7 @@ impl HotPath {
         Self::Agent,
         Self::Organization,
         Self::Tenant,
+        Self::Sip,
     ];
 
     /// Its name in the file of limits.
@@ -59,6 +62,7 @@ impl HotPath {
             Self::Agent => "agent_call",
             Self::Organization => "organization_call",
             Self::Tenant => "tenant_count",
+            Self::Sip => "sip_call",
         }
     }
 
@@ -66,7 +70,7 @@ impl HotPath {
     /// which a checkpoint begins.
     pub fn rounds(self) -> u32 {
         match self {
-            Self::FoldFew => 400,
+            Self::FoldFew | Self::Sip => 400,
             Self::FoldMany => 20,
             Self::Ingest => CALLS,
             Self::V1 | Self::Agent | Self::Organization | Self::Tenant => 200,
@@ -78,6 +82,7 @@ impl HotPath {
         match self {
             Self::FoldFew => fold_again(samples::FEW, rounds),
             Self::FoldMany => fold_again(samples::MANY, rounds),
+            Self::Sip => sip::calls(rounds),
             Self::Ingest | Self::V1 | Self::Agent | Self::Organization | Self::Tenant => {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                 runtime.block_on(self.ask(rounds))
@@ -105,7 +110,7 @@ impl HotPath {
         let call = name_of(round % CALLS);
         let with_key = |request: axum::http::request::Builder| request.header("x-api-key", key);
         Ok(match self {
-            Self::FoldFew | Self::FoldMany => Err("a fold asks nobody")?,
+            Self::FoldFew | Self::FoldMany | Self::Sip => Err("it asks nobody over HTTP")?,
             Self::Ingest => {
                 // Behind what the call has already, and the same kinds in the same proportions.
                 let event = samples::of_the_talk(&call, samples::FEW + round / CALLS * 8 + round % 8);
@@ -118,7 +123,7 @@ impl HotPath {
             }
             Self::Organization => {
                 let (id, secret) = key.split_at_checked(KEY_ID).ok_or("a key has two parts")?;
-                let secret = secret.trim_start_matches('_');
+                let secret = secret.strip_prefix('_').ok_or("a key has an underscore between its parts")?;
                 let request = Request::get(format!("/api/calls/{call}")).header("x-api-key", id);
                 request.header("x-api-secret", secret).body(Body::empty())?
             }
