@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use memchr::memmem;
 use tokio::{
     runtime::Handle,
     sync::{Notify, mpsc},
@@ -308,7 +309,7 @@ impl Door {
 
 /// The Call-ID of a message, as the guard and we write it.
 fn call_id(bytes: &[u8]) -> Option<&str> {
-    let mut lines = bytes.split(|byte| *byte == b'\n').take_while(|line| *line != b"\r");
-    let value = lines.find_map(|line| line.strip_prefix(b"Call-ID: "))?;
-    std::str::from_utf8(value).ok().map(str::trim_end)
+    const BEGINS: &[u8] = b"\r\nCall-ID: ";
+    let from = bytes.get(memmem::find(bytes, BEGINS)? + BEGINS.len()..)?;
+    std::str::from_utf8(from.get(..memmem::find(from, b"\r\n")?)?).ok()
 }

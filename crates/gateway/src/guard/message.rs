@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::{
-    quoting::{blank, is_token, split_outside},
+    quoting::{blank, end_of_head, is_token, lines, split_outside},
     sip::long_name,
 };
 
@@ -65,7 +65,7 @@ impl<'a> Halves<'a> {
     pub(super) fn of(bytes: &'a [u8]) -> Option<Self> {
         let begin = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
         let bytes = &bytes[begin..];
-        let (head, rest) = match find(bytes, b"\r\n\r\n") {
+        let (head, rest) = match end_of_head(bytes) {
             Some(end) => (&bytes[..end], Some(&bytes[end + 4..])),
             None => (bytes.strip_suffix(b"\r\n").unwrap_or(bytes), None),
         };
@@ -89,7 +89,7 @@ pub(super) struct Message<'a> {
 impl<'a> Message<'a> {
     /// Takes a message apart; nothing when its first line is not one of SIP.
     pub(super) fn read(halves: &'a Halves<'_>) -> Option<Self> {
-        let mut lines = halves.head.split("\r\n");
+        let mut lines = lines(&halves.head);
         let (start, odd) = start_line(lines.next()?)?;
         let endless = halves.rest.is_none().then_some(Fault::bad(Reason::Malformed, "Headers Without End"));
         let mut message = Self {
@@ -213,11 +213,11 @@ fn start_line(line: &str) -> Option<(Start<'_>, Option<Fault>)> {
 
 /// The text with lines that continue others joined to them. Blanks between them become one.
 fn unfolded(head: Cow<'_, str>) -> Cow<'_, str> {
-    if !head.contains("\r\n ") && !head.contains("\r\n\t") {
+    if !lines(&head).any(|line| line.starts_with(blank)) {
         return head;
     }
     let mut out = String::with_capacity(head.len());
-    for (number, line) in head.split("\r\n").enumerate() {
+    for (number, line) in lines(&head).enumerate() {
         if number > 0 && line.starts_with(blank) {
             out.truncate(out.trim_end_matches(blank).len());
             out.push(' ');
@@ -255,9 +255,4 @@ fn is_printable(text: &str) -> bool {
         escaped = byte == b'\\' && !escaped;
         fine
     })
-}
-
-/// Where these bytes begin.
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|window| window == wanted)
 }

@@ -77,7 +77,11 @@ impl Draft {
 
     /// Adds a piece of a line. What would end the line is left out: it may come from a peer, or a configuration.
     fn push(&mut self, text: &str) {
-        self.0.extend(text.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')));
+        if memchr::memchr2(b'\r', b'\n', text.as_bytes()).is_none() {
+            self.0.extend_from_slice(text.as_bytes());
+        } else {
+            self.0.extend(text.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')));
+        }
     }
 
     fn end_line(&mut self) {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::uri::tag_of;
+use crate::quoting::{self, end_of_head};
 
 /// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,12 +97,12 @@ impl Message {
     /// its headers, or 64 KiB. What the headers say is not looked at.
     pub fn read(bytes: Bytes) -> Option<Self> {
         u16::try_from(bytes.len()).ok()?;
-        let end = find_end(&bytes)?;
+        let end = end_of_head(&bytes)?;
         let head = std::str::from_utf8(bytes.get(..end)?).ok()?;
         let mut at = 0;
         let mut start = None;
         let mut lines = Vec::with_capacity(USUAL_HEADERS);
-        for line in head.split("\r\n") {
+        for line in quoting::lines(head) {
             match start {
                 None => start = Some(start_of(line)?),
                 Some(_) => lines.extend(header_of(line, at)),
@@ -216,11 +217,6 @@ impl Message {
             .filter_map(|parameter| parameter.split_once('='))
             .find_map(|(name, value)| name.trim().eq_ignore_ascii_case("branch").then(|| value.trim()))
     }
-}
-
-/// Where the empty line begins that ends the headers.
-fn find_end(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(4).position(|end| end == b"\r\n\r\n")
 }
 
 fn span(at: usize, text: &str) -> Option<Span> {
