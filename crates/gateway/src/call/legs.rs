@@ -208,11 +208,18 @@ impl SipLeg {
             return Err(Answer::plain(481));
         }
         let (number, method) = request.cseq().ok_or(Answer::plain(400))?;
-        match &mut self.dialog {
-            Some(dialog) => dialog.hears(number).then_some(()).ok_or(Answer::plain(500)),
-            // A dialog has to be there first; who hangs up may do that any time.
-            None => (method == Method::Bye).then_some(()).ok_or(Answer::plain(481)),
+        if self.dialog.as_mut().is_some_and(|dialog| !dialog.hears(number)) {
+            return Err(Answer::plain(500));
         }
+        // There is nothing to agree on before the first answer (RFC 3261, 14.2; RFC 3311, 5.2). A 481 would end the dialog.
+        let is_early = match &self.invite {
+            Invite::Theirs(invite) => invite.is_some(),
+            Invite::Ours(..) => self.dialog.is_none(),
+        };
+        if is_early && !matches!(method, Method::Bye | Method::Prack) {
+            return Err(Answer::with(500, Header::new("Retry-After", "1")));
+        }
+        Ok(())
     }
 
     /// A BYE came, and is answered. Theirs may come before our final response, which is still owed (RFC 3261, 15.1.2).
@@ -349,9 +356,10 @@ impl SipLeg {
         true
     }
 
-    /// Cancels the INVITE that is ours.
-    pub(super) fn cancel(&self) {
-        if let Invite::Ours(Some(key), _) = &self.invite {
+    /// Cancels the INVITE that is ours; it does not go again for a challenge that crosses the CANCEL.
+    pub(super) fn cancel(&mut self) {
+        if let Invite::Ours(Some(key), credential) = &mut self.invite {
+            *credential = None;
             self.door.with(|table, now, outbox| table.cancel(*key, now, outbox));
         }
     }

@@ -135,8 +135,8 @@ impl Actor {
         }
     }
 
-    pub(super) fn cancel(&self, leg: LegId) -> Option<Input> {
-        let Some(sip) = self.legs.get(&leg) else { return Some(Input::Closed { leg }) };
+    pub(super) fn cancel(&mut self, leg: LegId) -> Option<Input> {
+        let Some(sip) = self.legs.get_mut(&leg) else { return Some(Input::Closed { leg }) };
         sip.cancel();
         None
     }

@@ -69,6 +69,25 @@ async fn a_challenge_is_answered_with_the_targets_credential() {
 }
 
 #[tokio::test]
+async fn a_challenge_that_crosses_our_cancel_is_not_answered() {
+    let mut lab = Lab::new().await;
+    let (mut caller, callee) = (lab.phone().await, lab.phone().await);
+    let credential = Credential { user: "us".into(), password: "secret".into(), realm: None };
+    lab.lead_to_targets(vec![Target { credential: Some(credential.into()), ..Target::at(callee.uri()) }]);
+    let ours = caller.invite("crossed").await;
+    let invite = callee.expect("INVITE").await;
+    callee.reply(&invite, "180 Ringing", "").await;
+    caller.expect("SIP/2.0 180").await;
+    caller.cancel(&ours).await;
+    let cancel = callee.expect("CANCEL").await;
+    callee.reply(&cancel, "200 OK", "").await;
+    let header = "WWW-Authenticate: Digest realm=\"r\",nonce=\"n\"\r\n";
+    callee.reply_with(&invite, "401 Unauthorized", header, "").await;
+    callee.expect("ACK").await;
+    assert_eq!(lab.end().await.why.cause, Cause::Cancelled);
+}
+
+#[tokio::test]
 async fn a_challenge_that_nobody_can_answer_is_a_refusal() {
     let mut lab = Lab::new().await;
     let (mut caller, callee) = (lab.phone().await, lab.phone().await);
@@ -192,6 +211,24 @@ async fn a_caller_that_has_to_be_sure_acknowledges_the_ring_before_it_hears_of_t
     assert_eq!(heard.header("CSeq"), Some("1 PRACK"));
     let answer = caller.expect("SIP/2.0 200").await;
     assert_eq!(answer.header("CSeq"), Some("1 INVITE"));
+    caller.ack(&answer).await;
+    hang_up(&mut lab, &mut caller, &answer, &callee).await;
+}
+
+#[tokio::test]
+async fn what_a_caller_asks_for_before_the_answer_has_to_wait_and_ends_nothing() {
+    let mut lab = Lab::new().await;
+    let (mut caller, callee) = (lab.phone().await, lab.phone().await);
+    lab.lead_to(&[&callee]);
+    caller.invite("early").await;
+    let invite = callee.expect("INVITE").await;
+    callee.reply(&invite, "180 Ringing", "").await;
+    let ringing = caller.expect("SIP/2.0 180").await;
+    caller.as_caller("UPDATE", &ringing, "", SDP).await;
+    let later = caller.expect("SIP/2.0 500").await;
+    assert_eq!(later.header("Retry-After"), Some("1"));
+    callee.reply(&invite, "200 OK", SDP).await;
+    let answer = caller.expect("SIP/2.0 200").await;
     caller.ack(&answer).await;
     hang_up(&mut lab, &mut caller, &answer, &callee).await;
 }
