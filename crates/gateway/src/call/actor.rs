@@ -189,6 +189,9 @@ impl Actor {
             self.end_recording();
         }
         self.legs.clear();
+        for (_, Pending { door, received, .. }) in self.requests.drain() {
+            door.respond(&received, &Answer::plain(481));
+        }
         // Whoever asks meanwhile asks nobody.
         ears.notes.close();
         while let Some(note) = ears.notes.recv().await {

@@ -97,13 +97,9 @@ impl<T: Clone> Table<T> {
         if self.servers.len() >= MOST_SERVERS {
             return None;
         }
-        // Who is not answered by then is not waited for by its asker; a call may ring for longer.
-        let ends = (!is_invite(method)).then(|| now + self.patience());
+        // It has no end of its own: whoever is told of it answers.
         let to = response_goes_to(&message, source, self.is_reliable);
-        let server = Server { to, response: None, phase: Phase::Proceeding, repetition: None, ends };
-        if let Some(ends) = ends {
-            self.plan(ends, Due::Server(key.clone()));
-        }
+        let server = Server { to, response: None, phase: Phase::Proceeding, repetition: None, ends: None };
         self.servers.insert(key.clone(), server);
         if method == Method::Cancel {
             let invite = ServerKey { method: Method::Invite, request: key.request.clone() };
