@@ -10,7 +10,7 @@ use super::{
     header::Kind,
     message::{Fault, Message, push_header},
 };
-use crate::sip::address::{Address, Via, host_and_port};
+use crate::sip::address::{Address, Via};
 
 /// How many bytes an answer may have more than its question.
 const MAY_GROW: usize = 256;
@@ -50,16 +50,8 @@ pub(super) fn to_request(
     }
     push_header(&mut out, "Content-Length", "0");
     out.extend_from_slice(b"\r\n");
-    (out.len() <= question + MAY_GROW).then_some((out, goes_to(&via, source)))
-}
-
-/// Always to the address that asked; the port is the one in its Via, unless it wants the one it sent from.
-fn goes_to(via: &Via<'_>, source: Source) -> SocketAddr {
-    if source.carrier == Carrier::Stream || via.parameter("rport").is_some() {
-        return source.address;
-    }
-    let port = host_and_port(via.sent_by).1.and_then(|port| port.parse().ok()).unwrap_or(5060);
-    SocketAddr::new(source.address.ip(), port)
+    let to = via.response_goes_to(source.address, source.carrier == Carrier::Stream);
+    (out.len() <= question + MAY_GROW).then_some((out, to))
 }
 
 /// The same for the same request, however often it comes.

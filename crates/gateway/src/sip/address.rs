@@ -181,6 +181,16 @@ impl<'a> Via<'a> {
         stamped
     }
 
+    /// Where the response to a request with it goes (RFC 3261, 18.2.2; RFC 3581): always to the address that asked, to the port
+    /// that it names, or the one asked from where it wants that, or came by a stream.
+    pub(crate) fn response_goes_to(&self, source: SocketAddr, by_stream: bool) -> SocketAddr {
+        if by_stream || self.parameter("rport").is_some() {
+            return source;
+        }
+        let port = host_and_port(self.sent_by).1.and_then(|port| port.parse().ok()).unwrap_or(5060);
+        SocketAddr::new(source.ip(), port)
+    }
+
     /// Whether its parameters can be read, and its branch is one.
     pub(crate) fn is_sound(&self) -> bool {
         let cookie_only =

@@ -4,10 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use super::{
-    address::{Via, host_and_port},
-    message::Message,
-};
+use super::{address::Via, message::Message};
 
 /// A header of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,16 +146,10 @@ pub fn response(request: &Message, source: SocketAddr, answer: &Answer, tag: &st
     draft.finish(&answer.body)
 }
 
-/// Where the response to a request goes (RFC 3261, 18.2.2; RFC 3581): always to the address that asked, to the port that its
-/// Via names, or the one it asked from where it wants that, or came by a stream.
+/// Where the response to a request goes, as its topmost Via says; back where it came from when that cannot be read.
 pub fn response_goes_to(request: &Message, source: SocketAddr, by_stream: bool) -> SocketAddr {
-    match request.header("Via").and_then(Via::read).filter(|_| !by_stream) {
-        Some(via) if via.parameter("rport").is_none() => {
-            let port = host_and_port(via.sent_by).1.and_then(|port| port.parse().ok()).unwrap_or(5060);
-            SocketAddr::new(source.ip(), port)
-        }
-        Some(_) | None => source,
-    }
+    let via = request.header("Via").and_then(Via::read);
+    via.map_or(source, |via| via.response_goes_to(source, by_stream))
 }
 
 /// What a status says in words (RFC 3261, 21, and the registry).
