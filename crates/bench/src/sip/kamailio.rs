@@ -19,7 +19,7 @@ pub enum Allocator {
 }
 
 impl Allocator {
-    /// What it is called in the table, after Kamailio.
+    /// What Kamailio is called with it in the table.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Usual => "Kamailio",

@@ -269,7 +269,9 @@ impl Door {
     /// The same, provisionally and until that is acknowledged, to an INVITE.
     pub fn respond_reliably(self: &Arc<Self>, received: &Received, answer: &Answer) -> bool {
         let text = self.response(received, answer);
-        self.with(|table, now, outbox| table.respond_reliably(&received.key, text, now, outbox))
+        self.with(|table, now, outbox| {
+            table.respond_reliably(&received.key, answer.status, text, now, outbox)
+        })
     }
 
     /// Responds to a request, and forgets it (RFC 3261, 8.2.7 and 26.3.2.4).

@@ -46,7 +46,7 @@ impl Shared {
                 // A call that is over was refused or has hung up.
                 let _ = entry.notes.send(Note::Cancelled { leg: entry.leg, invite, reason });
             }
-            Event::Ack(message, _) => {
+            Event::Ack(message) => {
                 if let Some(entry) = self.index.find(message.call_id()) {
                     let _ = entry.notes.send(Note::Acknowledged { leg: entry.leg, ack: Box::new(message) });
                 }

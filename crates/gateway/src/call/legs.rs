@@ -35,7 +35,6 @@ pub(super) struct SipLeg {
     peer: SocketAddr,
     /// There is none before an INVITE of ours is accepted.
     dialog: Option<Dialog>,
-    tag: String,
     invite: Invite,
     /// What was said before the final response, to a caller that acknowledges that.
     ringing: Option<Ringing>,
@@ -51,8 +50,15 @@ pub(super) struct SipLeg {
 enum Invite {
     /// Theirs; none when it has its final response.
     Theirs(Option<Box<Received>>),
-    /// Ours; no key when it has its final response.
-    Ours(Option<ClientKey>, Option<Arc<Credential>>),
+    /// Ours.
+    Ours {
+        /// None when it has its final response.
+        key: Option<ClientKey>,
+        /// What a challenge is answered with.
+        credential: Option<Arc<Credential>>,
+        /// Our tag, by which they name us before there is a dialog.
+        tag: String,
+    },
 }
 
 /// A leg that we call.
@@ -92,7 +98,6 @@ impl SipLeg {
             door,
             peer: received.source,
             dialog: Some(Dialog::taken(&received.message, tag, target)),
-            tag: tag.to_owned(),
             ringing: Ringing::for_caller(&received.message),
             invite: Invite::Theirs(Some(Box::new(received))),
             unacknowledged: Vec::new(),
@@ -110,8 +115,7 @@ impl SipLeg {
             door,
             peer,
             dialog: None,
-            tag,
-            invite: Invite::Ours(Some(key), credential),
+            invite: Invite::Ours { key: Some(key), credential, tag },
             ringing: None,
             unacknowledged: Vec::new(),
             _seat: seat,
@@ -200,9 +204,10 @@ impl SipLeg {
 
     /// Whether a request of theirs is in its place; else how to answer it.
     pub(super) fn admits(&mut self, request: &Message) -> Result<(), Answer> {
-        let is_ours = match &self.dialog {
-            Some(dialog) => dialog.is_of(request),
-            None => request.to_tag() == Some(&self.tag),
+        let is_ours = match (&self.dialog, &self.invite) {
+            (Some(dialog), _) => dialog.is_of(request),
+            (None, Invite::Ours { tag, .. }) => request.to_tag() == Some(tag),
+            (None, Invite::Theirs(_)) => false,
         };
         if !is_ours {
             return Err(Answer::plain(481));
@@ -214,7 +219,7 @@ impl SipLeg {
         // There is nothing to agree on before the first answer (RFC 3261, 14.2; RFC 3311, 5.2). A 481 would end the dialog.
         let is_early = match &self.invite {
             Invite::Theirs(invite) => invite.is_some(),
-            Invite::Ours(..) => self.dialog.is_none(),
+            Invite::Ours { .. } => self.dialog.is_none(),
         };
         if is_early && !matches!(method, Method::Bye | Method::Prack) {
             return Err(Answer::with(500, Header::new("Retry-After", "1")));
@@ -309,9 +314,9 @@ impl SipLeg {
         }
     }
 
-    fn set_invite(&mut self, key: Option<ClientKey>) {
-        if let Invite::Ours(invite, _) = &mut self.invite {
-            *invite = key;
+    fn set_invite(&mut self, to: Option<ClientKey>) {
+        if let Invite::Ours { key, .. } = &mut self.invite {
+            *key = to;
         }
     }
 
@@ -322,7 +327,7 @@ impl SipLeg {
 
     /// Sends a request again that was refused until it proves who sends it; says whether that could be done.
     pub(super) fn prove(&mut self, shared: &Shared, outcome: &Outcome, refusal: &Message) -> bool {
-        let Invite::Ours(_, Some(credential)) = &self.invite else { return false };
+        let Invite::Ours { credential: Some(credential), .. } = &self.invite else { return false };
         let (asks, proves) = match refusal.status() {
             401 => ("WWW-Authenticate", "Authorization"),
             407 => ("Proxy-Authenticate", "Proxy-Authorization"),
@@ -358,7 +363,7 @@ impl SipLeg {
 
     /// Cancels the INVITE that is ours; it does not go again for a challenge that crosses the CANCEL.
     pub(super) fn cancel(&mut self) {
-        if let Invite::Ours(Some(key), credential) = &mut self.invite {
+        if let Invite::Ours { key: Some(key), credential, .. } = &mut self.invite {
             *credential = None;
             self.door.with(|table, now, outbox| table.cancel(*key, now, outbox));
         }
@@ -369,7 +374,7 @@ impl Drop for SipLeg {
     fn drop(&mut self) {
         // Only where nobody said why.
         self.answer(Answer::plain(500));
-        if let Invite::Ours(Some(key), _) = &self.invite {
+        if let Invite::Ours { key: Some(key), .. } = &self.invite {
             self.door.with(|table, now, outbox| table.abandon(*key, now, outbox));
         }
         for (_, door, key) in self.unacknowledged.drain(..) {

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::{net::UdpSocket, sync::mpsc};
 
-use super::phone::{LIMIT, Phone, SDP};
+use super::phone::{LIMIT, Message as Heard, Phone, SDP};
 use crate::{
     Ask, CallId, Cause, Direction, Ended, Limits, Plan, Report, Routes, Side, Target, TraceSettings,
     TransferAsk, What, Who,
@@ -235,4 +235,26 @@ impl Lab {
             self.switch.admitted()
         );
     }
+}
+
+/// A call between two phones that talk: the caller's 200 and the callee's INVITE.
+pub async fn talking(lab: &mut Lab, caller: &mut Phone, callee: &Phone) -> (Heard, Heard) {
+    lab.lead_to(&[callee]);
+    caller.invite("talk").await;
+    let invite = callee.expect("INVITE").await;
+    callee.reply(&invite, "180 Ringing", "").await;
+    caller.expect("SIP/2.0 180").await;
+    callee.reply(&invite, "200 OK", SDP).await;
+    callee.expect("ACK").await;
+    let answer = caller.expect("SIP/2.0 200").await;
+    caller.ack(&answer).await;
+    (answer, invite)
+}
+
+/// The caller hangs up, and nothing is left of the call.
+pub async fn hang_up(lab: &mut Lab, caller: &mut Phone, answer: &Heard, callee: &Phone) {
+    caller.as_caller("BYE", answer, "", "").await;
+    let bye = callee.expect("BYE").await;
+    callee.reply(&bye, "200 OK", "").await;
+    lab.end().await;
 }

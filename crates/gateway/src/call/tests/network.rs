@@ -1,24 +1,10 @@
 //! Whole calls over the loopback, between phones that say what the test tells them to.
 
 use super::{
-    lab::Lab,
-    phone::{LIMIT, Message, Phone, SDP},
+    lab::{Lab, hang_up, talking},
+    phone::{LIMIT, SDP},
 };
 use crate::{By, Cause, Dial, Ended, HangUp, Side, Target, What};
-
-/// A call between two phones that talk: the caller's 200 and the callee's INVITE.
-async fn talking(lab: &mut Lab, caller: &mut Phone, callee: &Phone) -> (Message, Message) {
-    lab.lead_to(&[callee]);
-    caller.invite("talk").await;
-    let invite = callee.expect("INVITE").await;
-    callee.reply(&invite, "180 Ringing", "").await;
-    caller.expect("SIP/2.0 180").await;
-    callee.reply(&invite, "200 OK", SDP).await;
-    callee.expect("ACK").await;
-    let answer = caller.expect("SIP/2.0 200").await;
-    caller.ack(&answer).await;
-    (answer, invite)
-}
 
 #[tokio::test]
 async fn a_call_is_answered_and_the_caller_hangs_up() {
@@ -220,10 +206,7 @@ async fn a_hold_goes_through_and_back() {
     assert!(held.body().contains("5000"));
     callee.as_callee("ACK", &invite, "", "").await;
     while lab.report().await.what != (What::Held { by: Side::Callee }) {}
-    caller.as_caller("BYE", &answer, "", "").await;
-    let bye = callee.expect("BYE").await;
-    callee.reply(&bye, "200 OK", "").await;
-    lab.end().await;
+    hang_up(&mut lab, &mut caller, &answer, &callee).await;
 }
 
 #[tokio::test]
@@ -238,10 +221,7 @@ async fn a_key_told_by_info_is_reported_and_passed_on() {
     assert!(info.body().starts_with("Signal=7"));
     callee.reply(&info, "200 OK", "").await;
     while lab.report().await.what != (What::Dtmf { side: Side::Caller, digit: '7' }) {}
-    caller.as_caller("BYE", &answer, "", "").await;
-    let bye = callee.expect("BYE").await;
-    callee.reply(&bye, "200 OK", "").await;
-    lab.end().await;
+    hang_up(&mut lab, &mut caller, &answer, &callee).await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use super::{
-    lab::{Kind, Lab},
+    lab::{Kind, Lab, hang_up, talking},
     phone::{LIMIT, Message, Phone, SDP},
 };
 use crate::{By, Cause, Credential, Limits, Target, What};
@@ -14,23 +14,29 @@ async fn hasty() -> Lab {
         .await
 }
 
-/// A call between two phones that talk: the caller's 200 and the callee's INVITE.
-async fn talking(lab: &mut Lab, caller: &mut Phone, callee: &Phone) -> (Message, Message) {
-    lab.lead_to(&[callee]);
-    caller.invite("talk").await;
+#[tokio::test]
+async fn an_answer_that_the_network_doubles_hangs_nobody_up() {
+    let mut lab = Lab::new().await;
+    let (mut caller, callee) = (lab.phone().await, lab.phone().await);
+    lab.lead_to(&[&callee]);
+    caller.invite("doubled").await;
     let invite = callee.expect("INVITE").await;
-    callee.reply(&invite, "200 OK", SDP).await;
-    callee.expect("ACK").await;
+    // All of them wait at the door before the call hears of the first.
+    for _ in 0..5 {
+        callee.reply(&invite, "200 OK", SDP).await;
+    }
     let answer = caller.expect("SIP/2.0 200").await;
     caller.ack(&answer).await;
-    (answer, invite)
-}
-
-async fn hang_up(lab: &mut Lab, caller: &mut Phone, answer: &Message, callee: &Phone) {
-    caller.as_caller("BYE", answer, "", "").await;
-    let bye = callee.expect("BYE").await;
-    callee.reply(&bye, "200 OK", "").await;
-    lab.end().await;
+    caller.as_caller("INFO", &answer, "", "").await;
+    loop {
+        let message = callee.next().await;
+        if message.0.starts_with("INFO") {
+            callee.reply(&message, "200 OK", "").await;
+            break;
+        }
+        assert!(message.0.starts_with("ACK"), "{}", message.0);
+    }
+    hang_up(&mut lab, &mut caller, &answer, &callee).await;
 }
 
 #[tokio::test]

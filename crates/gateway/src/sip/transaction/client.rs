@@ -49,8 +49,23 @@ enum Phase {
     Proceeding,
     /// The INVITE was refused, and this acknowledged it.
     Refused(Bytes),
-    /// The INVITE was accepted, by whoever has one of these tags, and acknowledged so.
-    Accepted(Vec<(Text, Option<(SocketAddr, Bytes)>)>),
+    /// The INVITE was accepted, by whoever has one of these tags.
+    Accepted(Vec<Acceptance>),
+}
+
+/// Somebody who accepted an INVITE.
+#[derive(Debug)]
+struct Acceptance {
+    tag: Text,
+    /// What is sent again when the 2xx comes again; none while its user has not acknowledged it, or did so another way.
+    ack: Option<(SocketAddr, Bytes)>,
+}
+
+impl Acceptance {
+    /// Known from its first 2xx on: the next may be here before the acknowledgement is made.
+    fn of(response: &Message) -> Self {
+        Self { tag: response.to_tag().unwrap_or_default().into(), ack: None }
+    }
 }
 
 /// Whether an INVITE is to be cancelled.
@@ -97,10 +112,6 @@ impl<T: Clone> Table<T> {
         let ends = Some(now + self.patience());
         let client =
             Client { to, request, waiting, phase: Phase::Calling, cancel: Cancel::No, repetition, ends };
-        self.keep(key, client);
-    }
-
-    fn keep(&mut self, key: ClientKey, client: Client<T>) {
         if let Some(next) = client.next() {
             self.plan(next, Due::Client(key));
         }
@@ -153,8 +164,10 @@ impl<T: Clone> Table<T> {
         outbox: &mut Outbox,
     ) {
         outbox.extend(ack.clone());
-        if let Some(Client { phase: Phase::Accepted(acks), .. }) = self.clients.get_mut(&key) {
-            acks.push((tag.into(), ack));
+        if let Some(Client { phase: Phase::Accepted(all), .. }) = self.clients.get_mut(&key)
+            && let Some(acceptance) = all.iter_mut().find(|acceptance| &*acceptance.tag == tag)
+        {
+            acceptance.ack = ack;
         }
     }
 
@@ -177,7 +190,7 @@ impl<T: Clone> Table<T> {
             let Client { waiting, request, .. } = self.clients.remove(&key)?;
             return Some(Event::Response { waiting, key, request, response, source });
         }
-        match (&client.phase, status) {
+        match (&mut client.phase, status) {
             (Phase::Calling | Phase::Proceeding, 100..200) => {
                 self.progressed(key, now, outbox);
                 let client = self.clients.get(&key)?;
@@ -187,16 +200,17 @@ impl<T: Clone> Table<T> {
             (Phase::Calling | Phase::Proceeding, 200..300) => {
                 let waiting = client.waiting.take();
                 let request = std::mem::take(&mut client.request);
-                client.phase = Phase::Accepted(Vec::new());
+                client.phase = Phase::Accepted(vec![Acceptance::of(&response)]);
                 self.linger(key, now);
                 Some(Event::Response { waiting, key, request, response, source })
             }
-            (Phase::Accepted(acks), 200..300) => {
-                let tag = response.to_tag().unwrap_or_default();
-                if let Some((_, ack)) = acks.iter().find(|(known, _)| &**known == tag) {
-                    outbox.extend(ack.clone());
+            (Phase::Accepted(all), 200..300) => {
+                let acceptance = Acceptance::of(&response);
+                if let Some(known) = all.iter().find(|known| known.tag == acceptance.tag) {
+                    outbox.extend(known.ack.clone());
                     return None;
                 }
+                all.push(acceptance);
                 Some(Event::Response { waiting: None, key, request: Bytes::new(), response, source })
             }
             (Phase::Calling | Phase::Proceeding, 300..) => {
@@ -219,7 +233,7 @@ impl<T: Clone> Table<T> {
             }
             // Somebody accepts an INVITE that another refused.
             (Phase::Refused(_), 200..300) => {
-                client.phase = Phase::Accepted(Vec::new());
+                client.phase = Phase::Accepted(vec![Acceptance::of(&response)]);
                 Some(Event::Response { waiting: None, key, request: Bytes::new(), response, source })
             }
             _ => None,

@@ -58,7 +58,7 @@ pub enum Event<T> {
     /// A CANCEL, which has to be answered, and the INVITE that it is for, where there is one.
     Cancel(Received, Option<ServerKey>),
     /// An ACK for a 2xx, or for nothing.
-    Ack(Message, SocketAddr),
+    Ack(Message),
     /// A response to a request.
     Response {
         /// Whose request it was; nobody's any more: it was abandoned, or this is a second 2xx to an INVITE that forked.

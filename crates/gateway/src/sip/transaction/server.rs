@@ -86,7 +86,7 @@ impl<T: Clone> Table<T> {
         outbox: &mut Outbox,
     ) -> Option<Event<T>> {
         if method == Method::Ack {
-            return self.acknowledged_by(message, source, now);
+            return self.acknowledged_by(message, now);
         }
         let key = ServerKey::of(&message, method);
         if let Some(known) = self.servers.get(&key) {
@@ -110,7 +110,7 @@ impl<T: Clone> Table<T> {
     }
 
     /// An ACK: for a refusal it ends the transaction, for a 2xx it goes to the dialog.
-    fn acknowledged_by(&mut self, ack: Message, source: SocketAddr, now: Instant) -> Option<Event<T>> {
+    fn acknowledged_by(&mut self, ack: Message, now: Instant) -> Option<Event<T>> {
         let key = ServerKey::of(&ack, Method::Invite);
         match self.servers.get_mut(&key) {
             Some(server) if server.phase == Phase::Refused => {
@@ -122,7 +122,7 @@ impl<T: Clone> Table<T> {
                 None
             }
             Some(server) if server.phase == Phase::Completed => None,
-            Some(_) | None => Some(Event::Ack(ack, source)),
+            Some(_) | None => Some(Event::Ack(ack)),
         }
     }
 
@@ -171,12 +171,13 @@ impl<T: Clone> Table<T> {
     pub fn respond_reliably(
         &mut self,
         key: &ServerKey,
+        status: u16,
         response: Bytes,
         now: Instant,
         outbox: &mut Outbox,
     ) -> bool {
         let ends = now + self.patience();
-        if !self.respond(key, 183, response, now, outbox) {
+        if !self.respond(key, status, response, now, outbox) {
             return false;
         }
         let repetition = Repetition::begin(now, self.t1);

@@ -216,6 +216,23 @@ fn a_2xx_that_comes_again_is_acknowledged_again_and_that_of_another_is_nobodys()
 }
 
 #[test]
+fn a_2xx_that_comes_twice_before_its_acknowledgement_is_told_once_and_is_no_fork() {
+    for tag in ["2", "3"] {
+        let mut bench = Bench::new(false);
+        let (key, text) = bench.asks(Method::Invite);
+        assert!(bench.answers(&text, 200, "2").is_some());
+        // The second of a fork is told as nobody's, once too.
+        assert_eq!(bench.answers(&text, 200, tag).is_some(), tag == "3");
+        assert!(bench.answers(&text, 200, tag).is_none());
+        bench.does(|table, _, outbox| {
+            table.acknowledge(key, tag, Some((Bench::peer(), "ACK sip:a SIP/2.0".into())), outbox);
+        });
+        assert!(bench.answers(&text, 200, tag).is_none());
+        assert_eq!(bench.sent(), ["INVITE", "ACK", "ACK"]);
+    }
+}
+
+#[test]
 fn a_cancel_waits_for_a_provisional_response() {
     let mut bench = Bench::new(false);
     let (key, text) = bench.asks(Method::Invite);
@@ -307,7 +324,7 @@ fn a_reliable_ring_is_repeated_until_it_is_heard_or_for_as_long_as_patience_last
     let rings = |bench: &mut Bench, branch: &str| {
         let key = received(bench.takes(&request("INVITE", branch)));
         let text = "SIP/2.0 180 X\r\n\r\n";
-        bench.does(|table, now, outbox| assert!(table.respond_reliably(&key, text.into(), now, outbox)));
+        bench.does(|table, now, outbox| assert!(table.respond_reliably(&key, 180, text.into(), now, outbox)));
         key
     };
     let first = rings(&mut bench, "z9hG4bK1");
