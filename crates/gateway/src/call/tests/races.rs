@@ -40,6 +40,21 @@ async fn an_answer_that_the_network_doubles_hangs_nobody_up() {
 }
 
 #[tokio::test]
+async fn a_phone_whose_address_translation_gives_it_another_port_is_followed_there() {
+    let mut lab = Lab::of(Kind { nat: true, ..Kind::default() }).await;
+    let (mut caller, mut callee) = (lab.phone().await, lab.phone().await);
+    let (answer, invite) = talking(&mut lab, &mut caller, &callee).await;
+    let mut moved = lab.phone().await;
+    moved.as_caller("UPDATE", &answer, "", "").await;
+    moved.expect("SIP/2.0 200").await;
+    callee.as_callee("BYE", &invite, "", "").await;
+    let bye = moved.expect("BYE").await;
+    assert!(bye.0.starts_with(&format!("BYE sip:x@{} ", moved.addr)), "{}", bye.0);
+    moved.reply(&bye, "200 OK", "").await;
+    lab.end().await;
+}
+
+#[tokio::test]
 async fn a_challenge_is_answered_with_the_targets_credential() {
     for (status, challenge, answer) in [
         ("401 Unauthorized", "WWW-Authenticate", "Authorization"),
