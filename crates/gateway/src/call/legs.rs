@@ -271,8 +271,10 @@ impl SipLeg {
         };
         // A name was looked up when the call began.
         let Some(address) = way.address else { return ours() };
-        // There is a connection to whoever it is.
-        if self.door.transport != Transport::Udp && address.ip() == self.peer.ip() {
+        // There is a connection to whoever it is; and what began encrypted does not go on in the clear.
+        let stays = self.door.transport != Transport::Udp && address.ip() == self.peer.ip();
+        let bares = self.door.transport == Transport::Tls && way.transport != Transport::Tls;
+        if stays || bares {
             return ours();
         }
         shared.door_to(way.transport, address).map_or_else(ours, |door| (door.clone(), address))
