@@ -1,5 +1,7 @@
 //! The only file that knows every room: builds them, wires them, stops them.
 
+mod presence;
+
 use std::{
     collections::HashMap,
     fs,
@@ -32,11 +34,16 @@ use crate::{
     operations::{Operator, chain},
     organizations::{Names, PerOrganization},
     privacy::{self, Erasing, Retention, Scrubbing, Sweeping, SweepingParts},
-    recordings::{self, Busy, Deletion, Desk, Fetch, FetchParts, Fetching, Keeping, Patience, Shelf, Upload},
+    recordings::{
+        self, Busy, Deletion, Desk, Fetch, FetchParts, Fetching, Keeping, LostRecordings, Patience, Shelf,
+        Upload,
+    },
     sources::{native, sip, sip::Sip},
     transcription::{self, Transcription},
     vocabulary::source_name,
 };
+
+pub use presence::{Presence, owned_by_another, presence};
 
 /// The program without its sockets.
 pub struct App {
@@ -66,6 +73,8 @@ pub struct App {
     pub audit: Arc<Audit>,
     /// How long recordings may take to come.
     pub patience: Patience,
+    /// Recordings that calls name and that are gone.
+    pub lost: LostRecordings,
     /// How long what is kept of calls.
     pub retention: Arc<PerOrganization<Retention>>,
     /// The time.
@@ -163,6 +172,7 @@ impl App {
             desk,
             audit,
             patience: config.recordings.patience(),
+            lost: LostRecordings::default(),
             retention,
             clock,
             first_key,
@@ -201,6 +211,9 @@ impl App {
         let (store, metrics) = (Arc::clone(&self.store), Arc::clone(&self.metrics));
         let counting = recordings::count_missing(store, metrics, self.patience, self.clock.clone());
         tokio::spawn(stop.clone().run_until_cancelled_owned(counting));
+        let (store, metrics) = (Arc::clone(&self.store), Arc::clone(&self.metrics));
+        let watching = self.lost.clone().watch(store, self.shelf.clone(), metrics);
+        tokio::spawn(stop.clone().run_until_cancelled_owned(watching));
         let Some(bucket) = self.shelf.bucket() else { return };
         let (shelf, store) = (self.shelf.clone(), Arc::clone(&self.store));
         let sweeping = recordings::sweep(shelf, store, Arc::clone(&self.jobs), self.clock.clone());

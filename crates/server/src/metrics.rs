@@ -73,6 +73,8 @@ pub struct Metrics {
     pub deleted: Family<KeepsakeLabels, Counter>,
     /// Calls of the last 24 hours whose recordings are missing: the store counts them.
     pub recordings_missing: Gauge<u64, AtomicU64>,
+    /// Recordings that calls name and that are neither in the folder nor in the object store.
+    pub recordings_lost: Gauge<u64, AtomicU64>,
     /// Changes of what is said in calls that a search does not find yet: the store counts them.
     pub words_due: Gauge<u64, AtomicU64>,
     /// 1 while the index of words is being made anew.
@@ -100,6 +102,7 @@ impl Default for Metrics {
             watchers: Gauge::default(),
             deleted: Family::default(),
             recordings_missing: Gauge::default(),
+            recordings_lost: Gauge::default(),
             words_due: Gauge::default(),
             words_made_anew: Gauge::default(),
             sip: SipMetrics::default(),
@@ -143,6 +146,11 @@ impl Default for Metrics {
             "recordings_missing",
             "Calls of the last 24 hours whose recordings should be there and are not",
             this.recordings_missing.clone(),
+        );
+        registry.register(
+            "recordings_lost",
+            "Recordings that calls name and that are gone, as of the last look",
+            this.recordings_lost.clone(),
         );
         registry.register(
             "words_due",

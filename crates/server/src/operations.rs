@@ -5,6 +5,7 @@
 //! out, so the two cannot differ.
 
 mod audit;
+mod backup;
 mod doctor;
 mod encryption;
 mod jobs;
@@ -12,10 +13,7 @@ mod keys;
 
 pub use doctor::finding_value;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use pegcount_calls::{CallName, LegId, OrganizationName, SourceName, Timestamp};
 use pegcount_store::{CallKey, LegSpan, Organization, OrganizationNumber, Store, StoreError};
@@ -94,6 +92,9 @@ pub enum Order {
     Backup {
         /// The file to make; absolute, since the server may run in another folder.
         path: PathBuf,
+        /// Leave out the folder of recordings.
+        #[serde(default)]
+        without_recordings: bool,
     },
     /// List jobs, newest first.
     ListJobs {
@@ -242,7 +243,7 @@ impl Operator {
             Order::EncryptionStatus => self.encryption_status().await,
             Order::Reseal => self.reseal().await,
             Order::Doctor => self.doctor().await,
-            Order::Backup { path } => self.backup(&path).await,
+            Order::Backup { path, without_recordings } => self.backup(&path, without_recordings).await,
             Order::ListJobs { state, kind, limit } => self.list_jobs(state.as_deref(), kind, limit).await,
             Order::RetryJob { id } => self.retry_job(id).await,
             Order::RetryDeadJobs { kind } => self.retry_dead_jobs(kind.as_deref()).await,
@@ -390,22 +391,6 @@ impl Operator {
             after = last.key;
             refolded.add(self.intake.refold(heads, check).await.map_err(|error| error.to_string())?);
         }
-    }
-
-    async fn backup(&self, path: &Path) -> Done {
-        let words = match self.store.backup(path).await {
-            Ok(words) => words,
-            Err(StoreError::Exists { .. }) => {
-                let path = path.display();
-                return Err(format!(
-                    "{path}, or its -words file beside it, exists already: a backup replaces nothing"
-                ));
-            }
-            Err(error) => return Err(format!("no backup was made: {}", sentence(&error))),
-        };
-        let bytes = |path: &Path| std::fs::metadata(path).map(|file| file.len()).unwrap_or_default();
-        let words = words.map(|path| json!({ "path": path, "bytes": bytes(&path) }));
-        Ok(json!({ "backup": path, "bytes": bytes(path), "words": words }))
     }
 }
 

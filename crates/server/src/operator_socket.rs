@@ -182,6 +182,10 @@ impl Line {
             {
                 Ok(None)
             }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(format!(
+                "{} cannot be opened: {error}: run this as the user that the server runs as",
+                path.display()
+            )),
             Err(error) => Err(format!("{} cannot be opened: {error}", path.display())),
         }
     }

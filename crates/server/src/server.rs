@@ -85,11 +85,10 @@ fn main_router(app: &App, config: &Config, feed: &Arc<dialects::tenant::Feed>) -
             move || gateway_of(sip.standing())
         },
         {
-            let bucket = app.shelf.bucket().cloned();
+            let (shelf, lost) = (app.shelf.clone(), app.lost.clone());
             move || {
-                let bucket = bucket.as_ref()?;
-                let trouble = bucket.trouble()?;
-                Some(format!("{} cannot be used, new recordings wait here: {trouble}", bucket.name()))
+                let (ok, message) = lost.health(&shelf);
+                status::Part { ok, message }
             }
         },
     ));

@@ -47,7 +47,7 @@ pub struct Status {
     clock: Clock,
     watchers: Box<dyn Fn() -> usize + Send + Sync>,
     gateway: Box<dyn Fn() -> Gateway + Send + Sync>,
-    recordings: Box<dyn Fn() -> Option<String> + Send + Sync>,
+    recordings: Box<dyn Fn() -> Part + Send + Sync>,
     known: Mutex<Option<(Timestamp, Known)>>,
 }
 
@@ -62,7 +62,7 @@ struct Known {
 
 impl Status {
     /// Of these; `watchers` counts the connections that watch the live counts, `gateway` tells how that is, and
-    /// `recordings` what is wrong with the object store that they go to.
+    /// `recordings` how those are.
     pub fn new(
         store: Arc<dyn Store>,
         live: Arc<Live>,
@@ -70,7 +70,7 @@ impl Status {
         clock: Clock,
         watchers: impl Fn() -> usize + Send + Sync + 'static,
         gateway: impl Fn() -> Gateway + Send + Sync + 'static,
-        recordings: impl Fn() -> Option<String> + Send + Sync + 'static,
+        recordings: impl Fn() -> Part + Send + Sync + 'static,
     ) -> Self {
         let (watchers, gateway, recordings) = (Box::new(watchers), Box::new(gateway), Box::new(recordings));
         Self { store, live, metrics, clock, watchers, gateway, recordings, known: Mutex::default() }
@@ -122,7 +122,8 @@ pub struct Readiness {
     pub sip: Part,
     /// Jobs: ready all the same when some are dead, and says how many.
     pub jobs: Part,
-    /// Recordings: ready all the same when their object store cannot be used, and says so; they wait here.
+    /// Recordings: ready all the same when their object store cannot be used, in which case they wait here, and when some that
+    /// calls name are gone; says so.
     pub recordings: Part,
 }
 
@@ -155,7 +156,7 @@ async fn readyz(Extension(status): Extension<Arc<Status>>) -> Response {
                 .filter(|dead| *dead > 0)
                 .map(|dead| format!("{dead} dead, see `pegcount jobs list --state dead`")),
         },
-        recordings: Part { ok: true, message: (status.recordings)() },
+        recordings: (status.recordings)(),
     };
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(readiness)).into_response()

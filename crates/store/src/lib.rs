@@ -280,6 +280,9 @@ pub trait Store: Send + Sync {
     /// Calls of every organization that ended within and that a recording should have come of, the newest first, and how many
     /// there are.
     async fn lacking_recording(&self, ended: [Timestamp; 2], limit: u32) -> Result<(Vec<CallHead>, u64)>;
+    /// The calls among the next ones in the order of their arrival that may have a recording, and the call to go on after;
+    /// `None` at the end. It looks at so many calls at most.
+    async fn recorded_after(&self, after: CallKey, limit: u32) -> Result<(Vec<CallHead>, Option<CallKey>)>;
     /// Does a little of what brings the words of deleted calls out of the index, in a transaction of its own. To be called
     /// until it is [`Scrub::Clean`], first and after [`Scrub::Idle`] with `begin`.
     async fn scrub(&self, begin: bool) -> Result<Scrub>;

@@ -9,12 +9,14 @@ use pegcount_store::Severity;
 use serde_json::Value;
 
 use crate::{
-    app::{self, App},
+    app::{self, App, Presence},
     clock::Clock,
     config::Config,
     operations::{Operator, Order, finding_value},
     operator_socket::Line,
 };
+
+use super::{Common, print};
 
 /// A running server, or the opened store.
 pub(super) enum Door {
@@ -28,18 +30,22 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const LOOKS_EVERY: Duration = Duration::from_millis(20);
 
 impl Door {
-    /// The door; a data folder without a store gets one.
-    pub(super) async fn open(config: &Config) -> Result<Self, String> {
+    /// Opens the way to the store. A folder without one gets one only if `--init` says so.
+    ///
+    /// # Errors
+    /// A sentence that names the path and says what to do.
+    pub(super) async fn open(common: &Common, config: &Config) -> Result<Self, String> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
+            let presence = app::presence(config);
+            if let Presence::Unreachable(sentence) = presence {
+                return Err(sentence);
+            }
             if let Some(line) = Line::call(&config.data).await? {
                 return Ok(Self::Running(line));
             }
-            match App::start(config, Clock::system()).await {
-                Ok(app) => {
-                    let operator = app.operator();
-                    return Ok(Self::Stopped(Box::new((app, operator))));
-                }
+            match open_here(config, presence, common.init).await {
+                Ok(door) => return Ok(door),
                 Err(error) if !app::is_in_use(&config.data) || tokio::time::Instant::now() > deadline => {
                     return Err(error);
                 }
@@ -71,12 +77,42 @@ impl Door {
     }
 }
 
+/// Opens the store in this process, as no server runs.
+async fn open_here(config: &Config, presence: Presence, init: bool) -> Result<Door, String> {
+    if let Presence::Missing(sentence) = presence
+        && !init
+    {
+        return Err(sentence);
+    }
+    if let Some(sentence) = app::owned_by_another(config) {
+        return Err(sentence);
+    }
+    let app = App::start(config, Clock::system()).await?;
+    if app.first_key.is_some() {
+        let data = config.data.display();
+        print::to_stderr(&format!(
+            "Made a new store in {data}; its first key, with every scope, is in {data}/first-key."
+        ));
+    }
+    let operator = app.operator();
+    Ok(Door::Stopped(Box::new((app, operator))))
+}
+
 /// Looks at everything. That something cannot be looked at is itself a finding.
-pub(super) async fn look(config: &Config) -> Value {
+///
+/// # Errors
+/// A sentence, where there is no store to look at.
+pub(super) async fn look(common: &Common, config: &Config) -> Result<Value, String> {
+    if let Presence::Missing(sentence) = app::presence(config)
+        && !common.init
+        && !app::is_in_use(&config.data)
+    {
+        return Err(sentence);
+    }
     let damage = |sentence: &str| finding_value(Severity::Damage, "store", sentence);
     let mut findings = Vec::new();
     let mut running = false;
-    match Door::open(config).await {
+    match Door::open(common, config).await {
         Ok(mut door) => {
             running = door.is_running();
             match door.order(Order::Doctor).await {
@@ -94,7 +130,7 @@ pub(super) async fn look(config: &Config) -> Value {
     findings.extend(transcription(config));
     findings.push(encryption(config));
     findings.extend(machine_findings(config, running, &Clock::system()));
-    Value::Array(findings)
+    Ok(Value::Array(findings))
 }
 
 /// Whether the object store of recordings, if there is one, takes something, gives it back and deletes it.

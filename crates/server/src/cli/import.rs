@@ -14,13 +14,13 @@ use pegcount_calls::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
+    Common,
     door::Door,
     print::{self, Printer},
     size_of,
 };
 use crate::{
     clock::Clock,
-    config::Config,
     operations::{Order, Record},
     sources::{
         Mapped,
@@ -78,7 +78,7 @@ type Item = (u64, Result<Mapped, String>);
 ///
 /// # Errors
 /// A sentence, when it cannot go on. Bad records are reported and stop nothing.
-pub(super) async fn run(config: &Config, args: ImportArgs, print: &Printer) -> Result<ExitCode, String> {
+pub(super) async fn run(common: &Common, args: ImportArgs, print: &Printer) -> Result<ExitCode, String> {
     if args.columns.is_some() && args.format != FileFormat::AsteriskCelCsv {
         return Ok(super::misused("--columns goes with asterisk-cel-csv only"));
     }
@@ -86,7 +86,7 @@ pub(super) async fn run(config: &Config, args: ImportArgs, print: &Printer) -> R
     let bar = progress(&files, print.json);
     let received_at = Clock::system().now();
     let mut sink = Sink {
-        door: Door::open(config).await?,
+        door: Door::open(common, &common.config()?).await?,
         organization: args.organization.clone(),
         batch: Vec::new(),
         places: Vec::new(),

@@ -53,6 +53,9 @@ struct Common {
     /// Where calls are kept [default: sqlite:DIR/pegcount.db].
     #[arg(long, global = true, value_name = "URL")]
     store: Option<String>,
+    /// Make the data folder and its store where there is none, as a first `serve` does.
+    #[arg(long, global = true)]
+    init: bool,
     /// Print exactly one JSON value.
     #[arg(long, global = true)]
     json: bool,
@@ -105,14 +108,19 @@ enum Command {
         #[command(subcommand)]
         command: encryption::EncryptionCommand,
     },
-    /// Keep a copy of the store, also while the server runs. It replaces nothing, and is on disk when this returns.
+    /// Copy the store and the recordings, also while the server runs. A backup replaces nothing, and is on disk when this
+    /// returns.
     #[command(after_help = "Example: pegcount backup /backup/pegcount.db --data /var/lib/pegcount\n\n\
-                            Restore: put the copy into an empty folder as pegcount.db, the file that ends in -words.db as \
-                            pegcount-words.db, and the link-key of the old data folder beside them; a sealed store needs \
-                            its encryption keys")]
+                            It makes pegcount.db, pegcount-words.db and the folder pegcount-recordings, whose files are hard \
+                            links where the file system allows it.\n\n\
+                            Restore: put them into an empty folder as pegcount.db, pegcount-words.db and recordings, and the \
+                            link-key of the old data folder beside them; a sealed store needs its encryption keys")]
     Backup {
         /// The file to make.
         path: PathBuf,
+        /// Leave the folder of recordings out, where it is copied by other means.
+        #[arg(long)]
+        without_recordings: bool,
     },
     /// Fill a running server with believable calls, live, until stopped.
     #[command(after_help = "Example: pegcount demo --rate 0.5")]
@@ -144,7 +152,8 @@ struct ServeArgs {
 #[derive(Subcommand)]
 enum OrganizationsCommand {
     /// Make an organization.
-    #[command(after_help = "Example: pegcount organizations create --id org-789 --name \"Example Ltd\"")]
+    #[command(after_help = "Example: pegcount organizations create --id org-789 --name \"Example Ltd\"\n\n\
+                            Before the server's first start, --init makes the store too")]
     Create {
         /// Its string id.
         #[arg(long)]
@@ -273,7 +282,7 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Keys { command } => keys(&common, command, &print).await,
-        Command::Import(args) => import::run(&common.config()?, args, &print).await,
+        Command::Import(args) => import::run(&common, args, &print).await,
         Command::Refold(args) if args.counts => {
             print.recounted(&order_once(&common, Order::Recount).await?);
             Ok(ExitCode::SUCCESS)
@@ -288,9 +297,9 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Audit { command } => audit::run(&common, command, &print).await,
         Command::Encryption { command } => encryption::run(&common, command, &print).await,
         Command::Doctor => doctor(&common, &print).await,
-        Command::Backup { path } => {
+        Command::Backup { path, without_recordings } => {
             let path = std::path::absolute(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-            print.backed_up(&order_once(&common, Order::Backup { path }).await?);
+            print.backed_up(&order_once(&common, Order::Backup { path, without_recordings }).await?);
             Ok(ExitCode::SUCCESS)
         }
         Command::Demo(args) => demo(&common, args).await,
@@ -308,7 +317,7 @@ impl Common {
 }
 
 async fn order_once(common: &Common, order: Order) -> Result<serde_json::Value, String> {
-    let mut door = Door::open(&common.config()?).await?;
+    let mut door = Door::open(common, &common.config()?).await?;
     let done = door.order(order).await;
     door.close().await?;
     done
@@ -329,7 +338,7 @@ async fn keys(common: &Common, command: KeysCommand, print: &print::Printer) -> 
 
 async fn doctor(common: &Common, print: &print::Printer) -> Result<ExitCode, String> {
     let config = common.config()?;
-    let findings = door::look(&config).await;
+    let findings = door::look(common, &config).await?;
     let damage = print.findings(&findings);
     Ok(if damage { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -344,7 +353,13 @@ async fn demo(common: &Common, args: DemoArgs) -> Result<ExitCode, String> {
         Some(key) => key,
         None => {
             std::fs::read_to_string(config.data.join("first-key")).map(|key| key.trim().to_owned()).map_err(
-                |_| "no key: give one with --key, or name the server's data folder with --data".to_owned(),
+                |error| {
+                    let data = config.data.display();
+                    format!(
+                        "there is no key in {data}/first-key ({error}): give one with --key, or name the server's data folder \
+                         with --data"
+                    )
+                },
             )?
         }
     };

@@ -202,7 +202,18 @@ impl Printer {
             let (path, bytes) = (text(words, "path"), count(words, "bytes"));
             to_stdout(&format!("{path} ({bytes} bytes; the index of words, which can be made anew)"));
         }
-        to_stderr("Keep the data folder's link-key with it: it signs links.");
+        if let Some(recordings) = value.get("recordings").filter(|recordings| recordings.is_object()) {
+            let number = |key| count(recordings, key);
+            let linked = match number("linked") {
+                0 => "",
+                _ => "; hard links: no copies on another disk",
+            };
+            let (path, files, bytes) = (text(recordings, "path"), number("files"), number("bytes"));
+            to_stdout(&format!("{path} ({files} recordings, {bytes} bytes{linked})"));
+        }
+        for left_out in items(value, "left_out").iter().filter_map(Value::as_str) {
+            to_stderr(&format!("Not in it: {left_out}."));
+        }
     }
 
     pub(super) fn jobs(self, value: &Value) {

@@ -25,6 +25,7 @@ impl Operator {
         });
         findings.push(self.aged().await);
         findings.push(self.missing().await);
+        findings.push(self.lost().await);
         findings.push(match self.store.writable().await {
             Ok(()) => finding_value(Severity::Fine, "store", "takes writes"),
             Err(error) => finding_value(Severity::Damage, "store", &format!("takes no writes: {error}")),
@@ -50,6 +51,18 @@ impl Operator {
                 );
                 finding_value(Severity::Warning, "missing recordings", &message)
             }
+        }
+    }
+
+    /// Whether recordings that calls name are gone.
+    async fn lost(&self) -> Value {
+        const SUBJECT: &str = "lost recordings";
+        match recordings::lost(self.store.as_ref(), &self.shelf).await {
+            Err(error) => finding_value(Severity::Warning, SUBJECT, &error.to_string()),
+            Ok(lost) => match lost.sentence(&self.shelf) {
+                None => finding_value(Severity::Fine, SUBJECT, "every recording that a call names is there"),
+                Some(sentence) => finding_value(Severity::Damage, SUBJECT, &sentence),
+            },
         }
     }
 

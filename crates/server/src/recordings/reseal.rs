@@ -32,9 +32,10 @@ impl Shelf {
         reseal(&self.folder().join(object.to_string()), keys)
     }
 
-    /// Deletes what runs of the program left behind that were ended while they sealed a recording anew: it may be in the
-    /// clear. Nothing is being sealed. Waits for the disk.
+    /// Deletes what runs of the program left behind that were ended during a backup, or while they sealed a recording anew: it
+    /// may be in the clear. Nothing is being sealed. Waits for the disk.
     pub fn tidy(&self) {
+        self.remove_old_pins();
         for folder in [self.folder().to_owned(), self.speech_folder()] {
             for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
                 let path = entry.path();

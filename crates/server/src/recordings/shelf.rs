@@ -13,10 +13,10 @@ use pegcount_gateway::recording::Format;
 use pegcount_sealed::Keys;
 use pegcount_store::OrganizationNumber;
 
-use super::{Bucket, Fault, Object, Readable, object::FORMATS, on_disk};
+use super::{Bucket, Fault, Object, Readable, copies::Pins, object::FORMATS, on_disk};
 
 /// The folder of sound for recognisers of speech, in that of recordings: the gateway's.
-const SPEECH: &str = "speech";
+pub(super) const SPEECH: &str = "speech";
 
 /// Where our own recordings lie. The folder need not be there: then it has none.
 #[derive(Clone)]
@@ -24,6 +24,7 @@ pub struct Shelf {
     folder: Arc<Path>,
     bucket: Option<Arc<Bucket>>,
     keys: Option<Keys>,
+    pins: Arc<Pins>,
 }
 
 /// Why it is not known where a recording is.
@@ -40,7 +41,7 @@ pub enum Unfound {
 impl Shelf {
     /// The recordings in this folder.
     pub fn at(folder: PathBuf) -> Self {
-        Self { folder: folder.into(), bucket: None, keys: None }
+        Self { folder: folder.into(), bucket: None, keys: None, pins: Arc::default() }
     }
 
     /// The same, and those that have gone to this store.
@@ -66,8 +67,13 @@ impl Shelf {
     }
 
     /// The folder.
-    pub(super) fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// What keeps deleted files at hand while a backup is made.
+    pub(super) const fn pins(&self) -> &Arc<Pins> {
+        &self.pins
     }
 
     /// Where a recording lies, if it is there.
@@ -152,7 +158,8 @@ impl Shelf {
     /// Deletes the sound of a recording that was kept for recognisers, durably; what cannot be deleted is logged. Blocks.
     pub fn discard_speech(&self, organization: OrganizationNumber, call: &CallName) {
         let path = self.speech_of(organization, call);
-        match fs::remove_file(&path) {
+        let within = Path::new(SPEECH).join(path.file_name().unwrap_or_default());
+        match self.pins.delete(&self.folder, &within) {
             Ok(()) => sync(&self.speech_folder()),
             Err(error) if is_missing(&error) => {}
             Err(error) => undeletable(&path, &error),
@@ -181,7 +188,7 @@ impl Shelf {
         let mut deleted = false;
         for object in objects {
             let path = self.path(&object);
-            match fs::remove_file(&path) {
+            match self.pins.delete(&self.folder, Path::new(&object.to_string())) {
                 Ok(()) => deleted = true,
                 Err(error) if is_missing(&error) => {}
                 Err(error) => undeletable(&path, &error),

@@ -64,7 +64,7 @@ const FREE_PORTS: [&str; 5] = ["serve", "--listen", "127.0.0.1:0", "--live-liste
 
 #[tokio::test]
 async fn organizations_and_keys_are_made_and_listed_whether_the_server_runs_or_not() {
-    let home = Home::new("");
+    let home = Home::with_store("");
     for number in 0..2 {
         let server = (number == 1).then(|| home.start());
         let id = format!("org-{number}");
@@ -139,7 +139,7 @@ async fn a_running_server_honours_a_new_key_at_once_and_a_revoked_one_no_more() 
 
 #[tokio::test]
 async fn a_server_whose_keys_were_all_revoked_makes_no_new_one_by_itself() {
-    let home = Home::new("");
+    let home = Home::with_store("");
     let keys = home.run_json(&["keys", "list"]);
     assert_eq!((keys.as_array().map(Vec::len), &keys[0]["name"]), (Some(1), &json!("first key")));
     home.run_json(&["keys", "revoke", keys[0]["key_id"].as_str().expect("an id")]);
@@ -150,10 +150,77 @@ async fn a_server_whose_keys_were_all_revoked_makes_no_new_one_by_itself() {
     assert_eq!(status_with(&server, key["key"].as_str().expect("a key")).await, 200);
 }
 
+/// Every command that works on a store.
+const STORE_COMMANDS: [&[&str]; 15] = [
+    &["organizations", "list"],
+    &["organizations", "create", "--id", "org-2"],
+    &["keys", "list"],
+    &["keys", "create", "--organization", "org_default"],
+    &["keys", "revoke", "key_none"],
+    &["import", "events-ndjson", "events.ndjson", "--organization", "org_default"],
+    &["refold", "--check"],
+    &["refold", "--counts"],
+    &["doctor"],
+    &["backup", "copy.db"],
+    &["jobs", "list"],
+    &["jobs", "retry", "--dead"],
+    &["audit", "verify"],
+    &["encryption", "status"],
+    &["encryption", "reseal"],
+];
+
+#[test]
+fn a_command_without_a_store_names_the_path() {
+    let home = Home::new("");
+    std::fs::write(home.path("events.ndjson"), "").expect("a file");
+    std::fs::create_dir(home.path("empty")).expect("a folder");
+    for command in STORE_COMMANDS {
+        for folder in ["typo", "empty"] {
+            let output = bare(&home, &[command, &["--data", folder]].concat()).output().expect("it runs");
+            let path = home.path(folder);
+            fails(&output, &[path.to_str().expect("a path"), "--data", "pegcount serve", "--init"]);
+        }
+    }
+    assert!(!home.path("typo").exists() && !home.path("copy.db").exists());
+    assert_eq!(std::fs::read_dir(home.path("empty")).expect("the folder").count(), 0);
+    fails(
+        &bare(&home, &["demo", "--data", "typo"]).output().expect("it runs"),
+        &["typo/first-key", "--data"],
+    );
+}
+
+#[test]
+fn init_makes_a_store_before_the_first_start() {
+    let home = Home::new("");
+    let made = home.run(&["keys", "create", "--organization", "org_default", "--init", "--json"]);
+    assert_eq!(exit(&made), 0, "{}", said(&made));
+    assert!(said(&made).contains("first-key"), "{}", said(&made));
+    let again = home.run(&["keys", "list", "--init"]);
+    assert_eq!((exit(&again), said(&again).as_str()), (0, ""));
+    let server = home.start();
+    assert_eq!(home.run_json(&["keys", "list"]).as_array().map(Vec::len), Some(2));
+    assert!(server.terminate().success());
+}
+
+#[tokio::test]
+async fn a_store_of_another_user_is_left_alone() {
+    let home = Home::with_store("");
+    let store = home.data().join("pegcount.db");
+    // Only root can give a file away.
+    if std::os::unix::fs::chown(&store, Some(4321), None).is_err() {
+        return;
+    }
+    fails(&home.run(&["keys", "list"]), &["pegcount.db", "belongs to user 4321", "sudo -u '#4321'"]);
+    let findings = String::from_utf8(home.run(&["doctor"]).stdout).expect("text");
+    assert!(findings.contains("belongs to user 4321"), "{findings}");
+    let server = home.start();
+    home.run_json(&["keys", "list"]);
+    assert!(server.terminate().success());
+}
+
 #[tokio::test]
 async fn commands_that_meet_wait_for_each_other() {
-    let home = Home::new("");
-    home.run_json(&["organizations", "list"]);
+    let home = Home::with_store("");
     let create = |number: usize| {
         let id = format!("org-{number}");
         let mut command = home.command(&["organizations", "create", "--id", &id]);
@@ -246,7 +313,7 @@ async fn a_refold_shows_what_differs_and_repairs_it() {
 
 #[tokio::test]
 async fn the_doctor_finds_nothing_wrong_and_says_what_it_looked_at() {
-    let home = Home::new(
+    let home = Home::with_store(
         "listen = \"127.0.0.1:0\"\nlive_listen = \"127.0.0.1:0\"\n[sip]\nlisten = \"127.0.0.1:0\"\n",
     );
     let look = || {
@@ -319,7 +386,7 @@ fn flags_go_before_the_environment_and_the_environment_before_the_file() {
     std::fs::write(home.path("pegcount.toml"), "data = \"of-usual-file\"").expect("a file");
     std::fs::write(home.path("named.toml"), "data = \"of-named-file\"").expect("a file");
     let used = |arguments: &[&str], environment: &[(&str, &str)], folder: &str| {
-        let output = bare(&home, &[&["organizations", "list"], arguments].concat())
+        let output = bare(&home, &[&["organizations", "list", "--init"], arguments].concat())
             .envs(environment.iter().copied())
             .output()
             .expect("it runs");
@@ -410,7 +477,7 @@ async fn a_data_folder_may_lie_deep() {
     let deep = deep.to_str().expect("a path");
     let run =
         |arguments: &[&str]| bare(&home, &[arguments, &["--data", deep]].concat()).output().expect("it runs");
-    let listed = run(&["organizations", "list"]);
+    let listed = run(&["organizations", "list", "--init"]);
     assert_eq!(exit(&listed), 0, "{}", said(&listed));
     let mut serve = bare(&home, &[&FREE_PORTS[..], &["--data", deep, "--sip", "off"]].concat());
     let serve = serve.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");

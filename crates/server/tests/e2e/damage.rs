@@ -195,7 +195,7 @@ async fn a_store_that_may_only_be_read_is_not_served_as_if_it_took_writes() {
     let path = home.path("calls.db");
     let store = ["--store", path.to_str().expect("a path")];
     let run = |command: &[&str]| home.run(&[command, &store].concat());
-    assert!(run(&["organizations", "list"]).status.success());
+    assert!(run(&["organizations", "list", "--init"]).status.success());
     let Some(file) = Mounted::over(&path) else { return };
     file.remount("ro,bind");
     let output = run(&["organizations", "list"]);

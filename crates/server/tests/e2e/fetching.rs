@@ -50,7 +50,7 @@ async fn a_recording_of_somebody_else_is_fetched_and_heard_from_here() {
         "[recordings.fetch.org_default]\nenabled = true\nallow_http = true\nallow_private_addresses = true\n\
          [recordings.fetch.org_default.headers.\"127.0.0.1\"]\nAuthorization = \"Bearer hush-hush\"\n",
     );
-    home.run_json(&["organizations", "create", "--id", "org-2"]);
+    home.run_json(&["organizations", "create", "--id", "org-2", "--init"]);
     let scopes = "calls:read,events:write,recordings:read";
     let other = home.run_json(&["keys", "create", "--organization", "org-2", "--scopes", scopes]);
     let other = other["key"].as_str().expect("a key");

@@ -107,7 +107,7 @@ fn import(home: &Home, organization: &str, format: &str, files: &[String], more:
 }
 
 fn make_organization(home: &Home, id: &str) {
-    home.run_json(&["organizations", "create", "--id", id]);
+    home.run_json(&["organizations", "create", "--id", id, "--init"]);
 }
 
 /// Every call of an organization, whole, oldest first.
@@ -298,7 +298,7 @@ async fn times_are_of_the_zone_that_is_named() {
 
 #[tokio::test]
 async fn the_columns_of_a_custom_cel_file_are_named() {
-    let home = Home::new("");
+    let home = Home::with_store("");
     let file = home.path("custom.csv");
     let rows = "1795185444.359871,CHAN_START,1.0,1.0,x,2001,100,\n1795185450.000001,HANGUP,1.0,1.0,x,2001,100,\
                 \"{\"\"hangupcause\"\":\"\"17\"\"}\"\n";
@@ -329,7 +329,7 @@ fn spoiled(home: &Home, name: &str, lines: &[&str]) -> PathBuf {
 
 #[tokio::test]
 async fn a_bad_row_is_reported_by_file_and_line_and_stops_nothing() {
-    let home = Home::new("");
+    let home = Home::with_store("");
     let read = |path: &str| std::fs::read_to_string(fixtures().join(path)).expect("a recorded file");
     let (cdr, cel) = (read("asterisk/cdr/answered.csv"), read("asterisk/cel/hold.csv"));
     let row = cdr.trim_end();
@@ -398,7 +398,7 @@ async fn a_bad_row_is_reported_by_file_and_line_and_stops_nothing() {
 
 #[tokio::test]
 async fn the_events_of_a_call_make_the_same_call_in_another_ledger() {
-    let (one, other) = (Home::new(""), Home::new(""));
+    let (one, other) = (Home::with_store(""), Home::with_store(""));
     import(
         &one,
         "org_default",
@@ -445,7 +445,7 @@ async fn the_events_of_a_call_make_the_same_call_in_another_ledger() {
 
 #[tokio::test]
 async fn events_of_a_file_that_names_no_times_keep_its_order() {
-    let home = Home::new("");
+    let home = Home::with_store("");
     let file = home.path("events.ndjson");
     let lines: Vec<String> = (0..40)
         .map(|number| {

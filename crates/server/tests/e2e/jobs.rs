@@ -75,8 +75,7 @@ pub fn store_of(home: &Home) -> Box<dyn Store> {
 
 /// A home with a dead job of its organization, and one that waits for long.
 async fn home_with_jobs() -> (Home, JobId, JobId) {
-    let home = Home::new("");
-    home.run_json(&["organizations", "list"]);
+    let home = Home::with_store("");
     let store = store_of(&home);
     let dead = ask(&*store, 1, "call_dead", TEN).await;
     kill(&*store, dead).await;

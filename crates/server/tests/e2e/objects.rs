@@ -307,6 +307,7 @@ async fn what_is_erased_or_opts_out_is_deleted_in_the_store_too_once_it_can_be()
 #[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_tries_the_store_and_a_wrong_configuration_is_refused_by_name() {
     let (mut s3, home) = stored("presigned", SECRET).await;
+    tokio::task::block_in_place(|| home.run_json(&["organizations", "list", "--init"]));
     let findings = async || {
         let found = tokio::task::block_in_place(|| home.run_json(&["doctor"]));
         let found = found.as_array().expect("findings").clone();

@@ -104,7 +104,7 @@ async fn a_card_is_masked_in_every_place_and_nowhere_on_disk() {
 
 #[tokio::test]
 async fn only_the_organization_that_wants_it_is_masked() {
-    let home = Home::new("[redaction.org-2]\ncards = true");
+    let home = Home::with_store("[redaction.org-2]\ncards = true");
     home.run_json(&["organizations", "create", "--id", "org-2"]);
     let other =
         home.run_json(&["keys", "create", "--organization", "org-2", "--scopes", "calls:read,events:write"]);

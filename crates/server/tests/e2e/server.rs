@@ -30,6 +30,13 @@ impl Home {
         Self { folder, config: config.to_owned(), environment: Vec::new() }
     }
 
+    /// The same, with a store in its data folder, as a first start makes it.
+    pub fn with_store(config: &str) -> Self {
+        let home = Self::new(config);
+        home.run_json(&["organizations", "list", "--init"]);
+        home
+    }
+
     /// The data folder.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")

@@ -353,16 +353,7 @@ impl Store for Sqlite {
 
     async fn verify_audit(&self) -> Result<AuditVerdict> {
         let (path, sealing) = (self.path.clone(), self.sealing.clone());
-        let look = move || {
-            let connection = connect::open_reader(&path, &sealing)?;
-            let mut walk = audit::Walk::default();
-            loop {
-                let snapshot = connection.unchecked_transaction()?;
-                if let Some(verdict) = walk.step(&snapshot, audit::STEP)? {
-                    return Ok::<_, fault::Fault>(verdict);
-                }
-            }
-        };
+        let look = move || audit::walk_through(&connect::open_reader(&path, &sealing)?);
         Ok(tokio::task::spawn_blocking(look).await.map_err(unavailable)??)
     }
 
@@ -408,6 +399,10 @@ impl Store for Sqlite {
 
     async fn lacking_recording(&self, ended: [Timestamp; 2], limit: u32) -> Result<(Vec<CallHead>, u64)> {
         self.slow(move |connection| retention::lacking_recording(connection, ended, limit)).await
+    }
+
+    async fn recorded_after(&self, after: CallKey, limit: u32) -> Result<(Vec<CallHead>, Option<CallKey>)> {
+        self.slow(move |connection| retention::recorded_after(connection, after, limit)).await
     }
 
     async fn scrub(&self, begin: bool) -> Result<Scrub> {

@@ -39,6 +39,22 @@ pub(super) fn lacking_recording(
     Ok((found, count(connection, &format!("SELECT count(*) FROM calls c WHERE {within}"), bounds)?))
 }
 
+/// The calls among the next ones in the order of their arrival that may have a recording, and the call to go on after.
+pub(super) fn recorded_after(
+    connection: &Connection,
+    after: CallKey,
+    limit: u32,
+) -> Result<(Vec<CallHead>, Option<CallKey>)> {
+    let sql = format!("SELECT {}, c.keeps FROM calls c WHERE c.pk > ?1 ORDER BY c.pk LIMIT ?2", calls::HEAD);
+    let seen = many(connection, &sql, params![after.0, limit], |row| {
+        let columns = &mut Columns::of(row);
+        let (head, keeps) = (calls::head(columns)?, columns.take::<Option<i64>>()?);
+        Ok((head, keeps.is_none_or(|keeps| keeps & bit(Keepsake::Recording) != 0)))
+    })?;
+    let next = seen.last().map(|(head, _)| head.key);
+    Ok((seen.into_iter().filter(|(_, may)| *may).map(|(head, _)| head).collect(), next))
+}
+
 /// Calls that ended before some time and of which something is kept.
 pub(super) fn old_calls(connection: &Connection, query: &OldCalls) -> Result<OldPage> {
     // An index of each keepsake would have every call that ends pay for it. Old calls are looked through instead, now and

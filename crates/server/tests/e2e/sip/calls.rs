@@ -207,7 +207,7 @@ async fn holding_and_resuming_are_told_with_who_did_it() {
 #[tokio::test]
 async fn nobody_reaches_what_is_not_theirs() {
     let place = Place::configured(|network| network.config(None, &network.trunk("theirs", "org_other", 5)));
-    place.home.run_json(&["organizations", "create", "--id", "org_other"]);
+    place.home.run_json(&["organizations", "create", "--id", "org_other", "--init"]);
     let lab = place.start_alone();
     let agent = lab.peer(&place.network.ip(3)).await;
     lab.agent(Some(&agent.uri("agent")), json!({})).await;

@@ -1,0 +1,197 @@
+//! Keeping a copy of everything that a restore needs.
+
+use std::{
+    ffi::OsString,
+    fs::{self, DirBuilder, File},
+    io,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
+
+use pegcount_store::StoreError;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use serde_json::{Value, json};
+
+use super::{Done, Operator, sentence};
+use crate::recordings::on_disk;
+
+/// The names of a backup: the file of the store, and what lies beside it.
+struct Names {
+    store: PathBuf,
+    words: PathBuf,
+    recordings: PathBuf,
+}
+
+impl Names {
+    /// Those that go with this file.
+    fn of(store: &Path) -> Self {
+        let stem = store.file_stem().unwrap_or_default();
+        let beside = |end: &str| {
+            let mut name = OsString::from(stem);
+            name.push(end);
+            store.with_file_name(name)
+        };
+        let mut words = beside("-words");
+        if let Some(extension) = store.extension() {
+            words.add_extension(extension);
+        }
+        Self { store: store.to_owned(), words, recordings: beside("-recordings") }
+    }
+
+    /// From the first that has to be there before the next: who finds the store finds all of it.
+    fn in_order(&self) -> [&Path; 3] {
+        [&self.recordings, &self.words, &self.store]
+    }
+}
+
+/// A folder that is removed unless its content was given its names.
+struct Staging(PathBuf);
+
+impl Staging {
+    /// Beside the backup that it is to become. Nobody but the owner looks into it: calls are personal data.
+    fn beside(store: &Path) -> io::Result<Self> {
+        let mut path = store.to_owned();
+        path.add_extension(format!("{}.partial", std::process::id()));
+        DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+
+    fn within(&self, names: &Names) -> Names {
+        let inside = |path: &Path| self.0.join(path.file_name().unwrap_or_default());
+        Names {
+            store: inside(&names.store),
+            words: inside(&names.words),
+            recordings: inside(&names.recordings),
+        }
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Operator {
+    /// Copies the store, and the recordings that it names unless they are to be left out, to files that must not be there.
+    /// What is not in the copy is said.
+    pub(super) async fn backup(&self, path: &Path, without_recordings: bool) -> Done {
+        let failed = |error: String| format!("no backup was made: {error}");
+        let unwritable = |error: &io::Error| failed(unwritable(path, error));
+        if path.file_name().is_none() || path.is_dir() {
+            return Err(failed(format!("{} is no name of a file: name the file to make", path.display())));
+        }
+        let names = Names::of(path);
+        if let Some(taken) = names.in_order().into_iter().find(|name| name.symlink_metadata().is_ok()) {
+            return Err(format!("{} exists already: a backup replaces nothing", taken.display()));
+        }
+        let staging = Staging::beside(path).map_err(|error| unwritable(&error))?;
+        let staged = staging.within(&names);
+        // Before the store is copied: what it names is deleted no more until its recordings are.
+        let shelf = self.shelf.clone();
+        let pinned =
+            match without_recordings {
+                true => None,
+                false => Some(on_disk(move || shelf.pin()).await.map_err(|error| {
+                    failed(format!("the folder of recordings cannot be written: {error}"))
+                })?),
+            };
+        let has_words = match self.store.backup(&staged.store).await {
+            Ok(words) => words.is_some(),
+            Err(error @ StoreError::Full) => return Err(failed(sentence(&error))),
+            Err(error) => return Err(failed(format!("{}: {}", path.display(), sentence(&error)))),
+        };
+        let copied = match pinned {
+            None => None,
+            Some(pinned) => {
+                let (shelf, to) = (self.shelf.clone(), staged.recordings.clone());
+                let copied = on_disk(move || {
+                    let copied = shelf.copy_to(&to, &pinned)?;
+                    drop(pinned);
+                    Ok(copied)
+                });
+                Some(copied.await.map_err(|error| failed(error.to_string()))?)
+            }
+        };
+        let (staged, given) = (staged.in_order().map(Path::to_owned), names.in_order().map(Path::to_owned));
+        on_disk(move || give_names(&staged, &given)).await.map_err(|error| unwritable(&error))?;
+        drop(staging);
+        let bytes = |path: &Path| fs::metadata(path).map(|file| file.len()).unwrap_or_default();
+        let words = has_words.then(|| json!({ "path": names.words, "bytes": bytes(&names.words) }));
+        let recordings = copied.map(|copied| {
+            json!({
+                "path": names.recordings,
+                "files": copied.files,
+                "bytes": copied.bytes,
+                "linked": copied.linked,
+            })
+        });
+        Ok(json!({
+            "backup": path,
+            "bytes": bytes(path),
+            "words": words,
+            "recordings": recordings,
+            "left_out": self.left_out(without_recordings),
+        }))
+    }
+
+    /// What a restore needs, or a listener may miss, and a backup does not hold.
+    fn left_out(&self, without_recordings: bool) -> Vec<Value> {
+        let mut left_out = vec!["link-key: it signs links; copy it from the data folder".to_owned()];
+        if without_recordings {
+            left_out.push(format!("recordings: those in {}", self.shelf.folder().display()));
+        }
+        if let Some(bucket) = self.shelf.bucket() {
+            left_out.push(format!("recordings: those that lie in {}", bucket.name()));
+        }
+        if self.shelf.keys().is_some() {
+            left_out.push("encryption keys: without them nothing of it can be read".to_owned());
+        }
+        left_out.into_iter().map(Value::from).collect()
+    }
+}
+
+/// Moves the parts of a backup to where they are to be. If one cannot be, none is.
+fn give_names(staged: &[PathBuf], given: &[PathBuf]) -> io::Result<()> {
+    let mut moved: Vec<&Path> = Vec::new();
+    for (from, to) in staged.iter().zip(given) {
+        if from.symlink_metadata().is_err() {
+            continue;
+        }
+        if let Err(error) = move_to(from, to) {
+            for path in moved {
+                let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+            }
+            return Err(error);
+        }
+        moved.push(to);
+    }
+    given.first().and_then(|path| path.parent()).map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+/// Renames, and replaces nothing.
+fn move_to(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE).map_err(io::Error::from) {
+        // Not every file system can refuse by itself.
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+            if to.symlink_metadata().is_ok() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            fs::rename(from, to)
+        }
+        renamed => renamed,
+    }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> String {
+    let path = path.display();
+    let hint = match error.kind() {
+        io::ErrorKind::PermissionDenied => format!(
+            ": whoever makes it (a running server, else this command; here user {}) must be allowed to write there",
+            rustix::process::geteuid().as_raw()
+        ),
+        io::ErrorKind::NotFound => ": there is no such folder".to_owned(),
+        _ => String::new(),
+    };
+    format!("{path} cannot be written: {error}{hint}")
+}
