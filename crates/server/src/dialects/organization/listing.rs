@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     criteria::{Criteria, METADATA},
-    wire::{CallStatus, CallType, Direction, DisconnectionReason, SortBy, SortOrder, Word},
+    wire::{CallStatus, CallType, Direction, DisconnectionReason, SortBy, SortOrder, Word, sentiment},
 };
 use crate::access::{Answer, Refusal};
 
@@ -131,7 +131,7 @@ fn filter_by_values(criteria: &Criteria, query: &mut CallQuery, applied: &mut Ap
 
     query.successful = criteria.every("call_successful", read_bool)?;
     applied.note_list("call_successful", &query.successful);
-    query.sentiments = criteria.every("user_sentiment", read_text)?;
+    query.sentiments = criteria.every("user_sentiment", |text| Ok(sentiment(text)))?;
     applied.note_list("user_sentiment", &query.sentiments);
     query.in_voicemail = criteria.every("in_voicemail", read_bool)?;
     applied.note_list("in_voicemail", &query.in_voicemail);

@@ -174,7 +174,7 @@ fn the_list_of_the_list_document_comes_out_to_the_letter() {
                 json!({
                     "call_successful": true,
                     "call_summary": "Customer inquiry about order status - resolved successfully",
-                    "user_sentiment": "Positive",
+                    "user_sentiment": "POSITIVE",
                     "in_voicemail": false,
                 })
             ),
@@ -507,7 +507,7 @@ fn every_filter_of_the_query_is_applied_and_told_back() {
     let listing = asked(concat!(
         "call_status=ended,Ongoing&call_status=ENDED&call_type=web_call&direction=inbound&agent_id=agent-1,agent-2",
         "&from_number=+1,%2B2&to_number=%2B3&disconnection_reason=dial_busy&batch_call_id=b1&call_successful=TRUE",
-        "&user_sentiment=Positive&in_voicemail=false&metadata.priority=high&metadata.priority=low",
+        "&user_sentiment=Positive,POSITIVE,positive&in_voicemail=false&metadata.priority=high&metadata.priority=low",
         "&start_timestamp_from=1&start_timestamp_to=2&end_timestamp_from=3&duration_ms_to=+9&transcript_search=a%2Cb",
         "&unknown=1&agent_id="
     ))
@@ -607,7 +607,7 @@ fn a_body_asks_for_the_same_as_a_query() {
         "filter_criteria": {
             "call_status": ["ended"], "agent_id": ["agent-123"], "direction": "OUTBOUND", "call_type": null,
             "duration_ms": {"lower_threshold": 30000, "upper_threshold": 300000.0},
-            "start_timestamp_from": 7, "call_successful": [true], "user_sentiment": ["a,b"],
+            "start_timestamp_from": 7, "call_successful": [true], "user_sentiment": ["very GOOD, really"],
             "metadata": {"tier": ["gold", 3]}, "metadata.vip": true, "transcript_search": "help", "other": [{}],
         },
     }))
@@ -619,7 +619,7 @@ fn a_body_asks_for_the_same_as_a_query() {
             "direction": ["OUTBOUND"],
             "agent_id": ["agent-123"],
             "call_successful": [true],
-            "user_sentiment": ["a,b"],
+            "user_sentiment": ["Very Good, Really"],
             "metadata.tier": ["gold", "3"],
             "metadata.vip": ["true"],
             "start_timestamp": {"lower_threshold": 7, "upper_threshold": null},

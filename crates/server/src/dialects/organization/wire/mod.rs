@@ -23,7 +23,9 @@ use crate::{
 use conversation::{Spoken, Utterance};
 use cost::CallCost;
 pub(super) use performance::AgentPerformance;
-pub(super) use words::{CallStatus, CallType, Direction, DisconnectionReason, SortBy, SortOrder, Word};
+pub(super) use words::{
+    CallStatus, CallType, Direction, DisconnectionReason, SortBy, SortOrder, Word, sentiment,
+};
 
 /// What every answer is wrapped in.
 #[derive(Debug, Serialize, ToSchema)]
@@ -374,7 +376,8 @@ impl From<Summary> for LatencySummary {
 struct CallAnalysis<'a> {
     call_successful: Option<bool>,
     call_summary: Option<&'a str>,
-    user_sentiment: Option<&'a str>,
+    #[schema(example = "Positive")]
+    user_sentiment: Option<String>,
     in_voicemail: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
@@ -386,7 +389,7 @@ impl<'a> From<&'a pegcount_calls::Analysis> for CallAnalysis<'a> {
         Self {
             call_successful: analysis.successful,
             call_summary: analysis.summary.as_deref(),
-            user_sentiment: analysis.sentiment.as_deref(),
+            user_sentiment: analysis.sentiment.as_deref().map(sentiment),
             in_voicemail: analysis.in_voicemail,
             custom_analysis_data: analysis.custom.as_ref().map(|custom| Verbatim(custom.as_json_text())),
         }

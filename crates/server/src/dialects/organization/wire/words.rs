@@ -13,8 +13,9 @@ pub(in super::super) trait Word: Copy + 'static {
     fn word(self) -> &'static str;
 }
 
+// A word is a `tt`: a `literal` would reach the derives wrapped, and the API document would show the names of the values.
 macro_rules! words {
-    ($($(#[$doc:meta])* $name:ident as $schema:ident { $($value:ident = $word:literal),* $(,)? })*) => {$(
+    ($($(#[$doc:meta])* $name:ident as $schema:ident { $($value:ident = $word:tt),* $(,)? })*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
         #[schema(as = $schema)]
@@ -69,6 +70,20 @@ words! {
     }
     /// Which way a list is ordered.
     SortOrder as OrganizationSortOrder { Descending = "descending", Ascending = "ascending" }
+}
+
+/// A sentiment as the document of this dialect writes it (`Positive`), in whichever case the source reported it.
+pub(in super::super) fn sentiment(reported: &str) -> String {
+    let mut written = String::with_capacity(reported.len());
+    let mut begins_word = true;
+    for letter in reported.chars() {
+        match begins_word {
+            true => written.extend(letter.to_uppercase()),
+            false => written.extend(letter.to_lowercase()),
+        }
+        begins_word = letter.is_whitespace();
+    }
+    written
 }
 
 impl From<Status> for CallStatus {
