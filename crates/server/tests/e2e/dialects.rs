@@ -1,5 +1,6 @@
 //! The four documents against the running program.
 
+mod curl_lines;
 mod documents;
 mod lists;
 mod manners;
