@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     access::RateLimit, analysis, audit, dialects, organizations::PerOrganization, privacy, recordings,
-    redaction, secrets::EncryptionConfig, sources, transcription,
+    redaction, secrets::EncryptionConfig, sources, transcription, web::cors,
 };
 
 /// Everything that can be set.
@@ -47,6 +47,8 @@ pub struct Config {
     pub allow_open_access_on_public_address: bool,
     /// HTTPS.
     pub tls: TlsConfig,
+    /// Pages of other origins.
+    pub cors: cors::Config,
     /// Encryption of what is kept.
     pub encryption: EncryptionConfig,
     /// What is logged.
@@ -84,6 +86,7 @@ impl Default for Config {
             public_url: String::new(),
             allow_open_access_on_public_address: false,
             tls: TlsConfig::default(),
+            cors: cors::Config::default(),
             encryption: EncryptionConfig::default(),
             log: LogConfig::default(),
             audit: audit::Config::default(),
@@ -236,6 +239,7 @@ impl Config {
         self.recordings.bucket()?;
         self.recordings.fetching()?;
         self.transcription()?;
+        self.cors.layer()?;
         if self.tls.cert.as_os_str().is_empty() != self.tls.key.as_os_str().is_empty() {
             return Err("tls: set both cert and key, or neither".into());
         }

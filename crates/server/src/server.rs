@@ -31,7 +31,11 @@ use crate::{
     metrics::SipFigures,
     operator_socket, reference, sources,
     status::{self, Status},
-    web::{failure::Failure, layers},
+    web::{
+        failure::Failure,
+        layers::{self, Surroundings},
+        route_table::RouteTable,
+    },
 };
 
 /// How long requests may go on after the order to stop (contract, cli.md).
@@ -69,7 +73,7 @@ pub fn routes(config: &Config, feed: &Arc<dialects::tenant::Feed>) -> (Router<Ar
 }
 
 /// Everything that the main port serves.
-fn main_router(app: &App, config: &Config, feed: &Arc<dialects::tenant::Feed>) -> Router {
+fn main_router(app: &App, config: &Config, feed: &Arc<dialects::tenant::Feed>) -> Result<Router, String> {
     let (router, mut api) = routes(config, feed);
     let status = Arc::new(Status::new(
         Arc::clone(&app.store),
@@ -94,13 +98,30 @@ fn main_router(app: &App, config: &Config, feed: &Arc<dialects::tenant::Feed>) -
     ));
     let (status_router, status_api) = status::routes(status).split_for_parts();
     api.merge(status_api);
+    let surroundings = Surroundings {
+        metrics: Arc::clone(&app.metrics),
+        table: RouteTable::of(&api).with("/ws/live", &dialects::tenant::SOCKET_PARAMETERS),
+        refuse: dialects::refused,
+        cors: config.cors.layer()?,
+    };
     let router = router
         .merge(status_router)
         .merge(SwaggerUi::new("/docs").url("/openapi.json", api).config(offline()))
         .fallback(dialects::no_route)
         .method_not_allowed_fallback(|| async { Failure::wrong_method() })
         .with_state(Arc::clone(&app.ledger));
-    layers::around(router, Arc::clone(&app.metrics))
+    Ok(layers::around(router, surroundings))
+}
+
+/// What the live port serves: the WebSocket at `/`, which a browser lets every page open.
+fn live_router(app: &App, feed: &Arc<dialects::tenant::Feed>) -> Router {
+    let surroundings = Surroundings {
+        metrics: Arc::clone(&app.metrics),
+        table: RouteTable::default().with("/", &dialects::tenant::SOCKET_PARAMETERS),
+        refuse: |_, refusal| dialects::tenant::refused(refusal),
+        cors: None,
+    };
+    layers::around(dialects::tenant::live_routes::<()>(Arc::clone(feed)), surroundings)
 }
 
 /// How the gateway is, for who looks after the program.
@@ -164,9 +185,8 @@ pub async fn serve(
 
     let stop = CancellationToken::new();
     let feed = dialects::tenant::Feed::start(&config.tenant, &app.ledger, stop.clone());
-    let main = main_router(&app, &config, &feed);
-    let live_router = dialects::tenant::live_routes::<()>(Arc::clone(&feed));
-    let live_router = layers::around(live_router, Arc::clone(&app.metrics));
+    let main = main_router(&app, &config, &feed)?;
+    let live_router = live_router(&app, &feed);
     let tls = tls(&config).await?;
     let handle = Handle::new();
     let mut servers = tokio::task::JoinSet::new();

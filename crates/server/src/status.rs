@@ -102,6 +102,7 @@ pub fn routes<S: Clone + Send + Sync + 'static>(status: Arc<Status>) -> OpenApiR
         .routes(routes!(readyz))
         .routes(routes!(metrics))
         .route("/", axum::routing::get(front))
+        .route("/favicon.ico", axum::routing::get(favicon))
         .layer(Extension(status))
 }
 
@@ -180,6 +181,12 @@ async fn metrics(Extension(status): Extension<Arc<Status>>) -> Response {
     }
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, content_type)], status.metrics.render()).into_response()
+}
+
+/// The icon that browsers ask every server for.
+async fn favicon() -> Response {
+    let headers = [(header::CONTENT_TYPE, "image/x-icon"), (header::CACHE_CONTROL, "public, max-age=86400")];
+    (headers, include_bytes!("favicon.ico").as_slice()).into_response()
 }
 
 /// The page at `/`: there is no dashboard in this version, and it says so.

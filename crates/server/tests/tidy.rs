@@ -68,6 +68,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "secrets",
             "sources",
             "transcription",
+            "web",
         ],
     ),
     (

@@ -13,14 +13,43 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::web::failure::Failure;
+use crate::{access::Refusal, web::failure::Failure};
+
+/// Whose words are spoken below a path.
+enum Family {
+    Agent,
+    Organization,
+    Tenant,
+    Native,
+}
+
+impl Family {
+    fn of(path: &str) -> Self {
+        match path {
+            path if path.starts_with("/api/agents/") => Self::Agent,
+            path if path.starts_with("/api/") => Self::Organization,
+            path if path.starts_with("/apis/") || path.starts_with("/ws/") => Self::Tenant,
+            _ => Self::Native,
+        }
+    }
+}
 
 /// What is said of a path that leads nowhere: in the words of the dialect whose path it would be.
 pub async fn no_route(uri: Uri) -> Response {
-    match uri.path() {
-        path if path.starts_with("/api/agents/") => agent::no_route(),
-        path if path.starts_with("/api/") => organization::no_route(),
-        path if path.starts_with("/apis/") => tenant::no_route(),
-        _ => Failure::no_route().into_response(),
+    match Family::of(uri.path()) {
+        Family::Agent => agent::no_route(),
+        Family::Organization => organization::no_route(),
+        Family::Tenant => tenant::no_route(),
+        Family::Native => Failure::no_route().into_response(),
+    }
+}
+
+/// A refusal that does not depend on a handler, in the words of the dialect whose path it is.
+pub fn refused(path: &str, refusal: Refusal) -> Response {
+    match Family::of(path) {
+        Family::Agent => agent::refused(refusal),
+        Family::Organization => organization::refused(refusal),
+        Family::Tenant => tenant::refused(refusal),
+        Family::Native => Failure::from(refusal).into_response(),
     }
 }

@@ -1,4 +1,5 @@
-//! What happens to every request: an id, a line in the log, a count, and no panic that reaches a client.
+//! What happens to every request: an id, a line in the log, a count, leave for pages of other origins, compression, a look
+//! at its parameters, and no panic that reaches a client.
 
 use std::{sync::Arc, time::Instant};
 
@@ -12,12 +13,20 @@ use axum::{
 };
 use tower_http::{
     catch_panic::CatchPanicLayer,
+    cors::CorsLayer,
     request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer},
 };
 use tracing::Instrument;
 
-use super::failure::Failure;
-use crate::metrics::{Metrics, RequestLabels};
+use super::{
+    compression, cors,
+    failure::Failure,
+    route_table::{self, RouteTable},
+};
+use crate::{
+    access::Refusal,
+    metrics::{Metrics, RequestLabels},
+};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest request id that is taken over from a client.
@@ -33,13 +42,40 @@ impl MakeRequestId for NewRequestId {
     }
 }
 
+/// What the layers need to know of a router.
+pub struct Surroundings {
+    /// Where requests are counted.
+    pub metrics: Arc<Metrics>,
+    /// What each route takes.
+    pub table: RouteTable,
+    /// Words a refusal as the routes below a path do.
+    pub refuse: fn(&str, Refusal) -> axum::response::Response,
+    /// What pages of other origins may read; `None`: nothing.
+    pub cors: Option<CorsLayer>,
+}
+
 /// Puts the layers around a router. The outermost comes last.
-pub fn around(router: Router, metrics: Arc<Metrics>) -> Router {
+pub fn around(router: Router, surroundings: Surroundings) -> Router {
+    let Surroundings { metrics, table, refuse, cors } = surroundings;
+    let table = Arc::new(table);
+    let options_table = Arc::clone(&table);
     router
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| -> Response<Body> {
             let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
             let sentence = "Something went wrong in the server; its log knows more under this request's id";
             Failure::new(status, "INTERNAL", sentence).into_response()
+        }))
+        .layer(middleware::from_fn(move |request: Request, next: Next| {
+            let table = Arc::clone(&table);
+            async move { route_table::check_parameters(&table, refuse, request, next).await }
+        }))
+        .layer(middleware::from_fn(compression::apply))
+        .layer(middleware::from_fn(move |request: Request, next: Next| {
+            let table = Arc::clone(&options_table);
+            async move { route_table::answer_options(&table, request, next).await }
+        }))
+        .layer(middleware::from_fn(move |request: Request, next: Next| {
+            cors::apply(cors.clone(), request, next)
         }))
         .layer(middleware::from_fn(move |request: Request, next: Next| {
             let metrics = Arc::clone(&metrics);

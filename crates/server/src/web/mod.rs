@@ -4,6 +4,8 @@
 pub mod aside;
 pub mod body;
 pub mod caller;
+pub mod compression;
+pub mod cors;
 pub mod credentials;
 pub mod failure;
 pub mod json;
@@ -11,4 +13,5 @@ pub mod layers;
 pub mod number;
 pub mod path;
 pub mod query;
+pub mod route_table;
 pub mod verbatim;

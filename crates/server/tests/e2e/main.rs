@@ -34,3 +34,4 @@ mod shutdown;
 mod sip;
 mod smoke;
 mod streams;
+mod web;

@@ -28,6 +28,7 @@ use crate::{
         ("offset" = Option<u64>, Query, description = "How many of the newest to pass over"),
         ("from_date" = Option<String>, Query, description = "Calls created from this RFC 3339 time or date on"),
         ("to_date" = Option<String>, Query, description = "Until this date, or before this RFC 3339 time"),
+        ("tz" = Option<String>, Query, description = "IANA time zone of dates without an offset; default UTC"),
     ),
     responses(
         (status = 200, body = Vec<CallStats<'static>>),

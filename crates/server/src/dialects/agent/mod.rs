@@ -43,6 +43,11 @@ pub fn no_route() -> axum::response::Response {
     axum::response::IntoResponse::into_response(failure::Failure::path())
 }
 
+/// A refusal in this dialect's words.
+pub fn refused(refusal: crate::access::Refusal) -> axum::response::Response {
+    axum::response::IntoResponse::into_response(failure::Failure::from(refusal))
+}
+
 /// The routes of this dialect.
 pub fn routes(config: Config) -> OpenApiRouter<Arc<Ledger>> {
     let (schemas, paths, methods) = routes!(handlers::call_stats);

@@ -155,6 +155,7 @@ fn last_segment(uri: &Uri) -> &str {
         ("agent_id" = String, Query, description = "The agent"),
         ("from_date" = Option<String>, Query, description = "Calls created from this RFC 3339 time or date on"),
         ("to_date" = Option<String>, Query, description = "Until this date, or before this RFC 3339 time"),
+        ("tz" = Option<String>, Query, description = "IANA time zone of dates without an offset; default UTC"),
     ),
     responses(
         (status = 200, body = Envelope<AgentPerformance<'static>>),

@@ -23,6 +23,11 @@ pub fn no_route() -> axum::response::Response {
     axum::response::IntoResponse::into_response(failure::Failure::path())
 }
 
+/// A refusal in this dialect's words.
+pub fn refused(refusal: crate::access::Refusal) -> axum::response::Response {
+    axum::response::IntoResponse::into_response(failure::Failure::from(refusal))
+}
+
 /// The routes of this dialect.
 pub fn routes() -> OpenApiRouter<Arc<Ledger>> {
     let (list_schemas, list_paths, list) = routes!(handlers::list, handlers::search);

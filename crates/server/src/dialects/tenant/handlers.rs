@@ -24,6 +24,12 @@ use crate::{
     path = "/apis/get_cdr_stats.php",
     operation_id = "get_cdr_stats",
     tag = "tenant",
+    params(
+        ("tenant_id" = Option<String>, Query, description = "As in the body, which goes before it"),
+        ("from_date" = Option<String>, Query, description = "As in the body"),
+        ("to_date" = Option<String>, Query, description = "As in the body"),
+        ("tz" = Option<String>, Query, description = "As in the body"),
+    ),
     request_body(content = Question, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "Counts of the calls that have ended", body = CdrStats),
@@ -52,6 +58,7 @@ pub(super) async fn get_cdr_stats(
     path = "/apis/get_live_calls.php",
     operation_id = "get_live_calls",
     tag = "tenant",
+    params(("tenant_id" = Option<String>, Query, description = "As in the body, which goes before it")),
     request_body(content = Question, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "The count of live calls", body = LiveCalls),

@@ -23,6 +23,9 @@ use crate::access::Ledger;
 pub use feed::Feed;
 pub use guests::Door;
 
+/// What the query of the WebSocket may hold.
+pub const SOCKET_PARAMETERS: [&str; 1] = ["api_key"];
+
 /// How this dialect is served.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -53,6 +56,11 @@ pub enum AccessMode {
 /// What this dialect says of a path of its own that leads nowhere.
 pub fn no_route() -> axum::response::Response {
     axum::response::IntoResponse::into_response(failure::Failure::no_page())
+}
+
+/// A refusal in this dialect's words.
+pub fn refused(refusal: crate::access::Refusal) -> axum::response::Response {
+    axum::response::IntoResponse::into_response(failure::Failure::from(refusal))
 }
 
 /// The routes of the main port.

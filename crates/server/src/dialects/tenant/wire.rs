@@ -62,6 +62,8 @@ pub(super) struct Question {
     from_date: Option<String>,
     /// Only calls created until then: a date, which is covered whole, or an RFC 3339 time. Statistics only.
     to_date: Option<String>,
+    /// The IANA time zone of dates; UTC without one. Statistics only.
+    tz: Option<String>,
 }
 
 /// Every failure.

@@ -158,6 +158,7 @@ pub(super) fn metadata(value: Option<Box<RawValue>>) -> Result<Option<Document>,
     params(
         ("limit" = Option<u32>, Query, description = "1 to 100, default 50"),
         ("offset" = Option<u64>, Query, description = "Pagination offset"),
+        ("page" = Option<u32>, Query, description = "Another way to say offset, from 1"),
     ),
     responses((status = 200, body = EndpointList), (status = 400, body = FailureBody))
 )]
@@ -324,6 +325,7 @@ pub struct PhoneNumberPatch {
     params(
         ("limit" = Option<u32>, Query, description = "1 to 100, default 50"),
         ("offset" = Option<u64>, Query, description = "Pagination offset"),
+        ("page" = Option<u32>, Query, description = "Another way to say offset, from 1"),
     ),
     responses((status = 200, body = PhoneNumberList), (status = 400, body = FailureBody))
 )]

@@ -1,6 +1,9 @@
 //! `/v1/keys`: the keys of the organization.
 
-use axum::{Json, http::StatusCode};
+use axum::{
+    Json,
+    http::{HeaderName, StatusCode, header},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -90,7 +93,7 @@ pub(super) async fn list_keys(caller: Caller) -> Result<Json<KeyList>, Failure> 
 pub(super) async fn create_key(
     caller: Caller,
     JsonBody(body): JsonBody<NewKeyBody>,
-) -> Result<(StatusCode, Json<MadeKeyBody>), Failure> {
+) -> Result<(StatusCode, [(HeaderName, &'static str); 1], Json<MadeKeyBody>), Failure> {
     if body.name.as_ref().is_some_and(|name| name.len() > 200) {
         return Err(Refusal::invalid("name", "must have at most 200 bytes").into());
     }
@@ -103,6 +106,8 @@ pub(super) async fn create_key(
     let key = caller.access.create_key(scopes, body.name).await?;
     Ok((
         StatusCode::CREATED,
+        // A secret stays out of caches, and out of what is compressed.
+        [(header::CACHE_CONTROL, "no-store")],
         Json(MadeKeyBody {
             key: key.whole(),
             key_id: key.stored.id,

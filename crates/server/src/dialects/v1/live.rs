@@ -39,6 +39,7 @@ pub struct ByStatus {
     params(
         ("limit" = Option<u32>, Query, description = "1 to 100, default 50"),
         ("offset" = Option<u64>, Query, description = "Pagination offset"),
+        ("page" = Option<u32>, Query, description = "Another way to say offset, from 1"),
     ),
     responses((status = 200, body = LiveBody), (status = 400, body = FailureBody))
 )]

@@ -3,7 +3,7 @@
 use axum::{
     Extension, Json,
     extract::Request,
-    http::StatusCode,
+    http::{HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use data_encoding::BASE64;
@@ -130,7 +130,7 @@ pub(super) async fn put_control_url(
     caller: Caller,
     Extension(config): Extension<Config>,
     JsonBody(request): JsonBody<ControlUrlRequest>,
-) -> Result<Json<ControlUrlBody>, Failure> {
+) -> Result<([(HeaderName, &'static str); 1], Json<ControlUrlBody>), Failure> {
     caller.access.need(Scope::Admin)?;
     hangup::check_url(&request.url, config.allow_private_control_urls)
         .map_err(|message| Refusal::invalid("url", message))?;
@@ -141,7 +141,9 @@ pub(super) async fn put_control_url(
     hangup::check_secret(&secret).map_err(|message| Refusal::invalid("secret", message))?;
     let control = ControlUrl { url: request.url, secret };
     caller.access.set_control_url(Some(&control)).await?;
-    Ok(Json(ControlUrlBody { url: control.url, secret: Some(control.secret) }))
+    let body = ControlUrlBody { url: control.url, secret: Some(control.secret) };
+    // A secret stays out of caches, and out of what is compressed.
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(body)))
 }
 
 fn new_secret() -> Result<String, Failure> {
