@@ -12,7 +12,7 @@ use std::{
 
 use pegcount_gateway::{
     Side,
-    media::{MediaConfig, MediaSession, Ports, Remote},
+    media::{Latching, MediaConfig, MediaSession, Ports, Remote},
     sdp::{Direction, PayloadMap},
 };
 
@@ -52,7 +52,7 @@ fn relay(
                     Remote {
                         rtp: Some(phone.local_addr()?),
                         rtcp: None,
-                        nat: false,
+                        latching: Latching::Off,
                         payloads: PayloadMap::default(),
                         direction: Direction::SendReceive,
                     },

@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     fmt,
+    net::SocketAddr,
     path::PathBuf,
     sync::{
         Arc,
@@ -132,6 +133,15 @@ pub enum What {
         side: Side,
         /// Since the call's media began.
         quality: Quality,
+    },
+    /// All media of one side has been refused for a second, for where it comes from. At most once a side and call.
+    MediaRefused {
+        /// Whose.
+        side: Side,
+        /// Where it comes from.
+        from: SocketAddr,
+        /// Where it should come from, by its SDP.
+        expected: SocketAddr,
     },
     /// A key was pressed.
     Dtmf {

@@ -101,6 +101,9 @@ pub struct Target {
     pub credential: Option<Arc<Credential>>,
     /// Whether its media may come from elsewhere than its SDP says.
     pub nat: bool,
+    /// Whether this is a place that a user registered from: its media is taken from the address that its messages come
+    /// from, too.
+    pub is_registered: bool,
     /// The user that this is: the places are tried that it registered from, the latest first, in the place of the URI.
     pub user: Option<String>,
 }
@@ -108,7 +111,15 @@ pub struct Target {
 impl Target {
     /// Somebody at a URI.
     pub fn at(uri: impl Into<String>) -> Self {
-        Self { uri: uri.into(), destination: None, caller: None, credential: None, nat: false, user: None }
+        Self {
+            uri: uri.into(),
+            destination: None,
+            caller: None,
+            credential: None,
+            nat: false,
+            is_registered: false,
+            user: None,
+        }
     }
 
     /// A user, wherever it is registered. One that is not registered has no answer (480).

@@ -102,7 +102,6 @@ impl App {
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, String> {
         let keys = config.encryption.keys()?;
         let (store, locks) = open(config, keys.as_ref())?;
-        let first_key = first_key(store.as_ref(), config, &clock).await?;
         let live = Arc::new(Live::of(store.open_calls().await.map_err(|error| cannot_start(&error))?));
         let metrics = Arc::new(Metrics::default());
         let tariffs = TariffsHandle::of(config.tariffs()?);
@@ -157,6 +156,8 @@ impl App {
             clock: clock.clone(),
             rate_limit: config.rate_limit(),
         }));
+        // Late: a start that a setting makes fail leaves no key behind that nobody was shown.
+        let first_key = first_key(store.as_ref(), config, &clock).await?;
         ledger.reload().await.map_err(|error| cannot_start(&error))?;
         Ok(Self {
             store,

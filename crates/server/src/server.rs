@@ -166,7 +166,7 @@ pub async fn serve(
     app: App,
     ready_file: Option<&Path>,
     reload: impl Fn() -> Result<Config, String>,
-    announce: impl FnOnce(&Ready, &App),
+    announce: impl FnOnce(&Ready),
 ) -> Result<(), String> {
     // Heard from before anybody can know that this runs.
     let signals = Signals::listen()?;
@@ -199,7 +199,7 @@ pub async fn serve(
     if let Some(path) = ready_file {
         write_ready_file(path, &ready)?;
     }
-    announce(&ready, &app);
+    announce(&ready);
     let ended = wait(&app, &mut servers, signals, reload).await;
     tracing::info!("stopping: no new connections; requests may go on for {} s", GRACE.as_secs());
     stop.cancel();

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::{
     Target, Who,
+    media::Latching,
     sip::{Answer, Message},
 };
 
@@ -12,8 +13,20 @@ use crate::{
 pub struct Known {
     /// Who.
     pub who: Who,
-    /// Whether its media may come from elsewhere than its SDP says.
+    /// Whether it may be behind address translation.
     pub nat: bool,
+}
+
+impl Known {
+    /// Where its media may come from beside where its SDP says, when its request came from this address.
+    pub fn latching(&self, source: SocketAddr) -> Latching {
+        match (&self.who, self.nat) {
+            (_, true) => Latching::Any,
+            // A phone has as many addresses as its computer, and chooses one for its SDP by guesswork.
+            (Who::User(_), false) => Latching::host(source.ip()),
+            (Who::Trunk(_), false) => Latching::Off,
+        }
+    }
 }
 
 /// Knows people. It is asked while a caller waits, and answers from memory.

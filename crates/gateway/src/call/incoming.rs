@@ -144,7 +144,8 @@ impl Shared {
         door.respond(received, &Answer::plain(100));
         let (account, note) = (invited.plan.account.clone(), invited.plan.note.clone());
         let beginning = Beginning { account, note, from, max_forwards, trace };
-        let party = Party { nat: known.nat, ipv4: door.advertised.is_ipv4() };
+        let latching = known.latching(received.source);
+        let party = Party { nat: known.nat, latching, ipv4: door.advertised.is_ipv4() };
         let tag = self.index.tag(&received.message);
         let expected = self.settings.gate.expect(received.source.ip());
         let leg = SipLeg::asked(door.clone(), party, received.clone(), &tag, seat, expected);

@@ -11,7 +11,7 @@ use super::{
     wire::{self, UriWay},
     words::Found,
 };
-use crate::{Cause, Target, Why};
+use crate::{Cause, Target, Why, media::Latching};
 
 /// Until a name is looked up.
 const LOOKUP: Duration = Duration::from_secs(3);
@@ -32,7 +32,12 @@ impl Actor {
         let UriWay { transport, address, .. } = wire::way(target)?;
         let address = address?;
         let door = self.shared.door_to(transport, address)?.clone();
-        let party = Party { nat: target.nat, ipv4: door.advertised.is_ipv4() };
+        let latching = match (target.nat, target.is_registered) {
+            (true, _) => Latching::Any,
+            (false, true) => Latching::host(address.ip()),
+            (false, false) => Latching::Off,
+        };
+        let party = Party { nat: target.nat, latching, ipv4: door.advertised.is_ipv4() };
         Some(Way { door, address, party })
     }
 

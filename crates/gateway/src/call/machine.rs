@@ -300,6 +300,9 @@ impl Machine {
                 self.silent.remove(&side);
                 self.watch_silence();
             }
+            MediaEvent::Refused { side, from, expected } => {
+                self.report_open(What::MediaRefused { side, from, expected });
+            }
             MediaEvent::RecordingBegun => self.report_open(What::RecordingBegun),
             MediaEvent::RecordingCut { dropped } => self.report_open(What::RecordingCut { dropped }),
             MediaEvent::Closed => self.media_closed(),

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::words::MediaEvent;
-use crate::{CallId, Side};
+use crate::{CallId, Side, media::Latching};
 
 /// The part of an SDP in the exchange of offer and answer (RFC 3264).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +23,10 @@ pub struct MediaRefused(pub String);
 /// What the media has to know of who stands on a side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Party {
-    /// Whether its media may come from elsewhere than its SDP says.
+    /// Whether it may be behind address translation: it is answered where its messages come from.
     pub nat: bool,
+    /// Where its media may come from beside where its SDP says.
+    pub latching: Latching,
     /// Whether it is spoken to over IPv4, else over IPv6.
     pub ipv4: bool,
 }

@@ -1,6 +1,6 @@
 //! What the state machine of a call is told, and what it orders.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -280,6 +280,15 @@ pub enum MediaEvent {
     Silent(Side),
     /// It is heard again.
     Heard(Side),
+    /// All its media has been refused for a second, for where it comes from.
+    Refused {
+        /// Whose.
+        side: Side,
+        /// Where it comes from.
+        from: SocketAddr,
+        /// Where it should come from, by its SDP.
+        expected: SocketAddr,
+    },
     /// The recording began.
     RecordingBegun,
     /// The recording lost frames or broke off.

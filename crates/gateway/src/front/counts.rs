@@ -1,6 +1,10 @@
 //! What the gateway counts.
 
-use crate::{guard::Reason, recording};
+use crate::{
+    guard::Reason,
+    media::{PacketCounts, Ports},
+    recording,
+};
 
 /// What the gateway has done since its start, and what it holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,7 +53,7 @@ pub struct GuardCount {
     pub dropped: u64,
 }
 
-/// Of media. Packets are counted when their call ends.
+/// Of media. Packets are counted as they come, those that are lost or unsent when their call ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RtpCounts {
     /// Packets of RTP that arrived.
@@ -68,4 +72,12 @@ pub struct RtpCounts {
     pub pairs_in_use: usize,
     /// Pairs of ports that there are: a call takes two.
     pub pairs: usize,
+}
+
+impl RtpCounts {
+    pub(super) fn of(packets: PacketCounts, ports: &Ports) -> Self {
+        let PacketCounts { received, relayed, refused, malformed, lost, unsent } = packets;
+        let (pairs_in_use, pairs) = (ports.in_use(), ports.pairs());
+        Self { received, relayed, lost, refused, malformed, unsent, pairs_in_use, pairs }
+    }
 }

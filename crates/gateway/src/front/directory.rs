@@ -15,7 +15,7 @@ use crate::{
     call::{Directory, Known},
     guard::{Network, Policy, Strangers},
     registrar::{Asker, Binding, Credentials, Registrar, Registration, Reply, Terms},
-    sip::{Answer, Header, Message},
+    sip::{Answer, Header, Message, Uri, uri_of},
 };
 
 /// Two peers have a name between them.
@@ -68,6 +68,29 @@ impl People {
         self.registrar().set_users(digests.chain(users));
         *self.people.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(listed);
         Ok(())
+    }
+
+    /// Whether a request from a trunk's address is that of a phone there: it names a user in its credentials, or is from a
+    /// user that has registered from that address. Such a phone proves who it is like any other.
+    fn is_of_user(
+        &self,
+        people: &Listed,
+        request: &Message,
+        credentials: &Credentials<'_>,
+        source: SocketAddr,
+    ) -> bool {
+        let is_user =
+            |name: &str| matches!(people.by_digest.get(name), Some(Known { who: Who::User(_), .. }));
+        let registrar = self.registrar();
+        if registrar.claimed(credentials).is_some_and(|name| is_user(&name)) {
+            return true;
+        }
+        let Some(from) = request.header("From").and_then(|from| Uri::read(uri_of(from))) else {
+            return false;
+        };
+        let host = source.ip().to_canonical();
+        let registered = registrar.bindings(from.user, self.now());
+        is_user(from.user) && registered.iter().any(|binding| binding.source.ip().to_canonical() == host)
     }
 
     /// How many users are registered.
@@ -133,13 +156,15 @@ impl From<Reply> for Answer {
 impl Directory for People {
     fn who(&self, request: &Message, source: SocketAddr) -> Result<Known, Answer> {
         let people = self.people();
-        if let Some(trunk) = people.at(source) {
+        let credentials = Credentials::of(request, Asker::Proxy);
+        if let Some(trunk) = people.at(source)
+            && !self.is_of_user(&people, request, &credentials, source)
+        {
             return Ok(trunk.clone());
         }
         if people.by_digest.is_empty() {
             return Err(Answer::plain(403));
         }
-        let credentials = Credentials::of(request, Asker::Proxy);
         let name = self.registrar().authenticate(&credentials, Asker::Proxy, self.now())?;
         people.by_digest.get(&name).cloned().ok_or(Answer::plain(403))
     }
@@ -160,6 +185,7 @@ impl Directory for People {
             // Behind an address translation the URI leads nowhere; where there is none both are the same.
             destination: Some(binding.source),
             nat,
+            is_registered: true,
             ..Target::at(binding.uri.clone())
         };
         self.registrar().bindings(user, self.now()).into_iter().map(place).collect()

@@ -11,9 +11,8 @@ use std::{
 use tokio::{runtime::Runtime, sync::mpsc};
 
 use super::{
-    Config, Counts, GuardCount, GuardSettings, Peers, SipCounts, Traced,
+    Config, Counts, GuardCount, GuardSettings, Peers, RtpCounts, SipCounts, Traced,
     directory::{People, SameName, policy},
-    media::RtpTotals,
     opening::Opened,
     recordings::{Finished, owner_of, pass_on},
 };
@@ -21,7 +20,7 @@ use crate::{
     CallId, Clock, Dial, HangUp, Refused, Report, Routes,
     call::Switch,
     guard::{Gate, Reason},
-    media::{Ports, PortsError},
+    media::{Ports, PortsError, Totals},
     recording::{self, Ending, Format, Recorder},
     stream::{Open, Unusable},
     trace::Traces,
@@ -134,7 +133,7 @@ pub(super) struct Parts {
     pub(super) guard: GuardSettings,
     pub(super) traces: Arc<Traces>,
     pub(super) ports: Ports,
-    pub(super) totals: Arc<RtpTotals>,
+    pub(super) totals: Arc<Totals>,
     pub(super) recorder: Arc<Recorder>,
     pub(super) format: Format,
     pub(super) open: Arc<Open>,
@@ -242,7 +241,7 @@ impl Gateway {
                 .map(stopped)
                 .filter(|count| count.answered + count.dropped > 0)
                 .collect(),
-            rtp: totals.counts(ports),
+            rtp: RtpCounts::of(totals.counts(), ports),
             recording: recorder.counts(),
         }
     }

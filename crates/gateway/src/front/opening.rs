@@ -14,7 +14,7 @@ use super::{
     Addresses, Config, StartError,
     directory::{People, policy},
     gateway::Parts,
-    media::{Maker, RtpTotals},
+    media::Maker,
 };
 use crate::{
     Clock, Report, Routes,
@@ -231,16 +231,15 @@ pub(super) async fn open(
     let format = if lame.is_some() { Format::Mp3 } else { Format::Wav };
     let (recorder, recorded) = recorder(&config, lame).await?;
     let recorder = Arc::new(recorder);
-    let totals = Arc::new(RtpTotals::default());
     let listening: Vec<SocketAddr> = doors.opened.iter().map(|(_, shown)| *shown).collect();
     let mut media = MediaConfig::new(config.media.host, ports.clone());
     media.silence_after = config.media.silent_after;
+    let totals = media.totals.clone();
     let maker = Maker {
         config: media,
         shown: shown.of_media(config.media.host, &listening),
         recorder: recorder.clone(),
         clock: clock.clone(),
-        totals: totals.clone(),
         quality_every: config.media.quality_every,
     };
     let traces = Traces::new(config.trace);

@@ -16,6 +16,16 @@ impl Network {
         (bits <= longest).then_some(Self { address: address.to_canonical(), bits })
     }
 
+    /// Its address, as it was written.
+    pub const fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// Whether it is one address only.
+    pub const fn is_host(&self) -> bool {
+        self.bits == if self.address.is_ipv4() { 32 } else { 128 }
+    }
+
     /// Whether the address is in it. An IPv4 address mapped into IPv6 is the IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {

@@ -1,6 +1,6 @@
 //! What is heard in the media of a call.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use crate::{Side, sdp::Codec};
 
@@ -35,6 +35,17 @@ pub enum MediaEvent {
         side: Side,
         /// When it was last heard, or since when it should have been.
         since: Duration,
+        /// When this was noticed.
+        at: Duration,
+    },
+    /// All media of a side has been refused for a second, for where it comes from. Reported once a session.
+    Refused {
+        /// Whose.
+        side: Side,
+        /// Where it comes from.
+        from: SocketAddr,
+        /// Where it should come from, by its SDP.
+        expected: SocketAddr,
         /// When this was noticed.
         at: Duration,
     },

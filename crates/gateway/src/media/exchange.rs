@@ -1,6 +1,6 @@
 //! What a session does with a datagram, without sockets and without a clock.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -13,6 +13,7 @@ use super::{
     quality::{Quality, Summary},
     rtcp::{self, Report},
     rtp::{self, Packet},
+    totals::{PacketCounts, Totals},
 };
 use crate::{Frame, Side, Tap, sdp::Codec};
 
@@ -34,10 +35,18 @@ pub(super) struct Exchange {
     /// How many packets may choose the source of a side behind address translation.
     latch_packets: u32,
     silence_nanos: u64,
+    totals: Arc<Totals>,
+    /// What the totals have of this session.
+    counted: PacketCounts,
 }
 
 impl Exchange {
-    pub(super) fn new(latch_packets: u32, silence_after: Duration, events: mpsc::Sender<MediaEvent>) -> Self {
+    pub(super) fn new(
+        latch_packets: u32,
+        silence_after: Duration,
+        events: mpsc::Sender<MediaEvent>,
+        totals: Arc<Totals>,
+    ) -> Self {
         Self {
             caller: Party::default(),
             callee: Party::default(),
@@ -46,6 +55,8 @@ impl Exchange {
             events_dropped: 0,
             latch_packets,
             silence_nanos: u64::try_from(silence_after.as_nanos()).unwrap_or(u64::MAX),
+            totals,
+            counted: PacketCounts::default(),
         }
     }
 
@@ -89,7 +100,15 @@ impl Exchange {
         };
         let payload = party.payload(packet.payload_type);
         if !party.latch.takes_rtp(from, payload.is_some()) {
-            return self.refused(side);
+            // Before signalling says where a side is, its media is only early.
+            let Some(expected) = party.latch.signalled().filter(|_| payload.is_some()) else {
+                return self.refused(side);
+            };
+            if party.refuse(now_nanos) {
+                let at = Duration::from_nanos(now_nanos);
+                self.tell(MediaEvent::Refused { side, from, expected, at });
+            }
+            return None;
         }
         party.heard(&packet, payload, now_nanos);
         let onward =
@@ -167,8 +186,9 @@ impl Exchange {
         }
     }
 
-    /// Looks for what no packet tells: silence, keys whose end was lost.
+    /// Looks for what no packet tells: silence, keys whose end was lost. Brings the totals up to date.
     pub(super) fn tick(&mut self, now_nanos: u64) {
+        self.count();
         let at = Duration::from_nanos(now_nanos);
         let silence_nanos = self.silence_nanos;
         for side in Side::BOTH {
@@ -183,6 +203,19 @@ impl Exchange {
                 self.tell(MediaEvent::Silent { side, since: Duration::from_nanos(since), at });
             }
         }
+    }
+
+    /// Adds to the totals what came since the last time.
+    pub(super) fn count(&mut self) {
+        let mut now = PacketCounts::default();
+        for party in [&self.caller, &self.callee] {
+            now.received += party.received();
+            now.relayed += party.relayed;
+            now.refused += party.refused;
+            now.malformed += party.malformed;
+        }
+        self.totals.add(self.counted, now);
+        self.counted = now;
     }
 
     fn tell(&mut self, event: MediaEvent) {

@@ -1,8 +1,45 @@
 //! Where a side's media comes from and goes to.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use crate::sdp::{Audio, Direction, PayloadMap};
+
+/// Which sources of media are taken for a side's, beside the one that its SDP names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Latching {
+    /// None.
+    #[default]
+    Off,
+    /// Every port of the host that its signalling comes from. A phone with several addresses names one of them in its SDP
+    /// and sends from another.
+    Host {
+        /// The address of the signalling.
+        address: IpAddr,
+        /// Whether that is an address of this machine: then the loopback is the same host.
+        is_local: bool,
+    },
+    /// Any source: the side may be behind address translation.
+    Any,
+}
+
+impl Latching {
+    /// The host whose signalling comes from this address.
+    pub fn host(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        // Only an address of this machine can be bound to.
+        let is_local = address.is_loopback() || UdpSocket::bind((address, 0)).is_ok();
+        Self::Host { address, is_local }
+    }
+
+    /// Whether a source may be latched on to.
+    fn allows(self, from: SocketAddr) -> bool {
+        match self {
+            Self::Off => false,
+            Self::Host { address, is_local } => from.ip() == address || (is_local && from.ip().is_loopback()),
+            Self::Any => true,
+        }
+    }
+}
 
 /// A side as signalling knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,8 +49,8 @@ pub struct Remote {
     pub rtp: Option<SocketAddr>,
     /// Where it takes RTCP and sends it from.
     pub rtcp: Option<SocketAddr>,
-    /// Whether it may be behind address translation: then its media is taken from where it really comes from.
-    pub nat: bool,
+    /// Which other sources its media is taken from.
+    pub latching: Latching,
     /// What the payload types of its packets stand for.
     pub payloads: PayloadMap,
     /// Which way media flows, as it sees it.
@@ -22,28 +59,27 @@ pub struct Remote {
 
 impl Remote {
     /// A side that described itself so and that was sent this description.
-    pub fn new(described: &Audio, sent: &Audio, nat: bool) -> Self {
+    pub fn new(described: &Audio, sent: &Audio, latching: Latching) -> Self {
         Self {
             rtp: described.rtp,
             rtcp: described.rtcp,
-            nat,
+            latching,
             payloads: sent.payloads.towards(&described.payloads),
             direction: described.direction,
         }
     }
 }
 
-/// The addresses of a side. Without address translation there are only the signalled ones. With it, the source of the
-/// first credible packet is latched on to, and only while the first packets come, so that nobody can take a running call
-/// over by sending to its port.
+/// The addresses of a side: the signalled ones, and with [`Latching`] the source of the first credible packet. Only the
+/// first packets choose that source, so nobody can take a running call over by sending to its port.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Latch {
     rtp: Option<SocketAddr>,
     rtcp: Option<SocketAddr>,
-    nat: bool,
+    latching: Latching,
     latched: Option<SocketAddr>,
     latched_rtcp: Option<SocketAddr>,
-    /// Where to send while the choice is open anew: where the side was before.
+    /// Where to send while another source may be chosen: where the side was before.
     before: Option<SocketAddr>,
     /// Packets that may still choose.
     left: u32,
@@ -54,13 +90,14 @@ impl Latch {
     /// a hold must not open the door anew.
     pub(super) fn signal(&mut self, remote: &Remote, packets: u32, heard: bool) {
         let same = remote.rtp.is_none() || remote.rtp == self.rtp;
-        let keeps = same && heard && remote.nat == self.nat && self.latched.is_some();
+        let keeps = same && heard && remote.latching == self.latching && self.latched.is_some();
         self.rtp = remote.rtp.or(self.rtp);
         self.rtcp = remote.rtcp.or(self.rtcp);
-        self.nat = remote.nat;
+        self.latching = remote.latching;
         if !keeps {
-            self.left = if remote.nat { packets } else { 0 };
-            self.before = self.latched.take().or(self.before).filter(|_| same && remote.nat);
+            let latches = remote.latching != Latching::Off;
+            self.left = if latches { packets } else { 0 };
+            self.before = self.latched.take().or(self.before).filter(|_| same && latches);
             self.latched_rtcp = None;
         }
     }
@@ -68,8 +105,12 @@ impl Latch {
     /// Whether a packet from this source is the side's. Only a `credible` one, RTP of a described type, may choose.
     pub(super) fn takes_rtp(&mut self, from: SocketAddr, credible: bool) -> bool {
         let signalled = self.rtp == Some(from);
-        if !self.nat {
+        if self.latching == Latching::Off {
             return signalled;
+        }
+        // What may not choose takes no turn from what may.
+        if !signalled && !self.latching.allows(from) {
+            return false;
         }
         let chooses = self.left > 0;
         self.left = self.left.saturating_sub(1);
@@ -89,10 +130,15 @@ impl Latch {
     /// Whether RTCP from this source is the side's: the signalled source, or one port of the host latched on to.
     pub(super) fn takes_rtcp(&mut self, from: SocketAddr) -> bool {
         let host = self.latched.map(|latched| latched.ip());
-        if self.nat && host.is_some_and(|host| host == from.ip()) {
+        if self.latching != Latching::Off && host.is_some_and(|host| host == from.ip()) {
             return *self.latched_rtcp.get_or_insert(from) == from;
         }
         host.is_none() && (self.rtcp == Some(from) || self.rtp == Some(from))
+    }
+
+    /// Where the SDP says that RTP comes from.
+    pub(super) const fn signalled(&self) -> Option<SocketAddr> {
+        self.rtp
     }
 
     /// Where RTP goes.
@@ -103,7 +149,7 @@ impl Latch {
     /// Where RTCP goes; `None` while its place behind an address translation is unknown.
     pub(super) fn rtcp(&self) -> Option<SocketAddr> {
         let host = self.rtp().map(|rtp| rtp.ip());
-        let signalled = self.rtcp.filter(|rtcp| !self.nat || host == Some(rtcp.ip()));
+        let signalled = self.rtcp.filter(|rtcp| self.latching == Latching::Off || host == Some(rtcp.ip()));
         self.latched_rtcp.or(signalled)
     }
 }
@@ -116,13 +162,13 @@ mod tests {
         address.parse().expect("an address")
     }
 
-    fn latch(rtp: &str, nat: bool) -> (Latch, Remote) {
+    fn latch(rtp: &str, latching: Latching) -> (Latch, Remote) {
         let rtp = at(rtp);
         let rtcp = SocketAddr::new(rtp.ip(), rtp.port() + 1);
         let remote = Remote {
             rtp: Some(rtp),
             rtcp: Some(rtcp),
-            nat,
+            latching,
             payloads: PayloadMap::default(),
             direction: Direction::SendReceive,
         };
@@ -133,7 +179,7 @@ mod tests {
 
     #[test]
     fn without_translation_only_the_signalled_source_is_taken() {
-        let (mut latch, _) = latch("192.0.2.1:4000", false);
+        let (mut latch, _) = latch("192.0.2.1:4000", Latching::Off);
         assert!(!latch.takes_rtp(at("192.0.2.2:4000"), true));
         assert!(!latch.takes_rtp(at("192.0.2.1:4002"), true));
         assert!(latch.takes_rtp(at("192.0.2.1:4000"), false));
@@ -147,7 +193,7 @@ mod tests {
 
     #[test]
     fn the_first_credible_source_is_latched_on_to_for_good() {
-        let (mut latch, remote) = latch("10.0.0.1:4000", true);
+        let (mut latch, remote) = latch("10.0.0.1:4000", Latching::Any);
         assert!(!latch.takes_rtp(at("203.0.113.5:9"), false), "noise chooses nothing");
         assert!(latch.takes_rtp(at("203.0.113.1:7000"), true));
         for _ in 0..5 {
@@ -168,7 +214,7 @@ mod tests {
 
     #[test]
     fn only_the_first_packets_choose() {
-        let (mut latch, remote) = latch("10.0.0.1:4000", true);
+        let (mut latch, remote) = latch("10.0.0.1:4000", Latching::Any);
         for _ in 0..3 {
             assert!(!latch.takes_rtp(at("203.0.113.5:9"), false));
         }
@@ -184,7 +230,7 @@ mod tests {
 
     #[test]
     fn the_signalled_source_outdoes_a_faster_stranger() {
-        let (mut latch, _) = latch("198.51.100.1:4000", true);
+        let (mut latch, _) = latch("198.51.100.1:4000", Latching::Any);
         assert!(latch.takes_rtp(at("203.0.113.5:9"), true));
         assert!(latch.takes_rtp(at("198.51.100.1:4000"), true));
         assert!(!latch.takes_rtp(at("203.0.113.5:9"), true));
@@ -192,8 +238,44 @@ mod tests {
     }
 
     #[test]
+    fn a_phone_sends_from_the_host_of_its_signalling_and_nobody_else_chooses() {
+        let host = Latching::Host { address: at("127.0.0.1:0").ip(), is_local: true };
+        let (mut latch, _) = latch("192.0.2.7:4000", host);
+        for _ in 0..5 {
+            assert!(!latch.takes_rtp(at("203.0.113.5:9"), true), "a third party");
+        }
+        assert!(!latch.takes_rtp(at("127.0.0.1:7000"), false), "noise chooses nothing");
+        assert!(latch.takes_rtp(at("127.0.0.1:4000"), true));
+        assert!(!latch.takes_rtp(at("127.0.0.1:4002"), true), "the choice is made");
+        assert!(latch.takes_rtcp(at("127.0.0.1:4001")) && !latch.takes_rtcp(at("203.0.113.5:9")));
+        assert_eq!((latch.rtp(), latch.rtcp()), (Some(at("127.0.0.1:4000")), Some(at("127.0.0.1:4001"))));
+    }
+
+    #[test]
+    fn the_loopback_is_the_host_of_local_phones_only() {
+        for (is_local, loopback) in [(true, true), (false, false)] {
+            let host = Latching::Host { address: at("192.0.2.7:0").ip(), is_local };
+            assert_eq!(host.allows(at("127.0.0.1:4000")), loopback);
+            assert!(host.allows(at("192.0.2.7:9")) && !host.allows(at("192.0.2.8:4000")));
+        }
+        let is_local = |address: &str| match Latching::host(at(address).ip()) {
+            Latching::Host { is_local, .. } => is_local,
+            Latching::Off | Latching::Any => false,
+        };
+        assert!(is_local("127.0.0.31:0") && is_local("[::ffff:127.0.0.1]:0") && !is_local("203.0.113.9:0"));
+    }
+
+    #[test]
+    fn a_phone_that_keeps_to_its_sdp_is_heard_there() {
+        let (mut latch, _) = latch("192.0.2.7:4000", Latching::host(at("127.0.0.1:0").ip()));
+        assert!(latch.takes_rtp(at("192.0.2.7:4000"), true));
+        assert!(!latch.takes_rtp(at("127.0.0.1:4000"), true), "the signalled source is right beyond doubt");
+        assert!(latch.takes_rtcp(at("192.0.2.7:4001")));
+    }
+
+    #[test]
     fn an_old_way_hold_keeps_the_source() {
-        let (mut latch, remote) = latch("192.0.2.1:4000", false);
+        let (mut latch, remote) = latch("192.0.2.1:4000", Latching::Off);
         latch.signal(&Remote { rtp: None, rtcp: None, ..remote }, 3, true);
         assert!(latch.takes_rtp(at("192.0.2.1:4000"), true));
     }

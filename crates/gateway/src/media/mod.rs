@@ -21,10 +21,12 @@ mod session;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 pub use event::MediaEvent;
-pub use latch::Remote;
+pub use latch::{Latching, Remote};
 pub use mos::mos;
 pub use ports::{Ports, PortsError};
 pub use quality::{PeerReport, Quality, Summary};
 pub use session::{MediaConfig, MediaSession};
+pub use totals::{PacketCounts, Totals};

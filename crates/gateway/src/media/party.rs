@@ -15,6 +15,10 @@ use crate::sdp::{Codec, Direction, Payload, PayloadMap};
 
 /// How many sender reports are remembered, to find the one that an answer is about.
 const REPORTS: usize = 4;
+/// For how long all media must be refused before that is reported.
+const REFUSED_NANOS: u64 = 1_000_000_000;
+/// Refused packets that are further apart belong to no stream.
+const REFUSED_GAP_NANOS: u64 = 500_000_000;
 /// A round trip that takes longer is a wrong sum.
 const LONGEST_ROUND_TRIP_NANOS: u64 = 30_000_000_000;
 
@@ -44,6 +48,9 @@ pub(super) struct Party {
     pub(super) relayed: u64,
     pub(super) refused: u64,
     pub(super) malformed: u64,
+    /// The first and the latest of the refused packets since one was taken.
+    refusing: Option<(u64, u64)>,
+    reported_refused: bool,
 }
 
 impl Default for Party {
@@ -69,6 +76,8 @@ impl Default for Party {
             relayed: 0,
             refused: 0,
             malformed: 0,
+            refusing: None,
+            reported_refused: false,
         }
     }
 }
@@ -90,6 +99,7 @@ impl Party {
     /// Takes a packet of this side in. `payload` is what its type stands for.
     pub(super) fn heard(&mut self, packet: &Packet<'_>, payload: Option<(Codec, u32)>, now_nanos: u64) {
         self.heard_nanos = Some(now_nanos);
+        self.refusing = None;
         if let Some((codec, _)) = payload
             && codec.is_speech()
         {
@@ -106,6 +116,24 @@ impl Party {
         if let Some(stream) = &mut self.stream {
             stream.packet(packet, clock_rate, now_nanos);
         }
+    }
+
+    /// Counts a packet of RTP that is refused for where it comes from. Says, once, that nothing else has come for a second.
+    pub(super) fn refuse(&mut self, now_nanos: u64) -> bool {
+        self.refused += 1;
+        let first = match self.refusing {
+            Some((first, last)) if now_nanos.saturating_sub(last) < REFUSED_GAP_NANOS => first,
+            Some(_) | None => now_nanos,
+        };
+        self.refusing = Some((first, now_nanos));
+        let is_due = now_nanos.saturating_sub(first) >= REFUSED_NANOS && !self.reported_refused;
+        self.reported_refused |= is_due;
+        is_due
+    }
+
+    /// Packets that arrived, each once.
+    pub(super) fn received(&self) -> u64 {
+        self.stream.as_ref().map_or(self.earlier, |stream| self.earlier.and(stream.counts())).received
     }
 
     /// What a payload type of this side stands for.

@@ -25,6 +25,7 @@ use super::{
     latch::Remote,
     ports::{Lease, Pair, Ports, PortsError},
     quality::{Quality, Summary},
+    totals::Totals,
 };
 use crate::{Side, Tap};
 
@@ -52,12 +53,21 @@ pub struct MediaConfig {
     pub silence_after: Duration,
     /// Room for events that nobody has taken yet; when it is full they are dropped and counted.
     pub event_room: usize,
+    /// Where packets are counted, for all calls.
+    pub totals: Arc<Totals>,
 }
 
 impl MediaConfig {
     /// With usual values: 50 packets to choose, 30 s of silence, room for 64 events.
-    pub const fn new(host: IpAddr, ports: Ports) -> Self {
-        Self { host, ports, latch_packets: 50, silence_after: Duration::from_secs(30), event_room: 64 }
+    pub fn new(host: IpAddr, ports: Ports) -> Self {
+        Self {
+            host,
+            ports,
+            latch_packets: 50,
+            silence_after: Duration::from_secs(30),
+            event_room: 64,
+            totals: Arc::default(),
+        }
     }
 }
 
@@ -76,6 +86,7 @@ struct Relay {
     callee: Sockets,
     exchange: Mutex<Exchange>,
     unsent: AtomicU64,
+    totals: Arc<Totals>,
 }
 
 #[derive(Debug)]
@@ -117,7 +128,13 @@ impl MediaSession {
             began: Instant::now(),
             caller: Sockets::open(config)?,
             callee: Sockets::open(config)?,
-            exchange: Mutex::new(Exchange::new(config.latch_packets, config.silence_after, events)),
+            exchange: Mutex::new(Exchange::new(
+                config.latch_packets,
+                config.silence_after,
+                events,
+                Arc::clone(&config.totals),
+            )),
+            totals: Arc::clone(&config.totals),
             unsent: AtomicU64::default(),
         });
         let task = tokio::spawn(serve(Arc::clone(&relay)));
@@ -155,7 +172,13 @@ impl MediaSession {
         // It was ended on purpose.
         let _ = (&mut self.task).await;
         let unsent = self.relay.unsent.load(Ordering::Relaxed);
-        Summary { unsent, ..self.relay.exchange().summary() }
+        let summary = {
+            let mut exchange = self.relay.exchange();
+            exchange.count();
+            Summary { unsent, ..exchange.summary() }
+        };
+        self.relay.totals.end(&summary);
+        summary
     }
 }
 

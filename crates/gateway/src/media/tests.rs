@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -34,7 +35,7 @@ fn payloads() -> PayloadMap {
 
 fn remote(rtp: SocketAddr, direction: Direction) -> Remote {
     let rtcp = SocketAddr::new(rtp.ip(), rtp.port() + 1);
-    Remote { rtp: Some(rtp), rtcp: Some(rtcp), nat: false, payloads: payloads(), direction }
+    Remote { rtp: Some(rtp), rtcp: Some(rtcp), latching: Latching::Off, payloads: payloads(), direction }
 }
 
 fn packet_of(payload_type: u8, sequence: u16, timestamp: u32, ssrc: u32, payload: &[u8]) -> Vec<u8> {
@@ -54,7 +55,7 @@ fn words(words: &[u32]) -> Vec<u8> {
 /// An exchange with both sides connected at time 0.
 fn exchange() -> (Exchange, mpsc::Receiver<MediaEvent>) {
     let (events, receiver) = mpsc::channel(8);
-    let mut exchange = Exchange::new(50, Duration::from_secs(10), events);
+    let mut exchange = Exchange::new(50, Duration::from_secs(10), events, Arc::default());
     exchange.connect(Side::Caller, remote(at(CALLER), Direction::SendReceive), 0);
     exchange.connect(Side::Callee, remote(at(CALLEE), Direction::SendReceive), 0);
     (exchange, receiver)
@@ -78,7 +79,7 @@ fn a_packet_goes_on_to_the_other_side_and_a_strangers_does_not() {
 #[test]
 fn nothing_is_taken_before_a_side_is_connected() {
     let (events, _receiver) = mpsc::channel(8);
-    let mut exchange = Exchange::new(50, Duration::from_secs(10), events);
+    let mut exchange = Exchange::new(50, Duration::from_secs(10), events, Arc::default());
     assert_eq!(exchange.rtp(Side::Caller, at(CALLER), &packet(1), 0), None);
     exchange.connect(Side::Caller, remote(at(CALLER), Direction::SendReceive), 0);
     assert_eq!(exchange.rtp(Side::Caller, at(CALLER), &packet(1), 0), None, "there is no other side");
@@ -161,7 +162,7 @@ fn keys_are_heard_by_the_clock_of_their_type() {
 #[test]
 fn events_without_room_are_dropped_and_counted() {
     let (events, _receiver) = mpsc::channel(1);
-    let mut exchange = Exchange::new(50, Duration::from_secs(10), events);
+    let mut exchange = Exchange::new(50, Duration::from_secs(10), events, Arc::default());
     for side in Side::BOTH {
         exchange.connect(side, remote(at(CALLER), Direction::SendReceive), 0);
         exchange.rtp(side, at(CALLER), &packet(1), 0);
@@ -282,10 +283,70 @@ async fn a_thousand_packets_each_way_arrive_byte_for_byte() {
     assert_eq!((summary.unsent, summary.events_dropped), (0, 0));
 }
 
+/// What is said of media that comes from elsewhere at these times, in milliseconds.
+fn refused_at(times: impl Iterator<Item = u64>) -> Vec<MediaEvent> {
+    let (mut exchange, mut events) = exchange();
+    for (number, at_ms) in times.enumerate() {
+        exchange.rtp(Side::Caller, at("192.0.2.9:4000"), &packet(number as u16), at_ms * 1_000_000);
+    }
+    std::iter::from_fn(|| events.try_recv().ok()).collect()
+}
+
+#[test]
+fn media_refused_for_a_second_is_reported_once() {
+    let told = refused_at((0..200).map(|number| number * 20));
+    let expected = MediaEvent::Refused {
+        side: Side::Caller,
+        from: at("192.0.2.9:4000"),
+        expected: at(CALLER),
+        at: Duration::from_secs(1),
+    };
+    assert_eq!(told, [expected]);
+    assert_eq!(refused_at((0..50).map(|number| number * 20)), [], "not quite a second");
+    assert_eq!(refused_at((0..20).map(|number| number * 500)), [], "strays");
+}
+
+#[test]
+fn a_stranger_beside_a_side_that_is_heard_is_not_reported() {
+    let (mut exchange, mut events) = exchange();
+    for number in 0..200 {
+        let now = u64::from(number) * SECOND / 50;
+        exchange.rtp(Side::Caller, at("192.0.2.9:4000"), &packet(number), now);
+        exchange.rtp(Side::Caller, at(CALLER), &packet(number), now);
+    }
+    let told: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).collect();
+    assert!(matches!(told[..], [MediaEvent::Began { .. }]), "{told:?}");
+}
+
+#[test]
+fn packets_are_counted_while_the_call_goes_on() {
+    let (events, _receiver) = mpsc::channel(8);
+    let totals = Arc::new(Totals::default());
+    let mut exchange = Exchange::new(50, Duration::from_secs(10), events, totals.clone());
+    for side in [(Side::Caller, CALLER), (Side::Callee, CALLEE)] {
+        exchange.connect(side.0, remote(at(side.1), Direction::SendReceive), 0);
+    }
+    for round in 1..=2 {
+        exchange.rtp(Side::Caller, at(CALLER), &packet(round), SECOND);
+        exchange.rtp(Side::Caller, at("192.0.2.9:4000"), &packet(round), SECOND);
+        exchange.rtp(Side::Callee, at(CALLEE), b"noise", SECOND);
+        exchange.tick(SECOND);
+        let counts = totals.counts();
+        let times = u64::from(round);
+        assert_eq!(
+            counts,
+            PacketCounts { received: times, relayed: times, refused: times, malformed: times, ..counts }
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_hijacker_is_not_relayed_and_gets_nothing() {
     let (session, _events, [caller, callee]) = session(23_100..=23_199).await;
-    session.connect(Side::Callee, Remote { rtp: Some(at("127.0.0.99:9")), nat: true, ..callee.remote() });
+    session.connect(
+        Side::Callee,
+        Remote { rtp: Some(at("127.0.0.99:9")), latching: Latching::Any, ..callee.remote() },
+    );
     callee.rtp.send_to(&packet(1), session.local(Side::Callee)).await.expect("sent");
     assert_eq!(received(&caller.rtp).await, packet(1), "its real source is not what was signalled");
     let hijacker = Phone::new().await;

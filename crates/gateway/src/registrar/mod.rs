@@ -205,6 +205,19 @@ impl Registrar {
         bindings.iter().filter(|binding| binding.expires_at > now).collect()
     }
 
+    /// The name that a request gives itself in its credentials, proved or not.
+    pub fn claimed(&self, request: &Credentials<'_>) -> Option<String> {
+        self.claim(request).map(|claim| claim.user)
+    }
+
+    fn claim(&self, request: &Credentials<'_>) -> Option<Claim> {
+        request
+            .claims
+            .iter()
+            .filter_map(|value| Claim::read(value))
+            .find(|claim| claim.realm == self.terms.realm && self.terms.algorithms.contains(&claim.algorithm))
+    }
+
     /// The name of the user that sent a request.
     ///
     /// # Errors
@@ -216,10 +229,7 @@ impl Registrar {
         asker: Asker,
         now: Duration,
     ) -> Result<String, Reply> {
-        let claim = request.claims.iter().filter_map(|value| Claim::read(value)).find(|claim| {
-            claim.realm == self.terms.realm && self.terms.algorithms.contains(&claim.algorithm)
-        });
-        let Some(claim) = claim else { return Err(self.challenge(asker, false, now)) };
+        let Some(claim) = self.claim(request) else { return Err(self.challenge(asker, false, now)) };
         if !self.is_proved(&claim, &request.method) || !is_same_target(&claim.uri, &request.uri) {
             return Err(self.challenge(asker, false, now));
         }

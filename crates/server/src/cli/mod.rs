@@ -8,6 +8,7 @@ mod jobs;
 mod print;
 
 use std::{
+    cell::Cell,
     io::IsTerminal,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -267,8 +268,9 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Serve(args) => serve(&common, args).await,
         Command::CheckConfig { file } => {
             // Keys are read by who opens the store alone, and here.
-            Config::load(Some(&file), &Overrides::default())?.encryption.keys()?;
-            print.checked(&file);
+            let config = Config::load(Some(&file), &Overrides::default())?;
+            config.encryption.keys()?;
+            print.checked(&file, &config.sip.warnings());
             Ok(ExitCode::SUCCESS)
         }
         Command::Organizations { command } => {
@@ -382,10 +384,21 @@ async fn serve(common: &Common, args: ServeArgs) -> Result<ExitCode, String> {
     let json = common.json;
     let data = config.data.clone();
     let scheme = if config.has_tls() { "https" } else { "http" };
-    let announce =
-        move |ready: &Ready, app: &App| print::served(ready, scheme, app.first_key.as_deref(), &data, json);
-    server::serve(config, app, args.ready_file.as_deref(), load, announce).await?;
-    Ok(ExitCode::SUCCESS)
+    for warning in config.sip.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let first_key = app.first_key.clone();
+    let is_announced = Cell::new(false);
+    let announce = |ready: &Ready| {
+        is_announced.set(true);
+        print::served(ready, scheme, first_key.as_deref(), &data, json);
+    };
+    let served = server::serve(config, app, args.ready_file.as_deref(), load, announce).await;
+    // The next start makes no key, so this one must not be lost with what failed.
+    if let (Err(_), Some(key), false) = (&served, &first_key, is_announced.get()) {
+        print::first_key(key, &data, json);
+    }
+    served.map(|()| ExitCode::SUCCESS)
 }
 
 fn log_to_stderr(level: &str, json: bool) -> Result<(), String> {

@@ -84,9 +84,16 @@ impl Printer {
         }
     }
 
-    pub(super) fn checked(self, file: &Path) {
-        if !self.print_json(&json!({ "ok": true })) {
+    pub(super) fn checked(self, file: &Path, warnings: &[String]) {
+        let mut value = json!({ "ok": true });
+        if !warnings.is_empty() {
+            value["warnings"] = json!(warnings);
+        }
+        if !self.print_json(&value) {
             to_stdout(&format!("{} is fine", file.display()));
+            for warning in warnings {
+                to_stdout(&format!("warning: {warning}"));
+            }
         }
     }
 
@@ -283,10 +290,22 @@ pub(super) fn served(ready: &Ready, scheme: &str, first_key: Option<&str>, data:
     }
     to_stdout(&format!("reference  {url}/docs/"));
     match first_key {
-        Some(key) => to_stdout(&format!("key        {key}   (kept in {}/first-key)", data.display())),
+        Some(key) => first_key_line(key, data),
         None if data.join("first-key").exists() => {
             to_stdout(&format!("key        see {}/first-key", data.display()));
         }
         None => to_stdout("key        make one with `pegcount keys create`"),
     }
+}
+
+/// Prints the first key where the server does not run after all.
+pub(super) fn first_key(key: &str, data: &Path, json: bool) {
+    if json {
+        return to_stdout(&json!({ "first_key": key }).to_string());
+    }
+    first_key_line(key, data);
+}
+
+fn first_key_line(key: &str, data: &Path) {
+    to_stdout(&format!("key        {key}   (kept in {}/first-key)", data.display()));
 }

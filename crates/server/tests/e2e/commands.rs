@@ -376,6 +376,11 @@ fn a_configuration_is_checked_by_name() {
     fails(&bare(&home, &["check-config", "missing.toml"]).output().expect("it runs"), &["missing.toml"]);
     misused(&bare(&home, &["check-config"]).output().expect("it runs"), &["FILE"]);
 
+    let overlapping = "[[sip.trunks]]\nname = \"pbx\"\norganization = \"org_default\"\nnetworks = [\"10.0.0.0/8\"]\n\
+                       [[sip.users]]\nname = \"alice\"\norganization = \"org_default\"\npassword = \"secret\"\n";
+    let warned = String::from_utf8(check(overlapping).stdout).expect("a text");
+    assert!(warned.contains("warning: sip.trunks[0].networks: 10.0.0.0/8 may hold phones"), "{warned}");
+
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config.example.toml");
     assert_eq!(exit(&bare(&home, &["check-config", example]).output().expect("it runs")), 0);
 }
@@ -502,6 +507,25 @@ fn what_serve_prints_is_one_json_value_and_a_bad_sip_address_is_told() {
     assert!(served["first_key"].as_str().is_some_and(|key| key.starts_with("key_")), "{served}");
     assert!(served["sip"].as_str().is_some_and(|sip| sip.starts_with("127.0.0.1:")), "{served}");
     fails_with_log(&home.run(&["serve", "--sip", "on"]), "off");
+}
+
+#[test]
+fn a_busy_sip_port_names_the_flag_and_shows_the_key() {
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let address = taken.local_addr().expect("an address").to_string();
+    for (json, begins) in [(None, "key        key_"), (Some("--json"), "{\"first_key\":\"key_")] {
+        let home = Home::new("");
+        let output =
+            home.command(&FREE_PORTS).args(["--sip", &address]).args(json).output().expect("it runs");
+        let told = format!("sip.listen: cannot listen on {address} for SIP over UDP");
+        for word in [told.as_str(), "--sip ADDR", "--sip off"] {
+            fails_with_log(&output, word);
+        }
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let key = std::fs::read_to_string(home.data().join("first-key")).expect("the first key");
+        assert!(printed.starts_with(begins) && printed.contains(&key), "{printed}");
+        assert_eq!(printed.lines().count(), 1, "{printed}");
+    }
 }
 
 fn fails_with_log(output: &Output, word: &str) {

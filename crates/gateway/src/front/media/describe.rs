@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::{
     Side,
-    media::Remote,
+    media::{Latching, Remote},
     sdp::{
         Codec, Description, Local, Origin, Relayed, SdpError, own_offer, relay_answer, relay_offer,
         told_again,
@@ -29,8 +29,8 @@ struct Pending {
 /// One side.
 #[derive(Debug)]
 struct Party {
-    /// Whether its media may come from elsewhere than it says.
-    nat: bool,
+    /// Where its media may come from beside where it says.
+    latching: Latching,
     /// Where it finds us.
     local: SocketAddr,
     origin: Origin,
@@ -61,7 +61,7 @@ impl Table {
     /// A table where nothing is said yet. `locals` are where each side finds us, `sessions` numbers of their sessions.
     pub(super) fn new(locals: [SocketAddr; 2], sessions: [u32; 2]) -> Self {
         let party = |at: usize| Party {
-            nat: false,
+            latching: Latching::Off,
             local: locals[at],
             origin: Origin::new(sessions[at], locals[at].ip()),
             told: None,
@@ -74,9 +74,9 @@ impl Table {
     }
 
     /// Who stands on a side, and at which of our addresses it finds us.
-    pub(super) fn stands(&mut self, side: Side, nat: bool, address: IpAddr, session: u32) {
+    pub(super) fn stands(&mut self, side: Side, latching: Latching, address: IpAddr, session: u32) {
         let party = self.party(side);
-        party.nat = nat;
+        party.latching = latching;
         if party.local.ip() != address {
             party.local.set_ip(address);
             party.origin = Origin::new(session, address);
@@ -104,23 +104,23 @@ impl Table {
     /// Takes an answer, and gives what to tell the other side, if that made the offer, and where the sides are.
     pub(super) fn answer(&mut self, from: Side, sdp: &[u8]) -> Result<(String, Connected), SdpError> {
         let answer = Description::parse(sdp)?;
-        let nat = self.party(from).nat;
+        let latching = self.party(from).latching;
         let pending = self.pending.take_if(|pending| pending.to == from);
         // An answer may come twice: early, and with the final response.
         let pending = pending.or_else(|| self.answered.take_if(|answered| answered.to == from));
         let Some(pending) = pending else {
             // To what it was told last, once more.
             let told = self.party(from).told.as_ref().ok_or(SdpError::NoAudio)?;
-            let remote = Remote::new(answer.audio(), told.audio(), nat);
+            let remote = Remote::new(answer.audio(), told.audio(), latching);
             return Ok((String::new(), vec![(from, remote)]));
         };
-        let mut connected = vec![(from, Remote::new(answer.audio(), pending.told.audio(), nat))];
+        let mut connected = vec![(from, Remote::new(answer.audio(), pending.told.audio(), latching))];
         let mut body = String::new();
         if let (Some(offerer), Some(offer)) = (pending.from, &pending.said) {
             let local = self.place(offerer);
             let party = self.party(offerer);
             let relayed = relay_answer(&answer, offer, local, &mut party.origin)?;
-            connected.push((offerer, Remote::new(offer.audio(), relayed.sent.audio(), party.nat)));
+            connected.push((offerer, Remote::new(offer.audio(), relayed.sent.audio(), party.latching)));
             party.told = Some(relayed.sent);
             body = relayed.body;
         }
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn a_side_of_another_family_finds_us_at_another_address() {
         let mut table = table();
-        table.stands(Side::Callee, true, "2001:db8::1".parse().unwrap(), 7);
+        table.stands(Side::Callee, Latching::Any, "2001:db8::1".parse().unwrap(), 7);
         let offer = table.offer(Side::Caller, CALLER.as_bytes()).unwrap();
         assert!(offer.contains("c=IN IP6 2001:db8::1") && offer.contains("m=audio 10002"), "{offer}");
     }

@@ -15,9 +15,9 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{describe::Table, made::RtpTotals};
+use super::describe::Table;
 use crate::{
-    Side,
+    CallId, Side,
     call::{Clock, Media, MediaEvent, MediaRefused, Party, Stance},
     media::{self, MediaSession, Remote, Summary},
     recording::{CallRecording, Ending, PayloadMap, Recorder},
@@ -32,10 +32,10 @@ pub(super) struct Parts {
     /// What IPv4 and IPv6 find us at.
     pub(super) shown: [IpAddr; 2],
     pub(super) recorder: Arc<Recorder>,
+    pub(super) call: CallId,
     /// The name of the call's recording; or why it cannot have one.
     pub(super) name: Result<String, &'static str>,
     pub(super) clock: Clock,
-    pub(super) totals: Arc<RtpTotals>,
     pub(super) quality_every: Option<Duration>,
 }
 
@@ -53,9 +53,9 @@ pub(super) struct Line {
     table: Table,
     shown: [IpAddr; 2],
     recorder: Arc<Recorder>,
+    call: CallId,
     name: Result<String, &'static str>,
     clock: Clock,
-    totals: Arc<RtpTotals>,
     /// What the payload types of the sides mean.
     payloads: [PayloadMap; 2],
     /// The time of day at the zero of the session's clock.
@@ -105,7 +105,7 @@ fn quality(of: &media::Quality) -> crate::Quality {
 
 impl Line {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { session, heard, table, shown, recorder, name, clock, totals, quality_every } = parts;
+        let Parts { session, heard, table, shown, recorder, call, name, clock, quality_every } = parts;
         let elapsed = session.elapsed();
         let now = moment(clock());
         Self {
@@ -121,9 +121,9 @@ impl Line {
             table,
             shown,
             recorder,
+            call,
             name,
             clock,
-            totals,
             payloads: Default::default(),
         }
     }
@@ -148,6 +148,14 @@ impl Line {
             media::MediaEvent::Digit { side, digit, .. } => Some(MediaEvent::Dtmf { side, digit }),
             media::MediaEvent::Silent { side, .. } => Some(MediaEvent::Silent(side)),
             media::MediaEvent::Returned { side, .. } => Some(MediaEvent::Heard(side)),
+            media::MediaEvent::Refused { side, from, expected, .. } => {
+                tracing::warn!(
+                    call = %self.call, ?side, %from, %expected,
+                    "media is refused, so nobody hears this side: it comes from another address than its SDP names. Set \
+                     `nat = true` for its trunk or user, or `\"nat\": true` in the metadata of its endpoint"
+                );
+                Some(MediaEvent::Refused { side, from, expected })
+            }
         };
         self.out.extend(told);
     }
@@ -173,7 +181,6 @@ impl Line {
     }
 
     fn closed(&mut self, summary: &Summary) {
-        self.totals.add(summary);
         for side in Side::BOTH {
             let of = summary.of(side);
             if of.received > 0 {
@@ -199,7 +206,7 @@ impl From<SdpError> for MediaRefused {
 impl Media for Line {
     fn party(&mut self, side: Side, party: Party) {
         let address = self.shown[usize::from(!party.ipv4)];
-        self.table.stands(side, party.nat, address, super::made::session_number());
+        self.table.stands(side, party.latching, address, super::made::session_number());
     }
 
     async fn relay(&mut self, from: Side, stance: Stance, sdp: &[u8]) -> Result<Bytes, MediaRefused> {

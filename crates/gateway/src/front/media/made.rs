@@ -2,10 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,51 +15,9 @@ use super::{
 use crate::{
     CallId, Side,
     call::{Clock, Media, MediaMaker, MediaRefused},
-    front::RtpCounts,
-    media::{MediaConfig, MediaSession, Ports, Summary},
+    media::{MediaConfig, MediaSession},
     recording::Recorder,
 };
-
-/// What was heard in all calls that are over.
-#[derive(Debug, Default)]
-pub(in crate::front) struct RtpTotals {
-    received: AtomicU64,
-    relayed: AtomicU64,
-    lost: AtomicU64,
-    refused: AtomicU64,
-    malformed: AtomicU64,
-    unsent: AtomicU64,
-}
-
-impl RtpTotals {
-    pub(super) fn add(&self, summary: &Summary) {
-        let add = |to: &AtomicU64, more: u64| to.fetch_add(more, Ordering::Relaxed);
-        for side in Side::BOTH {
-            let of = summary.of(side);
-            add(&self.received, of.received);
-            add(&self.relayed, of.relayed);
-            add(&self.lost, of.lost);
-            add(&self.refused, of.refused);
-            add(&self.malformed, of.malformed);
-        }
-        add(&self.unsent, summary.unsent);
-    }
-
-    /// The sums, and the ports in use.
-    pub(in crate::front) fn counts(&self, ports: &Ports) -> RtpCounts {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        RtpCounts {
-            received: read(&self.received),
-            relayed: read(&self.relayed),
-            lost: read(&self.lost),
-            refused: read(&self.refused),
-            malformed: read(&self.malformed),
-            unsent: read(&self.unsent),
-            pairs_in_use: ports.in_use(),
-            pairs: ports.pairs(),
-        }
-    }
-}
 
 /// Makes the media of calls.
 pub(in crate::front) struct Maker {
@@ -71,7 +26,6 @@ pub(in crate::front) struct Maker {
     pub(in crate::front) shown: [IpAddr; 2],
     pub(in crate::front) recorder: Arc<Recorder>,
     pub(in crate::front) clock: Clock,
-    pub(in crate::front) totals: Arc<RtpTotals>,
     pub(in crate::front) quality_every: Option<Duration>,
 }
 
@@ -111,9 +65,9 @@ impl MediaMaker for Maker {
             table,
             shown: self.shown,
             recorder: self.recorder.clone(),
+            call: call.clone(),
             name: recording_name(call, account),
             clock: self.clock.clone(),
-            totals: self.totals.clone(),
             quality_every: self.quality_every,
         })))
     }

@@ -4,4 +4,4 @@ mod describe;
 mod line;
 mod made;
 
-pub(super) use made::{Maker, RtpTotals};
+pub(super) use made::Maker;

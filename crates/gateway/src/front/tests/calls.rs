@@ -54,6 +54,11 @@ impl Voice {
 /// A call whose sides have heard each other; gives the caller's 200.
 async fn spoken(lab: &Lab, caller: &mut Phone, callee: &Phone) -> Message {
     lab.lead_to(Target { nat: true, ..Target::at(callee.uri()) });
+    spoken_where_it_leads(caller, callee).await
+}
+
+/// The same where the call leads to the callee already.
+pub async fn spoken_where_it_leads(caller: &mut Phone, callee: &Phone) -> Message {
     let (mine, yours) = (Voice::new().await, Voice::new().await);
     caller.invite_with("spoken", &mine.sdp()).await;
     let invite = callee.expect("INVITE").await;

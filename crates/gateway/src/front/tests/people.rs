@@ -40,15 +40,69 @@ fn register(phone: &Phone, peer: SocketAddr, sequence: u32, proof: &str) -> Stri
     )
 }
 
+/// The phone registers as alice.
+async fn registered(lab: &Lab, alice: &Phone) {
+    alice.say(&register(alice, lab.udp(), 1, "")).await;
+    let challenge = alice.expect("SIP/2.0 401").await;
+    let proof = proof(&challenge, "WWW-Authenticate", "REGISTER", &format!("sip:{}", lab.udp()));
+    alice.say(&register(alice, lab.udp(), 2, &format!("Authorization: {proof}\r\n"))).await;
+    alice.expect("SIP/2.0 200").await;
+}
+
+/// A trunk at `network`, and alice, who is not behind address translation.
+fn trunk_and_alice(network: &str) -> Peers {
+    let (mut peers, mut alice) = (trunk(), users().users);
+    peers.trunks[0].networks = vec![network.parse().unwrap()];
+    alice[0].nat = false;
+    Peers { users: alice, ..peers }
+}
+
+#[tokio::test]
+async fn a_phone_that_sends_media_from_its_other_address_is_heard() {
+    let mut lab = Lab::with(trunk_and_alice("127.0.0.9"), false).await;
+    let (mut caller, alice) = (Phone::at("127.0.0.9", lab.udp()).await, lab.phone().await);
+    registered(&lab, &alice).await;
+    lab.lead_to(Target::user("alice"));
+    super::calls::spoken_where_it_leads(&mut caller, &alice).await;
+    assert_eq!(lab.gateway.counts().rtp.refused, 0);
+    lab.until(|what| matches!(what, What::MediaEstablished { .. })).await;
+}
+
+#[tokio::test]
+async fn a_phone_in_a_trunks_network_is_no_trunk() {
+    let lab = Lab::with(trunk_and_alice("127.0.0.0/8"), false).await;
+    let (mut alice, callee) = (lab.phone().await, lab.phone().await);
+    lab.lead_to(Target::at(callee.uri()));
+    let as_alice = |text: &str| text.replace("From: <sip:4930123@", "From: <sip:alice@");
+    // Who has not registered is taken for the trunk.
+    alice.say(&as_alice(&alice.invitation("early", SDP))).await;
+    let invite = callee.expect("INVITE").await;
+    callee.reply(&invite, "486 Busy Here", "").await;
+    alice.expect("SIP/2.0 486").await;
+    registered(&lab, &alice).await;
+    let invite = as_alice(&alice.invitation("user", SDP));
+    alice.say(&invite).await;
+    let challenge = alice.expect("SIP/2.0 407").await;
+    let uri = format!("sip:5551234@{}", lab.udp());
+    let proof = proof(&challenge, "Proxy-Authenticate", "INVITE", &uri);
+    let proved = invite.replace("z9hG4bKuser", "z9hG4bKproved").replace("CSeq: 1 ", "CSeq: 2 ");
+    alice.say(&proved.replace("Contact:", &format!("Proxy-Authorization: {proof}\r\nContact:"))).await;
+    let invite = callee.expect("INVITE").await;
+    callee.reply(&invite, "486 Busy Here", "").await;
+    alice.expect("SIP/2.0 486").await;
+    // The trunk still calls from the same address.
+    alice.invite("trunk").await;
+    callee.expect("INVITE").await;
+    let asked: Vec<Who> = lab.routes.asked.lock().unwrap().iter().map(|ask| ask.who.clone()).collect();
+    let carrier = || Who::Trunk("carrier".into());
+    assert_eq!(asked, [carrier(), Who::User("alice".into()), carrier()]);
+}
+
 #[tokio::test]
 async fn a_user_registers_and_is_called_where_it_registered_from() {
     let mut lab = Lab::with(users(), false).await;
     let alice = lab.phone().await;
-    alice.say(&register(&alice, lab.udp(), 1, "")).await;
-    let challenge = alice.expect("SIP/2.0 401").await;
-    let proof = proof(&challenge, "WWW-Authenticate", "REGISTER", &format!("sip:{}", lab.udp()));
-    alice.say(&register(&alice, lab.udp(), 2, &format!("Authorization: {proof}\r\n"))).await;
-    alice.expect("SIP/2.0 200").await;
+    registered(&lab, &alice).await;
     assert_eq!(lab.gateway.counts().sip.registered, 1);
     let bob = lab.phone().await;
     lab.lead_to(Target::user("alice"));

@@ -123,6 +123,10 @@ impl Course {
             What::MediaQuality { side, quality } => {
                 self.minor(kinds::MEDIA_QUALITY, quality_of(self.role(*side), quality))
             }
+            What::MediaRefused { side, from, expected } => {
+                let data = self.by(*side).with("from", Some(from.to_string()));
+                self.minor("x_media_refused", data.with("expected", Some(expected.to_string())))
+            }
             What::Dtmf { side, digit } => {
                 let data = self.by(*side).with("digit", Some(digit.to_string()));
                 self.minor(kinds::DTMF_RECEIVED, data)

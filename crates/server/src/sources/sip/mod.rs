@@ -12,6 +12,7 @@ mod hangup;
 mod map;
 mod note;
 mod outbox;
+mod overlap;
 mod recovery;
 mod routes;
 mod routing;
@@ -25,7 +26,7 @@ use std::{
 };
 
 use pegcount_calls::OrganizationName;
-use pegcount_gateway::{Clock, Counts, Gateway, recording::Format};
+use pegcount_gateway::{Clock, Counts, Gateway, StartError, recording::Format};
 use pegcount_store::{OrganizationNumber, Store, StoreError};
 use tokio::task::JoinHandle;
 
@@ -123,9 +124,10 @@ impl Sip {
             .await
             .map_err(|error| format!("sip: the store cannot be read: {error}"))?;
         let routes = Arc::clone(&self.decisions);
+        let listen = gateway.udp.first().copied();
         let (gateway, reports) = Gateway::start(gateway, routes, Arc::clone(&self.clock))
             .await
-            .map_err(|error| format!("sip: {error}"))?;
+            .map_err(|error| cannot_start(&error, listen))?;
         if gateway.recording_format() == Format::Wav {
             tracing::warn!(
                 "LAME is missing, so recordings of SIP calls are WAV files, twelve times as large as MP3: install \
@@ -262,6 +264,20 @@ impl Sip {
                 tracing::warn!(%error, "phone numbers and endpoints cannot be read; SIP calls go by what was read before");
             }
         }
+    }
+}
+
+/// What keeps the gateway from starting, and which setting helps.
+fn cannot_start(error: &StartError, listen: Option<SocketAddr>) -> String {
+    match error {
+        StartError::Listen { transport: "TLS", .. } => {
+            format!("sip.tls.listen: {error}; choose another address")
+        }
+        StartError::Listen { address, .. } if Some(*address) == listen => format!(
+            "sip.listen: {error}; choose another address with --sip ADDR, or start without SIP with --sip off"
+        ),
+        StartError::Listen { .. } => format!("sip.also_listen: {error}; choose another address"),
+        _ => format!("sip: {error}"),
     }
 }
 

@@ -9,6 +9,7 @@ mod message;
 mod orders;
 mod outbox;
 mod peer;
+mod phones;
 mod program;
 mod programs;
 mod restart;

@@ -176,9 +176,17 @@ async fn calls_of_sipp_end_as_its_scenarios_say() {
 
 /// A WAV file of a tone.
 fn wav() -> Vec<u8> {
-    let samples: Vec<u8> = (0..16_000_i32)
-        .flat_map(|sample| (if sample / 9 % 2 == 0 { 4_000_i16 } else { -4_000 }).to_le_bytes())
-        .collect();
+    wav_file((0..16_000_i32).map(|sample| if sample / 9 % 2 == 0 { 4_000 } else { -4_000 }))
+}
+
+/// The same of a sine, ten seconds long.
+pub fn wav_of(hertz: f64) -> Vec<u8> {
+    let sample = |at: u32| (f64::from(at) * hertz * std::f64::consts::TAU / 8_000.0).sin() * 12_000.0;
+    wav_file((0..80_000).map(|at| sample(at) as i16))
+}
+
+fn wav_file(samples: impl Iterator<Item = i16>) -> Vec<u8> {
+    let samples: Vec<u8> = samples.flat_map(i16::to_le_bytes).collect();
     let mut file = b"RIFF".to_vec();
     let length = u32::try_from(samples.len()).expect("small");
     file.extend((36 + length).to_le_bytes());
