@@ -46,10 +46,12 @@ pub enum Who {
 pub struct Ask {
     /// Who: a trunk or a user.
     pub who: Who,
-    /// The user part of the caller's From.
+    /// The number or name in the caller's From, without parameters and escapes.
     pub from: String,
-    /// The user part of the URI it asks for.
+    /// The number or name it asks for, without parameters and escapes.
     pub to: String,
+    /// Where that is a local number: the prefix of the global numbers among which it is valid (RFC 3966, 5.1.5).
+    pub to_context: Option<String>,
     /// The whole URI it asks for.
     pub uri: String,
 }

@@ -314,6 +314,13 @@ impl Actor {
             let (account, note) = (&*beginning.account, &*beginning.note);
             self.shared.settings.routes.transfer(&TransferAsk { call, account, note, by, to })
         });
+        let ask = match ask {
+            Ok(ask) => ask,
+            Err(answer) => {
+                door.respond(&received, &answer);
+                return None;
+            }
+        };
         if request.method() == Some(Method::Invite) {
             door.respond(&received, &Answer::plain(100));
         }

@@ -105,7 +105,7 @@ impl Shared {
                 Ok(()) => return,
                 Err(answer) => answer,
             },
-            (Some(Method::Options), false) => Answer::with(200, Header::new("Allow", wire::ALLOW)),
+            (Some(Method::Options), false) => wire::capabilities(),
             (Some(Method::Bye | Method::Update | Method::Info | Method::Refer | Method::Notify), false) => {
                 Answer::plain(481)
             }
@@ -183,15 +183,16 @@ fn screen(shared: &Shared, request: &Message, source: SocketAddr) -> Result<Scre
     if Session::respond(&session, LEAST).is_err() {
         return Err(Answer::with(422, Header::new("Min-SE", LEAST.to_string())));
     }
+    let offer = wire::offer(request)?;
     let from = request.header("From").and_then(|from| Uri::read(uri_of(from))).ok_or_else(bad)?;
-    let from = wire::user(&from);
-    let to = wire::user(&Uri::read(request.uri()).ok_or_else(bad)?);
+    let from = from.user_part().name.into_owned();
+    let called = Uri::read(request.uri()).ok_or_else(bad)?.user_part();
+    let (to, to_context) = (called.name.to_string(), called.context().map(Into::into));
     let sip_call_id = request.header("Call-ID").ok_or_else(bad)?.to_owned();
-    let ask =
-        Ask { who: known.who.clone(), from: from.clone(), to: to.clone(), uri: request.uri().to_owned() };
+    let uri = request.uri().to_owned();
+    let ask = Ask { who: known.who.clone(), from: from.clone(), to: to.clone(), to_context, uri };
     let plan = shared.settings.routes.route(&ask).map_err(|cause| Answer::plain(cause.status()))?;
     let trunk = plan.trunk.clone();
-    let offer = wire::body(request);
     let invited = Invited { from: from.clone(), to, sip_call_id, offer, session, plan };
     Ok(Screened { invited, trunk, from, known, max_forwards })
 }
@@ -200,13 +201,5 @@ fn screen(shared: &Shared, request: &Message, source: SocketAddr) -> Result<Scre
 fn beyond_us(request: &Message) -> Option<Answer> {
     let known = |tag: &str| ["", "timer", RELIABLE].iter().any(|known| known.eq_ignore_ascii_case(tag));
     let mut required = request.headers("Require").flat_map(|value| value.split(',')).map(str::trim);
-    if let Some(unknown) = required.find(|tag| !known(tag)) {
-        return Some(Answer::with(420, Header::new("Unsupported", unknown)));
-    }
-    let kind = request.header("Content-Type").and_then(|kind| kind.split(';').next());
-    let is_sdp = kind.is_none_or(|kind| kind.trim().eq_ignore_ascii_case("application/sdp"));
-    if !request.body().is_empty() && !is_sdp {
-        return Some(Answer::with(415, Header::new("Accept", "application/sdp")));
-    }
-    None
+    required.find(|tag| !known(tag)).map(|unknown| Answer::with(420, Header::new("Unsupported", unknown)))
 }

@@ -55,6 +55,8 @@ pub struct Leg {
     pub(super) updates: bool,
     /// The last SDP it sent.
     pub(super) said: Option<Bytes>,
+    /// The key that an INFO of it told of and that it has not let go.
+    pub(super) pressed: Option<char>,
 }
 
 /// How far a leg is.
@@ -134,6 +136,11 @@ impl Machine {
             Input::Replied { leg, exchange, status, body, session } => {
                 if self.relayed.as_ref().is_some_and(|relayed| relayed.exchange == exchange) {
                     self.replied(leg, status, body, &session);
+                }
+            }
+            Input::Misanswered { leg, exchange } => {
+                if self.relayed.as_ref().is_some_and(|relayed| relayed.exchange == exchange) {
+                    self.misanswered(leg);
                 }
             }
             Input::MediaRefused { leg } => self.media_refused(leg),
@@ -270,9 +277,9 @@ impl Machine {
         match ask {
             Asked::ReInvite { body, session } => self.offered(leg, request, body, &session, false),
             Asked::Update { body, session } => self.offered(leg, request, body, &session, true),
-            Asked::Info { digit, content_type, body } => {
+            Asked::Info { keys, content_type, body } => {
                 self.reply(request, 200);
-                self.informed(leg, digit, content_type, body);
+                self.informed(leg, &keys, content_type, body);
             }
             Asked::Refer { to, target } => self.referred(leg, request, to, target),
             Asked::Ping => self.reply(request, 200),
@@ -437,7 +444,7 @@ impl Machine {
     pub(super) fn new_leg(&mut self, side: Side, state: LegState) -> LegId {
         let id = LegId(self.next_leg);
         self.next_leg += 1;
-        self.legs.insert(id, Leg { side, state, session: None, updates: false, said: None });
+        self.legs.insert(id, Leg { side, state, session: None, updates: false, said: None, pressed: None });
         id
     }
 

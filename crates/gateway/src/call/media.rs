@@ -44,6 +44,12 @@ pub trait Media: Send {
     /// When there is nothing in it that can be relayed.
     async fn relay(&mut self, from: Side, stance: Stance, sdp: &[u8]) -> Result<Bytes, MediaRefused>;
 
+    /// Whether the answer of one side could be taken: it answers what that side was offered.
+    ///
+    /// # Errors
+    /// When it cannot be read, or has no codec of the offer (RFC 3264, 6.1).
+    fn check_answer(&self, from: Side, sdp: &[u8]) -> Result<(), MediaRefused>;
+
     /// What to tell a side when the other said nothing: an offer of our own, or what that side was told last.
     ///
     /// # Errors
@@ -87,6 +93,10 @@ impl Media for NoMedia {
     fn party(&mut self, _side: Side, _party: Party) {}
 
     async fn relay(&mut self, _from: Side, _stance: Stance, _sdp: &[u8]) -> Result<Bytes, MediaRefused> {
+        Err(MediaRefused("no media".into()))
+    }
+
+    fn check_answer(&self, _from: Side, _sdp: &[u8]) -> Result<(), MediaRefused> {
         Err(MediaRefused("no media".into()))
     }
 

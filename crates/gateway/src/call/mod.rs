@@ -7,6 +7,7 @@ mod finish;
 mod hunt;
 mod incoming;
 mod index;
+mod keys;
 mod legs;
 mod locate;
 mod machine;

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Side, Target, Why,
-    sip::{Answer, Header, Invitation, Message, Method, Uri, phrase},
+    sip::{Answer, Header, Invitation, Message, Method, Uri, escaped_user, phrase},
     trace::TraceSeat,
 };
 
@@ -70,7 +70,9 @@ impl Actor {
     fn caller(&self, target: &Target, door: &Door) -> Option<String> {
         match &target.caller {
             Some(caller) => Uri::read(caller).map(|_| caller.clone()),
-            None => Some(format!("sip:{}@{}", self.beginning.from, door.advertised)),
+            // Without a user there is nothing before the host (RFC 3261, 25.1).
+            None if self.beginning.from.is_empty() => Some(format!("sip:{}", door.advertised)),
+            None => Some(format!("sip:{}@{}", escaped_user(&self.beginning.from), door.advertised)),
         }
     }
 
@@ -94,6 +96,7 @@ impl Actor {
         {
             return None;
         }
+        let side = sip.side;
         match (outcome.waiting.request, response) {
             (Sent::Bye, Some(_)) if status < 200 => None,
             (Sent::Bye, _) => Some(Input::Closed { leg }),
@@ -112,7 +115,12 @@ impl Actor {
                 let message = response.map(|(message, _)| message);
                 let status = message.map(Message::status);
                 let session = message.map(wire::session_ask).unwrap_or_default();
-                Some(Input::Replied { leg, exchange, status, body: message.and_then(wire::body), session })
+                let body = message.and_then(wire::body);
+                let is_taken = status.is_some_and(|status| status < 300);
+                if is_taken && body.as_ref().is_some_and(|answer| !self.fits(side, answer)) {
+                    return Some(Input::Misanswered { leg, exchange });
+                }
+                Some(Input::Replied { leg, exchange, status, body, session })
             }
             (Sent::Invite, None) => {
                 sip.refused();
@@ -123,7 +131,8 @@ impl Actor {
             }
             (Sent::Invite, Some(accepted)) if status < 300 => {
                 sip.accepted(&self.shared, outcome, accepted);
-                let (body, session) = (wire::body(&accepted.0), wire::session_ask(&accepted.0));
+                let session = wire::session_ask(&accepted.0);
+                let body = wire::body(&accepted.0).filter(|answer| self.fits(side, answer));
                 Some(Input::Accepted { leg, body, session })
             }
             (Sent::Invite, Some((message, _))) => {
@@ -133,6 +142,15 @@ impl Actor {
                 Some(Input::Failed { leg, failure })
             }
         }
+    }
+
+    /// Whether an answer of a side can be taken.
+    fn fits(&self, from: Side, answer: &[u8]) -> bool {
+        let checked = self.media.check_answer(from, answer);
+        if let Err(refused) = &checked {
+            tracing::info!(call = %self.place.call(), %refused, "an answer was refused");
+        }
+        checked.is_ok()
     }
 
     pub(super) fn cancel(&mut self, leg: LegId) -> Option<Input> {

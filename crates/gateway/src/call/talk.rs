@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{
     hunt::{Hunt, Purpose},
+    keys::Keys,
     machine::{LegState, Machine},
     session::{Granted, Session, SessionAsk},
     words::{Action, Body, LegId, Outgoing, RequestId, Timer},
@@ -191,6 +192,19 @@ impl Machine {
         }
     }
 
+    /// An answer without a codec of its offer (RFC 3264, 6.1): whoever asked is refused, and the talk goes on as before.
+    /// Who answered is offered again what stood before, since it took the offer.
+    pub(super) fn misanswered(&mut self, leg: LegId) {
+        let Some(relayed) = self.relayed.take_if(|relayed| relayed.to == leg) else { return };
+        self.answer_requester(&relayed, 488);
+        self.watch_session(leg);
+        if relayed.from.is_some() && self.state(leg) == Some(LegState::Up) {
+            let again = Relayed { from: None, to: leg, offer: None, update: false, tries: 0, exchange: 0 };
+            self.relayed = Some(again);
+            self.offer_again();
+        }
+    }
+
     /// Notes who holds whom by an offer that was taken.
     fn holding(&mut self, leg: LegId, offer: &[u8]) {
         let Some(by) = self.legs.get(&leg).map(|leg| leg.side) else { return };
@@ -225,16 +239,16 @@ impl Machine {
         }
     }
 
-    /// An INFO: a key is reported, and the other side gets it as it is.
-    pub(super) fn informed(
-        &mut self,
-        leg: LegId,
-        digit: Option<char>,
-        content_type: Option<String>,
-        body: Bytes,
-    ) {
-        let Some(side) = self.legs.get(&leg).map(|leg| leg.side) else { return };
-        if let Some(digit) = digit {
+    /// An INFO: its keys are reported, and the other side gets it as it is.
+    pub(super) fn informed(&mut self, leg: LegId, keys: &Keys, content_type: Option<String>, body: Bytes) {
+        let Some(of) = self.legs.get_mut(&leg) else { return };
+        let (side, held) = (of.side, of.pressed.take());
+        if !keys.is_release {
+            of.pressed = keys.pressed.last().copied();
+        }
+        // Its press was reported.
+        let is_known = keys.is_release && keys.pressed.first() == held.as_ref();
+        for digit in keys.pressed.iter().copied().filter(|_| !is_known) {
             self.report(What::Dtmf { side, digit });
         }
         if let Some(other) = self.ready(side.other()) {

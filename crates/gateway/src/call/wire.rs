@@ -6,13 +6,14 @@ use bytes::Bytes;
 
 use super::{
     door::Transport,
+    keys,
     session::{Granted, LEAST, Refresher, SessionAsk},
     words::Asked,
 };
 use crate::{
     Why,
     routes::Target,
-    sip::{Header, Message, Method, Uri, uri_of},
+    sip::{Answer, Header, Message, Method, NotUnderstood, Uri, session_in, session_of, uri_of},
 };
 
 /// The methods that we take.
@@ -52,10 +53,37 @@ pub fn reason(message: &Message) -> Option<String> {
     message.header("Reason").map(str::to_owned)
 }
 
-/// A body that is there. It outlives its message, so it does not hold that.
+/// The types of bodies that we take.
+const ACCEPT: &str = "application/sdp, multipart/mixed, multipart/alternative, multipart/related";
+
+/// The SDP of a message that cannot be refused. It outlives its message, so it does not hold that.
 pub fn body(message: &Message) -> Option<Bytes> {
-    let body = message.body();
-    (!body.is_empty()).then(|| Bytes::copy_from_slice(body))
+    session_in(message).map(Bytes::copy_from_slice)
+}
+
+/// The SDP of a request.
+///
+/// # Errors
+/// How to refuse a request with a body that has to be understood and is not (RFC 3261, 8.2.3).
+pub fn offer(request: &Message) -> Result<Option<Bytes>, Answer> {
+    match session_of(request) {
+        Ok(session) => Ok(session.map(Bytes::copy_from_slice)),
+        Err(NotUnderstood) => Err(Answer {
+            headers: vec![Header::new("Accept", ACCEPT), Header::new("Accept-Encoding", "identity")],
+            ..Answer::plain(415)
+        }),
+    }
+}
+
+/// The answer to an OPTIONS that belongs to no call (RFC 3261, 11.2).
+pub fn capabilities() -> Answer {
+    let headers = vec![
+        Header::new("Allow", ALLOW),
+        Header::new("Accept", ACCEPT),
+        Header::new("Accept-Encoding", "identity"),
+        Header::new("Supported", "timer"),
+    ];
+    Answer { headers, ..Answer::plain(200) }
 }
 
 /// The headers of a request of ours that has to do with the session.
@@ -99,14 +127,18 @@ pub fn reason_header(why: &Why) -> Header {
 }
 
 /// What a request within a dialog asks for; `transfer` says where a REFER leads.
-pub fn asked(request: &Message, transfer: impl Fn(&str) -> Option<Target>) -> Asked {
-    match request.method() {
-        Some(Method::Invite) => Asked::ReInvite { body: body(request), session: session_ask(request) },
-        Some(Method::Update) => Asked::Update { body: body(request), session: session_ask(request) },
+///
+/// # Errors
+/// How to refuse one whose body is not understood.
+pub fn asked(request: &Message, transfer: impl Fn(&str) -> Option<Target>) -> Result<Asked, Answer> {
+    Ok(match request.method() {
+        Some(Method::Invite) => Asked::ReInvite { body: offer(request)?, session: session_ask(request) },
+        Some(Method::Update) => Asked::Update { body: offer(request)?, session: session_ask(request) },
         Some(Method::Info) => {
             let content_type = request.header("Content-Type").map(str::to_owned);
-            let digit = content_type.as_deref().and_then(|kind| digit(kind, request.body()));
-            Asked::Info { digit, content_type, body: Bytes::copy_from_slice(request.body()) }
+            let keys =
+                content_type.as_deref().map(|kind| keys::read(kind, request.body())).unwrap_or_default();
+            Asked::Info { keys, content_type, body: Bytes::copy_from_slice(request.body()) }
         }
         Some(Method::Refer) => {
             let to = request.header("Refer-To").map(uri_of).unwrap_or_default().to_owned();
@@ -116,36 +148,7 @@ pub fn asked(request: &Message, transfer: impl Fn(&str) -> Option<Target>) -> As
         }
         Some(Method::Options | Method::Notify) => Asked::Ping,
         _ => Asked::Unknown,
-    }
-}
-
-/// The key that an INFO says was pressed.
-fn digit(content_type: &str, body: &[u8]) -> Option<char> {
-    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let body = std::str::from_utf8(body).ok()?;
-    let named = match kind.as_str() {
-        "application/dtmf-relay" => body.lines().find_map(|line| {
-            let (name, value) = line.split_once('=')?;
-            name.trim().eq_ignore_ascii_case("signal").then(|| value.trim())
-        })?,
-        "application/dtmf" => body.trim(),
-        _ => return None,
-    };
-    match named {
-        "10" => Some('*'),
-        "11" => Some('#'),
-        _ => {
-            let mut chars = named.chars();
-            let digit = chars.next()?.to_ascii_uppercase();
-            (chars.next().is_none() && matches!(digit, '0'..='9' | '*' | '#' | 'A'..='D')).then_some(digit)
-        }
-    }
-}
-
-/// The user part of a URI, as far as it may be written into another one.
-pub fn user(uri: &Uri<'_>) -> String {
-    let fits = |c: &char| c.is_ascii_alphanumeric() || "-_.!~*'()&=+$,/%#".contains(*c);
-    uri.user.chars().filter(fits).take(128).collect()
+    })
 }
 
 /// How a target is reached.
@@ -224,20 +227,9 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_read_from_both_kinds_of_info() {
-        let pressed = |kind: &str, body: &str| digit(kind, body.as_bytes());
-        assert_eq!(pressed("application/dtmf-relay", "Signal=5\r\nDuration=160\r\n"), Some('5'));
-        assert_eq!(pressed("Application/DTMF-Relay; x=y", "signal= *\nDuration=160"), Some('*'));
-        assert_eq!(pressed("application/dtmf", "11"), Some('#'));
-        assert_eq!(pressed("application/dtmf", "d"), Some('D'));
-        assert_eq!(pressed("application/dtmf", "55"), None);
-        assert_eq!(pressed("text/plain", "5"), None);
-    }
-
-    #[test]
     fn a_refer_leads_where_the_program_says_and_never_replaces_a_dialog() {
         let to = |headers: &str| match asked(&request("REFER", headers, ""), |to| Some(Target::at(to))) {
-            Asked::Refer { to, target } => (to, target.is_some()),
+            Ok(Asked::Refer { to, target }) => (to, target.is_some()),
             _ => unreachable!(),
         };
         assert_eq!(

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::session::{Granted, SessionAsk};
+use super::{
+    keys::Keys,
+    session::{Granted, SessionAsk},
+};
 use crate::{Direction, Plan, Quality, Side, Target, What, Why};
 
 /// One dialog of a call, or an attempt at one; numbered in the order they came up, from 0.
@@ -62,7 +65,7 @@ pub enum Input {
     Accepted {
         /// Whose.
         leg: LegId,
-        /// Its SDP.
+        /// Its SDP; none also where that does not answer the offer.
         body: Option<Bytes>,
         /// What it says of session timers.
         session: SessionAsk,
@@ -121,6 +124,13 @@ pub enum Input {
         body: Option<Bytes>,
         /// What it says of session timers.
         session: SessionAsk,
+    },
+    /// A 2xx to an offer of ours within the dialog whose answer has no codec of that offer. Its ACK is not our business.
+    Misanswered {
+        /// Whose.
+        leg: LegId,
+        /// The number that the request had.
+        exchange: u32,
     },
     /// The SDP of a message to this leg could not be made. An INVITE to it was not sent, its own INVITE was refused.
     MediaRefused {
@@ -234,8 +244,8 @@ pub enum Asked {
     },
     /// An INFO.
     Info {
-        /// The key it says was pressed.
-        digit: Option<char>,
+        /// The keys it says were pressed.
+        keys: Keys,
         /// Its content type.
         content_type: Option<String>,
         /// Its body.

@@ -212,7 +212,7 @@ pub struct GuardSettings {
     pub stranger_rate: Rate,
     /// How many addresses' rates are remembered.
     pub addresses: NonZeroUsize,
-    /// The largest message that is taken, in bytes; at most 7168.
+    /// The largest message that is taken, in bytes; at most [`Policy::MOST_BYTES`].
     pub largest_message: usize,
     /// Connections over TCP and TLS at a time.
     pub most_connections: usize,

@@ -89,8 +89,9 @@ impl People {
             return false;
         };
         let host = source.ip().to_canonical();
-        let registered = registrar.bindings(from.user, self.now());
-        is_user(from.user) && registered.iter().any(|binding| binding.source.ip().to_canonical() == host)
+        let name = from.user_part().name;
+        let registered = registrar.bindings(&name, self.now());
+        is_user(&name) && registered.iter().any(|binding| binding.source.ip().to_canonical() == host)
     }
 
     /// How many users are registered.
@@ -140,7 +141,7 @@ pub(super) fn policy(peers: &Peers, settings: &GuardSettings) -> Policy {
         strangers: if phones { Strangers::Phones } else { Strangers::Refused },
         peer_rate: settings.peer_rate,
         stranger_rate: settings.stranger_rate,
-        largest_message: settings.largest_message.min(Policy::default().largest_message),
+        largest_message: settings.largest_message.min(Policy::MOST_BYTES),
         ..Policy::default()
     }
 }

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     Clock, Report, Routes,
     call::{Opening, Settings, Switch},
-    guard::{Gate, GuardedSocket, bind},
+    guard::{Gate, GuardedSocket, Policy, bind},
     media::{MediaConfig, Ports},
     recording::{self, Format, Recorder, RecorderConfig},
     registrar::Terms,
@@ -177,7 +177,7 @@ async fn doors(config: &Config, gate: &Arc<Gate>, shown: Shown) -> Result<Doors,
         gate: gate.clone(),
         open: Open::with_room(guard.most_connections, guard.most_connections_each),
         streams: StreamSettings {
-            largest_message: guard.largest_message,
+            largest_message: guard.largest_message.min(Policy::MOST_BYTES),
             idle: guard.idle.max(Duration::from_secs(1)),
             addresses: guard.addresses,
         },

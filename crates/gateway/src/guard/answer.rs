@@ -50,7 +50,7 @@ pub(super) fn to_request(
     }
     push_header(&mut out, "Content-Length", "0");
     out.extend_from_slice(b"\r\n");
-    let to = via.response_goes_to(source.address, source.carrier == Carrier::Stream);
+    let to = via.response_goes_to(source.address, source.carrier != Carrier::Datagram);
     (out.len() <= question + MAY_GROW).then_some((out, to))
 }
 

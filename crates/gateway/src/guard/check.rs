@@ -39,7 +39,7 @@ pub(super) fn request<'a>(
     let body = body(message, framed)?;
     let parties = parties(message)?;
     let (number, cseq_method) = cseq(message)?;
-    let hops = hops(message)?;
+    hops(message)?;
     if !message.all(Kind::Contact).all(is_contact) {
         return Err(Fault::bad(Reason::Malformed, "Malformed Contact"));
     }
@@ -59,9 +59,6 @@ pub(super) fn request<'a>(
     }
     if method == "REGISTER" && check_uri(parties.to).is_err() {
         return Err(Fault::bad(Reason::Malformed, "No Address Of Record"));
-    }
-    if hops == 0 {
-        return Err(Fault::new(Reason::TooManyHops, 483, "Too Many Hops"));
     }
     extensions(message, method, policy)?;
     shorten_number(message, number);
@@ -184,11 +181,15 @@ fn cseq<'a>(message: &'a Message<'_>) -> Result<(u64, &'a str), Fault> {
     }
 }
 
-fn hops(message: &Message<'_>) -> Result<u8, Fault> {
-    let value =
-        message.first(Kind::MaxForwards).ok_or(Fault::bad(Reason::MissingHeader, "Missing Max-Forwards"))?;
-    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-    value.parse().ok().filter(|_| digits).ok_or(Fault::bad(Reason::Malformed, "Malformed Max-Forwards"))
+/// Max-Forwards is a number where it is there. Whether hops are left matters only to who sends a request on
+/// (RFC 3261, 16.3).
+fn hops(message: &Message<'_>) -> Result<(), Fault> {
+    let is_number =
+        |value: &str| value.parse::<u8>().is_ok() && value.bytes().all(|byte| byte.is_ascii_digit());
+    match message.first(Kind::MaxForwards) {
+        Some(value) if !is_number(value) => Err(Fault::bad(Reason::Malformed, "Malformed Max-Forwards")),
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn takes(method: &str, policy: &Policy) -> Result<(), Fault> {

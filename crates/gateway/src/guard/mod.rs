@@ -8,10 +8,8 @@
 //!
 //! | what | here | the RFC |
 //! | --- | --- | --- |
-//! | no Max-Forwards (INV2543) | 400 | a proxy adds one; old elements send none |
 //! | no tag in From (INV2543) | 400: a dialog is known by its tags | to be served as RFC 2543 was |
 //! | a branch of the cookie alone (BADBRANCH) | 400 | 400, or matched as in RFC 2543 |
-//! | Max-Forwards 0 (ZEROMF) | 483, whoever it is for | who it is for may answer |
 //! | no From, To or Call-ID (INSUF) | 400 with what there is | "ideally" 400 |
 //! | a From that cannot be read | dropped | 400 |
 //! | blanks in or after the first line (LWSSTART, TRWS) | 400 | 400, or taken |
@@ -58,6 +56,8 @@ pub enum Carrier {
     Datagram,
     /// Cut from a stream: without Content-Length nobody knows where it ends.
     Stream,
+    /// The head of a message in a stream that is larger than the policy takes; its body was skipped.
+    StreamHead,
 }
 
 /// Where a message came from.
@@ -115,7 +115,11 @@ pub fn inspect(
         return keep_alive(bytes, source, known);
     }
     // One that is too large is still read, so that its sender can be told.
-    let head = bytes.get(..policy.largest_message).unwrap_or(bytes);
+    let too_large = source.carrier == Carrier::StreamHead || bytes.len() > policy.largest_message;
+    let head = match source.carrier {
+        Carrier::Datagram | Carrier::Stream => bytes.get(..policy.largest_message).unwrap_or(bytes),
+        Carrier::StreamHead => bytes,
+    };
     let halves = Halves::of(head);
     let Some(mut message) = halves.as_ref().and_then(Message::read) else {
         return Verdict::Drop(Reason::NotSip);
@@ -123,7 +127,6 @@ pub fn inspect(
     if message.first(Kind::UserAgent).is_some_and(|name| policy.is_scanner(name)) {
         return Verdict::Drop(Reason::Scanner);
     }
-    let too_large = bytes.len() > policy.largest_message;
     let framed = source.carrier == Carrier::Datagram;
     let method = match &message.start {
         Start::Request { method, .. } => *method,

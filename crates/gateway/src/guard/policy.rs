@@ -108,7 +108,8 @@ pub struct Policy {
     pub peer_rate: Rate,
     /// For each address of a stranger (each /64 of IPv6).
     pub stranger_rate: Rate,
-    /// The largest message taken, in bytes. What is handed on may be some hundred bytes larger.
+    /// The largest message taken, in bytes; at most [`Policy::MOST_BYTES`]. What is handed on may be some thousand bytes
+    /// larger.
     pub largest_message: usize,
     /// Methods that are taken; a known one that is not is answered 405.
     pub methods: Vec<String>,
@@ -148,6 +149,9 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// The most that [`Policy::largest_message`] may say: a message that is handed on has less than 64 KiB.
+    pub const MOST_BYTES: usize = 57_344;
+
     /// Whether this is the address of a peer.
     pub fn knows(&self, address: IpAddr) -> bool {
         self.peers.iter().any(|network| network.contains(address))

@@ -55,8 +55,6 @@ reasons! {
     MethodNotAllowed => "method_not_allowed",
     /// A Request-URI of a scheme that is not SIP's or a telephone's.
     UnknownScheme => "unknown_scheme",
-    /// No hops left.
-    TooManyHops => "too_many_hops",
     /// An extension is required that is not spoken here.
     UnknownExtension => "unknown_extension",
     /// A response that went through others: it was not meant for us.

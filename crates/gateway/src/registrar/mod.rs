@@ -111,7 +111,7 @@ pub struct Credentials<'a> {
 pub struct Registration<'a> {
     /// Who sends it.
     pub credentials: Credentials<'a>,
-    /// The user part of the URI in To.
+    /// The name in the URI in To, without parameters and escapes.
     pub user: String,
     /// The call id.
     pub call_id: &'a str,
@@ -146,7 +146,7 @@ impl<'a> Registration<'a> {
         let to = Uri::read(uri_of(request.header("To")?))?;
         Some(Self {
             credentials: Credentials::of(request, Asker::Endpoint),
-            user: to.user.to_owned(),
+            user: to.user_part().name.into_owned(),
             call_id: request.header("Call-ID")?,
             cseq: request.cseq()?.0,
             contacts: request.headers("Contact").collect(),

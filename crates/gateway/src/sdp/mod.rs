@@ -48,6 +48,9 @@ pub enum SdpError {
     /// Its audio has no address, or one that is no single host's.
     #[error("the audio has no usable address: give an IPv4 or IPv6 address of one host")]
     Address,
+    /// It answers an offer, and has none of its codecs (RFC 3264, 6.1).
+    #[error("the answer has no codec of the offer")]
+    NotOffered,
     /// None of its codecs can be relayed and recorded.
     #[error("none of the codecs is supported: offer PCMU, PCMA, G722 or opus")]
     NoCodec,
@@ -58,7 +61,12 @@ impl SdpError {
     pub const fn sip_status(&self) -> u16 {
         match self {
             Self::TooLong(_) | Self::Malformed { .. } => 400,
-            Self::NoAudio | Self::Encrypted | Self::Transport | Self::Address | Self::NoCodec => 488,
+            Self::NoAudio
+            | Self::Encrypted
+            | Self::Transport
+            | Self::Address
+            | Self::NotOffered
+            | Self::NoCodec => 488,
         }
     }
 }

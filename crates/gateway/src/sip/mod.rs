@@ -7,6 +7,7 @@
 //! same bytes go to the wire, into the transaction that may repeat them, and into the call's trace.
 
 pub(crate) mod address;
+mod body;
 mod compose;
 mod dialog;
 mod message;
@@ -14,10 +15,11 @@ mod socket;
 mod transaction;
 mod uri;
 
+pub(crate) use body::{NotUnderstood, session_in, session_of};
 pub use compose::{Answer, Header, phrase, response};
 pub use dialog::{Dialog, Identity, Invitation, target_of, written_again};
 pub(crate) use message::long_name;
 pub use message::{Message, Method};
 pub use socket::Datagrams;
 pub use transaction::{ClientKey, Event, Outbox, Received, ServerKey, Table};
-pub use uri::{Uri, tag_of, uri_of};
+pub use uri::{Uri, UserPart, display_name, escaped_user, parameter_of, tag_of, uri_of};

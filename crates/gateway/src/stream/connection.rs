@@ -15,7 +15,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Streams, frame::Framer, open::Place};
+use super::{
+    Streams,
+    frame::{Framer, Piece},
+    open::Place,
+};
 use crate::{
     guard::{Carrier, Reason, Source, Verdict},
     sip::Message,
@@ -76,15 +80,15 @@ impl Connection {
                 return Ok(());
             }
             loop {
-                let message = match framer.next() {
-                    Ok(Some(message)) => message,
+                let piece = match framer.next() {
+                    Ok(Some(piece)) => piece,
                     Ok(None) => break,
                     Err(_) => {
                         self.streams.gate.counts().count_dropped(Reason::TooLarge);
                         return Err(io::Error::from(io::ErrorKind::InvalidData));
                     }
                 };
-                if let Some(message) = self.judge(&message, answers)? {
+                if let Some(message) = self.judge(&piece, answers)? {
                     known = true;
                     heard.send((message, self.remote)).await.map_err(|_| gone())?;
                 }
@@ -93,15 +97,19 @@ impl Connection {
     }
 
     /// Guards one message. An error: nobody knows any more where the next begins.
-    fn judge(&self, bytes: &[u8], answers: &mpsc::Sender<Bytes>) -> io::Result<Option<Message>> {
+    fn judge(&self, piece: &Piece, answers: &mpsc::Sender<Bytes>) -> io::Result<Option<Message>> {
+        let (bytes, carrier) = match piece {
+            Piece::Message(bytes) => (bytes, Carrier::Stream),
+            Piece::Head(bytes) => (bytes, Carrier::StreamHead),
+        };
         let counts = self.streams.gate.counts();
         let now = tokio::time::Instant::now().into_std();
-        let source = Source { address: self.remote, carrier: Carrier::Stream };
+        let source = Source { address: self.remote, carrier };
         let verdict = {
             let mut limits = self.streams.limits.lock().unwrap_or_else(PoisonError::into_inner);
             self.streams.gate.judge(bytes, source, now, &mut limits)
         };
-        let lost = |reason| matches!(reason, Reason::ContentLength | Reason::NotSip | Reason::TooLarge);
+        let lost = |reason| matches!(reason, Reason::ContentLength | Reason::NotSip);
         match verdict {
             Verdict::Pass(message) => {
                 counts.count_passed();

@@ -60,9 +60,16 @@ fn is_of_people(line: &str) -> bool {
 fn hide_numbers(line: &str, out: &mut String) {
     let is_of_number = |c: char| c.is_ascii_digit() || "+-.()".contains(c);
     let mut rest = line;
-    while let Some(begin) = rest.find(|c: char| c.is_ascii_digit() || c == '+') {
+    while let Some(begin) = rest.find(|c: char| c.is_ascii_digit() || "+%".contains(c)) {
         let (before, from) = rest.split_at(begin);
         out.push_str(before);
+        // An escape may stand before a number: `%2B1415...`.
+        if from.starts_with('%') {
+            let (escape, after) = from.split_at_checked(3).unwrap_or((from, ""));
+            out.push_str(escape);
+            rest = after;
+            continue;
+        }
         let end = from.find(|c| !is_of_number(c)).unwrap_or(from.len());
         let (run, after) = from.split_at(end);
         let digits = run.bytes().filter(u8::is_ascii_digit).count();
@@ -89,10 +96,13 @@ fn hidden(number: &str) -> String {
     format!("{}***{}", &number[..front], &number[number.len() - back..])
 }
 
-/// A body that is no session description may say which key was pressed.
+/// A body that is no session description may say which key was pressed, in words or in bytes.
 fn hide_keys(body: &str) -> String {
-    let hide = |line: &str| match line.split_once('=') {
-        Some((name, _)) if name.trim().eq_ignore_ascii_case("signal") => format!("{name}=*"),
+    let is_key =
+        |name: &str| ["signal", "event", "d"].iter().any(|key| key.eq_ignore_ascii_case(name.trim()));
+    let hide = |line: &str| match line.split_once(['=', ':']) {
+        _ if line.contains(|c: char| c.is_control() && c != '\t') => "(removed)".to_owned(),
+        Some((name, _)) if is_key(name) => format!("{name}=*"),
         None if !line.is_empty() && line.len() <= 2 => "*".to_owned(),
         _ => line.to_owned(),
     };
@@ -146,5 +156,14 @@ mod tests {
             masked(&info("Signal=5\r\nDuration=160\r\n"), true).ends_with("Signal=*\r\nDuration=160\r\n")
         );
         assert!(masked(&info("5"), true).ends_with("\r\n\r\n*"));
+        assert!(masked(&info("y=Digits\r\nd=Digits=5"), true).ends_with("y=Digits\r\nd=*"));
+        assert!(masked(&info("\u{5}\u{a}\u{3} "), true).ends_with("\r\n\r\n(removed)"));
+    }
+
+    #[test]
+    fn an_escaped_number_is_masked() {
+        let line = "INVITE sip:%2B14155551234;rn=%2b14155551999@192.0.2.1 SIP/2.0";
+        let masked = masked(&format!("{line}\r\n\r\n"), true);
+        assert!(masked.starts_with("INVITE sip:%2B1415***1234;rn=%2b1415***1999@192.0.2.1 "), "{masked}");
     }
 }

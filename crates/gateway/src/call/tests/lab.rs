@@ -43,6 +43,10 @@ impl Media for Fake {
         Ok(text.replace("4000", port).into())
     }
 
+    fn check_answer(&self, _: Side, _: &[u8]) -> Result<(), MediaRefused> {
+        Ok(())
+    }
+
     async fn own(&mut self, _: Side) -> Result<Bytes, MediaRefused> {
         Ok(SDP.replace("4000", "7000").into())
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Cause, Quality};
+use crate::{Cause, Quality, call::keys::Keys};
 
 /// Something that may happen; a leg's number may be nobody's.
 fn anything() -> impl Strategy<Value = Input> {
@@ -73,7 +73,7 @@ fn requests() -> impl Strategy<Value = Asked> {
     prop_oneof![
         3 => (body(), asks()).prop_map(|(body, session)| Asked::ReInvite { body, session }),
         2 => (body(), asks()).prop_map(|(body, session)| Asked::Update { body, session }),
-        1 => Just(Asked::Info { digit: Some('5'), content_type: None, body: Bytes::new() }),
+        1 => Just(Asked::Info { keys: Keys::default(), content_type: None, body: Bytes::new() }),
         2 => any::<bool>().prop_map(|known| Asked::Refer {
             to: "sip:other@example.com".into(),
             target: known.then(|| Target::at("sip:other@example.com")),

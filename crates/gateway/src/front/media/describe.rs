@@ -101,9 +101,30 @@ impl Table {
         Ok(body)
     }
 
+    /// Whether an answer of a side could be taken.
+    pub(super) fn check_answer(&self, from: Side, sdp: &[u8]) -> Result<(), SdpError> {
+        self.read_answer(from, sdp).map(|_| ())
+    }
+
+    /// Reads an answer, which has a codec of what its side was told last (RFC 3264, 6.1).
+    fn read_answer(&self, from: Side, sdp: &[u8]) -> Result<Description, SdpError> {
+        let answer = Description::parse(sdp)?;
+        let of = |offer: &Option<Pending>| {
+            offer.as_ref().filter(|offer| offer.to == from).map(|offer| offer.told.audio().payloads.clone())
+        };
+        let stands = || self.parties[index(from)].told.as_ref().map(|told| told.audio().payloads.clone());
+        let offered = of(&self.pending).or_else(|| of(&self.answered)).or_else(stands);
+        match offered {
+            Some(offered) if !answer.audio().payloads.shares_speech_with(&offered) => {
+                Err(SdpError::NotOffered)
+            }
+            Some(_) | None => Ok(answer),
+        }
+    }
+
     /// Takes an answer, and gives what to tell the other side, if that made the offer, and where the sides are.
     pub(super) fn answer(&mut self, from: Side, sdp: &[u8]) -> Result<(String, Connected), SdpError> {
-        let answer = Description::parse(sdp)?;
+        let answer = self.read_answer(from, sdp)?;
         let latching = self.party(from).latching;
         let pending = self.pending.take_if(|pending| pending.to == from);
         // An answer may come twice: early, and with the final response.
@@ -181,6 +202,26 @@ mod tests {
         let (nothing, connected) = table.answer(Side::Caller, CALLER.as_bytes()).unwrap();
         assert!(nothing.is_empty());
         assert_eq!(connected.len(), 1);
+    }
+
+    #[test]
+    fn an_answer_without_a_codec_of_its_offer_changes_nothing() {
+        let mut table = table();
+        table.offer(Side::Caller, CALLER.as_bytes()).unwrap();
+        let other = CALLEE.replace("AVP 8 101", "AVP 9 101");
+        for _ in 0..2 {
+            assert_eq!(table.answer(Side::Callee, other.as_bytes()), Err(SdpError::NotOffered));
+        }
+        let (first, _) = table.answer(Side::Callee, CALLEE.as_bytes()).unwrap();
+        // The same within the call.
+        table.offer(Side::Caller, CALLER.replace("AVP 0 8 101", "AVP 8").as_bytes()).unwrap();
+        let narrow = CALLEE.replace("AVP 8 101", "AVP 0");
+        assert_eq!(table.check_answer(Side::Callee, narrow.as_bytes()), Err(SdpError::NotOffered));
+        let again = table.own(Side::Callee).unwrap();
+        assert!(again.contains("AVP 0 8 101"), "{again}");
+        let (_, connected) = table.answer(Side::Callee, CALLEE.as_bytes()).unwrap();
+        assert_eq!(connected.len(), 2);
+        assert_eq!(table.own(Side::Caller).unwrap(), first);
     }
 
     #[test]

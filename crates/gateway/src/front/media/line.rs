@@ -222,6 +222,10 @@ impl Media for Line {
         }
     }
 
+    fn check_answer(&self, from: Side, sdp: &[u8]) -> Result<(), MediaRefused> {
+        Ok(self.table.check_answer(from, sdp)?)
+    }
+
     async fn own(&mut self, to: Side) -> Result<Bytes, MediaRefused> {
         Ok(self.table.own(to)?.into())
     }

@@ -199,8 +199,13 @@ async fn an_order_of_the_program_calls_and_hangs_up() {
     let mut lab = Lab::with(trunk(), false).await;
     let (agent, outside) = (lab.phone().await, lab.phone().await);
     lab.lead_to(Target::at(outside.uri()));
-    let ask =
-        Ask { who: crate::Who::User("a".into()), from: String::new(), to: String::new(), uri: String::new() };
+    let ask = Ask {
+        who: crate::Who::User("a".into()),
+        from: String::new(),
+        to: String::new(),
+        to_context: None,
+        uri: String::new(),
+    };
     let plan = lab.routes.route(&ask).unwrap();
     let order = crate::Dial {
         from: "agent".into(),

@@ -1,6 +1,7 @@
 //! A whole gateway over the loopback, with phones that say what the test tells them to.
 
 mod calls;
+mod messages;
 mod names;
 mod people;
 mod streams;

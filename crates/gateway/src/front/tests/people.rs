@@ -107,7 +107,13 @@ async fn a_user_registers_and_is_called_where_it_registered_from() {
     let bob = lab.phone().await;
     lab.lead_to(Target::user("alice"));
     let first = vec![Target::at(bob.uri())];
-    let ask = Ask { who: Who::User("b".into()), from: String::new(), to: String::new(), uri: String::new() };
+    let ask = Ask {
+        who: Who::User("b".into()),
+        from: String::new(),
+        to: String::new(),
+        to_context: None,
+        uri: String::new(),
+    };
     let plan = lab.routes.route(&ask).unwrap();
     lab.gateway.dial(crate::Dial { from: "b".into(), to: "alice".into(), first, plan }).await.unwrap();
     let invite = bob.expect("INVITE").await;

@@ -179,6 +179,30 @@ async fn a_stream_that_nobody_can_cut_is_closed_and_a_target_that_is_not_there_i
     lab.until(is_ended).await;
 }
 
+#[tokio::test]
+async fn a_request_that_is_too_large_is_told_and_its_connection_goes_on() {
+    let mut lab = lab().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    lab.lead_to(Target::at(format!("sip:agent@{};transport=tcp", listener.local_addr().unwrap())));
+    let tcp = lab.gateway.addresses().tcp[0];
+    let mut caller = Line::new(TcpStream::connect(tcp).await.unwrap());
+    // One whose body, and one whose header is too large.
+    let body = "x".repeat(20_000);
+    let of = |call_id: &str| invite("TCP", call_id);
+    let (head, _) = of("body").split_once("Content-Length").map(|(head, _)| (head.to_owned(), ())).unwrap();
+    let large = [
+        format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()),
+        of("head").replace("Max-Forwards", &format!("X-Padding: {}\r\nMax-Forwards", &body[..9_000])),
+    ];
+    for text in large {
+        caller.say(&text).await;
+        caller.expect("SIP/2.0 513").await;
+    }
+    let callee = async { Line::new(listener.accept().await.unwrap().0) };
+    call(&mut lab, &mut caller, "TCP", callee).await;
+    assert_eq!(lab.gateway.counts().sip.connections_refused, 0);
+}
+
 /// A certificate of 127.0.0.1 and its key.
 fn certificate(folder: &TempDir) -> Tls {
     let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.path().join(name));

@@ -1,4 +1,4 @@
-//! Numbers, names and URIs, as far as calls are routed by them.
+//! Numbers, names and proxies, as far as calls are routed by them. What a URI names is read by the gateway.
 
 /// Longest number in digits that is dialled (E.164 has 15; a prefix may stand in front).
 const MOST_DIGITS: usize = 24;
@@ -35,42 +35,6 @@ pub(super) fn dialled_number(text: &str) -> Option<String> {
 pub(super) fn is_user_name(text: &str) -> bool {
     (1..=LONGEST_NAME).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte))
-}
-
-/// The user part of a SIP URI, or the number of a `tel` URI, without escapes and parameters.
-pub(super) fn user_of(uri: &str) -> Option<String> {
-    let (scheme, rest) = uri.split_once(':')?;
-    let user = if scheme.eq_ignore_ascii_case("tel") {
-        rest
-    } else if scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips") {
-        rest.split_once('@')?.0
-    } else {
-        return None;
-    };
-    let user = user.split([';', ':']).next().unwrap_or_default();
-    let user = percent_decoded(user)?;
-    (!user.is_empty()).then_some(user)
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        match (first, after) {
-            (b'%', [high, low, after @ ..]) => {
-                let digits = [*high, *low];
-                let digits = std::str::from_utf8(&digits).ok()?;
-                bytes.push(u8::from_str_radix(digits, 16).ok()?);
-                rest = after;
-            }
-            (b'%', _) => return None,
-            _ => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 /// A carrier's proxy: where calls go out.
@@ -131,24 +95,6 @@ mod tests {
         }
         assert_eq!(dialled_number("0049301234").as_deref(), Some("+49301234"));
         assert_eq!(dialled_number("0301234").as_deref(), Some("0301234"));
-    }
-
-    #[test]
-    fn a_user_is_read_from_the_uris_that_there_are() {
-        for (uri, user) in [
-            ("sip:+4930@host:5060;transport=tcp", Some("+4930")),
-            ("SIPS:alice@host", Some("alice")),
-            ("sip:%2b4930;phone-context=x@host", Some("+4930")),
-            ("tel:+4930;ext=5", Some("+4930")),
-            ("sip:alice:secret@host", Some("alice")),
-            ("sip:host", None),
-            ("sip:%zz@host", None),
-            ("sip:%4@host", None),
-            ("mailto:x@y", None),
-            ("alice", None),
-        ] {
-            assert_eq!(user_of(uri).as_deref(), user, "{uri}");
-        }
     }
 
     #[test]

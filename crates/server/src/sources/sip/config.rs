@@ -226,6 +226,8 @@ pub struct GuardConfig {
     pub other_burst: u32,
     /// Connections over TCP and TLS at a time.
     pub most_connections: usize,
+    /// The largest message, in bytes.
+    pub largest_message_bytes: usize,
 }
 
 impl Default for GuardConfig {
@@ -237,6 +239,7 @@ impl Default for GuardConfig {
             other_messages_per_second: usual.stranger_rate.per_second,
             other_burst: usual.stranger_rate.burst,
             most_connections: usual.most_connections,
+            largest_message_bytes: usual.largest_message,
         }
     }
 }

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use pegcount_calls::{EndpointName, OrganizationName};
-use pegcount_gateway::{Ask, Cause, Dial, Plan, Target, TransferAsk, Who};
+use pegcount_gateway::{Ask, Cause, Dial, Plan, Target, TransferAsk, Who, sip::Uri};
 
 use super::{
-    address::{dialled_number, user_of},
+    address::dialled_number,
     directory::{Directory, Line, Listing, Reach},
     note::Note,
     settings::{Rules, Trunk},
@@ -70,7 +70,7 @@ impl Routing<'_> {
 
     fn of_trunk(&self, trunk: &Trunk, ask: &Ask) -> Result<Plan, Cause> {
         let place = self.place(&trunk.organization).ok_or(Cause::InvalidNumber)?;
-        let line = place.listing.line(&ask.to).ok_or(Cause::InvalidNumber)?;
+        let line = line_called(&place.listing, ask).ok_or(Cause::InvalidNumber)?;
         let note = Note { callee_is_ours: true, from: ask.from.clone(), ..Note::default() };
         self.to_line(&place, line, note, Some(trunk))
     }
@@ -90,7 +90,7 @@ impl Routing<'_> {
             let reach = callee.endpoint.as_ref().and_then(|endpoint| place.listing.reach(endpoint));
             return Ok(self.plan(&place, vec![Target::user(&ask.to)], note, None, reach));
         }
-        if let Some(line) = place.listing.line(&ask.to) {
+        if let Some(line) = line_called(&place.listing, ask) {
             return self.to_line(&place, line, inside, None);
         }
         if let Some(endpoint) = EndpointName::new(&ask.to).ok().filter(|id| place.listing.reach(id).is_some())
@@ -219,7 +219,7 @@ impl Routing<'_> {
     pub(super) fn transfer(&self, ask: &TransferAsk<'_>) -> Option<Target> {
         let note = Note::read(ask.note);
         let place = self.place_numbered(ask.account)?;
-        let to = user_of(ask.to)?;
+        let to = Uri::read(ask.to)?.user_part().name.into_owned();
         if let Some(line) = place.listing.line(&to) {
             return self.targets(&place, line.endpoint.as_ref()?, &line.number).into_iter().next();
         }
@@ -253,6 +253,13 @@ impl Routing<'_> {
         let own = |trunk: &&Trunk| trunk.organization == place.organization && trunk.outbound.is_some();
         self.rules.trunks.iter().find(own)
     }
+}
+
+/// The organization's line that a call asks for. A local number is also looked for behind the prefix that it is said to be
+/// valid in: that need not be its own (RFC 3966, 5.1.5), but here it is, where both together are a line.
+fn line_called<'a>(listing: &'a Listing, ask: &Ask) -> Option<&'a Line> {
+    let global = ask.to_context.as_deref().and_then(|context| listing.line(&format!("{context}{}", ask.to)));
+    global.or_else(|| listing.line(&ask.to))
 }
 
 /// A number outside, over a trunk, from a line.

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv6Addr, SocketAddr},
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -12,7 +13,7 @@ use pegcount_calls::{EndpointName, OrganizationName};
 use pegcount_gateway::{
     Credential, Digest, GuardSettings, Limits, MediaSettings, Peers, Recordings, Tls, TraceSettings,
     TrunkPeer, UserPeer,
-    guard::{Network, Rate},
+    guard::{Network, Policy, Rate},
     recording::Layout,
     registrar::{Algorithm, Ha1},
 };
@@ -21,6 +22,9 @@ use super::{
     address::{Proxy, is_user_name, plain_number},
     config::{Config, DigestWord, LayoutWord, OFF, Secret, TrunkConfig, UserConfig},
 };
+
+/// What the largest message may be. Requests of telephone calls have 1,300 bytes and more (RFC 3261, 18.1.1).
+const LARGEST_MESSAGES: RangeInclusive<usize> = 2_048..=Policy::MOST_BYTES;
 
 /// Everything that the configuration says, checked.
 #[derive(Clone, Debug)]
@@ -143,6 +147,7 @@ impl Config {
             peer_rate: rate(self.guard.trunk_messages_per_second, self.guard.trunk_burst),
             stranger_rate: rate(self.guard.other_messages_per_second, self.guard.other_burst),
             most_connections: self.guard.most_connections,
+            largest_message: self.largest_message()?,
             ..GuardSettings::default()
         };
         Ok(Some(Settings { gateway, rules }))
@@ -196,6 +201,15 @@ impl Config {
             peers.users.push(peer);
         }
         Ok((rules, peers))
+    }
+
+    fn largest_message(&self) -> Result<usize, String> {
+        let given = self.guard.largest_message_bytes;
+        if !LARGEST_MESSAGES.contains(&given) {
+            let (least, most) = (LARGEST_MESSAGES.start(), LARGEST_MESSAGES.end());
+            return Err(format!("sip.guard.largest_message_bytes: must be between {least} and {most}"));
+        }
+        Ok(given)
     }
 
     fn tls(&self) -> Result<Option<Tls>, String> {

@@ -110,7 +110,13 @@ fn world() -> (Rules, Directory) {
 }
 
 fn ask(who: Who, to: &str) -> Ask {
-    Ask { who, from: "+14155551234".into(), to: to.into(), uri: format!("sip:{to}@gateway") }
+    Ask {
+        who,
+        from: "+14155551234".into(),
+        to: to.into(),
+        to_context: None,
+        uri: format!("sip:{to}@gateway"),
+    }
 }
 
 fn by_trunk(name: &str, to: &str) -> Ask {
@@ -267,6 +273,19 @@ fn an_ordered_call_goes_out_from_a_number_of_the_organization_to_its_endpoint() 
 }
 
 #[test]
+fn a_local_number_is_also_looked_for_behind_its_prefix() {
+    let (rules, directory) = world();
+    let routing = Routing { rules: &rules, directory: &directory };
+    let routed = |to: &str, context: &str| {
+        let ask = Ask { to_context: Some(context.into()), ..by_trunk("in", to) };
+        routing.route(&ask).map(|plan| Note::read(&plan.note).to)
+    };
+    assert_eq!(routed("301", "+49"), Ok("+49301".to_owned()));
+    assert_eq!(routed("301", "+1"), Err(Cause::InvalidNumber));
+    assert_eq!(routed("49301", "+1"), Ok("+49301".to_owned()));
+}
+
+#[test]
 fn an_outside_party_has_itself_transferred_to_no_number_that_costs() {
     let (rules, directory) = world();
     let routing = Routing { rules: &rules, directory: &directory };
@@ -283,6 +302,7 @@ fn an_outside_party_has_itself_transferred_to_no_number_that_costs() {
     assert_eq!(transfer(Side::Callee, "sip:ep_mute@gateway").as_deref(), Some("sip:m@agents"));
     assert_eq!(transfer(Side::Callee, "sip:mallory@gateway"), None);
     assert_eq!(transfer(Side::Caller, "sip:+49302@gateway").as_deref(), Some("alice"));
+    assert_eq!(transfer(Side::Caller, "sip:%2B49302;npdi@gateway").as_deref(), Some("alice"));
     for to in ["sip:+14155551234@gateway", "sip:alice@gateway", "sip:ep_mute@gateway", "sip:x", "nonsense"] {
         assert_eq!(transfer(Side::Caller, to), None, "{to}");
     }
