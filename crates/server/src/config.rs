@@ -3,24 +3,16 @@
 //! Defaults, then the file, then the environment (`PEGCOUNT_SECTION__KEY`), then the command line: the later wins
 //! (contract, cli.md). A key that nobody knows is refused by name.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    num::NonZeroU32,
-    path::{Path, PathBuf},
-};
+mod layers;
 
-use figment::{
-    Figment, Metadata, Profile, Provider,
-    providers::{Env, Format, Serialized, Toml},
-    value::{Dict, Map, Value},
-};
+use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, path::PathBuf};
+
 use pegcount_calls::{Direction, Increments, Rate, Tariff, parse_decimal};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    access::RateLimit, analysis, audit, dialects, organizations::PerOrganization, privacy, recordings,
-    redaction, secrets::EncryptionConfig, sources, transcription, web::cors,
+    access::RateLimit, address, analysis, audit, dialects, organizations::PerOrganization, privacy,
+    recordings, redaction, secrets::EncryptionConfig, sources, transcription, web::cors,
 };
 
 /// Everything that can be set.
@@ -32,8 +24,10 @@ pub struct Config {
     /// Where calls are kept, `sqlite:PATH`; empty: in the data folder.
     pub store: String,
     /// Where HTTP is served.
+    #[serde(deserialize_with = "address::deserialize")]
     pub listen: SocketAddr,
     /// Where the WebSocket of the tenant dialect is served.
+    #[serde(deserialize_with = "address::deserialize")]
     pub live_listen: SocketAddr,
     /// The SIP gateway.
     pub sip: sources::sip::Config,
@@ -41,7 +35,7 @@ pub struct Config {
     pub recordings: recordings::Config,
     /// Who makes transcripts of recordings, by the organization's id; `default` is for everybody else.
     pub transcription: BTreeMap<String, transcription::Config>,
-    /// The URL under which clients reach this server, for links; empty: made of `listen`.
+    /// The URL under which clients reach this server, for links; empty: the host of each request.
     pub public_url: String,
     /// An opened dialect (`tenant.access`, `agent.access`) may be served on an address that others can reach.
     pub allow_open_access_on_public_address: bool,
@@ -55,6 +49,8 @@ pub struct Config {
     pub log: LogConfig,
     /// What is noted of who did what.
     pub audit: audit::Config,
+    /// When the server is ready.
+    pub readiness: ReadinessConfig,
     /// How much one key may ask.
     pub limits: LimitsConfig,
     /// The tenant dialect.
@@ -90,6 +86,7 @@ impl Default for Config {
             encryption: EncryptionConfig::default(),
             log: LogConfig::default(),
             audit: audit::Config::default(),
+            readiness: ReadinessConfig::default(),
             limits: LimitsConfig::default(),
             tenant: dialects::tenant::Config::default(),
             agent: dialects::agent::Config::default(),
@@ -125,6 +122,20 @@ pub struct LogConfig {
 impl Default for LogConfig {
     fn default() -> Self {
         Self { level: "info".into(), json: false }
+    }
+}
+
+/// When the server is ready, for `/readyz`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReadinessConfig {
+    /// With less room than this on a disk that it writes to, the server is not ready; 0: whatever the room.
+    pub min_free_disk_bytes: u64,
+}
+
+impl Default for ReadinessConfig {
+    fn default() -> Self {
+        Self { min_free_disk_bytes: 64 * 1024 * 1024 }
     }
 }
 
@@ -206,28 +217,6 @@ pub struct Overrides {
 }
 
 impl Config {
-    /// Reads the configuration: `file`, or `pegcount.toml` of the current folder if there is one.
-    ///
-    /// # Errors
-    /// A sentence that names the key and says what it takes.
-    pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Self, String> {
-        let usual = Path::new("pegcount.toml");
-        let figment = match file {
-            Some(file) if !file.is_file() => {
-                return Err(format!("there is no configuration file {}", file.display()));
-            }
-            Some(file) => Figment::from(Lifted(Toml::file_exact(file))),
-            None if usual.is_file() => Figment::from(Lifted(Toml::file_exact(usual))),
-            None => Figment::new(),
-        };
-        let figment = figment
-            .merge(Lifted(Env::prefixed("PEGCOUNT_").split("__")))
-            .merge(Lifted(Serialized::defaults(overrides)));
-        let config: Self = figment.extract().map_err(|error| explain(&error))?;
-        config.check()?;
-        Ok(config)
-    }
-
     /// What is wrong only in combination.
     fn check(&self) -> Result<(), String> {
         self.tariffs()?;
@@ -243,9 +232,7 @@ impl Config {
         if self.tls.cert.as_os_str().is_empty() != self.tls.key.as_os_str().is_empty() {
             return Err("tls: set both cert and key, or neither".into());
         }
-        if !self.public_url.is_empty() && url::Url::parse(&self.public_url).is_err() {
-            return Err(format!("public_url: {:?} is no URL", self.public_url));
-        }
+        self.check_public_url()?;
         for (dialect, open, listens) in [
             (
                 "tenant",
@@ -264,6 +251,33 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    fn check_public_url(&self) -> Result<(), String> {
+        if self.public_url.is_empty() {
+            return Ok(());
+        }
+        let url = url::Url::parse(&self.public_url).ok();
+        let is_base = url.is_some_and(|url| {
+            matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none()
+        });
+        if is_base {
+            return Ok(());
+        }
+        Err(format!(
+            "public_url: {:?} is no URL that links could begin with: give it as https://calls.example.com",
+            self.public_url
+        ))
+    }
+
+    /// The URL by which a program on this machine reaches this server; its port is the configured one.
+    pub fn local_url(&self) -> String {
+        format!("{}://{}", self.scheme(), address::reachable(self.listen))
+    }
+
+    /// `https` or `http`.
+    pub fn scheme(&self) -> &'static str {
+        if self.has_tls() { "https" } else { "http" }
     }
 
     /// Whether HTTPS is served.
@@ -368,45 +382,4 @@ impl TariffConfig {
             products: products.collect::<Result<_, String>>()?,
         })
     }
-}
-
-/// A provider in which `sip` may be said in short: an address or `off`, for `sip.listen`.
-struct Lifted<P>(P);
-
-impl<P: Provider> Provider for Lifted<P> {
-    fn metadata(&self) -> Metadata {
-        self.0.metadata()
-    }
-
-    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        let mut data = self.0.data()?;
-        for dict in data.values_mut() {
-            if let Some(short @ Value::String(..)) = dict.get("sip").cloned() {
-                let tag = short.tag();
-                dict.insert("sip".into(), Value::Dict(tag, Dict::from([("listen".into(), short)])));
-            }
-        }
-        Ok(data)
-    }
-
-    fn profile(&self) -> Option<Profile> {
-        self.0.profile()
-    }
-}
-
-/// One sentence of a figment error, with the key it is about.
-fn explain(error: &figment::Error) -> String {
-    let error = error.clone();
-    let key = error.path.join(".");
-    let source = error.metadata.as_ref().map(|metadata| match &metadata.source {
-        Some(figment::Source::File(file)) => file.display().to_string(),
-        _ => metadata.name.to_string(),
-    });
-    let source = source.map(|source| format!(" ({source})")).unwrap_or_default();
-    let place = if key.is_empty() { String::new() } else { format!("{key}: ") };
-    // The parser draws a picture of the line under its sentence.
-    let text = error.kind.to_string();
-    let drawn = |line: &&str| line.contains(" |") || line.trim().is_empty();
-    let sentence: Vec<&str> = text.lines().filter(|line| !drawn(line)).map(str::trim).collect();
-    format!("{place}{}{source}", sentence.join(": "))
 }

@@ -16,6 +16,7 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod dialects;
+pub mod disk;
 pub mod intake;
 pub mod jobs;
 pub mod links;

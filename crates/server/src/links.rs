@@ -2,10 +2,12 @@
 
 use std::{
     fmt,
+    net::Ipv6Addr,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
+use axum::http::uri::Authority;
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
 use pegcount_calls::Timestamp;
@@ -68,31 +70,89 @@ pub enum BadLink {
     Expired,
 }
 
+/// The host, perhaps with a port, by which a client reached this server (RFC 9110, 7.2).
+///
+/// Only the client that sent it gets links that begin with it, so it can mislead nobody else: it is part of the URL that
+/// a cache stores an answer under. `X-Forwarded-Host` is not, and is never read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestedHost(String);
+
+/// Longest host in bytes: a DNS name (RFC 1035, 3.1) and a port.
+const LONGEST_HOST: usize = 255 + 6;
+
+impl RequestedHost {
+    /// Reads the value of a `Host` header; `None` for anything but a DNS name or an IP address, and perhaps a port.
+    pub fn read(text: &str) -> Option<Self> {
+        let authority: Authority = text.parse().ok()?;
+        let host = authority.host();
+        let is_name = |host: &str| {
+            !host.is_empty()
+                && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+        };
+        let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+            None => is_name(host),
+        };
+        // Rules out a user, a port that is no number, and a colon without a port.
+        let is_whole = match authority.port_u16() {
+            Some(port) => text == format!("{host}:{port}"),
+            None => text == host,
+        };
+        (text.len() <= LONGEST_HOST && is_host && is_whole).then(|| Self(text.to_owned()))
+    }
+}
+
+/// What links begin with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// Always this URL.
+    Fixed(String),
+    /// The host of the request that a link answers.
+    Requested {
+        /// `http` or `https`.
+        scheme: &'static str,
+        /// The host and port where a request names none.
+        otherwise: String,
+    },
+}
+
+impl Beginning {
+    fn for_client(&self, host: Option<&RequestedHost>) -> String {
+        match self {
+            Self::Fixed(url) => url.trim_end_matches('/').to_owned(),
+            Self::Requested { scheme, otherwise } => {
+                format!("{scheme}://{}", host.map_or(otherwise.as_str(), |host| &host.0))
+            }
+        }
+    }
+}
+
 /// Makes and checks links to this server.
 #[derive(Clone)]
 pub struct Links {
     key: Arc<[u8; 32]>,
-    base: Arc<RwLock<String>>,
+    beginning: Arc<RwLock<Beginning>>,
 }
 
 impl Links {
-    /// Links that are signed with this key. They begin with nothing until [`Links::begin_with`] was called.
+    /// Links that are signed with this key. They are paths until [`Links::begin_with`] is called.
     pub fn new(key: [u8; 32]) -> Self {
-        Self { key: Arc::new(key), base: Arc::default() }
+        Self { key: Arc::new(key), beginning: Arc::new(RwLock::new(Beginning::Fixed(String::new()))) }
     }
 
-    /// From now on links begin with this (`http://host:port`). It is known only once the port is.
-    pub fn begin_with(&self, base: &str) {
-        *self.base.write().unwrap_or_else(PoisonError::into_inner) = base.trim_end_matches('/').to_owned();
+    /// Sets what links begin with. It is known only once the port is.
+    pub fn begin_with(&self, beginning: Beginning) {
+        *self.beginning.write().unwrap_or_else(PoisonError::into_inner) = beginning;
     }
 
-    /// A link that is good for an hour, and for what is left of the minute.
-    pub fn to(&self, target: Target<'_>, now: Timestamp) -> Link {
+    /// Makes a link for a client that reached this server by `host`. It is good for an hour, and for what is left of the
+    /// minute.
+    pub fn to(&self, target: Target<'_>, now: Timestamp, host: Option<&RequestedHost>) -> Link {
         // Whole minutes, so that the same call read twice mostly shows the same link.
         let expires =
             (now.millis() + 60_000).div_euclid(60_000) * 60 + i64::try_from(GOOD_FOR.as_secs()).unwrap_or(0);
         let signature = self.sign(target, expires);
-        let base = self.base.read().unwrap_or_else(PoisonError::into_inner);
+        let base = self.beginning.read().unwrap_or_else(PoisonError::into_inner).for_client(host);
         Link {
             url: format!("{base}{target}?expires={expires}&signature={signature}"),
             expires_at: Timestamp::from_millis(expires.saturating_mul(1000)),
@@ -138,7 +198,7 @@ mod tests {
 
     fn links() -> Links {
         let links = Links::new([7; 32]);
-        links.begin_with("https://calls.example/");
+        links.begin_with(Beginning::Fixed("https://calls.example/".into()));
         links
     }
 
@@ -150,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_link_leads_to_its_target_for_an_hour_and_then_says_that_it_has_expired() {
-        let link = links().to(RECORDING, NOW);
+        let link = links().to(RECORDING, NOW, None);
         assert!(
             link.url.starts_with("https://calls.example/recordings/1.call_1.mp3?expires="),
             "{}",
@@ -167,8 +227,58 @@ mod tests {
     }
 
     #[test]
+    fn a_link_begins_with_the_host_of_its_request() {
+        let links = Links::new([7; 32]);
+        links.begin_with(Beginning::Requested { scheme: "http", otherwise: "127.0.0.1:8080".into() });
+        let begins = |host: Option<&str>, beginning: &str| {
+            let host = host.and_then(RequestedHost::read);
+            let url = links.to(RECORDING, NOW, host.as_ref()).url;
+            assert!(url.starts_with(&format!("{beginning}/recordings/")), "{url}");
+        };
+        begins(Some("calls.example:9090"), "http://calls.example:9090");
+        begins(Some("[2001:db8::1]:8080"), "http://[2001:db8::1]:8080");
+        begins(Some("evil.example/path"), "http://127.0.0.1:8080");
+        begins(None, "http://127.0.0.1:8080");
+        // A URL that was set goes before what a client says.
+        let host = RequestedHost::read("evil.example");
+        let link = super::tests::links().to(RECORDING, NOW, host.as_ref());
+        assert!(link.url.starts_with("https://calls.example/"), "{}", link.url);
+    }
+
+    #[test]
+    fn what_is_no_host_is_not_taken_for_one() {
+        for host in
+            ["calls.example", "calls.example:80", "192.0.2.1:8080", "[::1]", "my_host-1", "LOCALHOST:1"]
+        {
+            assert!(RequestedHost::read(host).is_some(), "{host}");
+        }
+        let long = "a".repeat(300);
+        for text in [
+            "",
+            ":80",
+            "calls.example:",
+            "calls.example:x",
+            "calls.example:99999",
+            "user@calls.example",
+            "calls.example/path",
+            "calls.example?a",
+            "calls.example#a",
+            "a b",
+            "a,b",
+            "a\"b",
+            "<a>",
+            "[::1",
+            "[calls.example]",
+            "%61.example",
+            &long,
+        ] {
+            assert_eq!(RequestedHost::read(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn a_link_with_anything_changed_is_foreign() {
-        let (expires, signature) = parts(&links().to(RECORDING, NOW));
+        let (expires, signature) = parts(&links().to(RECORDING, NOW, None));
         let foreign = Err(BadLink::Foreign);
         let check = |target, expires, signature: &str| links().check(target, expires, signature, NOW);
         for target in [Target::Recording("2.call_1.mp3"), Target::Recording("1.call_1.wav"), LOG] {

@@ -1,7 +1,9 @@
 //! What the program counts of itself, for `GET /metrics`.
 
 mod jobs;
+mod room;
 mod sip;
+mod text;
 
 use std::sync::atomic::AtomicU64;
 
@@ -17,7 +19,9 @@ use prometheus_client::{
 };
 
 pub use jobs::{JobKind, JobLabels, JobMetrics};
+pub use room::RoomMetrics;
 pub use sip::{GuardLabels, SipFigures, SipMetrics};
+pub use text::TextFormat;
 
 /// What became of events.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -33,8 +37,8 @@ pub struct EventLabels {
 pub struct RequestLabels {
     /// The route, with its placeholders.
     pub route: String,
-    /// The method.
-    pub method: String,
+    /// The method; `other` for one that no route takes.
+    pub method: &'static str,
     /// The status.
     pub status: u16,
 }
@@ -83,6 +87,8 @@ pub struct Metrics {
     pub sip: SipMetrics,
     /// Jobs.
     pub jobs: JobMetrics,
+    /// What the store and its disk take and have left.
+    pub room: RoomMetrics,
 }
 
 impl Default for Metrics {
@@ -107,6 +113,7 @@ impl Default for Metrics {
             words_made_anew: Gauge::default(),
             sip: SipMetrics::default(),
             jobs: JobMetrics::default(),
+            room: RoomMetrics::default(),
             registry: Registry::default(),
         };
         registry.register("events", "Events by source and outcome", this.events.clone());
@@ -135,45 +142,50 @@ impl Default for Metrics {
             Unit::Seconds,
             this.request_seconds.clone(),
         );
-        registry.register("live_calls", "Calls that are live", this.live_calls.clone());
-        registry.register("watchers", "Watchers of the live counts", this.watchers.clone());
-        registry.register(
-            "retention_deleted",
-            "What was deleted of calls because of its age",
-            this.deleted.clone(),
-        );
-        registry.register(
-            "recordings_missing",
-            "Calls of the last 24 hours whose recordings should be there and are not",
-            this.recordings_missing.clone(),
-        );
-        registry.register(
-            "recordings_lost",
-            "Recordings that calls name and that are gone, as of the last look",
-            this.recordings_lost.clone(),
-        );
-        registry.register(
-            "words_due",
-            "Changes of what is said in calls that a search does not find yet",
-            this.words_due.clone(),
-        );
-        registry.register(
-            "words_made_anew",
-            "1 while the index of words is being made anew and nothing can be searched for",
-            this.words_made_anew.clone(),
-        );
+        for (name, help, level) in [
+            ("live_calls", "Calls that are live", &this.live_calls),
+            ("watchers", "Watchers of the live counts", &this.watchers),
+            (
+                "recordings_missing",
+                "Calls of the last 24 hours whose recordings should be there and are not",
+                &this.recordings_missing,
+            ),
+            (
+                "recordings_lost",
+                "Recordings that calls name and that are gone, as of the last look",
+                &this.recordings_lost,
+            ),
+            (
+                "words_due",
+                "Changes of what is said in calls that a search does not find yet",
+                &this.words_due,
+            ),
+            (
+                "words_made_anew",
+                "1 while the index of words is rebuilt and nothing can be searched for",
+                &this.words_made_anew,
+            ),
+        ] {
+            registry.register(name, help, level.clone());
+        }
+        let help = "What was deleted of calls because of its age";
+        registry.register("retention_deleted", help, this.deleted.clone());
         this.sip.register(&mut registry);
         this.jobs.register(&mut registry);
+        this.room.register(&mut registry);
         Self { registry, ..this }
     }
 }
 
 impl Metrics {
-    /// In the Prometheus text format.
-    pub fn render(&self) -> String {
+    /// The metrics in a text form.
+    pub fn render(&self, format: TextFormat) -> String {
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry);
-        text
+        match format {
+            TextFormat::OpenMetrics => text,
+            TextFormat::Prometheus => text::to_prometheus(&text),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -24,13 +25,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
-    access::Ledger,
+    access::{Beginning, Ledger},
+    address,
     app::App,
     config::Config,
     dialects,
     metrics::SipFigures,
     operator_socket, reference, sources,
-    status::{self, Status},
+    status::{self, Places, Status, StatusParts},
     web::{
         failure::Failure,
         layers::{self, Surroundings},
@@ -75,27 +77,7 @@ pub fn routes(config: &Config, feed: &Arc<dialects::tenant::Feed>) -> (Router<Ar
 /// Everything that the main port serves.
 fn main_router(app: &App, config: &Config, feed: &Arc<dialects::tenant::Feed>) -> Result<Router, String> {
     let (router, mut api) = routes(config, feed);
-    let status = Arc::new(Status::new(
-        Arc::clone(&app.store),
-        Arc::clone(&app.live),
-        Arc::clone(&app.metrics),
-        app.clock.clone(),
-        {
-            let feed = Arc::clone(feed);
-            move || feed.connections()
-        },
-        {
-            let sip = Arc::clone(&app.sip);
-            move || gateway_of(sip.standing())
-        },
-        {
-            let (shelf, lost) = (app.shelf.clone(), app.lost.clone());
-            move || {
-                let (ok, message) = lost.health(&shelf);
-                status::Part { ok, message }
-            }
-        },
-    ));
+    let status = Arc::new(status_of(app, config, feed));
     let (status_router, status_api) = status::routes(status).split_for_parts();
     api.merge(status_api);
     let surroundings = Surroundings {
@@ -122,6 +104,30 @@ fn live_router(app: &App, feed: &Arc<dialects::tenant::Feed>) -> Router {
         cors: None,
     };
     layers::around(dialects::tenant::live_routes::<()>(Arc::clone(feed)), surroundings)
+}
+
+/// What is asked how the program is.
+fn status_of(app: &App, config: &Config, feed: &Arc<dialects::tenant::Feed>) -> Status {
+    let (feed, sip) = (Arc::clone(feed), Arc::clone(&app.sip));
+    let (shelf, lost) = (app.shelf.clone(), app.lost.clone());
+    let elsewhere = config.store_elsewhere().and_then(|store| Some(store.parent()?.to_owned()));
+    Status::new(StatusParts {
+        store: Arc::clone(&app.store),
+        places: Places {
+            store: config.store_url(),
+            folders: [config.data.clone()].into_iter().chain(elsewhere).collect(),
+            min_free_bytes: config.readiness.min_free_disk_bytes,
+        },
+        live: Arc::clone(&app.live),
+        metrics: Arc::clone(&app.metrics),
+        clock: app.clock.clone(),
+        watchers: Box::new(move || feed.connections()),
+        gateway: Box::new(move || gateway_of(sip.standing())),
+        recordings: Box::new(move || {
+            let (ok, message) = lost.health(&shelf);
+            status::Part { ok, message }
+        }),
+    })
 }
 
 /// How the gateway is, for who looks after the program.
@@ -181,7 +187,7 @@ pub async fn serve(
     let (http_address, live_address) = (address(&http)?, address(&live)?);
     let sip = app.start_sip(&config).await?;
     let ready = Ready { http: http_address, live: live_address, sip, pid: std::process::id() };
-    app.ledger.links_begin_with(&public_url(&config, ready.http));
+    app.ledger.links_begin_with(beginning_of_links(&config, ready.http));
 
     let stop = CancellationToken::new();
     let feed = dialects::tenant::Feed::start(&config.tenant, &app.ledger, stop.clone());
@@ -343,15 +349,23 @@ fn bound_heads(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util:
         .max_buf_size(64 * 1024);
 }
 
-fn public_url(config: &Config, http: SocketAddr) -> String {
+/// What links begin with, for clients that may come from elsewhere.
+fn beginning_of_links(config: &Config, http: SocketAddr) -> Beginning {
     if !config.public_url.is_empty() {
-        return config.public_url.clone();
+        return Beginning::Fixed(config.public_url.clone());
     }
-    let scheme = if config.has_tls() { "https" } else { "http" };
-    format!("{scheme}://{http}")
+    let scheme = config.scheme();
+    if !http.ip().is_loopback() {
+        tracing::warn!(
+            "public_url is not set: links to recordings and logs begin with {scheme}:// and the host that each request \
+             names. Behind a proxy, set public_url to the URL that clients use"
+        );
+    }
+    Beginning::Requested { scheme, otherwise: address::reachable(http).to_string() }
 }
 
-/// Written whole: who waits for the file never sees half of it.
+/// Written whole: who waits for the file never sees half of it. Everybody may read it: it holds no secret, and a service
+/// manager may run as another user.
 fn write_ready_file(path: &Path, ready: &Ready) -> Result<(), String> {
     let cannot =
         |error: std::io::Error| format!("the ready file {} cannot be written: {error}", path.display());
@@ -359,5 +373,6 @@ fn write_ready_file(path: &Path, ready: &Ready) -> Result<(), String> {
     let mut beside: PathBuf = path.to_owned();
     beside.set_extension(format!("{}.tmp", ready.pid));
     std::fs::write(&beside, text).map_err(cannot)?;
+    std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o644)).map_err(cannot)?;
     std::fs::rename(&beside, path).map_err(cannot)
 }

@@ -1,22 +1,26 @@
 //! How the program is: `/healthz`, `/readyz`, `/metrics`, and the page at `/`.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use axum::{
     Extension, Json,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{Html, IntoResponse, Response},
 };
 use pegcount_calls::Timestamp;
-use pegcount_store::{JobState, Store};
+use pegcount_store::{JobCount, JobState, Size, Store};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     clock::Clock,
+    disk,
     live::Live,
-    metrics::{Metrics, SipFigures},
+    metrics::{Metrics, SipFigures, TextFormat},
 };
 
 /// How long an answer about the store is believed: asking it writes to the disk.
@@ -39,59 +43,123 @@ impl Gateway {
     }
 }
 
-/// What is needed to tell how the program is.
+/// What is asked how the program is.
+pub struct StatusParts {
+    /// Where calls are kept.
+    pub store: Arc<dyn Store>,
+    /// The URL of the store, and the folders whose disks it and the recordings need.
+    pub places: Places,
+    /// The calls in progress.
+    pub live: Arc<Live>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// The time.
+    pub clock: Clock,
+    /// Counts the connections that watch the live counts.
+    pub watchers: Box<dyn Fn() -> usize + Send + Sync>,
+    /// Tells how the gateway is.
+    pub gateway: Box<dyn Fn() -> Gateway + Send + Sync>,
+    /// Tells how recordings are.
+    pub recordings: Box<dyn Fn() -> Part + Send + Sync>,
+}
+
+/// Where the program writes.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The URL of the store.
+    pub store: String,
+    /// The folders of the store and of everything else.
+    pub folders: Vec<PathBuf>,
+    /// With less room than this, in bytes, the program is not ready.
+    pub min_free_bytes: u64,
+}
+
+/// How the program is.
 pub struct Status {
-    store: Arc<dyn Store>,
-    live: Arc<Live>,
-    metrics: Arc<Metrics>,
-    clock: Clock,
-    watchers: Box<dyn Fn() -> usize + Send + Sync>,
-    gateway: Box<dyn Fn() -> Gateway + Send + Sync>,
-    recordings: Box<dyn Fn() -> Part + Send + Sync>,
+    parts: StatusParts,
     known: Mutex<Option<(Timestamp, Known)>>,
 }
 
-/// What the store said.
+/// What the store and its disk said.
 #[derive(Clone)]
 struct Known {
-    /// Why it takes no writes.
+    /// Why the store takes no writes.
     problem: Option<String>,
-    /// How many jobs are dead; `None` when it could not say.
-    dead_jobs: Option<u64>,
+    /// Jobs by kind and state; `None` when the store could not say.
+    jobs: Option<Vec<JobCount>>,
+    /// How much the store takes.
+    size: Option<Size>,
+    /// The folder on the fullest disk, and its room in bytes.
+    room: Option<(PathBuf, u64)>,
 }
 
 impl Status {
-    /// Of these; `watchers` counts the connections that watch the live counts, `gateway` tells how that is, and
-    /// `recordings` how those are.
-    pub fn new(
-        store: Arc<dyn Store>,
-        live: Arc<Live>,
-        metrics: Arc<Metrics>,
-        clock: Clock,
-        watchers: impl Fn() -> usize + Send + Sync + 'static,
-        gateway: impl Fn() -> Gateway + Send + Sync + 'static,
-        recordings: impl Fn() -> Part + Send + Sync + 'static,
-    ) -> Self {
-        let (watchers, gateway, recordings) = (Box::new(watchers), Box::new(gateway), Box::new(recordings));
-        Self { store, live, metrics, clock, watchers, gateway, recordings, known: Mutex::default() }
+    /// Of these parts.
+    pub fn new(parts: StatusParts) -> Self {
+        Self { parts, known: Mutex::default() }
     }
 
     async fn ask_store(&self) -> Known {
-        let now = self.clock.now();
+        let now = self.parts.clock.now();
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((asked_at, known)) = known
             && now < asked_at.plus_millis(BELIEVED_MILLIS)
         {
             return known;
         }
-        let problem = self.store.writable().await.err().map(|error| error.to_string());
-        let counts = self.store.job_counts().await.ok();
-        let dead_jobs = counts.map(|counts| {
-            counts.iter().filter(|one| one.state == JobState::Dead).map(|one| one.count).sum::<u64>()
-        });
-        let known = Known { problem, dead_jobs };
+        let places = self.parts.places.clone();
+        // Files and disks may hang, on a network for instance: not on a thread that answers.
+        let looked =
+            tokio::task::spawn_blocking(move || (store_size(&places), fullest(&places.folders))).await;
+        let (size, room) = looked.unwrap_or_default();
+        let known = Known {
+            problem: self.parts.store.writable().await.err().map(|error| error.to_string()),
+            jobs: self.parts.store.job_counts().await.ok(),
+            size,
+            room,
+        };
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, known.clone()));
         known
+    }
+}
+
+fn store_size(places: &Places) -> Option<Size> {
+    pegcount_store::size_of(&places.store).ok()
+}
+
+/// Of these folders the one whose disk has least room, and how much that is.
+fn fullest(folders: &[PathBuf]) -> Option<(PathBuf, u64)> {
+    let rooms = folders.iter().filter_map(|folder| Some((folder.clone(), disk::free_bytes(folder).ok()?)));
+    rooms.min_by_key(|(_, free)| *free)
+}
+
+impl Known {
+    fn count(&self, is_meant: impl Fn(JobState) -> bool) -> Option<u64> {
+        let counts = self.jobs.as_ref()?.iter().filter(|count| is_meant(count.state));
+        Some(counts.map(|count| count.count).sum())
+    }
+
+    /// How long ago the oldest job that waits or runs was asked for, in seconds.
+    fn oldest_seconds(&self, now: Timestamp) -> Option<u64> {
+        let unfinished = self.jobs.iter().flatten().filter(|count| count.state != JobState::Dead);
+        let oldest = unfinished.map(|count| count.oldest).min()?;
+        u64::try_from(now.millis().saturating_sub(oldest.millis()) / 1000).ok()
+    }
+
+    fn disk(&self, least: u64) -> DiskPart {
+        let Some((folder, free)) = &self.room else {
+            let message = "the free room of the disk is unknown".to_owned();
+            return DiskPart { ok: true, message: Some(message), free_bytes: None };
+        };
+        let message = (*free < least).then(|| {
+            format!(
+                "{} free for {}, less than readiness.min_free_disk_bytes ({}): make room",
+                disk::in_words(*free),
+                folder.display(),
+                disk::in_words(least)
+            )
+        });
+        DiskPart { ok: message.is_none(), message, free_bytes: Some(*free) }
     }
 }
 
@@ -118,11 +186,13 @@ pub struct Readiness {
     /// Whether everything works.
     pub ready: bool,
     /// Whether the store takes writes.
-    pub store: Part,
+    pub store: StorePart,
+    /// Whether the disk has room.
+    pub disk: DiskPart,
     /// Whether the SIP gateway works.
     pub sip: Part,
     /// Jobs: ready all the same when some are dead, and says how many.
-    pub jobs: Part,
+    pub jobs: JobsPart,
     /// Recordings: ready all the same when their object store cannot be used, in which case they wait here, and when some that
     /// calls name are gone; says so.
     pub recordings: Part,
@@ -138,49 +208,111 @@ pub struct Part {
     pub message: Option<String>,
 }
 
+/// The store.
+#[derive(Serialize, ToSchema)]
+pub struct StorePart {
+    /// Whether it takes writes.
+    pub ok: bool,
+    /// Why it takes none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Size of its file; null if unknown.
+    pub bytes: Option<u64>,
+    /// Size of its write-ahead log; null if unknown.
+    pub log_bytes: Option<u64>,
+}
+
+/// The disk of the data folder, or of the store where that has less room.
+#[derive(Serialize, ToSchema)]
+pub struct DiskPart {
+    /// Whether it has as much room as `readiness.min_free_disk_bytes` says.
+    pub ok: bool,
+    /// Which folder lacks room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Room for this program; null if unknown.
+    pub free_bytes: Option<u64>,
+}
+
+/// Work that comes after calls.
+#[derive(Serialize, ToSchema)]
+pub struct JobsPart {
+    /// Always true: dead jobs keep nothing else from working.
+    pub ok: bool,
+    /// How many are dead, and where to see them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Jobs that wait or run; null if unknown.
+    pub unfinished: Option<u64>,
+    /// Seconds since the oldest of them was asked for; null without one.
+    pub oldest_seconds: Option<u64>,
+}
+
 /// Tell whether the program can do its work, and what does not work.
 #[utoipa::path(
     get, path = "/readyz", tag = "status", security(()),
     responses((status = 200, body = Readiness), (status = 503, body = Readiness))
 )]
 async fn readyz(Extension(status): Extension<Arc<Status>>) -> Response {
-    let Known { problem, dead_jobs } = status.ask_store().await;
-    let gateway = (status.gateway)();
-    let ready = problem.is_none() && gateway.ok;
+    let known = status.ask_store().await;
+    let gateway = (status.parts.gateway)();
+    let disk = known.disk(status.parts.places.min_free_bytes);
+    let ready = known.problem.is_none() && disk.ok && gateway.ok;
+    let dead = known.count(|state| state == JobState::Dead).filter(|dead| *dead > 0);
     let readiness = Readiness {
         ready,
-        store: Part { ok: problem.is_none(), message: problem },
-        sip: Part { ok: gateway.ok, message: gateway.message },
-        jobs: Part {
-            ok: true,
-            message: dead_jobs
-                .filter(|dead| *dead > 0)
-                .map(|dead| format!("{dead} dead, see `pegcount jobs list --state dead`")),
+        store: StorePart {
+            ok: known.problem.is_none(),
+            bytes: known.size.map(|size| size.bytes),
+            log_bytes: known.size.map(|size| size.log_bytes),
+            message: known.problem.clone(),
         },
-        recordings: (status.recordings)(),
+        disk,
+        sip: Part { ok: gateway.ok, message: gateway.message },
+        jobs: JobsPart {
+            ok: true,
+            message: dead.map(|dead| format!("{dead} dead, see `pegcount jobs list --state dead`")),
+            unfinished: known.count(|state| state != JobState::Dead),
+            oldest_seconds: known.oldest_seconds(status.parts.clock.now()),
+        },
+        recordings: (status.parts.recordings)(),
     };
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(readiness)).into_response()
 }
 
-/// Show what is counted, in the Prometheus text format.
-#[utoipa::path(get, path = "/metrics", tag = "status", security(()), responses((status = 200, content_type = "text/plain")))]
-async fn metrics(Extension(status): Extension<Arc<Status>>) -> Response {
-    status.metrics.live_calls.set(status.live.total() as u64);
-    status.metrics.watchers.set((status.watchers)() as u64);
+/// Show what is counted, as Prometheus text or, where `Accept` asks for it, OpenMetrics.
+#[utoipa::path(
+    get, path = "/metrics", tag = "status", security(()),
+    responses(
+        (status = 200, description = "The metrics", content(
+            (String = "text/plain; version=0.0.4"),
+            (String = "application/openmetrics-text; version=1.0.0"),
+        ))
+    )
+)]
+async fn metrics(Extension(status): Extension<Arc<Status>>, headers: HeaderMap) -> Response {
+    let StatusParts { store, live, metrics, clock, watchers, gateway, .. } = &status.parts;
+    metrics.live_calls.set(live.total() as u64);
+    metrics.watchers.set(watchers() as u64);
     // A store that cannot be asked is told of by /readyz; the other figures are shown all the same.
-    if let Ok(unindexed) = status.store.unindexed().await {
-        status.metrics.words_due.set(unindexed.changes);
-        status.metrics.words_made_anew.set(unindexed.is_made_anew.into());
+    if let Ok(unindexed) = store.unindexed().await {
+        metrics.words_due.set(unindexed.changes);
+        metrics.words_made_anew.set(unindexed.is_made_anew.into());
     }
-    if let Ok(counts) = status.store.job_counts().await {
-        status.metrics.jobs.show(&counts);
+    let known = status.ask_store().await;
+    metrics.room.show(known.room.as_ref().map(|(_, free)| *free), known.size);
+    if let Some(counts) = &known.jobs {
+        metrics.jobs.show(counts, known.oldest_seconds(clock.now()));
     }
-    if let Some(figures) = (status.gateway)().figures {
-        status.metrics.sip.show(&figures);
+    if let Some(figures) = gateway().figures {
+        metrics.sip.show(&figures);
     }
-    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, content_type)], status.metrics.render()).into_response()
+    let accept: Vec<&str> =
+        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let format = TextFormat::accepted(&accept.join(","));
+    let headers = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "accept")];
+    (headers, metrics.render(format)).into_response()
 }
 
 /// The icon that browsers ask every server for.

@@ -9,7 +9,9 @@ use std::{
 
 use pegcount::{
     config::{Config, Overrides},
-    metrics::{EventLabels, GuardLabels, JobKind, JobLabels, KeepsakeLabels, Metrics, RequestLabels},
+    metrics::{
+        EventLabels, GuardLabels, JobKind, JobLabels, KeepsakeLabels, Metrics, RequestLabels, TextFormat,
+    },
 };
 
 fn root() -> PathBuf {
@@ -316,7 +318,7 @@ fn every_command_and_flag_that_a_document_shows_is_known_to_the_program() {
 fn every_metric_is_documented_and_every_documented_one_is_there() {
     let metrics = Metrics::default();
     metrics.events.get_or_create(&EventLabels { source: "native".into(), outcome: "accepted" }).inc();
-    let request = RequestLabels { route: "/".into(), method: "GET".into(), status: 200 };
+    let request = RequestLabels { route: "/".into(), method: "GET", status: 200 };
     metrics.requests.get_or_create(&request).inc();
     metrics.sip.guard.get_or_create(&GuardLabels { reason: "scanner", outcome: "dropped" }).inc();
     metrics.deleted.get_or_create(&KeepsakeLabels { kind: "call" }).inc();
@@ -324,7 +326,7 @@ fn every_metric_is_documented_and_every_documented_one_is_there() {
     metrics.jobs.done.get_or_create(&upload).inc();
     metrics.jobs.failed.get_or_create(&upload).inc();
     metrics.jobs.kept.get_or_create(&JobLabels { kind: upload.kind, state: "dead" }).set(1);
-    let rendered = metrics.render();
+    let rendered = metrics.render(TextFormat::OpenMetrics);
     let types = rendered.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let known: BTreeSet<String> = types
         .map(|line| match line.split_once(' ').unwrap() {

@@ -14,6 +14,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("secrets", &[]),
     ("address", &[]),
     ("audio", &[]),
+    ("disk", &[]),
     ("metrics", &[]),
     ("vocabulary", &[]),
     ("live", &[]),
@@ -51,13 +52,14 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("web", &["access", "auth", "metrics", "vocabulary"]),
     ("sources", &["access", "address", "auth", "control", "intake", "vocabulary", "web"]),
     ("dialects", &["access", "auth", "live", "vocabulary", "web"]),
-    ("status", &["clock", "live", "metrics"]),
+    ("status", &["clock", "disk", "live", "metrics"]),
     ("demo", &["clock", "vocabulary"]),
     ("reference", &[]),
     (
         "config",
         &[
             "access",
+            "address",
             "analysis",
             "audit",
             "dialects",
@@ -116,6 +118,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "server",
         &[
             "access",
+            "address",
             "app",
             "config",
             "dialects",
@@ -127,7 +130,21 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "web",
         ],
     ),
-    ("cli", &["app", "clock", "config", "demo", "operations", "operator_socket", "server", "sources"]),
+    (
+        "cli",
+        &[
+            "address",
+            "app",
+            "clock",
+            "config",
+            "demo",
+            "disk",
+            "operations",
+            "operator_socket",
+            "server",
+            "sources",
+        ],
+    ),
 ];
 
 /// Lines that a source file may have without its tests, and a function.

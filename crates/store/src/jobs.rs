@@ -150,6 +150,6 @@ pub struct JobCount {
     pub state: JobState,
     /// How many there are.
     pub count: u64,
-    /// When the first of them is or was due.
-    pub oldest_due: Timestamp,
+    /// When the first of them was asked for.
+    pub oldest: Timestamp,
 }

@@ -17,6 +17,8 @@ mod rollups;
 mod sketch;
 mod sqlite;
 
+use std::path::PathBuf;
+
 use async_trait::async_trait;
 use pegcount_calls::{
     Bill, Call, CallName, CallQuery, Disconnection, Document, EndpointName, EventId, OrganizationName,
@@ -30,7 +32,7 @@ pub use jobs::{Job, JobCount, JobFailure, JobId, JobOrder, JobPage, JobQuery, Jo
 pub use model::{
     AccessKey, CallHead, CallKey, Concurrency, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, LegSpan,
     Measure, NewEndpoint, OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Resealed,
-    SealCount, Severity, StatsQuery, Unindexed,
+    SealCount, Severity, Size, StatsQuery, Unindexed,
 };
 pub use privacy::{EndPlace, Erasure, ErasureProgress, Hold, Keepsake, OldCalls, OldPage, Scrub};
 pub use sketch::Spreads;
@@ -53,11 +55,32 @@ pub fn open(url: &str) -> Result<Box<dyn Store>> {
 /// # Errors
 /// As [`open`]; [`StoreError::MissingKey`] when something may be sealed with a key that is not among these.
 pub fn open_with(url: &str, keys: Option<&Keys>) -> Result<Box<dyn Store>> {
+    Ok(Box::new(sqlite::Sqlite::open(&path_of(url)?, keys)?))
+}
+
+/// How much of a disk the store that a URL names takes. One that is not there takes nothing.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] when its files cannot be looked at, [`StoreError::UnknownEngine`].
+pub fn size_of(url: &str) -> Result<Size> {
+    sqlite::size::of(&path_of(url)?).map_err(|error| StoreError::Unavailable(error.into()))
+}
+
+/// The organizations of the store that a URL names, without opening it: nothing is made, brought up to date or locked, so a
+/// server may run on it. `None` where there is no store.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] when it cannot be read, or not by this version; [`StoreError::UnknownEngine`].
+pub fn peek_at_organizations(url: &str) -> Result<Option<Vec<Organization>>> {
+    sqlite::peek::organizations(&path_of(url)?)
+}
+
+fn path_of(url: &str) -> Result<PathBuf> {
     let path = url.strip_prefix("sqlite:").unwrap_or(url);
-    if let Some((scheme, _)) = path.split_once("://") {
-        return Err(StoreError::UnknownEngine { scheme: scheme.to_owned() });
+    match path.split_once("://") {
+        Some((scheme, _)) => Err(StoreError::UnknownEngine { scheme: scheme.to_owned() }),
+        None => Ok(path.into()),
     }
-    Ok(Box::new(sqlite::Sqlite::open(std::path::Path::new(path), keys)?))
 }
 
 /// A place where calls are kept. Readers never wait for the writer.

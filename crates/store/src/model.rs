@@ -298,6 +298,17 @@ pub enum Severity {
     Damage,
 }
 
+/// How many bytes the files of a store take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// The store itself.
+    pub bytes: u64,
+    /// Its write-ahead log: what was written and is not in the store's file yet.
+    pub log_bytes: u64,
+    /// The index of words, with its log.
+    pub words_bytes: u64,
+}
+
 /// How much is sealed with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SealCount {

@@ -18,7 +18,7 @@ use crate::{
     control::Control,
     intake::Intake,
     jobs::Jobs,
-    links::{BadLink, Links, Target},
+    links::{BadLink, Beginning, Links, Target},
     live::Live,
     recordings::{Object, Patience, Readable, Shelf},
 };
@@ -109,9 +109,9 @@ impl Ledger {
         }
     }
 
-    /// From now on links begin with this (`http://host:port`).
-    pub fn links_begin_with(&self, base: &str) {
-        self.links.begin_with(base);
+    /// Sets what links begin with.
+    pub fn links_begin_with(&self, beginning: Beginning) {
+        self.links.begin_with(beginning);
     }
 
     /// Reads keys and organizations anew, after somebody changed them.
@@ -145,7 +145,7 @@ impl Ledger {
                 .filter(|one| one.number == principal.organization || principal.scopes.has(Scope::Server)),
         };
         let organization = organization.ok_or(Refusal::NotFound(Thing::Organization))?;
-        Ok(Access { ledger: Arc::clone(self), organization, principal: Some(principal), is_by_link: false })
+        Ok(self.access(organization, Some(principal)))
     }
 
     /// Lets anybody read one organization, where the configuration opened a dialect.
@@ -155,7 +155,7 @@ impl Ledger {
     pub fn admit_anybody(self: &Arc<Self>, organization: &str) -> Answer<Access> {
         let organization =
             self.organization_named(organization).ok_or(Refusal::NotFound(Thing::Organization))?;
-        Ok(Access { ledger: Arc::clone(self), organization, principal: None, is_by_link: false })
+        Ok(self.access(organization, None))
     }
 
     /// Lets in to the organization that has the endpoint of this number: its own key, a `server` key, or (with
@@ -184,7 +184,7 @@ impl Ledger {
             .ok_or(Refusal::NotFound(Thing::Endpoint))?;
         let organization =
             self.organization(endpoint.organization).ok_or(Refusal::NotFound(Thing::Endpoint))?;
-        Ok((Access { ledger: Arc::clone(self), organization, principal, is_by_link: false }, endpoint))
+        Ok((self.access(organization, principal), endpoint))
     }
 
     /// Lets in who shows a signed link to one call.
@@ -206,7 +206,11 @@ impl Ledger {
     }
 
     fn by_link(self: &Arc<Self>, organization: Organization) -> Access {
-        Access { ledger: Arc::clone(self), organization, principal: None, is_by_link: true }
+        Access { is_by_link: true, ..self.access(organization, None) }
+    }
+
+    fn access(self: &Arc<Self>, organization: Organization, principal: Option<Principal>) -> Access {
+        Access { ledger: Arc::clone(self), organization, principal, is_by_link: false, reached_at: None }
     }
 
     /// Where a recording is, for who shows a signed link to it.

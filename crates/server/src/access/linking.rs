@@ -4,7 +4,10 @@ use pegcount_calls::Timestamp;
 use pegcount_store::Filed;
 
 use super::{Access, Answer, Object, Refusal, Thing};
-use crate::{auth::Scope, links::Target};
+use crate::{
+    auth::Scope,
+    links::{Link, Target},
+};
 
 /// Where a recording can be had.
 struct RecordingLink {
@@ -20,7 +23,11 @@ impl Access {
     pub fn log_url(&self, filed: &Filed) -> Option<String> {
         let call = filed.head.uuid.to_string();
         let target = Target::Log { organization: filed.head.organization, call: &call };
-        (!filed.call.opt_out).then(|| self.ledger.links.to(target, self.now()).url)
+        (!filed.call.opt_out).then(|| self.link(target).url)
+    }
+
+    fn link(&self, target: Target<'_>) -> Link {
+        self.ledger.links.to(target, self.now(), self.reached_at.as_ref())
     }
 
     /// Where the recording can be had.
@@ -39,7 +46,7 @@ impl Access {
         if let Some((url, expires_at)) = self.ledger.shelf.link_away(&object, self.now()) {
             return Some(RecordingLink { url, expires_at: Some(expires_at), leads: "away" });
         }
-        let link = self.ledger.links.to(Target::Recording(&object.to_string()), self.now());
+        let link = self.link(Target::Recording(&object.to_string()));
         Some(RecordingLink { url: link.url, expires_at: Some(link.expires_at), leads: "here" })
     }
 

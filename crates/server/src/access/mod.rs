@@ -32,6 +32,7 @@ use crate::{
 pub use crate::{
     audit::Action,
     control::SipMessage,
+    links::{Beginning, RequestedHost},
     recordings::{Object, Readable},
 };
 pub use audit::AuditFilter;
@@ -184,6 +185,8 @@ pub struct Access {
     /// `None` where the configuration opened the dialect to everybody, and where a link let somebody in.
     principal: Option<Principal>,
     is_by_link: bool,
+    /// The host that links in answers begin with; `None` for the one of the configuration.
+    reached_at: Option<RequestedHost>,
 }
 
 /// A call with what made it what it is.
@@ -205,6 +208,12 @@ impl Access {
     /// The organization that this is bound to.
     pub fn organization(&self) -> &Organization {
         &self.organization
+    }
+
+    /// The same for a client that reached this server by `host`.
+    #[must_use]
+    pub fn reached_at(self, host: Option<RequestedHost>) -> Self {
+        Self { reached_at: host, ..self }
     }
 
     /// Who asks; `None` where the configuration opened the dialect to everybody, and where a link let somebody in.

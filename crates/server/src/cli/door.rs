@@ -12,6 +12,7 @@ use crate::{
     app::{self, App, Presence},
     clock::Clock,
     config::Config,
+    disk,
     operations::{Operator, Order, finding_value},
     operator_socket::Line,
 };
@@ -195,7 +196,7 @@ const BUILT_AFTER_MILLIS: i64 = 1_735_689_600_000;
 
 /// What is to be found outside the store: the disk, the clock, the ports.
 fn machine_findings(config: &Config, running: bool, clock: &Clock) -> Vec<Value> {
-    let mut findings = vec![disk(config), time(clock)];
+    let mut findings = vec![room(config), time(clock)];
     let sip = config.sip.listen.parse().ok().map(|address| ("sip.listen", address));
     for (name, address) in
         [("listen", config.listen), ("live_listen", config.live_listen)].into_iter().chain(sip)
@@ -227,12 +228,11 @@ fn port(name: &str, address: SocketAddr, running: bool) -> (Severity, String) {
     }
 }
 
-fn disk(config: &Config) -> Value {
-    match rustix::fs::statvfs(&config.data) {
-        Ok(disk) => {
-            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+fn room(config: &Config) -> Value {
+    match disk::free_bytes(&config.data) {
+        Ok(free) => {
             let severity = if free < LITTLE_SPACE { Severity::Warning } else { Severity::Fine };
-            let message = format!("{} MiB free for {}", free / (1024 * 1024), config.data.display());
+            let message = format!("{} free for {}", disk::in_words(free), config.data.display());
             finding_value(severity, "disk", &message)
         }
         Err(error) => {

@@ -24,7 +24,7 @@ pub(super) enum JobsCommand {
     },
     /// Run a job that waits or is dead now, or all dead ones. A server that is stopped runs them when it is started.
     #[command(
-        after_help = "Example: pegcount jobs retry 17\n         pegcount jobs retry --dead --kind upload"
+        after_help = "Example: pegcount jobs retry 17\n         pegcount jobs retry --dead --kind recording_upload"
     )]
     Retry {
         /// The job's number.

@@ -16,8 +16,10 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
+use rustix::fs::Mode;
 
 use crate::{
+    address,
     app::App,
     clock::Clock,
     config::{Config, Overrides},
@@ -46,7 +48,7 @@ pub struct Cli {
 #[derive(Args, Clone)]
 struct Common {
     /// The configuration file [default: pegcount.toml, if there is one].
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", env = "PEGCOUNT_CONFIG")]
     config: Option<PathBuf>,
     /// The data folder [default: ./pegcount-data].
     #[arg(long, global = true, value_name = "DIR")]
@@ -137,10 +139,10 @@ enum Command {
 #[derive(Args)]
 struct ServeArgs {
     /// Where HTTP is served [default: 127.0.0.1:8080]; port 0 takes a free one.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address::listening)]
     listen: Option<SocketAddr>,
     /// Where the live WebSocket is served [default: 127.0.0.1:8001].
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address::listening)]
     live_listen: Option<SocketAddr>,
     /// Where SIP is served [default: 127.0.0.1:5060], or off.
     #[arg(long, value_name = "ADDR|off")]
@@ -221,12 +223,15 @@ struct DemoArgs {
     /// Calls a second.
     #[arg(long, default_value_t = 0.5, value_name = "CALLS_PER_SECOND")]
     rate: f64,
-    /// The server [default: http:// and the configured listen address].
-    #[arg(long)]
+    /// The server [default: the one of the configuration, on this machine].
+    #[arg(long, env = "PEGCOUNT_URL")]
     url: Option<String>,
     /// The key [default: the first key of the data folder].
-    #[arg(long)]
+    #[arg(long, env = "PEGCOUNT_KEY", hide_env_values = true)]
     key: Option<String>,
+    /// Whose calls they are, by id or number; for a key with the scope server [default: the key's organization].
+    #[arg(long, value_name = "ID")]
+    organization: Option<String>,
     /// Makes the same calls again for the same number.
     #[arg(long)]
     seed: Option<u64>,
@@ -237,6 +242,9 @@ struct DemoArgs {
 
 /// Runs the command line that this process was given.
 pub fn main() -> ExitCode {
+    // Calls are personal data: what this program writes is for its user alone, whatever the shell or the service manager
+    // has set. Before there are threads, which share it.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -350,7 +358,10 @@ async fn demo(common: &Common, args: DemoArgs) -> Result<ExitCode, String> {
         return Ok(misused("--rate must lie above 0 and be at most 1000 calls a second"));
     }
     let config = common.config()?;
-    let url = args.url.unwrap_or_else(|| format!("http://{}", config.listen));
+    let url = args.url.unwrap_or_else(|| config.local_url());
+    // The configured server may show a certificate that nobody else trusts. One that cannot be read shows at the request.
+    let certificates =
+        if config.has_tls() { std::fs::read(&config.tls.cert).unwrap_or_default() } else { Vec::new() };
     let key = match args.key {
         Some(key) => key,
         None => {
@@ -367,8 +378,15 @@ async fn demo(common: &Common, args: DemoArgs) -> Result<ExitCode, String> {
     };
     log_to_stderr("info", false)?;
     print::to_stderr(&format!("Calls go to {url}, {} a second, until you press Ctrl-C.", args.rate));
-    let options =
-        demo::DemoOptions { url, key, calls_per_second: args.rate, seed: args.seed, limit: args.limit };
+    let options = demo::DemoOptions {
+        url,
+        key,
+        organization: args.organization,
+        certificates,
+        calls_per_second: args.rate,
+        seed: args.seed,
+        limit: args.limit,
+    };
     demo::run(options).await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -383,7 +401,7 @@ async fn serve(common: &Common, args: ServeArgs) -> Result<ExitCode, String> {
     let app = App::start(&config, Clock::system()).await?;
     let json = common.json;
     let data = config.data.clone();
-    let scheme = if config.has_tls() { "https" } else { "http" };
+    let scheme = config.scheme();
     for warning in config.sip.warnings() {
         tracing::warn!("{warning}");
     }

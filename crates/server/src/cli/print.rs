@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::server::Ready;
+use crate::{address, server::Ready};
 
 /// Writes a line for people.
 pub(super) fn to_stderr(line: &str) {
@@ -268,7 +268,7 @@ impl Printer {
 
 /// Says where the server is, and the first time with which key.
 pub(super) fn served(ready: &Ready, scheme: &str, first_key: Option<&str>, data: &Path, json: bool) {
-    let url = format!("{scheme}://{}", ready.http);
+    let url = format!("{scheme}://{}", address::reachable(ready.http));
     if json {
         to_stdout(
             &json!({
@@ -283,8 +283,10 @@ pub(super) fn served(ready: &Ready, scheme: &str, first_key: Option<&str>, data:
         return;
     }
     let live_scheme = if scheme == "https" { "wss" } else { "ws" };
-    to_stdout(&format!("Pegcount   {url}"));
-    to_stdout(&format!("live       {live_scheme}://{}/", ready.live));
+    let everywhere =
+        if ready.http.ip().is_unspecified() { "   (and every address of this machine)" } else { "" };
+    to_stdout(&format!("Pegcount   {url}{everywhere}"));
+    to_stdout(&format!("live       {live_scheme}://{}/", address::reachable(ready.live)));
     if let Some(sip) = ready.sip {
         to_stdout(&format!("SIP        {sip}"));
     }

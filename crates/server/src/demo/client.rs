@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
+use super::DemoOptions;
+
 /// How long a server that cannot be reached is tried again, once it was.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long one request may take.
@@ -17,6 +19,8 @@ pub(super) struct Client {
     http: reqwest::Client,
     base: String,
     key: HeaderValue,
+    /// The organization to act for; the key's own where it is `None`.
+    organization: Option<String>,
     /// Whether the server ever answered: before that it is not waited for.
     reached: bool,
 }
@@ -53,7 +57,8 @@ struct Answer {
 }
 
 impl Client {
-    pub(super) fn new(url: &str, key: &str) -> Result<Self, String> {
+    pub(super) fn new(options: &DemoOptions) -> Result<Self, String> {
+        let DemoOptions { url, key, organization, certificates, .. } = options;
         let url = url.trim().trim_end_matches('/');
         if !url.starts_with("http://") && !url.starts_with("https://") {
             return Err(format!("{url:?} is no server: give it as http://host:port"));
@@ -64,12 +69,15 @@ impl Client {
         key.set_sensitive(true);
         // Whoever came first has installed the same one.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let certificates = reqwest::Certificate::from_pem_bundle(certificates).unwrap_or_default();
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
             .timeout(LONGEST_REQUEST)
+            .tls_certs_merge(certificates)
             .build()
             .map_err(|error| format!("no HTTP client could be made: {error}"))?;
-        Ok(Self { http, base: url.to_owned(), key, reached: false })
+        let organization = organization.clone();
+        Ok(Self { http, base: url.to_owned(), key, organization, reached: false })
     }
 
     /// Sends events; returns when the server has taken them.
@@ -101,12 +109,15 @@ impl Client {
         let give_up = Instant::now() + PATIENCE;
         let mut wait = Duration::from_millis(250);
         loop {
-            let request = self
+            let mut request = self
                 .http
                 .post(format!("{}{path}", self.base))
                 .header("x-api-key", self.key.clone())
                 .header("content-type", "application/json")
                 .body(body.clone());
+            if let Some(organization) = &self.organization {
+                request = request.header("x-organization-id", organization);
+            }
             match request.send().await {
                 Ok(response) => {
                     self.reached = true;
@@ -115,6 +126,7 @@ impl Client {
                         StatusCode::UNAUTHORIZED => {
                             return Err(format!("{} does not know the key: check --key", self.base));
                         }
+                        StatusCode::NOT_FOUND => return Err(self.not_found()),
                         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
                             sleep(retry_after(&response)).await;
                             continue;
@@ -126,17 +138,39 @@ impl Client {
                     }
                 }
                 Err(error) if !self.reached || Instant::now() > give_up => {
-                    return Err(format!(
-                        "{} cannot be reached: is the server running? ({})",
-                        self.base,
-                        innermost(&error)
-                    ));
+                    return Err(self.unreachable(&error));
                 }
                 Err(_) => {}
             }
             sleep(wait).await;
             wait = (wait * 2).min(Duration::from_secs(5));
         }
+    }
+
+    /// Why a path that every Pegcount has was not found.
+    fn not_found(&self) -> String {
+        match &self.organization {
+            Some(organization) => format!(
+                "{} has no organization {organization:?} that the key may act for: make it with `pegcount organizations \
+                 create --id {organization}`, and use one of its keys or one with the scope server",
+                self.base
+            ),
+            None => format!("{} is no Pegcount: check --url", self.base),
+        }
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> String {
+        let cause = innermost(error);
+        let advice = if cause.contains("certificate") {
+            "give --url with a name that its certificate is for; this machine must trust the certificate"
+        } else if self.base.starts_with("http://") && !error.is_connect() && !error.is_timeout() {
+            "it may speak HTTPS only: give --url https://..."
+        } else if self.base.starts_with("https://") && cause.contains("InvalidContentType") {
+            "it speaks no HTTPS: give --url http://..."
+        } else {
+            "is the server running?"
+        };
+        format!("{} cannot be reached: {advice} ({cause})", self.base)
     }
 
     fn unexpected(&self, status: StatusCode, body: &[u8]) -> String {

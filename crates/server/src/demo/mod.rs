@@ -28,6 +28,10 @@ pub struct DemoOptions {
     pub url: String,
     /// A whole key with the scope `events:write`; with `admin` too, endpoints get their names.
     pub key: String,
+    /// The organization that the calls are of, by id or number; without one the key's own.
+    pub organization: Option<String>,
+    /// Certificates that are trusted beside those of the system, in PEM.
+    pub certificates: Vec<u8>,
     /// How many calls begin each second, on average.
     pub calls_per_second: f64,
     /// The same seed gives the same calls; without one each run is another.
@@ -41,6 +45,7 @@ impl fmt::Debug for DemoOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DemoOptions")
             .field("url", &self.url)
+            .field("organization", &self.organization)
             .field("calls_per_second", &self.calls_per_second)
             .field("seed", &self.seed)
             .field("limit", &self.limit)

@@ -69,7 +69,7 @@ impl<'a> Sender<'a> {
         if !(rate > 0.0 && rate <= 1000.0) {
             return Err(format!("{rate} calls a second cannot be made: give a rate above 0, up to 1000"));
         }
-        let client = Client::new(&options.url, &options.key)?;
+        let client = Client::new(options)?;
         let now = clock.now().millis().unsigned_abs();
         let seed = options.seed.unwrap_or(now);
         Ok(Self {

@@ -30,7 +30,7 @@ pub use wait::told_wait;
 /// One kind of work.
 #[async_trait]
 pub trait Work: Send + Sync {
-    /// The word for it, which stands in jobs: `upload`.
+    /// The word for it, which stands in jobs: `recording_upload`.
     fn kind(&self) -> &'static str;
     /// How long one run may take. Then it is dropped where it waits, and counts as a failure; what it does on a thread of
     /// its own goes on, and must not take longer either.
@@ -118,6 +118,11 @@ impl Jobs {
     #[must_use]
     pub fn nudged_by(self, nudged: Nudge) -> Self {
         Self { nudged, ..self }
+    }
+
+    /// The kinds of work that this program does, as it is configured.
+    pub fn kinds(&self) -> impl Iterator<Item = &'static str> {
+        self.works.iter().map(|work| work.kind())
     }
 
     /// Runs jobs until told to stop. Whoever calls this is the only one on this store: leases that are there were left

@@ -6,7 +6,7 @@ use pegcount_store::JobCount;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
+    registry::{Registry, Unit},
 };
 
 /// Jobs of which kind, in which state.
@@ -37,6 +37,8 @@ impl JobKind {
 pub struct JobMetrics {
     /// Jobs that are kept: the store counts them, here its counts are only shown.
     pub kept: Family<JobLabels, Gauge<u64, AtomicU64>>,
+    /// Age of the oldest job that waits or runs; 0 without one.
+    oldest: Gauge<u64, AtomicU64>,
     /// Jobs that were done.
     pub done: Family<JobKind, Counter>,
     /// Attempts that failed.
@@ -46,12 +48,19 @@ pub struct JobMetrics {
 impl JobMetrics {
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register("jobs", "Jobs by kind and state", self.kept.clone());
+        registry.register_with_unit(
+            "jobs_oldest",
+            "Time since the oldest job that waits or runs was asked for; 0 without one",
+            Unit::Seconds,
+            self.oldest.clone(),
+        );
         registry.register("jobs_done", "Jobs that were done", self.done.clone());
         registry.register("jobs_failed", "Attempts at jobs that failed", self.failed.clone());
     }
 
-    /// Shows these counts from now on.
-    pub fn show(&self, counts: &[JobCount]) {
+    /// Shows these counts, and the age of the oldest job that is not done, in seconds.
+    pub fn show(&self, counts: &[JobCount], oldest_seconds: Option<u64>) {
+        self.oldest.set(oldest_seconds.unwrap_or_default());
         // What is not told any more is 0 and not what it was.
         self.kept.clear();
         for count in counts {

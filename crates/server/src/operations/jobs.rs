@@ -1,16 +1,23 @@
 //! Orders about jobs: of every organization, since who gives them has the data folder.
 
+use std::collections::BTreeSet;
+
 use pegcount_calls::Timestamp;
 use pegcount_store::{Job, JobId, JobOrder, JobQuery, JobState, Organization, OrganizationNumber};
 use serde_json::{Value, json};
 
 use super::{Done, Operator, sentence};
-use crate::{audit::Action, vocabulary::time::format_rfc3339};
+use crate::{
+    audit::Action,
+    recordings::{DELETION, UPLOAD},
+    vocabulary::time::format_rfc3339,
+};
 
 impl Operator {
     /// The newest jobs that are meant, and how many there are.
     pub(super) async fn list_jobs(&self, state: Option<&str>, kind: Option<String>, limit: u32) -> Done {
         let state = state.map(|name| JobState::named(name).ok_or_else(|| no_state(name))).transpose()?;
+        self.check_kind(kind.as_deref()).await?;
         let query = JobQuery { state, kind, limit, ..JobQuery::default() };
         self.settle_jobs().await?;
         let page = self.store.jobs(&query).await.map_err(|error| sentence(&error))?;
@@ -21,6 +28,20 @@ impl Operator {
 
     async fn settle_jobs(&self) -> Result<(), String> {
         self.jobs.settle().await.map_err(|error| sentence(&error))
+    }
+
+    /// Refuses a kind that neither this program nor any job knows: nothing would be found, and nothing said.
+    async fn check_kind(&self, kind: Option<&str>) -> Result<(), String> {
+        let Some(kind) = kind else { return Ok(()) };
+        let counts = self.store.job_counts().await.map_err(|error| sentence(&error))?;
+        let mut known: BTreeSet<String> = counts.into_iter().map(|count| count.kind).collect();
+        // Those of an object store are known without one, too.
+        known.extend(self.jobs.kinds().chain([UPLOAD, DELETION]).map(str::to_owned));
+        if known.contains(kind) {
+            return Ok(());
+        }
+        let known: Vec<String> = known.into_iter().collect();
+        Err(format!("there is no kind of job {kind:?}: use one of {}", known.join(", ")))
     }
 
     /// Whose job this is.
@@ -40,6 +61,7 @@ impl Operator {
     }
 
     pub(super) async fn retry_dead_jobs(&self, kind: Option<&str>) -> Done {
+        self.check_kind(kind).await?;
         self.settle_jobs().await?;
         let room = self.room(Action::JobRetried).await?;
         let rerun = self.store.rerun_dead_jobs(kind, self.clock.now()).await;

@@ -9,9 +9,9 @@ use super::{Bucket, Fault, Object, Shelf, busy::Busy};
 use crate::{clock::Clock, jobs::Setback};
 
 /// The word for the work that takes a recording to the object store. Its subject is the recording.
-pub(super) const UPLOAD: &str = "recording_upload";
+pub const UPLOAD: &str = "recording_upload";
 /// The word for the work that deletes the recordings of a call there. Its subject is the call.
-pub(super) const DELETION: &str = "recording_delete";
+pub const DELETION: &str = "recording_delete";
 
 /// What the work on recordings is done with. One for all of it: what one kind does, the other waits for.
 pub struct Desk {

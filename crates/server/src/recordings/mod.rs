@@ -32,7 +32,7 @@ pub use busy::Busy;
 pub use config::{Config, LinksWord};
 pub use copies::{Copied, Pinned};
 pub use deletion::Deletion;
-pub use desk::Desk;
+pub use desk::{DELETION, Desk, UPLOAD};
 pub use disk::on_disk;
 pub use fault::Fault;
 pub use foreign::{Fetch, FetchParts, Fetching, FetchingConfig, clear};

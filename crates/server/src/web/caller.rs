@@ -7,7 +7,7 @@ use axum::{
     http::request::Parts,
 };
 
-use super::{credentials, failure::Failure};
+use super::{credentials, failure::Failure, host};
 use crate::access::{Access, Ledger};
 
 /// Somebody who was let in, and what he may see and do.
@@ -27,7 +27,7 @@ where
         let ledger = Arc::<Ledger>::from_ref(state);
         let shown = credentials::whole_key(&parts.headers);
         let access = ledger.admit(shown.as_ref(), credentials::named_organization(&parts.headers))?;
-        Ok(Self { access })
+        Ok(Self { access: access.reached_at(host::requested(&parts.uri, &parts.headers)) })
     }
 }
 

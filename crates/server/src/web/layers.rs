@@ -7,7 +7,7 @@ use axum::{
     Router,
     body::Body,
     extract::{MatchedPath, Request},
-    http::{HeaderName, HeaderValue, Response},
+    http::{HeaderName, HeaderValue, Method, Response},
     middleware::{self, Next},
     response::IntoResponse,
 };
@@ -22,6 +22,7 @@ use super::{
     compression, cors,
     failure::Failure,
     route_table::{self, RouteTable},
+    terminal,
 };
 use crate::{
     access::Refusal,
@@ -69,6 +70,7 @@ pub fn around(router: Router, surroundings: Surroundings) -> Router {
             let table = Arc::clone(&table);
             async move { route_table::check_parameters(&table, refuse, request, next).await }
         }))
+        .layer(middleware::from_fn(terminal::end_line))
         .layer(middleware::from_fn(compression::apply))
         .layer(middleware::from_fn(move |request: Request, next: Next| {
             let table = Arc::clone(&options_table);
@@ -97,9 +99,24 @@ async fn drop_odd_request_id(mut request: Request, next: Next) -> axum::response
     next.run(request).await
 }
 
+/// The method as a metric's label. A client may send any word for one: each would be a series for as long as the
+/// program runs.
+fn label_of(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
 async fn observe(metrics: &Metrics, request: Request, next: Next) -> axum::response::Response {
     let begun = Instant::now();
-    let method = request.method().to_string();
+    let method = label_of(request.method());
     // The route with its placeholders: the path itself would hold ids, and numbers without end.
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let request_id = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();

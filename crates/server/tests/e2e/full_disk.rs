@@ -138,7 +138,7 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 
 #[tokio::test]
 async fn a_full_disk_is_told_loses_nothing_and_is_over_as_soon_as_there_is_room() {
-    let home = Home::new("");
+    let home = Home::new("[readiness]\nmin_free_disk_bytes = 0\n");
     let Some(_disk) = Mounted::at(&home.data(), 28) else { return };
     let filler = home.data().join("filler");
     std::fs::write(&filler, vec![1; 10 << 20]).expect("the filler is written");
@@ -176,7 +176,7 @@ async fn a_full_disk_is_told_loses_nothing_and_is_over_as_soon_as_there_is_room(
 
 #[tokio::test]
 async fn a_server_killed_while_the_disk_is_full_starts_when_there_is_room_or_says_that_there_is_none() {
-    let home = Home::new("");
+    let home = Home::new("[readiness]\nmin_free_disk_bytes = 0\n");
     let Some(_disk) = Mounted::at(&home.data(), 24) else { return };
     let filler = home.data().join("filler");
     std::fs::write(&filler, vec![1; 12 << 20]).expect("the filler is written");

@@ -23,9 +23,6 @@ async fn health_readiness_and_metrics_tell_without_a_key_how_the_program_is() {
         server.get(path).await;
     }
     let metrics = open("/metrics").await;
-    let content_type = metrics.headers["content-type"].to_str().expect("text");
-    assert!(content_type.starts_with("application/openmetrics-text"), "{content_type}");
-    assert!(metrics.text.ends_with("# EOF\n"), "{}", metrics.text);
     assert!(metrics.text.contains("live_calls 1"), "{}", metrics.text);
     assert!(metrics.text.contains(r#"route="/v1/calls/{id}""#), "{}", metrics.text);
     assert!(!metrics.text.contains("call_secret_id"), "metrics hold no ids: {}", metrics.text);

@@ -125,8 +125,10 @@ async fn jobs_are_listed_shown_retried_and_forgotten_over_http() {
     assert_eq!(next["next_cursor"], Value::Null);
 
     let readiness = server.get("/readyz").await.expect(200);
-    let jobs = json!({ "ok": true, "message": "1 dead, see `pegcount jobs list --state dead`" });
-    assert_eq!((&readiness["ready"], &readiness["jobs"]), (&json!(true), &jobs));
+    assert_eq!((&readiness["ready"], &readiness["jobs"]["ok"]), (&json!(true), &json!(true)));
+    assert_eq!(readiness["jobs"]["message"], "1 dead, see `pegcount jobs list --state dead`");
+    assert_eq!(readiness["jobs"]["unfinished"], 1);
+    assert!(readiness["jobs"]["oldest_seconds"].is_u64(), "{readiness}");
     let metrics = server.get("/metrics").await.text;
     for line in [r#"kind="made_up",state="dead"} 1"#, r#"kind="made_up",state="waiting"} 1"#] {
         assert!(metrics.contains(&format!("pegcount_jobs{{{line}")), "{line} in {metrics}");
@@ -196,7 +198,14 @@ async fn an_operator_sees_to_jobs_whether_the_server_runs_or_not() {
         let lines = String::from_utf8(home.run(&["jobs", "list", "--state", "dead"]).stdout).expect("text");
         assert!(lines.ends_with("1 attempts\tthe other side said no\n"), "{lines}");
 
-        assert_eq!(home.run_json(&["jobs", "retry", "--dead", "--kind", "other"]), json!({ "retried": 0 }));
+        let upload = ["jobs", "retry", "--dead", "--kind", "recording_upload"];
+        assert_eq!(home.run_json(&upload), json!({ "retried": 0 }));
+        for wrong in [&["retry", "--dead", "--kind", "upload"][..], &["list", "--kind", "upload"]] {
+            let output = home.run(&[&["jobs"], wrong].concat());
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(said.contains("\"upload\"") && said.contains("recording_upload"), "{said}");
+            assert_eq!(output.status.code(), Some(1));
+        }
         assert_eq!(home.run_json(&["jobs", "retry", "--dead", "--kind", "made_up"]), json!({ "retried": 1 }));
         assert_eq!(home.run_json(&["jobs", "list", "--state", "dead"])["total"], 0);
         assert_eq!(home.run_json(&["jobs", "retry", &waits.0.to_string()]), json!({ "retried": 1 }));

@@ -25,6 +25,8 @@ mod imports;
 mod isolation;
 mod jobs;
 mod live;
+mod metrics;
+mod mistakes;
 mod objects;
 mod recordings;
 mod redaction;

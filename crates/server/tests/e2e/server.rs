@@ -82,12 +82,17 @@ impl Home {
 
     /// The same; what the server said, if it ended instead.
     pub fn try_start(&self) -> Result<Server<'_>, String> {
+        self.start_listening("127.0.0.1:0", "127.0.0.1:0")
+    }
+
+    /// The same on other addresses, for HTTP and for the live WebSocket.
+    pub fn start_listening(&self, listen: &str, live_listen: &str) -> Result<Server<'_>, String> {
         let ready = self.path("ready.json");
         let _ = std::fs::remove_file(&ready);
         let log = std::fs::File::create(self.path("log")).expect("the log is made");
         let sip: &[&str] = if self.config.contains("[sip]") { &[] } else { &["--sip", "off"] };
         let child = self
-            .command(&["serve", "--listen", "127.0.0.1:0", "--live-listen", "127.0.0.1:0"])
+            .command(&["serve", "--listen", listen, "--live-listen", live_listen])
             .args(sip)
             .arg("--ready-file")
             .arg(&ready)

@@ -278,7 +278,7 @@ pub(super) fn forget(
 /// How many jobs of each kind are in each state.
 pub(super) fn counts(connection: &Connection) -> Result<Vec<JobCount>> {
     // What cannot be read is told by the doctor.
-    let sql = "SELECT kind, state, count(*), min(due_ms) FROM jobs WHERE state BETWEEN 0 AND 2
+    let sql = "SELECT kind, state, count(*), min(created_ms) FROM jobs WHERE state BETWEEN 0 AND 2
                GROUP BY kind, state";
     many(connection, sql, [], |row| {
         let columns = &mut Columns::of(row);
@@ -286,7 +286,7 @@ pub(super) fn counts(connection: &Connection) -> Result<Vec<JobCount>> {
             kind: columns.take()?,
             state: JobState::read(columns.take()?)?,
             count: counted(columns.take()?)?,
-            oldest_due: Timestamp::from_millis(columns.take()?),
+            oldest: Timestamp::from_millis(columns.take()?),
         })
     })
 }

@@ -322,12 +322,12 @@ async fn a_list_is_newest_first_filtered_and_continued() {
             kind: kind.to_owned(),
             state,
             count,
-            oldest_due: at(oldest),
+            oldest: at(oldest),
         };
         let expected = [
-            count("analyse", JobState::Waiting, 1, 1_000),
-            count("upload", JobState::Waiting, 4, 1_000),
-            count("upload", JobState::Dead, 1, 1_000),
+            count("analyse", JobState::Waiting, 1, 100),
+            count("upload", JobState::Waiting, 4, 100),
+            count("upload", JobState::Dead, 1, 100),
         ];
         assert_eq!(store.job_counts().await.unwrap(), expected);
     }

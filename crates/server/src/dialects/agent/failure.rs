@@ -56,7 +56,11 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let sentence = refusal.to_string();
         match refusal {
-            Refusal::Unauthorized => Self::new(StatusCode::UNAUTHORIZED, "Invalid or missing API key"),
+            Refusal::Unauthorized => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "Invalid or missing API key: send it as x-api-key: KEY or Authorization: Bearer KEY. Clients that send \
+                 none need agent.access = \"open\" in the server's configuration",
+            ),
             Refusal::Forbidden(_) | Refusal::LinkExpired => Self::new(StatusCode::FORBIDDEN, sentence),
             // This dialect calls an endpoint an agent.
             Refusal::NotFound(Thing::Endpoint) => Self::new(StatusCode::NOT_FOUND, "Agent not found"),

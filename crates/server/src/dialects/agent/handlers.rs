@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::{
     Extension,
-    extract::{Path, RawQuery, State, rejection::PathRejection},
-    http::{HeaderMap, header},
+    extract::{Path, State, rejection::PathRejection},
+    http::{HeaderMap, Uri, header},
     response::{IntoResponse, Response},
 };
 use pegcount_store::Endpoint;
@@ -13,7 +13,7 @@ use pegcount_store::Endpoint;
 use super::{AccessMode, Config, failure::Failure, query::Asked, stream, wire::CallStats};
 use crate::{
     access::{Access, Ledger},
-    web::credentials,
+    web::{credentials, host},
 };
 
 /// Every call of an agent, newest first.
@@ -42,12 +42,13 @@ pub(super) async fn call_stats(
     Extension(config): Extension<Config>,
     headers: HeaderMap,
     agent_id: Result<Path<String>, PathRejection>,
-    RawQuery(query): RawQuery,
+    uri: Uri,
 ) -> Result<Response, Failure> {
     // What is no text after decoding is no integer either.
     let agent_id = agent_id.map(|Path(text)| text).unwrap_or_default();
-    let asked = Asked::read(&agent_id, query.as_deref().unwrap_or_default());
+    let asked = Asked::read(&agent_id, uri.query().unwrap_or_default());
     let (access, agent, asked) = admit(&ledger, &config, &headers, asked).await?;
+    let access = access.reached_at(host::requested(&uri, &headers));
     let body = stream::body(access, agent, asked.part).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }

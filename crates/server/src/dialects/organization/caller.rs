@@ -11,7 +11,10 @@ use super::failure::Failure;
 use crate::{
     access::{Access, Ledger},
     auth::Credentials,
-    web::credentials::{header_text, named_organization},
+    web::{
+        credentials::{header_text, named_organization},
+        host,
+    },
 };
 
 /// Somebody who was let in.
@@ -25,7 +28,7 @@ impl FromRequestParts<Arc<Ledger>> for Caller {
     async fn from_request_parts(parts: &mut Parts, ledger: &Arc<Ledger>) -> Result<Self, Failure> {
         let credentials = pair(&parts.headers)?;
         let access = ledger.admit(Some(&credentials), named_organization(&parts.headers))?;
-        Ok(Self { access })
+        Ok(Self { access: access.reached_at(host::requested(&parts.uri, &parts.headers)) })
     }
 }
 

@@ -81,7 +81,10 @@ impl From<Refusal> for Failure {
         let message = refusal.to_string();
         match refusal {
             Refusal::Unauthorized => {
-                Self::new(StatusCode::UNAUTHORIZED, "a valid API key is needed: send it as x-api-key")
+                let message = "a valid API key is needed: send it as x-api-key: KEY or Authorization: Bearer KEY (a \
+                               WebSocket also as ?api_key=KEY). Clients that send none need tenant.access = \"open\" in the \
+                               server's configuration";
+                Self::new(StatusCode::UNAUTHORIZED, message)
                     .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
             }
             Refusal::Forbidden(_) | Refusal::LinkExpired => Self::new(StatusCode::FORBIDDEN, message),

@@ -38,6 +38,11 @@ pub fn check_url(text: &str, allow_private: bool) -> Result<Url, String> {
     match url.scheme() {
         "https" => {}
         "http" if allow_private => {}
+        "http" => {
+            return Err("must begin with https://; the configuration can allow http:// \
+                        (native.allow_private_control_urls = true)"
+                .into());
+        }
         _ => return Err("must begin with https://".into()),
     }
     if !url.username().is_empty() || url.password().is_some() {
@@ -51,7 +56,7 @@ pub fn check_url(text: &str, allow_private: bool) -> Result<Url, String> {
     };
     if !allow_private && literal.is_some_and(|address| !is_public(address)) {
         return Err("must not lead to a private address; the configuration can allow it \
-                    (native.allow_private_control_urls)"
+                    (native.allow_private_control_urls = true)"
             .into());
     }
     Ok(url)

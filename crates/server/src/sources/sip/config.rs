@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, net::SocketAddr, path::PathBu
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::address;
+
 /// The word that turns the gateway off.
 pub const OFF: &str = "off";
 
@@ -14,6 +16,7 @@ pub struct Config {
     /// Where SIP is taken over UDP and TCP, or `off`.
     pub listen: String,
     /// More addresses for UDP and TCP.
+    #[serde(deserialize_with = "address::deserialize_list")]
     pub also_listen: Vec<SocketAddr>,
     /// The addresses that peers know us by, at most one of IPv4 and one of IPv6; empty: those that are listened on.
     pub advertised: Vec<IpAddr>,
@@ -89,6 +92,7 @@ pub enum DigestWord {
 #[serde(default, deny_unknown_fields)]
 pub struct TlsConfig {
     /// Where it is taken.
+    #[serde(deserialize_with = "address::deserialize_list")]
     pub listen: Vec<SocketAddr>,
     /// The certificate chain, a PEM file.
     pub cert: PathBuf,

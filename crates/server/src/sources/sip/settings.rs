@@ -109,7 +109,7 @@ impl Config {
         if self.is_off() {
             return Ok(None);
         }
-        let listen: SocketAddr = self.listen.parse().map_err(|_| {
+        let listen = crate::address::listening(&self.listen).map_err(|_| {
             format!("sip.listen: {:?} is neither an address such as 127.0.0.1:5060 nor off", self.listen)
         })?;
         let all: Vec<SocketAddr> = [listen].into_iter().chain(self.also_listen.iter().copied()).collect();

@@ -1,0 +1,162 @@
+//! The layers of the configuration, the later wins: defaults, the file, the environment, the command line.
+
+use std::path::Path;
+
+use figment::{
+    Figment, Metadata, Profile, Provider, Source,
+    error::Kind,
+    providers::{Env, Format, Serialized, Toml},
+    value::{Dict, Map, Value},
+};
+
+use super::{Config, Overrides};
+
+/// What the name of an environment variable begins with.
+const PREFIX: &str = "PEGCOUNT_";
+/// Variables that stand for flags of the command line: `--config`, `--key`, `--url`.
+const FLAGS: [&str; 3] = ["config", "key", "url"];
+/// Kubernetes gives every pod variables that are named after each service: these, for a service called `pegcount`.
+const OF_KUBERNETES: [&str; 2] = ["port", "service_"];
+/// Names that are less alike are not proposed, on the scale of [`strsim::jaro_winkler`].
+const ALIKE: f64 = 0.8;
+
+impl Config {
+    /// Reads the configuration: `file`, or `pegcount.toml` of the current folder if there is one.
+    ///
+    /// # Errors
+    /// A sentence that names the key and says what it takes.
+    pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Self, String> {
+        let usual = Path::new("pegcount.toml");
+        let figment = match file {
+            Some(file) => {
+                readable(file)?;
+                Figment::from(Lifted(Toml::file_exact(file)))
+            }
+            None if usual.is_file() => Figment::from(Lifted(Toml::file_exact(usual))),
+            None => Figment::new(),
+        };
+        let settings = Env::prefixed(PREFIX).filter(|name| !is_reserved(&name.as_str().to_lowercase()));
+        let figment =
+            figment.merge(Lifted(settings.split("__"))).merge(Lifted(Serialized::defaults(overrides)));
+        let config: Self = figment.extract().map_err(|error| explain(&error))?;
+        config.check()?;
+        Ok(config)
+    }
+}
+
+/// Whether a variable with this name, in lower case and without the prefix, is no setting.
+fn is_reserved(name: &str) -> bool {
+    FLAGS.contains(&name) || OF_KUBERNETES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+fn readable(file: &Path) -> Result<(), String> {
+    let shown = file.display();
+    match std::fs::metadata(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(format!("there is no configuration file {shown}"))
+        }
+        Err(error) => Err(format!("the configuration file {shown} cannot be read: {error}")),
+        Ok(found) if found.is_dir() => {
+            Err(format!("the configuration {shown} is a folder: name a file, such as {shown}/pegcount.toml"))
+        }
+        Ok(_) => match std::fs::read_to_string(file) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("the configuration file {shown} cannot be read: {error}")),
+        },
+    }
+}
+
+/// A provider in which `sip` may be said in short: an address or `off`, for `sip.listen`.
+struct Lifted<P>(P);
+
+impl<P: Provider> Provider for Lifted<P> {
+    fn metadata(&self) -> Metadata {
+        self.0.metadata()
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let mut data = self.0.data()?;
+        for dict in data.values_mut() {
+            if let Some(short @ Value::String(..)) = dict.get("sip").cloned() {
+                let tag = short.tag();
+                dict.insert("sip".into(), Value::Dict(tag, Dict::from([("listen".into(), short)])));
+            }
+        }
+        Ok(data)
+    }
+
+    fn profile(&self) -> Option<Profile> {
+        self.0.profile()
+    }
+}
+
+/// One sentence of a figment error: the key it is about, what is wrong, and where that was set.
+fn explain(error: &figment::Error) -> String {
+    let mut path = error.path.clone();
+    let text = match &error.kind {
+        Kind::UnknownField(name, known) => {
+            if path.last() != Some(name) {
+                path.push(name.clone());
+            }
+            format!("there is no such setting{}", proposal(name, known))
+        }
+        Kind::InvalidType(found, expected) => format!("must be {}, not {found}", in_words(expected)),
+        // The parser draws a picture of the line under its sentence.
+        kind => {
+            let drawn = |line: &&str| line.contains(" |") || line.trim().is_empty();
+            let text = kind.to_string();
+            text.lines().filter(|line| !drawn(line)).map(str::trim).collect::<Vec<_>>().join(": ")
+        }
+    };
+    let place = if path.is_empty() { String::new() } else { format!("{}: ", path.join(".")) };
+    let source = error.metadata.as_ref().map(|metadata| match &metadata.source {
+        Some(Source::File(file)) => format!(" ({})", file.display()),
+        _ if metadata.name.contains("environment") => {
+            format!(" (the environment variable {PREFIX}{})", path.join("__").to_uppercase())
+        }
+        _ => format!(" ({})", metadata.name),
+    });
+    format!("{place}{text}{}", source.unwrap_or_default())
+}
+
+/// What a type of the program is to somebody who writes a configuration.
+fn in_words(expected: &str) -> String {
+    match expected {
+        "u16" => "a whole number from 0 to 65535".to_owned(),
+        "u32" => "a whole number from 0 to 4294967295".to_owned(),
+        "u64" | "usize" => "a whole number from 0".to_owned(),
+        "a boolean" => "true or false".to_owned(),
+        "a string" | "path string" => "a text in quotes".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+/// What was probably meant by a name that nobody knows.
+fn proposal(name: &str, known: &[&str]) -> String {
+    let alike = known.iter().map(|known| (strsim::jaro_winkler(name, known), known));
+    match alike.max_by(|one, other| one.0.total_cmp(&other.0)) {
+        Some((alike, known)) if alike >= ALIKE => format!("; did you mean {known:?}?"),
+        _ => "; docs/configuration.md and config.example.toml list all of them".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_and_variables_of_kubernetes_are_no_settings() {
+        for name in ["key", "url", "config", "service_host", "port", "port_8080_tcp_addr"] {
+            assert!(is_reserved(name), "{name}");
+        }
+        for name in ["listen", "public_url", "encryption__keys", "sip__listen"] {
+            assert!(!is_reserved(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_nearly_right_is_proposed() {
+        assert_eq!(proposal("lisen", &["data", "listen", "live_listen"]), "; did you mean \"listen\"?");
+        assert!(proposal("colour", &["data", "listen"]).contains("config.example.toml"));
+    }
+}

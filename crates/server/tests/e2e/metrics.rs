@@ -1,0 +1,89 @@
+//! What the program shows of itself: `/metrics` and `/readyz`.
+
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+};
+
+use reqwest::{Method, header};
+use serde_json::json;
+
+use crate::server::{Answer, Home, Server, send};
+
+async fn metrics(server: &Server<'_>, accept: &str) -> Answer {
+    send(server.request(Method::GET, "/metrics").header(header::ACCEPT, accept)).await
+}
+
+/// The value of a series.
+fn value(text: &str, series: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{series} in {text}"))
+}
+
+#[tokio::test]
+async fn promtool_finds_nothing_wrong_with_the_metrics() {
+    let home =
+        Home::new("[sip]\nlisten = \"127.0.0.1:0\"\n[sip.media]\nfirst_port = 42000\nlast_port = 42100\n");
+    let server = home.start();
+    server.tell(&json!({ "call_id": "a", "event_type": "call_answered" })).await;
+    let answer = metrics(&server, "*/*").await;
+    assert_eq!(answer.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    let mut check = Command::new("promtool");
+    let check =
+        check.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut check = check.spawn().expect("promtool is installed: scripts/tools");
+    check.stdin.take().expect("stdin").write_all(answer.text.as_bytes()).expect("promtool reads");
+    let checked = check.wait_with_output().expect("an end");
+    let said = String::from_utf8_lossy(&[checked.stdout, checked.stderr].concat()).into_owned();
+    assert!(checked.status.success() && said.is_empty(), "{said}");
+    assert_eq!(value(&answer.text, "pegcount_live_calls"), 1.0);
+    for name in ["pegcount_disk_free_bytes", "pegcount_store_bytes", "pegcount_store_log_bytes"] {
+        assert!(value(&answer.text, name) > 0.0, "{name}");
+    }
+    assert_eq!(value(&answer.text, "pegcount_jobs_oldest_seconds"), 0.0);
+}
+
+#[tokio::test]
+async fn a_collector_that_prefers_openmetrics_gets_it() {
+    let home = Home::new("");
+    let server = home.start();
+    let answer = metrics(&server, "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;q=0.3").await;
+    assert_eq!(answer.headers["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert_eq!(answer.headers["vary"], "accept");
+    assert!(answer.text.ends_with("# EOF\n"), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn a_made_up_method_makes_no_series_of_its_own() {
+    let home = Home::new("");
+    let server = home.start();
+    for method in ["BREW", "WHEN"] {
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        send(server.request(method, "/v1/calls")).await;
+    }
+    let text = metrics(&server, "").await.text;
+    assert!(!text.contains("BREW") && !text.contains("WHEN"), "{text}");
+    let series = "pegcount_requests_total{route=\"/v1/calls\",method=\"other\",status=\"405\"}";
+    assert_eq!(value(&text, series), 2.0);
+}
+
+#[tokio::test]
+async fn a_disk_without_room_makes_the_server_unready() {
+    let mut home = Home::new("");
+    let server = home.start();
+    let ready = server.get("/readyz").await.expect(200);
+    assert_eq!(ready["disk"]["ok"], true);
+    for figure in [&ready["disk"]["free_bytes"], &ready["store"]["bytes"], &ready["store"]["log_bytes"]] {
+        assert!(figure.as_u64() > Some(0), "{ready}");
+    }
+    assert_eq!(ready["jobs"], json!({ "ok": true, "unfinished": 0, "oldest_seconds": null }));
+    assert!(server.terminate().success());
+    home.config = "[readiness]\nmin_free_disk_bytes = 1000000000000000\n".to_owned();
+    let server = home.start();
+    let ready = server.get("/readyz").await.expect(503);
+    assert_eq!((&ready["ready"], &ready["disk"]["ok"]), (&json!(false), &json!(false)));
+    let message = ready["disk"]["message"].as_str().expect("a sentence");
+    assert!(message.contains("readiness.min_free_disk_bytes") && message.contains("make room"), "{message}");
+    // It goes on taking events in.
+    server.tell(&json!({ "call_id": "a", "event_type": "call_answered" })).await;
+}

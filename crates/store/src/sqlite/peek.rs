@@ -1,0 +1,60 @@
+//! Reads a little of a store without opening it, for a check that must change nothing.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{directory, fault::Fault, size};
+use crate::{Organization, Result, StoreError};
+
+/// The organizations of the store that lies here; `None` where none does.
+pub(crate) fn organizations(path: &Path) -> Result<Option<Vec<Organization>>> {
+    let found = size::of(path).map_err(|error| StoreError::Unavailable(error.into()))?;
+    // A file without a byte is a store that was never begun.
+    if found.bytes == 0 {
+        return Ok(None);
+    }
+    let connection =
+        open(path, found.log_bytes == 0).map_err(|error| StoreError::from(Fault::from(error)))?;
+    let organizations = directory::organizations(&connection)?;
+    Ok(Some(organizations))
+}
+
+/// Without a log nobody writes, and the file is read as it is: a usual reader would make files beside it.
+fn open(path: &Path, is_at_rest: bool) -> rusqlite::Result<Connection> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let mut name = String::from("file:");
+    for byte in std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()) {
+        name.push_str(&format!("%{byte:02x}"));
+    }
+    name.push_str(if is_at_rest { "?immutable=1" } else { "" });
+    Connection::open_with_flags(name, flags)
+}
+
+#[cfg(test)]
+mod tests {
+    use pegcount_calls::OrganizationName;
+
+    use super::*;
+    use crate::{Store as _, sqlite::Sqlite};
+
+    #[tokio::test]
+    async fn organizations_are_read_whether_the_store_is_open_or_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("what? calls#1.db");
+        assert_eq!(organizations(&path).unwrap(), None);
+        let store = Sqlite::open(&path, None).unwrap();
+        let made =
+            store.create_organization(&OrganizationName::new("org-1").unwrap(), None, None).await.unwrap();
+        assert_eq!(organizations(&path).unwrap(), Some(vec![made.clone()]));
+        store.close().await.unwrap();
+        drop(store);
+        let files = || std::fs::read_dir(folder.path()).unwrap().count();
+        let before = files();
+        assert_eq!(organizations(&path).unwrap(), Some(vec![made]));
+        assert_eq!(files(), before, "nothing is made");
+        std::fs::write(&path, "no store at all, just words. ".repeat(100)).unwrap();
+        assert!(organizations(&path).is_err());
+    }
+}
