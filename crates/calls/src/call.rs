@@ -163,6 +163,11 @@ impl Content {
         self.analysis = self.analysis.take().map(|found| found.without_words());
     }
 
+    /// Whether we keep a recording of our own: a link to somebody else's is none.
+    pub fn keeps_recording(&self) -> bool {
+        self.recording.as_ref().is_some_and(|recording| recording.object.is_some())
+    }
+
     /// Whether a recording should be there or come, and is neither there nor was deleted.
     pub fn lacks_recording(&self) -> bool {
         self.recording_expected && self.recording.is_none() && self.recording_deleted_at.is_none()

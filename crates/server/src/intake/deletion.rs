@@ -65,7 +65,7 @@ async fn delete_one(
     }
     let content = &filed.call.content;
     let (is_there, kind) = match keepsake {
-        Keepsake::Recording => (content.recording.is_some(), kinds::RECORDING_DELETED),
+        Keepsake::Recording => (content.keeps_recording(), kinds::RECORDING_DELETED),
         Keepsake::Transcript => (content.has_words(), kinds::TRANSCRIPT_DELETED),
         Keepsake::Events => (content.sealed_at.is_none(), kinds::EVENTS_DELETED),
         Keepsake::Call => (false, ""),

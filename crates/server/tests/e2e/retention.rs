@@ -47,6 +47,12 @@ async fn what_is_old_goes_at_the_next_round_and_what_is_on_hold_stays() {
         std::fs::create_dir_all(&folder).expect("a folder");
         std::fs::write(folder.join(format!("1.{call}.mp3")), "sound").expect("a file");
     }
+    // What somebody else keeps is theirs to delete.
+    let url = "https://recordings.example/linked.mp3";
+    let mut linked = events("linked", 95);
+    linked[4]["event_data"] = json!({ "url": url });
+    linked.as_array_mut().expect("a list").retain(|event| event["id"] != "3");
+    server.tell(&linked).await;
     let hold = server.request(Method::PUT, "/v1/calls/held/hold").header("x-api-key", &server.key);
     assert_eq!(send(hold.json(&json!({"reason": "case"}))).await.status.as_u16(), 200);
     let stats = server.get("/v1/calls/stats").await.expect(200);
@@ -61,6 +67,7 @@ async fn what_is_old_goes_at_the_next_round_and_what_is_on_hold_stays() {
     assert_eq!(server.get("/v1/calls/gone").await.status.as_u16(), 404);
     assert_eq!(server.get("/v1/calls/stats").await.expect(200), stats);
     assert_eq!(kinds(&server, "young").await.len(), 5);
+    assert_eq!(server.get("/v1/calls/linked").await.expect(200)["recording_url"], url);
     let month = kinds(&server, "month").await;
     assert_eq!(month.iter().filter(|kind| *kind == "transcript_deleted").count(), 1, "{month:?}");
     let mut sealed = kinds(&server, "sealed").await;
@@ -82,7 +89,7 @@ async fn what_is_old_goes_at_the_next_round_and_what_is_on_hold_stays() {
     assert_eq!(receipt["rejected"][0]["code"], "CALL_SEALED", "{receipt}");
     for line in [
         "pegcount_retention_deleted_total{kind=\"call\"} 1",
-        "pegcount_retention_deleted_total{kind=\"events\"} 2",
+        "pegcount_retention_deleted_total{kind=\"events\"} 3",
         "pegcount_retention_deleted_total{kind=\"transcript\"} 3",
     ] {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");

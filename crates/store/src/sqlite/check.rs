@@ -159,10 +159,17 @@ fn unreadable(error: StoreError) -> Result<String> {
 fn differing_column(connection: &Connection, key: CallKey, filed: &Filed) -> Result<Option<&'static str>> {
     let row = save::row_of(&filed.call, &filed.bill, filed.phone_number_id.as_ref());
     let kept = save::kept_row(connection, key, &row)?.unwrap_or_default();
-    // An older program did not note what is kept: it is noted when the call is next saved.
-    let is_unknown = |column: &str, kept: &Value| column == "keeps" && *kept == Value::Null;
+    // An older program did not note what is kept, or noted more: it is noted when the call is next saved, and costs a look.
+    let may_be_more = |column: &str, value: &Value, kept: &Value| {
+        column == "keeps"
+            && match (value, kept) {
+                (_, Value::Null) => true,
+                (Value::Integer(value), Value::Integer(kept)) => kept & value == *value,
+                _ => false,
+            }
+    };
     let mut pairs = row.iter().zip(&kept);
-    let differing = pairs.find(|((column, value), kept)| value != *kept && !is_unknown(column, kept));
+    let differing = pairs.find(|((column, value), kept)| value != *kept && !may_be_more(column, value, kept));
     Ok(differing.map(|((column, _), _)| *column))
 }
 

@@ -151,7 +151,7 @@ pub(super) fn row_of(call: &Call, bill: &Bill, phone_number: Option<&PhoneNumber
 /// What is kept of a call, as the bits of [`retention::bit`].
 fn keeps(content: &Content) -> i64 {
     let kept = [
-        (content.recording.is_some(), Keepsake::Recording),
+        (content.keeps_recording(), Keepsake::Recording),
         (content.has_words(), Keepsake::Transcript),
         (content.sealed_at.is_none(), Keepsake::Events),
     ];

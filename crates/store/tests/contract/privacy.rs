@@ -147,8 +147,15 @@ async fn old_calls_are_found_by_what_is_kept_of_them_in_the_order_of_their_end()
             format: None,
             size_bytes: None,
         };
-        let recorded = Content { recording: Some(recording), ..Content::default() };
-        let spoken = Content { transcript_text: Some("quiche".to_owned()), ..Content::default() };
+        let recorded = Content { recording: Some(recording.clone()), ..Content::default() };
+        let elsewhere =
+            Recording { url: Some("https://x/y.mp3".to_owned()), object: None, ..recording.clone() };
+        let spoken = Content {
+            // A link to somebody else's is no recording of ours.
+            recording: Some(elsewhere),
+            transcript_text: Some("quiche".to_owned()),
+            ..Content::default()
+        };
         let sealed = Content { sealed_at: Some(at(9_000)), ..recorded.clone() };
         keep(&*store, "late", &ended(3_000, recorded.clone())).await;
         keep(&*store, "spoken", &ended(2_000, spoken)).await;
