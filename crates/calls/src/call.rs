@@ -58,7 +58,7 @@ pub enum State {
 /// How a call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending {
-    /// When it had been answered, if it was.
+    /// When it had been answered, if it was; never after its end.
     pub answered_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Timestamp,
@@ -134,6 +134,9 @@ pub struct Content {
     /// Whether keys were pressed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keys_pressed: bool,
+    /// How long the parties talked by the source's own count, in milliseconds, where that goes before the clocks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stated_talk_millis: Option<u64>,
     /// A recording should be there or come.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recording_expected: bool,
@@ -347,12 +350,14 @@ impl Call {
         self.ending().map(|ending| ending.ended_at)
     }
 
-    /// How long the two sides could hear each other: from the answer to the end.
+    /// How long the two sides could hear each other: as the source counted, else from the answer to the end.
     ///
-    /// `None` while the call lives; zero when it ended unanswered. Never negative: an end before the answer counts as
-    /// zero.
+    /// `None` while the call lives; zero when it ended unanswered.
     pub fn talk_time(&self) -> Option<Duration> {
         let ending = self.ending()?;
+        if let Some(stated) = self.content.stated_talk_millis {
+            return Some(Duration::from_millis(stated));
+        }
         Some(ending.answered_at.map_or(Duration::ZERO, |answered_at| ending.ended_at.since(answered_at)))
     }
 

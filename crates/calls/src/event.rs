@@ -33,6 +33,8 @@ pub struct CallLeg {
     pub origin_unless_dialled: bool,
     /// The leg that this one dialled, where the event tells.
     pub dialled: Option<LegId>,
+    /// The source reports this leg only once it has ended (a call detail record): its events never make a call live.
+    pub after_the_fact: bool,
 }
 
 /// What happened. The types of events.md, without their wire names.
@@ -64,6 +66,8 @@ pub enum Fact {
     Ended(Box<End>),
     /// Somebody said something.
     Turn(Box<TurnReport>),
+    /// Somebody said something whose words are deleted.
+    Spoke(Speech),
     /// The agent called a tool.
     ToolInvoked(Box<ToolInvocation>),
     /// A tool answered.
@@ -146,8 +150,10 @@ pub struct End {
     pub by: Option<Party>,
     /// Whether it ended because it was handed over.
     pub transfer: bool,
-    /// How long the parties talked, in milliseconds; above zero it implies an answer.
+    /// How long the parties talked by the source's own count, in milliseconds; above zero it implies an answer.
     pub talk_millis: Option<i64>,
+    /// What the source's clocks make of that length where they contradict it, in milliseconds.
+    pub clock_millis: Option<i64>,
     /// It was recorded: a recording should come.
     pub recorded: bool,
     /// When the call was created.
@@ -156,6 +162,11 @@ pub struct End {
     pub ringing_at: Option<Timestamp>,
     /// When it was answered.
     pub answered_at: Option<Timestamp>,
+    /// When it was answered, by a clock that is cut off to seconds or by the first sign of an answer: counts only where
+    /// no event tells the answer itself.
+    pub answered_about: Option<Timestamp>,
+    /// Another leg took the call: this end says nothing of how the call went on.
+    pub answered_elsewhere: bool,
     /// Everything an opening event may say.
     pub setup: Setup,
 }
@@ -194,6 +205,24 @@ pub struct TurnReport {
     /// Made of a recording afterwards: it counts only where nobody told what was said.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inferred: bool,
+}
+
+/// Who spoke when: what is kept of a turn whose words are deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Speech {
+    /// Who spoke.
+    pub role: Role,
+    /// Milliseconds from the answer to its begin.
+    pub start_millis: Option<i64>,
+    /// Milliseconds from the answer to its end.
+    pub end_millis: Option<i64>,
+}
+
+impl TurnReport {
+    /// The turn without its words.
+    pub fn speech(&self) -> Speech {
+        Speech { role: self.role, start_millis: self.start_millis, end_millis: self.end_millis }
+    }
 }
 
 /// A call of a tool.
@@ -292,6 +321,7 @@ impl Fact {
             | Self::Seen
             | Self::Ended(_) => true,
             Self::Turn(_)
+            | Self::Spoke(_)
             | Self::ToolInvoked(_)
             | Self::ToolReturned(_)
             | Self::StageLatency(_)
@@ -315,7 +345,7 @@ impl Fact {
         match self {
             Self::Ended(_) => false,
             Self::Turn(said) => !said.inferred,
-            Self::ToolInvoked(_) | Self::ToolReturned(_) => true,
+            Self::Spoke(_) | Self::ToolInvoked(_) | Self::ToolReturned(_) => true,
             other => other.is_lifecycle(),
         }
     }
@@ -338,11 +368,13 @@ impl Fact {
         self.is_spoken() || matches!(self, Self::RecordingReady(_))
     }
 
-    /// What is left of it once its words are gone: that it happened, and so that the call lived then.
+    /// What is left of it once its words are gone: that it happened, and so that the call lived then, and who spoke.
     #[must_use]
     pub fn blanked(&self) -> Self {
         match self {
             Self::DtmfReceived => Self::DtmfReceived,
+            Self::Turn(said) if !said.inferred => Self::Spoke(said.speech()),
+            Self::Spoke(speech) => Self::Spoke(*speech),
             spoken if spoken.shows_life() => Self::Seen,
             _ => Self::Other,
         }
@@ -354,6 +386,15 @@ impl Fact {
         match self {
             Self::AnalysisReady(found) => Self::AnalysisReady(Box::new(found.without_words())),
             other => other.blanked(),
+        }
+    }
+
+    /// Who spoke, if it is a turn that was told while or after it was spoken, not one made of a recording.
+    pub fn speech(&self) -> Option<Speech> {
+        match self {
+            Self::Turn(said) if !said.inferred => Some(said.speech()),
+            Self::Spoke(speech) => Some(*speech),
+            _ => None,
         }
     }
 

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Call, EventId, History, QualityLeg, Stage, Timestamp, fold::fold_before};
+use crate::{
+    Call, End, Event, EventId, Fact, History, QualityLeg, Stage, Timestamp,
+    fold::{contradict, fold_before},
+};
 
 /// A field of a call that events can set.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,6 +111,65 @@ pub struct Explanation {
     pub set_by: Vec<EventId>,
     /// The events that spoke of it in vain.
     pub lost: Vec<(EventId, Why)>,
+}
+
+/// Something in the events of a call that does not fit together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The answer lies after the end, as it does when two clocks differ. The call counts as answered at its end.
+    AnsweredAfterEnd {
+        /// The event that tells the answer.
+        answered_by: EventId,
+        /// How many milliseconds after the end.
+        millis: i64,
+    },
+    /// A source's own count of the talk time and its clocks differ by more than a second. The count goes first.
+    LengthsDiffer {
+        /// The event that tells both.
+        told_by: EventId,
+        /// The count in milliseconds.
+        stated_millis: i64,
+        /// What the clocks make of it, in milliseconds.
+        clock_millis: i64,
+    },
+}
+
+/// What does not fit together in these events, which make this call.
+pub fn notes(history: &History, call: &Call) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let told = |event: &Event| match &event.fact {
+        Fact::Answered => Some(event.at),
+        Fact::Ended(end) if !end.inferred => end.answered_at,
+        _ => None,
+    };
+    let answers = || history.events().iter().filter_map(|event| Some((told(event)?, &event.id)));
+    let earliest = answers().min();
+    if let Some(((answered_at, id), ended_at)) = earliest.zip(call.ended_at())
+        && answered_at > ended_at
+    {
+        let millis = answered_at.millis().saturating_sub(ended_at.millis());
+        notes.push(Note::AnsweredAfterEnd { answered_by: id.clone(), millis });
+    }
+    for event in history.events() {
+        let Fact::Ended(end) = &event.fact else { continue };
+        let lengths = lengths(event, end, earliest.map(|(answered_at, _)| answered_at));
+        if let Some((stated_millis, clock_millis)) = lengths
+            && contradict(stated_millis, clock_millis)
+        {
+            let told_by = event.id.clone();
+            notes.push(Note::LengthsDiffer { told_by, stated_millis, clock_millis });
+        }
+    }
+    notes
+}
+
+/// A source's count of the talk time, and what clocks make of it: its own, or for an end of the whole call those that told
+/// answer and end.
+fn lengths(event: &Event, end: &End, answered_at: Option<Timestamp>) -> Option<(i64, i64)> {
+    let stated = end.talk_millis.filter(|&talk| talk > 0 && !end.inferred)?;
+    let answered_at = answered_at.filter(|_| event.leg.is_none());
+    let by_clock = || Some(event.at.millis().saturating_sub(answered_at?.millis()).max(0));
+    Some((stated, end.clock_millis.or_else(by_clock)?))
 }
 
 /// One who is told how the fold decides. `()` does not listen, and costs nothing.

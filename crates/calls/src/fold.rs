@@ -5,14 +5,18 @@
 
 mod ends;
 mod legs;
+mod talk;
 
 use crate::{
     AudioConfig, Call, CallType, Content, Direction, Event, Fact, History, Quality, Recording, Setup, State,
     Status, Timestamp, ToolEntry, Turn, TurnReport,
     explain::{Claim, Field, Why, Witness},
 };
+pub use ends::OpenEnd;
 use ends::Verdict;
 use legs::Legs;
+use talk::Answer;
+pub(crate) use talk::contradict;
 
 /// The call that these events make.
 pub fn fold(history: &History) -> Call {
@@ -33,6 +37,13 @@ pub(crate) fn fold_before(history: &History, witness: &mut impl Witness) -> Call
         draft.notice_content(index, event, witness);
     }
     draft.finish(&verdict, witness)
+}
+
+/// What is left to conclude of a call that is not over: every leg that is known has ended, none of them is the
+/// originating one, and nothing says that the call itself goes on. `None` where nothing is.
+pub fn open_end(history: &History) -> Option<OpenEnd> {
+    let events = history.events();
+    ends::open_end(events, &Legs::of(events))
 }
 
 /// A call whose events are gone but for those that tell what was deleted of it: as it was last folded, without that.
@@ -68,9 +79,10 @@ enum Progress {
 struct Draft {
     created_at: Option<Timestamp>,
     ringing_at: Option<Timestamp>,
-    answered_at: Option<Timestamp>,
-    implied_answer: Option<(Timestamp, usize)>,
+    answer: Answer,
     progress: Progress,
+    /// Whether any of the progress was told while the call lived.
+    told_live: bool,
     direction: Option<Direction>,
     call_type: Option<CallType>,
     from_number: Option<String>,
@@ -99,22 +111,25 @@ impl Draft {
         witness.claims(Field::CreatedAt, index, Claim::First(created_at));
 
         let (mut ringing_at, mut answered_at) = (None, None);
+        let mut advances = true;
         match &event.fact {
-            Fact::Queued(_) | Fact::Seen => {}
+            Fact::Ended(_) if verdict.is_void(index) => advances = false,
             Fact::Ringing => ringing_at = Some(event.at),
             Fact::Answered => answered_at = Some(event.at),
-            Fact::Ended(_) if verdict.is_void(index) => {}
             Fact::Ended(end) => {
-                self.progress = self.progress.max(Progress::Initiated);
                 (ringing_at, answered_at) = (end.ringing_at, end.answered_at);
-                if let Some(talk) = end.talk_millis.filter(|&talk| talk > 0) {
-                    let implied = (event.at.plus_millis(-talk), index);
-                    self.implied_answer =
-                        Some(self.implied_answer.map_or(implied, |known| known.min(implied)));
+                self.answer.imply(index, event.at, end);
+            }
+            fact => {
+                advances = fact.is_lifecycle() && !matches!(fact, Fact::Queued(_) | Fact::Seen);
+                if let Some(speech) = fact.speech() {
+                    self.answer.hear(index, event.at, speech);
                 }
             }
-            fact if fact.is_lifecycle() => self.progress = self.progress.max(Progress::Initiated),
-            _ => {}
+        }
+        if advances {
+            self.progress = self.progress.max(Progress::Initiated);
+            self.told_live |= event.leg.as_ref().is_none_or(|leg| !leg.after_the_fact);
         }
         if let Some(at) = ringing_at {
             keep_earliest(&mut self.ringing_at, at);
@@ -122,7 +137,7 @@ impl Draft {
             witness.claims(Field::RingingAt, index, Claim::First(at));
         }
         if let Some(at) = answered_at {
-            keep_earliest(&mut self.answered_at, at);
+            self.answer.tell(at);
             witness.claims(Field::AnsweredAt, index, Claim::First(at));
         }
     }
@@ -146,31 +161,37 @@ impl Draft {
             witness.claims(Field::OptOut, index, Claim::First(event.at));
         }
         if legs.is_of_origin(event) {
+            self.notice_numbers(index, setup, witness);
             self.notice_parties(index, setup, witness);
+        } else if legs.give_parties(event) {
+            self.notice_numbers(index, setup, witness);
         } else {
-            for field in said_of_parties(setup) {
+            let said = said_of_numbers(setup).into_iter().chain(said_of_origin(setup));
+            for field in said.flatten() {
                 witness.dismisses(field, index, Why::OtherLeg);
             }
         }
     }
 
-    /// Numbers, direction and endpoint: only the originating leg knows them.
-    fn notice_parties(&mut self, index: usize, setup: &Setup, witness: &mut impl Witness) {
-        fn take<T: Clone>(slot: &mut Option<T>, said: &Option<T>) {
-            if said.is_some() {
-                slot.clone_from(said);
-            }
-        }
-        take(&mut self.direction, &setup.direction);
-        take(&mut self.call_type, &setup.call_type);
+    /// Who called whom: as the originating leg says, or any leg where that one is not known.
+    fn notice_numbers(&mut self, index: usize, setup: &Setup, witness: &mut impl Witness) {
         take(&mut self.from_number, &setup.from_number);
         take(&mut self.to_number, &setup.to_number);
         take(&mut self.endpoint, &setup.endpoint);
         take(&mut self.phone_number, &setup.phone_number);
+        for field in said_of_numbers(setup).into_iter().flatten() {
+            witness.claims(field, index, Claim::Last);
+        }
+    }
+
+    /// Direction, type and ids: only the originating leg knows them.
+    fn notice_parties(&mut self, index: usize, setup: &Setup, witness: &mut impl Witness) {
+        take(&mut self.direction, &setup.direction);
+        take(&mut self.call_type, &setup.call_type);
         take(&mut self.content.telephony.call_sid, &setup.call_sid);
         take(&mut self.content.telephony.conference_sid, &setup.conference_sid);
         take(&mut self.content.telephony.sip_call_id, &setup.sip_call_id);
-        for field in said_of_parties(setup) {
+        for field in said_of_origin(setup).into_iter().flatten() {
             witness.claims(field, index, Claim::Last);
         }
     }
@@ -245,22 +266,28 @@ impl Draft {
     }
 
     fn finish(mut self, verdict: &Verdict<'_>, witness: &mut impl Witness) -> Call {
-        if self.answered_at.is_none()
-            && let Some((at, index)) = self.implied_answer
-        {
-            self.answered_at = Some(at);
-            witness.claims(Field::AnsweredAt, index, Claim::First(at));
-        }
         // A History is never empty, so some event has set it.
         let created_at = self.created_at.unwrap_or(Timestamp::from_millis(0));
-        let state = match (verdict.ending(self.answered_at), self.answered_at, self.progress) {
+        let ended_at = verdict.ended_at();
+        let spoken = self.progress > Progress::Queued || ended_at.is_some();
+        if let Some((at, index)) = self.answer.implied(created_at, ended_at, spoken) {
+            witness.claims(Field::AnsweredAt, index, Claim::First(at));
+        }
+        let stated = verdict.stated_talk_millis();
+        let answered_at = self.answer.at(created_at, ended_at, stated);
+        if let Some((answered_at, ended_at)) = answered_at.zip(ended_at) {
+            self.content.stated_talk_millis = talk::stated(stated, answered_at, ended_at);
+        }
+        let state = match (verdict.ending(answered_at), answered_at, self.progress) {
             (Some(ending), ..) => State::Ended(ending),
+            // What is only reported once it is over never lives.
+            (None, ..) if !self.told_live => State::Queued,
             (None, Some(answered_at), _) => State::Answered { answered_at },
             (None, None, Progress::Ringing) => State::Ringing,
             (None, None, Progress::Initiated) => State::Initiated,
             (None, None, Progress::Queued) => State::Queued,
         };
-        self.place_turns();
+        self.place_turns(answered_at);
         for samples in self.content.latencies.values_mut() {
             samples.sort_by(f64::total_cmp);
         }
@@ -286,8 +313,7 @@ impl Draft {
     }
 
     /// Gives each turn its place in time: the answer plus its start, else when it was reported.
-    fn place_turns(&mut self) {
-        let answered_at = self.answered_at;
+    fn place_turns(&mut self, answered_at: Option<Timestamp>) {
         let mut turns: Vec<Turn> = std::mem::take(&mut self.turns)
             .into_iter()
             .map(|(reported_at, said)| {
@@ -302,21 +328,31 @@ impl Draft {
     }
 }
 
-/// Which fields only the originating leg may set this setup speaks of.
-fn said_of_parties(setup: &Setup) -> impl Iterator<Item = Field> {
+fn take<T: Clone>(slot: &mut Option<T>, said: &Option<T>) {
+    if said.is_some() {
+        slot.clone_from(said);
+    }
+}
+
+/// Which of the fields of [`Draft::notice_numbers`] this setup speaks of.
+fn said_of_numbers(setup: &Setup) -> [Option<Field>; 4] {
     [
-        (setup.direction.is_some(), Field::Direction),
-        (setup.call_type.is_some(), Field::CallType),
-        (setup.from_number.is_some(), Field::FromNumber),
-        (setup.to_number.is_some(), Field::ToNumber),
-        (setup.endpoint.is_some(), Field::Endpoint),
-        (setup.phone_number.is_some(), Field::PhoneNumber),
-        (setup.call_sid.is_some(), Field::CallSid),
-        (setup.conference_sid.is_some(), Field::ConferenceSid),
-        (setup.sip_call_id.is_some(), Field::SipCallId),
+        setup.from_number.is_some().then_some(Field::FromNumber),
+        setup.to_number.is_some().then_some(Field::ToNumber),
+        setup.endpoint.is_some().then_some(Field::Endpoint),
+        setup.phone_number.is_some().then_some(Field::PhoneNumber),
     ]
-    .into_iter()
-    .filter_map(|(said, field)| said.then_some(field))
+}
+
+/// Which of the fields of [`Draft::notice_parties`] this setup speaks of.
+fn said_of_origin(setup: &Setup) -> [Option<Field>; 5] {
+    [
+        setup.direction.is_some().then_some(Field::Direction),
+        setup.call_type.is_some().then_some(Field::CallType),
+        setup.call_sid.is_some().then_some(Field::CallSid),
+        setup.conference_sid.is_some().then_some(Field::ConferenceSid),
+        setup.sip_call_id.is_some().then_some(Field::SipCallId),
+    ]
 }
 
 fn tool_entry(event: &Event) -> Option<ToolEntry> {

@@ -31,10 +31,10 @@ pub use call::{
 pub use document::Document;
 pub use event::{
     CallLeg, CostItem, End, Event, Fact, LatencySample, Media, MetadataPatch, Price, QualityReport, Setup,
-    ToolInvocation, ToolOutcome, TurnReport,
+    Speech, ToolInvocation, ToolOutcome, TurnReport,
 };
-pub use explain::{Explanation, Field, Why, explain};
-pub use fold::{fold, fold_sealed};
+pub use explain::{Explanation, Field, Note, Why, explain, notes};
+pub use fold::{OpenEnd, fold, fold_sealed, open_end};
 pub use history::History;
 pub use latency::{Stage, Summary};
 pub use money::{Amount, Decimal, MoneyError, parse_decimal};

@@ -4,12 +4,15 @@
 mod generated;
 mod story;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use generated::{end, events, leg, near, new_event, time, unnamed, wild};
 use pegcount_calls::{
-    Call, Decimal, Event, EventId, Explanation, Fact, Field, History, Increments, MetadataPatch, Rate, Stage,
-    State, Stats, Status, Tariff, Timestamp, explain, fold,
+    Call, CallLeg, Decimal, Event, EventId, Explanation, Fact, Field, History, Increments, LegId,
+    MetadataPatch, Rate, Stage, State, Stats, Status, Tariff, Timestamp, explain, fold, notes, open_end,
 };
 use proptest::{
     prelude::{Just, ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, proptest},
@@ -75,6 +78,8 @@ proptest! {
         let history = history(&events);
         let (call, _) = explain(&history);
         fold(&history);
+        notes(&history, &call);
+        open_end(&history);
         call.disconnection();
         call.total_time();
         call.own_number();
@@ -121,6 +126,38 @@ proptest! {
     }
 
     #[test]
+    fn what_is_reported_after_the_fact_only_never_lives(events in events(&near(), 14)) {
+        let recorded = events.into_iter().map(|event| {
+            let leg = event.leg.unwrap_or(CallLeg {
+                id: LegId::new("a").unwrap(),
+                origin_unless_dialled: false,
+                dialled: None,
+                after_the_fact: true,
+            });
+            Event { leg: Some(CallLeg { after_the_fact: true, ..leg }), ..event }
+        });
+        prop_assert!(!fold(&History::of(recorded).unwrap()).is_live());
+    }
+
+    #[test]
+    fn once_every_leg_has_ended_the_call_is_over_or_to_be_concluded(events in events(&near(), 14)) {
+        let mut events = events;
+        events.retain(|event| event.leg.is_some() && !matches!(event.fact, Fact::Seen | Fact::Other));
+        let last = Timestamp::from_millis(1_736_503_300_000);
+        let legs: BTreeMap<_, _> =
+            events.iter().filter_map(|event| event.leg.clone()).map(|leg| (leg.id.to_string(), leg)).collect();
+        let ends = legs.into_values().map(|leg| Event {
+            id: EventId::new(format!("end-{}", leg.id)).unwrap(),
+            ..new_event(last, Some(leg), Fact::Ended(Box::default()))
+        });
+        events.extend(ends);
+        if let Some(history) = History::of(events) {
+            let is_over = fold(&history).status().is_ended();
+            prop_assert!(is_over || open_end(&history).is_some_and(|open| open.at == last));
+        }
+    }
+
+    #[test]
     fn a_told_end_of_the_whole_call_ends_it(events in events(&near(), 14), at in time(&near()), end in end(&near())) {
         let told = Fact::Ended(Box::new(pegcount_calls::End { inferred: false, ..end }));
         let call = with(&events, &new_event(at, None, told));
@@ -136,6 +173,11 @@ proptest! {
         let first = events.iter().map(|event| event.at).min().unwrap();
         let seen = new_event(at.max(first), leg, Fact::Seen);
         let call = with(&events, &seen);
+        let before = fold(&history(&events));
+        if before.ending().is_some_and(|ending| ending.inferred) && call.ending().is_none() {
+            // It refutes what was concluded of legs too.
+            return Ok(());
+        }
         let refuted = |event: &Event| {
             let of_leg = event.leg.as_ref().map(|leg| &leg.id);
             let concerns = of_leg.is_none() || seen.leg.as_ref().is_none_or(|leg| Some(&leg.id) == of_leg);
@@ -315,8 +357,12 @@ fn check_times(call: &Call) -> Result<(), TestCaseError> {
         let millis = i128::from(call.ended_at()?.millis()) - i128::from(from?.millis());
         Some(Duration::from_millis(millis.clamp(0, i128::from(i64::MAX)) as u64))
     };
-    let talk = since(call.answered_at()).or(call.ended_at().map(|_| Duration::ZERO));
-    prop_assert_eq!(call.talk_time(), talk);
+    let by_clock = since(call.answered_at()).or(call.ended_at().map(|_| Duration::ZERO));
+    let stated = call.content.stated_talk_millis.map(Duration::from_millis);
+    prop_assert_eq!(call.talk_time(), stated.filter(|_| call.ending().is_some()).or(by_clock));
+    if let Some((answered_at, ended_at)) = call.answered_at().zip(call.ended_at()) {
+        prop_assert!(answered_at <= ended_at);
+    }
     prop_assert_eq!(call.total_time(), since(Some(call.created_at)));
     prop_assert_eq!(call.disconnection().is_some(), call.status().is_ended());
     Ok(())
@@ -347,7 +393,9 @@ fn check_explanation(found: &Explanation, events: &[Event], call: &Call) -> Resu
         Field::End => {
             let (ending, end) = (call.ending().unwrap(), end.unwrap());
             prop_assert_eq!((ending.cause, ending.by, ending.failed), (end.cause(), end.by, end.failed));
-            prop_assert_eq!((ending.transfer, ending.inferred), (end.transfer, end.inferred));
+            prop_assert_eq!(ending.transfer, end.transfer);
+            // What a leg tells may end the call as concluded only.
+            prop_assert!(ending.inferred == end.inferred || (ending.inferred && winner.leg.is_some()));
         }
         _ => {}
     }

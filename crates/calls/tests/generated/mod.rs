@@ -75,10 +75,12 @@ pub fn time(pools: &Pools) -> impl Strategy<Value = Timestamp> + use<> {
 
 pub fn leg() -> impl Strategy<Value = CallLeg> {
     let name = || select(vec!["a", "b", "c"]).prop_map(|name| LegId::new(name).unwrap());
-    (name(), any::<bool>(), of(name())).prop_map(|(id, origin_unless_dialled, dialled)| CallLeg {
+    let flags = (any::<bool>(), any::<bool>());
+    (name(), flags, of(name())).prop_map(|(id, (origin_unless_dialled, after_the_fact), dialled)| CallLeg {
         id,
         origin_unless_dialled,
         dialled,
+        after_the_fact,
     })
 }
 
@@ -159,11 +161,11 @@ pub fn end(pools: &Pools) -> impl Strategy<Value = End> + use<> {
     let parties = vec![Party::Caller, Party::Callee, Party::Api, Party::System];
     let flags = (any::<bool>(), select(vec![true, false, false]), any::<bool>());
     let time = || of(pools.time.clone());
-    let why = (of(select(causes)), of(select(parties)), of(pools.count.clone()));
-    (flags, why, [time(), time(), time()], setup(pools)).prop_map(|(flags, why, times, setup)| {
+    let why = (of(select(causes)), of(select(parties)), of(pools.count.clone()), of(pools.count.clone()));
+    (flags, why, [time(), time(), time(), time()], setup(pools)).prop_map(|(flags, why, times, setup)| {
         let (failed, inferred, transfer) = flags;
-        let (cause, by, talk_millis) = why;
-        let [started_at, ringing_at, answered_at] = times;
+        let (cause, by, talk_millis, clock_millis) = why;
+        let [started_at, ringing_at, answered_at, answered_about] = times;
         let recorded = transfer;
         End {
             failed,
@@ -172,10 +174,13 @@ pub fn end(pools: &Pools) -> impl Strategy<Value = End> + use<> {
             by,
             transfer,
             talk_millis,
+            clock_millis,
             recorded,
             started_at,
             ringing_at,
             answered_at,
+            answered_about,
+            answered_elsewhere: transfer,
             setup,
         }
     })
@@ -186,6 +191,7 @@ fn other(pools: &Pools) -> BoxedStrategy<Fact> {
     let tool = (text(), text(), of(document(pools)), any::<bool>());
     prop_oneof![
         turn(pools).prop_map(|turn| Fact::Turn(Box::new(turn))),
+        turn(pools).prop_map(|turn| Fact::Spoke(turn.speech())),
         tool.prop_map(|(tool_call, name, document, is_error)| match name {
             Some(name) => Fact::ToolInvoked(Box::new(ToolInvocation {
                 tool_call,

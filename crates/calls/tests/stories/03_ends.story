@@ -30,8 +30,23 @@
 10:00:00 answered | 10:00:30 completed duration=0 => status=completed answered=10:00:00 talk=30
 
 # Any answer that is told goes before one that is implied, also a later one.
-10:00:10 answered | 10:03:05 completed duration=180 => answered=10:00:10 talk=175
+10:00:10 answered | 10:03:05 completed duration=180 => answered=10:00:10
 10:03:05 completed answered=10:00:10 duration=180 => answered=10:00:10
+
+# The talk time that the end of the whole call states goes before what the clocks say, and a difference is noted.
+10:00:10 answered | 10:03:05 completed duration=180 => talk=180 total=175 notes="e02 lengths_differ 180 175"
+10:03:05 completed answered=10:00:10 duration=180 => talk=180 notes="e01 lengths_differ 180 175"
+10:00:00 answered | 10:00:29.500 completed duration=29.654 => talk=29.654 notes=none
+10:00:00 answered | 10:01:00.400 completed duration=61 => talk=61 notes=none
+
+# Clocks that only refine a talk time in whole seconds are believed.
+10:00:00 answered | 10:01:00.400 completed duration=60 => talk=60.4 notes=none
+
+# The length of one leg does not state that of the call.
+10:00:00 answered leg=a | 10:01:00 completed leg=a duration=30 => talk=60
+
+# A record that contradicts its own clocks says so.
+10:10:00 completed leg=a duration=4200 clock_duration=600 started=09:00:00 => talk=4200 notes="e01 lengths_differ 4200 600"
 
 # Of several implied answers the earliest counts.
 10:03:05 completed duration=180 | 10:03:06 completed duration=182
@@ -47,9 +62,17 @@
 10:00:03 ringing | 10:00:06 answered | 10:01:00 completed rang=10:00:02 answered=10:00:07
 => ringing=10:00:02 answered=10:00:06 set_by.ringing_at=e03 set_by.answered_at=e02
 
-# An end before the answer: no talk time, never a negative one.
-10:00:00 initiated | 10:00:05 completed | 10:00:09 answered
-=> status=completed ended=10:00:05 answered=10:00:09 talk=0 total=5
+# An end before the answer comes of two clocks: the call was answered, at its end at the latest.
+10:00:00 initiated | 10:00:05 completed | 10:05:00 answered
+=> status=completed ended=10:00:05 answered=10:00:05 talk=0 total=5 notes="e03 answered_after_end 295"
+10:00:00 initiated | 10:01:00 completed duration=50 | 10:05:00 answered
+=> ended=10:01:00 answered=10:00:10 talk=50 notes="e03 answered_after_end 240; e02 lengths_differ 50 0"
+10:00:00 initiated | 10:00:05 completed answered=10:00:07 duration=60 => answered=10:00:00 talk=60
+
+# A record knows about when it was answered: what an event tells goes first, and it goes before what a length implies.
+10:01:00 completed leg=a about=10:00:29.500 duration=30 => status=completed answered=10:00:29.500 talk=30.5
+10:00:29.870 answered leg=b | 10:01:00 completed leg=b | 10:01:00 completed leg=a about=10:00:29.500 duration=30
+=> answered=10:00:29.870
 
 # What comes after the end is normal.
 10:00:00 answered | 10:01:00 completed | 10:02:00 analysis summary=fine | 10:03:00 cost product=sms cost=0.05

@@ -18,7 +18,7 @@
 # Leg a alone.
 10:00:00 initiated leg=a | 10:00:05 answered leg=a | 10:01:00 completed leg=a => status=completed talk=55
 
-# Without leg a no legs end a call, and a leg that ended had been set up.
+# Without leg a no legs end a call while they are told live, and a leg that ended had been set up.
 10:00:00 initiated leg=b | 10:01:00 completed leg=b => status=initiated ended=none live=yes
 10:01:00 failed leg=b cause=busy => status=initiated live=yes ended=none
 10:00:00 queued | 10:01:00 failed leg=b cause=busy => status=initiated live=yes
@@ -72,7 +72,11 @@
 => direction=inbound from=+1 to=+2 endpoint=ep_a phone_number=pn_a type=web call_sid=A conference_sid=A sip_call_id=A
 => set_by.from_number=e01 lost.from_number="e02 other_leg"
 10:00:00 initiated leg=a from=+1 to=+2 | 10:00:01 initiated from=+5 => from=+5 to=+2
-10:00:00 initiated leg=b direction=outbound from=+3 to=+4 => direction=inbound from=none to=none status=initiated
+10:00:00 initiated leg=b direction=outbound from=+3 to=+4 => direction=inbound from=+3 to=+4 endpoint=none status=initiated
+
+# Where neither leg a nor the call itself gives the numbers, another leg does.
+10:00:00 initiated leg=b from=+3 to=+4 call_sid=B | 10:00:01 initiated from=+1 => from=+1 to=none call_sid=none
+10:00:00 initiated leg=b from=+3 to=+4 | 10:01:00 completed leg=a from=+1 => from=+1 to=none
 
 # So it is with a terminal event.
 10:01:00 completed leg=b from=+3 to=+4 | 10:01:01 completed leg=a from=+1 => from=+1 to=none

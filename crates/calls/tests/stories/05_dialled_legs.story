@@ -32,10 +32,10 @@
 10:01:01 completed leg=SIP/1 origin_unless_dialled=yes from=+9 cause=user_hangup
 => from=+9 to=+2 ended=10:01:01 cause=user_hangup
 
-# Legs that dialled each other have no origin, so they end nothing.
+# Of legs that dialled each other the first began the call.
 10:01:00 completed leg=1 origin_unless_dialled=yes dialled=2 from=+1
 10:01:00 completed leg=2 origin_unless_dialled=yes dialled=1 from=+2
-=> ended=none from=none
+=> ended=10:01:00 from=+1 inferred=no
 
 # What proof of life names as dialled is not.
 10:00:30 seen leg=9 dialled=1 | 10:01:00 completed leg=1 origin_unless_dialled=yes from=+1 => from=+1 ended=10:01:00

@@ -3,7 +3,7 @@
 use std::{fmt::Debug, time::Duration};
 
 use pegcount_calls::{
-    Bill, BilledProduct, Call, Decimal, Document, Ending, Explanation, QualityLeg, Role, Stage, Tariff,
+    Bill, BilledProduct, Call, Decimal, Document, Ending, Explanation, Note, QualityLeg, Role, Stage, Tariff,
     Timestamp, ToolEntry,
 };
 
@@ -12,6 +12,7 @@ use super::words::clock;
 pub(super) struct Asked<'a> {
     pub(super) call: &'a Call,
     pub(super) explanations: &'a [Explanation],
+    pub(super) notes: &'a [Note],
     pub(super) tariff: &'a Tariff,
 }
 
@@ -75,6 +76,7 @@ impl Asked<'_> {
     pub(super) fn answer(&self, name: &str) -> String {
         match name.split_once('.') {
             Some((what, of)) => self.answer_of(what, of),
+            None if name == "notes" => joined(self.notes.iter().map(note)),
             None => self.of_life(name).or_else(|| self.of_content(name)).expect(name),
         }
     }
@@ -191,6 +193,18 @@ impl Asked<'_> {
 
     fn explanation(&self, field: &str) -> Option<&Explanation> {
         self.explanations.iter().find(|one| snake(&one.field) == field)
+    }
+}
+
+fn note(note: &Note) -> String {
+    let seconds = |millis: i64| (millis as f64 / 1000.0).to_string();
+    match note {
+        Note::AnsweredAfterEnd { answered_by, millis } => {
+            format!("{answered_by} answered_after_end {}", seconds(*millis))
+        }
+        Note::LengthsDiffer { told_by, stated_millis, clock_millis } => {
+            format!("{told_by} lengths_differ {} {}", seconds(*stated_millis), seconds(*clock_millis))
+        }
     }
 }
 

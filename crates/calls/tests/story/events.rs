@@ -6,13 +6,14 @@ use pegcount_calls::{
     Amount, Analysis, AudioConfig, CallLeg, CallType, Cause, CostItem, Decimal, Direction, Document, End,
     EndpointName, Event, EventId, Fact, Increments, LatencySample, LegId, Media, MetadataPatch, Party,
     PhoneNumberName, Price, Quality, QualityLeg, QualityReport, Rate, Recording, Role, Setup, SourceName,
-    Stage, Summary, Timestamp, ToolInvocation, ToolOutcome, TurnReport,
+    Speech, Stage, Summary, Timestamp, ToolInvocation, ToolOutcome, TurnReport,
 };
 
 use super::words::Words;
 
 const DIRECTIONS: [(&str, Direction); 2] =
     [("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];
+const ROLES: [(&str, Role); 2] = [("agent", Role::Agent), ("user", Role::User)];
 const STAGES: [(&str, Stage); 5] = [
     ("e2e", Stage::EndToEnd),
     ("llm", Stage::Llm),
@@ -29,6 +30,7 @@ pub(super) fn event(at: Timestamp, place: usize, words: &mut Words) -> Event {
         id: LegId::new(id).unwrap(),
         origin_unless_dialled: words.yes("origin_unless_dialled") == Some(true),
         dialled: words.take("dialled").map(|id| LegId::new(id).unwrap()),
+        after_the_fact: words.yes("after_the_fact") == Some(true),
     });
     let fact = fact(&kind, words);
     Event { id: EventId::new(id).unwrap(), at, source: SourceName::new("test").unwrap(), leg, fact }
@@ -52,6 +54,11 @@ fn fact(kind: &str, words: &mut Words) -> Fact {
         "completed" => Fact::Ended(Box::new(end(false, words))),
         "failed" => Fact::Ended(Box::new(end(true, words))),
         "turn" => Fact::Turn(Box::new(turn(words))),
+        "spoke" => Fact::Spoke(Speech {
+            role: words.one_of("role", &ROLES).expect("role="),
+            start_millis: words.number("start"),
+            end_millis: words.number("end"),
+        }),
         "tool_invoked" => Fact::ToolInvoked(Box::new(ToolInvocation {
             tool_call: words.take("tool_call"),
             name: words.take("name"),
@@ -145,17 +152,19 @@ fn end(failed: bool, words: &mut Words) -> End {
         transfer: words.yes("transfer") == Some(true),
         recorded: words.yes("recorded") == Some(true),
         talk_millis: words.number::<f64>("duration").map(|seconds| (seconds * 1000.0) as i64),
+        clock_millis: words.number::<f64>("clock_duration").map(|seconds| (seconds * 1000.0) as i64),
         started_at: words.time("started"),
         ringing_at: words.time("rang"),
         answered_at: words.time("answered"),
+        answered_about: words.time("about"),
+        answered_elsewhere: words.yes("elsewhere") == Some(true),
         setup: setup(words),
     }
 }
 
 fn turn(words: &mut Words) -> TurnReport {
-    let roles = [("agent", Role::Agent), ("user", Role::User)];
     TurnReport {
-        role: words.one_of("role", &roles).expect("role="),
+        role: words.one_of("role", &ROLES).expect("role="),
         content: words.take("says").expect("says="),
         start_millis: words.number("start"),
         end_millis: words.number("end"),

@@ -19,7 +19,7 @@ mod words;
 
 use std::fmt::Write as _;
 
-use pegcount_calls::{Event, History, Tariff, explain};
+use pegcount_calls::{Event, History, Tariff, explain, notes};
 use words::{Words, at, split_words};
 
 /// A story.
@@ -36,7 +36,9 @@ impl Story {
     /// What this history gets wrong of the story; empty if nothing.
     pub fn faults(&self, history: &History) -> String {
         let (call, explanations) = explain(history);
-        let asked = answers::Asked { call: &call, explanations: &explanations, tariff: &self.tariff };
+        let notes = notes(history, &call);
+        let asked =
+            answers::Asked { call: &call, explanations: &explanations, notes: &notes, tariff: &self.tariff };
         let mut faults = String::new();
         for (name, expected) in &self.expected {
             let found = asked.answer(name);

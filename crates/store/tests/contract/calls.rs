@@ -62,6 +62,7 @@ fn full_call() -> Call {
         phone_number: Some(phone_number("pn_1")),
         opt_out: true,
         content: Content {
+            stated_talk_millis: Some(59_500),
             task: Some(i64::MIN),
             telephony: Telephony { call_sid: Some("CA1".to_owned()), ..Telephony::default() },
             metadata: [("k".to_owned(), json(r#""v""#))].into(),
