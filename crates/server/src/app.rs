@@ -34,6 +34,7 @@ use crate::{
     operations::{Operator, chain},
     organizations::{Names, PerOrganization},
     privacy::{self, Erasing, Retention, Scrubbing, Sweeping, SweepingParts},
+    reconcile::{Conclusion, EnqueueConclusion},
     recordings::{
         self, Busy, Deletion, Desk, Fetch, FetchParts, Fetching, Keeping, LostRecordings, Patience, Shelf,
         Upload,
@@ -299,6 +300,7 @@ fn outside(
         Box::new(transcription::Asking::new(shelf.clone(), clock.clone())),
         Box::new(analysis::Asking::new(Arc::clone(analysing), clock.clone())),
         Box::new(privacy::Asking::new(clock.clone())),
+        Box::new(EnqueueConclusion::new(clock.clone())),
     ]
 }
 
@@ -328,6 +330,7 @@ fn works(
         Arc::new(Analysis::new(Arc::new(analysis))),
         Arc::new(Scrubbing::new(Arc::clone(store))),
         Arc::new(Erasing::new(Arc::clone(store), intake.clone(), clock.clone())),
+        Arc::new(Conclusion::new(Arc::clone(store), intake.clone(), clock.clone())),
     ];
     if let Some(desk) = desk {
         works.push(Arc::new(Upload::new(Arc::clone(&desk))));

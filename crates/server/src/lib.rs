@@ -26,6 +26,7 @@ pub mod operations;
 pub mod operator_socket;
 pub mod organizations;
 pub mod privacy;
+mod reconcile;
 pub mod recordings;
 pub mod redaction;
 pub mod reference;

@@ -24,12 +24,12 @@ use crate::{
     access::Ledger,
     audit::Audit,
     clock::Clock,
-    intake::{CallReference, Incoming, Intake, Outcome, Refolded},
+    intake::{CallReference, Incoming, Intake, Outcome, Refolded, Ties},
     jobs::Jobs,
     organizations::PerOrganization,
     privacy::Retention,
     recordings::{Desk, Patience, Shelf},
-    vocabulary::{self, Telling},
+    vocabulary::{self, Rejection, Telling},
 };
 
 /// Something an operator wants done.
@@ -130,10 +130,19 @@ pub struct Record {
     /// The name of the call, or of the call that these legs open.
     pub call: CallName,
     /// The legs, for sources that have them: id and span.
-    pub legs: Vec<(LegId, Timestamp, Timestamp)>,
+    pub legs: Vec<NamedSpan>,
+    /// What the call leaves for others to find it by.
+    #[serde(default)]
+    pub left: Vec<NamedSpan>,
+    /// What the call is looked for by.
+    #[serde(default)]
+    pub sought: Vec<NamedSpan>,
     /// The events.
     pub events: Vec<RecordedEvent>,
 }
+
+/// A leg's name and the span in which it means this leg.
+type NamedSpan = (LegId, Timestamp, Timestamp);
 
 /// One event of a record.
 #[derive(Debug, Deserialize, Serialize)]
@@ -150,11 +159,11 @@ impl Record {
     /// A record of what a source told.
     pub fn of(call: CallReference, tellings: Vec<Telling>) -> Option<Self> {
         let source = tellings.first()?.source.clone();
-        let (call, legs) = match call {
-            CallReference::Named(name) => (name, Vec::new()),
-            CallReference::Legs { legs, name } => (name, legs),
+        let (call, legs, ties) = match call {
+            CallReference::Named(name) => (name, Vec::new(), Ties::default()),
+            CallReference::Legs { legs, ties, name } => (name, legs, ties),
         };
-        let legs = legs.into_iter().map(|leg| (leg.id, leg.from, leg.to)).collect();
+        let named = |legs: Vec<LegSpan>| legs.into_iter().map(|leg| (leg.id, leg.from, leg.to)).collect();
         let events = tellings.into_iter().map(|telling| RecordedEvent {
             id: telling.id,
             at: telling.at,
@@ -163,7 +172,29 @@ impl Record {
             kind: telling.kind,
             data: telling.data,
         });
-        Some(Self { source, call, legs, events: events.collect() })
+        Some(Self {
+            source,
+            call,
+            legs: named(legs),
+            left: named(ties.left),
+            sought: named(ties.sought),
+            events: events.collect(),
+        })
+    }
+
+    /// Which call it speaks of.
+    fn reference(&mut self) -> CallReference {
+        let spans = |legs: &mut Vec<NamedSpan>| -> Vec<LegSpan> {
+            std::mem::take(legs).into_iter().map(|(id, from, to)| LegSpan { id, from, to }).collect()
+        };
+        let name = self.call.clone();
+        let legs = spans(&mut self.legs);
+        let ties = Ties { left: spans(&mut self.left), sought: spans(&mut self.sought) };
+        if legs.is_empty() && ties.sought.is_empty() {
+            CallReference::Named(name)
+        } else {
+            CallReference::Legs { legs, ties, name }
+        }
     }
 }
 
@@ -287,7 +318,8 @@ impl Operator {
         let mut rejected: Vec<Value> = Vec::new();
         let mut places = Vec::new();
         let mut incoming = Vec::with_capacity(records.len());
-        for (place, record) in records.into_iter().enumerate() {
+        for (place, mut record) in records.into_iter().enumerate() {
+            let call = record.reference();
             let mut told = Vec::with_capacity(record.events.len());
             for event in record.events {
                 let telling = Telling {
@@ -305,24 +337,24 @@ impl Operator {
                         .push(json!({ "record": place, "code": error.code, "message": error.message })),
                 }
             }
-            let call = if record.legs.is_empty() {
-                CallReference::Named(record.call)
-            } else {
-                let legs = record.legs.into_iter().map(|(id, from, to)| LegSpan { id, from, to }).collect();
-                CallReference::Legs { legs, name: record.call }
-            };
             if !told.is_empty() {
-                places.push(place);
+                // Events that are made of records have ids made of them: the same one in other words is one that an
+                // earlier program read. It stays as it is.
+                let is_made = matches!(call, CallReference::Legs { .. });
+                places.push((place, is_made));
                 incoming.push(Incoming { organization, source: record.source, call, told });
             }
         }
         let outcomes = self.intake.accept(incoming).await.map_err(|error| error.to_string())?;
         let (mut accepted, mut duplicates) = (0_u64, 0_u64);
-        for (place, outcomes) in places.into_iter().zip(outcomes) {
+        for ((place, is_made), outcomes) in places.into_iter().zip(outcomes) {
             for outcome in outcomes {
                 match outcome {
                     Outcome::Accepted => accepted += 1,
                     Outcome::Duplicate => duplicates += 1,
+                    Outcome::Rejected(error) if is_made && error.code == Rejection::EVENT_ID_REUSED => {
+                        duplicates += 1;
+                    }
                     Outcome::Rejected(error) => {
                         rejected
                             .push(json!({ "record": place, "code": error.code, "message": error.message }));

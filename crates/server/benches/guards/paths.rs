@@ -167,7 +167,7 @@ fn fold_again(events: u32, rounds: u32) -> Result<(), Box<dyn Error>> {
     let mut history = Vec::new();
     for event in samples::call("guard", events, true) {
         let received_at = Timestamp::from_millis(samples::BEGIN + 3_600_000);
-        let read = sources::native::read_line(&event.to_string(), received_at)?;
+        let read = sources::native::LineReader::new(received_at).read(&event.to_string())?;
         for telling in read.tellings {
             history.push(vocabulary::tell(telling)?.event);
         }

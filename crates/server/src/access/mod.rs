@@ -16,7 +16,8 @@ mod privacy;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use pegcount_calls::{
-    CallQuery, Disconnection, Explanation, History, SourceName, Stats, Status, Timestamp, explain,
+    CallQuery, Disconnection, Explanation, History, Note, SourceName, Stats, Status, Timestamp, explain,
+    notes,
 };
 use pegcount_store::{
     CallKey, Concurrency, Filed, Hold, Measure, Organization, Page, Report, Spreads, StatsQuery,
@@ -196,6 +197,8 @@ pub struct Explained {
     pub filed: Filed,
     /// Its fields; of a call whose events are gone only those that were deleted since.
     pub explanations: Vec<Explanation>,
+    /// What does not fit together in its events.
+    pub notes: Vec<Note>,
     /// Its events.
     pub reports: Vec<Report>,
     /// What keeps it from being erased.
@@ -381,10 +384,14 @@ impl Access {
         let filed = self.call(id).await?;
         let reports = self.reports_of(&filed).await?;
         let events = reports.iter().filter_map(|report| vocabulary::read_report(report).ok());
-        let explanations = History::of(events).map(|history| explain(&history).1).unwrap_or_default();
+        let explained = History::of(events).map(|history| {
+            let (call, explanations) = explain(&history);
+            (explanations, notes(&history, &call))
+        });
+        let (explanations, notes) = explained.unwrap_or_default();
         let hold = self.ledger.read(self.ledger.store.hold(filed.head.key).await)?;
         let lacks_recording = self.ledger.patience.is_over(&filed.call, self.now());
-        Ok(Explained { filed, explanations, reports, hold, lacks_recording })
+        Ok(Explained { filed, explanations, notes, reports, hold, lacks_recording })
     }
 
     /// Takes events in. When this returns, they are on disk and visible to the next read.

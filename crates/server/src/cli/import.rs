@@ -24,7 +24,7 @@ use crate::{
     operations::{Order, Record},
     sources::{
         Mapped,
-        asterisk::{CdrReader, CelColumns, CelReader},
+        asterisk::{CdrReader, CelColumns, CelReader, TimeReader},
         freeswitch, native,
     },
 };
@@ -46,13 +46,16 @@ pub(super) struct ImportArgs {
     /// The columns of a custom CEL file, separated by commas.
     #[arg(long, value_parser = CelColumns::named)]
     columns: Option<CelColumns>,
+    /// How Asterisk's files write times, in strftime's letters, where it is not as Asterisk does by itself.
+    #[arg(long, value_name = "FORMAT")]
+    time_format: Option<String>,
 }
 
 fn zone(name: &str) -> Result<TimeZone, String> {
     TimeZone::get(name).map_err(|_| "it is no IANA time zone such as Europe/Berlin".to_owned())
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum FileFormat {
     /// Asterisk's cdr_csv.
     AsteriskCdrCsv,
@@ -64,6 +67,15 @@ enum FileFormat {
     EventsNdjson,
 }
 
+impl FileFormat {
+    /// As it is written on the command line.
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
+/// How many records of an input may be bad from its start before it counts as written in another format.
+const TRIAL: usize = 20;
 /// How many records travel together.
 const BATCH: usize = 500;
 /// Longest line of NDJSON in bytes.
@@ -82,31 +94,41 @@ pub(super) async fn run(common: &Common, args: ImportArgs, print: &Printer) -> R
     if args.columns.is_some() && args.format != FileFormat::AsteriskCelCsv {
         return Ok(super::misused("--columns goes with asterisk-cel-csv only"));
     }
+    let times = TimeReader::new(args.tz.clone());
+    let is_asterisk = matches!(args.format, FileFormat::AsteriskCdrCsv | FileFormat::AsteriskCelCsv);
+    let times = match &args.time_format {
+        None => times,
+        Some(_) if !is_asterisk => {
+            return Ok(super::misused("--time-format goes with Asterisk's files only"));
+        }
+        Some(format) => match times.with_format(format) {
+            Ok(times) => times,
+            Err(message) => return Ok(super::misused(&format!("--time-format {format:?}: {message}"))),
+        },
+    };
     let files = files(&args)?;
     let bar = progress(&files, print.json);
-    let received_at = Clock::system().now();
+    let columns = args.columns.clone().unwrap_or_else(CelColumns::usual);
+    let reader = FileReader { columns, times, received_at: Clock::system().now() };
     let mut sink = Sink {
         door: Door::open(common, &common.config()?).await?,
         organization: args.organization.clone(),
         batch: Vec::new(),
         places: Vec::new(),
+        trial: Trial::new(args.format),
         totals: Totals::default(),
     };
-    let mut outcome = Ok(());
-    for file in &files {
-        outcome = read_file(file, &args, received_at, &bar, &mut sink).await;
-        if outcome.is_err() {
-            break;
-        }
-    }
-    if outcome.is_ok() {
-        outcome = sink.flush().await;
-    }
+    let outcome = read_files(&files, &reader, args.format, &bar, &mut sink).await;
+    // What was read before an input that is none is taken in.
+    let flushed = sink.flush().await;
     bar.finish_and_clear();
     let Sink { door, totals, .. } = sink;
     door.close().await?;
+    flushed?;
+    if outcome.is_ok() || totals.records > 0 {
+        print.imported(&totals.value());
+    }
     outcome?;
-    print.imported(&totals.value());
     Ok(if totals.bad.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -135,54 +157,121 @@ fn progress(files: &[PathBuf], json: bool) -> ProgressBar {
     }
 }
 
-async fn read_file(
-    file: &Path,
-    args: &ImportArgs,
-    received_at: Timestamp,
+async fn read_files(
+    files: &[PathBuf],
+    reader: &FileReader,
+    format: FileFormat,
     bar: &ProgressBar,
     sink: &mut Sink,
 ) -> Result<(), String> {
-    let opened = File::open(file).map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
-    let input = bar.wrap_read(opened);
-    let items: Box<dyn Iterator<Item = Item> + Send> = match args.format {
-        FileFormat::AsteriskCdrCsv => {
-            let mut rows = CdrReader::new(input, args.tz.clone(), received_at);
-            Box::new(std::iter::from_fn(move || {
-                let row = rows.next()?;
-                Some((rows.line(), row.map_err(|error| error.message)))
-            }))
+    for file in files {
+        // Each file is tried by itself; of records that have a file each, all of them together.
+        if format != FileFormat::FreeswitchJsonCdr {
+            sink.trial = Trial::new(format);
         }
-        FileFormat::AsteriskCelCsv => {
-            let columns = args.columns.clone().unwrap_or_else(CelColumns::usual);
-            let mut rows = CelReader::new(input, columns, args.tz.clone(), received_at);
-            Box::new(std::iter::from_fn(move || {
-                let row = rows.next()?;
-                Some((rows.line(), row.map_err(|error| error.message)))
-            }))
+        let mut records = 0_u64;
+        for (line, item) in reader.items(file, format, bar)? {
+            records += 1;
+            sink.take(file, line, item, reader).await?;
         }
-        FileFormat::FreeswitchJsonCdr => Box::new(std::iter::once((1, read_record(input, received_at)))),
-        FileFormat::EventsNdjson => Box::new(lines(input, received_at)),
-    };
-    for (line, item) in items {
-        match item {
-            Ok(mapped) => sink.take(file, line, mapped).await?,
-            Err(message) => sink.totals.report(file, line, &message),
+        if format != FileFormat::FreeswitchJsonCdr {
+            sink.end_trial(reader)?;
+        }
+        if records == 0 {
+            print::to_stderr(&format!("{}: there is no record in it", file.display()));
         }
     }
-    Ok(())
+    sink.end_trial(reader)
+}
+
+/// How the records of files are read, whatever format they have.
+struct FileReader {
+    columns: CelColumns,
+    times: TimeReader,
+    received_at: Timestamp,
+}
+
+impl FileReader {
+    /// The records of a file in this format.
+    fn items(
+        &self,
+        file: &Path,
+        format: FileFormat,
+        bar: &ProgressBar,
+    ) -> Result<Box<dyn Iterator<Item = Item> + Send>, String> {
+        let opened =
+            File::open(file).map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
+        let input = bar.wrap_read(opened);
+        let received_at = self.received_at;
+        Ok(match format {
+            FileFormat::AsteriskCdrCsv => {
+                let mut rows = CdrReader::new(input, self.times.clone(), received_at);
+                Box::new(std::iter::from_fn(move || {
+                    let row = rows.next()?;
+                    Some((rows.line(), row.map_err(|error| error.message)))
+                }))
+            }
+            FileFormat::AsteriskCelCsv => {
+                let mut rows = CelReader::new(input, self.columns.clone(), self.times.clone(), received_at);
+                Box::new(std::iter::from_fn(move || {
+                    let row = rows.next()?;
+                    Some((rows.line(), row.map_err(|error| error.message)))
+                }))
+            }
+            FileFormat::FreeswitchJsonCdr => Box::new(std::iter::once((1, read_record(input, received_at)))),
+            FileFormat::EventsNdjson => Box::new(lines(input, received_at)),
+        })
+    }
+
+    /// The format in which some of the first records of a file can be read, besides the one that was named.
+    fn likely_format(&self, file: &Path, named: FileFormat) -> Option<FileFormat> {
+        let reads = |format: &FileFormat| {
+            let items = self.items(file, *format, &ProgressBar::hidden());
+            items.is_ok_and(|items| items.take(TRIAL).any(|(_, item)| item.is_ok()))
+        };
+        FileFormat::value_variants().iter().copied().filter(|format| *format != named).find(reads)
+    }
+}
+
+/// The first records of an input: whether it is written in the format that was named.
+struct Trial {
+    format: FileFormat,
+    /// One of them could be read.
+    passed: bool,
+    /// Those that could not, with their files and lines.
+    bad: Vec<(PathBuf, u64, String)>,
+}
+
+impl Trial {
+    fn new(format: FileFormat) -> Self {
+        Self { format, passed: false, bad: Vec::new() }
+    }
+
+    /// Why the input is taken for one in another format.
+    fn refusal(&self, likely: Option<FileFormat>) -> Option<String> {
+        let (file, line, message) = self.bad.first()?;
+        let (file, count, format) = (file.display(), self.bad.len(), self.format.name());
+        let reads_as = match likely {
+            Some(likely) => format!("It reads as {}: name that instead.", likely.name()),
+            None => "Is it another file, or does it lack its beginning?".to_owned(),
+        };
+        Some(format!(
+            "{file} is not written as {format}: none of its first {count} records can be read (line {line}: \
+             {message}). {reads_as} Nothing of it was taken in"
+        ))
+    }
 }
 
 fn read_record(input: impl Read, received_at: Timestamp) -> Result<Mapped, String> {
-    let mut text = String::new();
-    input.take(LARGEST_RECORD).read_to_string(&mut text).map_err(|error| error.to_string())?;
-    freeswitch::read_file_text(&text, received_at)
+    let mut bytes = Vec::new();
+    input.take(LARGEST_RECORD + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    freeswitch::read_file(&bytes, received_at)
 }
 
 fn lines(input: impl Read, received_at: Timestamp) -> impl Iterator<Item = Item> {
     let mut input = BufReader::new(input);
     let mut number = 0;
-    // Events without a time get consecutive milliseconds, so that they keep their order.
-    let mut next_default = received_at;
+    let mut reader = native::LineReader::new(received_at);
     std::iter::from_fn(move || {
         loop {
             number += 1;
@@ -201,11 +290,7 @@ fn lines(input: impl Read, received_at: Timestamp) -> impl Iterator<Item = Item>
                 continue;
             }
             let text = String::from_utf8(line).map_err(|_| "the line is not UTF-8".to_owned());
-            let read = text.and_then(|text| native::read_line(&text, next_default));
-            if read.as_ref().is_ok_and(|mapped| mapped.tellings.iter().any(|telling| !telling.at_given)) {
-                next_default = next_default.plus_millis(1);
-            }
-            return Some((number, read));
+            return Some((number, text.and_then(|text| reader.read(&text))));
         }
     })
 }
@@ -216,17 +301,65 @@ struct Sink {
     organization: String,
     batch: Vec<Record>,
     places: Vec<(PathBuf, u64)>,
+    trial: Trial,
     totals: Totals,
 }
 
 impl Sink {
-    async fn take(&mut self, file: &Path, line: u64, mapped: Mapped) -> Result<(), String> {
+    /// Takes a record, or notes what is wrong with it.
+    ///
+    /// # Errors
+    /// A sentence, when the input is none in this format, or the ledger takes nothing.
+    async fn take(
+        &mut self,
+        file: &Path,
+        line: u64,
+        item: Result<Mapped, String>,
+        reader: &FileReader,
+    ) -> Result<(), String> {
+        let mapped = match item {
+            Ok(mapped) => mapped,
+            Err(message) if self.trial.passed => {
+                self.totals.report(file, line, &message);
+                return Ok(());
+            }
+            Err(message) => {
+                self.trial.bad.push((file.to_owned(), line, message));
+                return if self.trial.bad.len() < TRIAL { Ok(()) } else { self.refuse(reader, true) };
+            }
+        };
+        self.pass_trial();
         self.totals.records += 1;
         if let Some(record) = Record::of(mapped.call, mapped.tellings) {
             self.batch.push(record);
             self.places.push((file.to_owned(), line));
         }
         if self.batch.len() >= BATCH { self.flush().await } else { Ok(()) }
+    }
+
+    /// Some record could be read: those that could not are bad ones among good ones.
+    fn pass_trial(&mut self) {
+        self.trial.passed = true;
+        for (file, line, message) in std::mem::take(&mut self.trial.bad) {
+            self.totals.report(&file, line, &message);
+        }
+    }
+
+    /// At the end of an input that is shorter than a trial. One that can be read in another format is none in this one.
+    fn end_trial(&mut self, reader: &FileReader) -> Result<(), String> {
+        if self.trial.bad.is_empty() { Ok(()) } else { self.refuse(reader, false) }
+    }
+
+    fn refuse(&mut self, reader: &FileReader, is_full: bool) -> Result<(), String> {
+        let first = self.trial.bad.first();
+        let likely = first.and_then(|(file, ..)| reader.likely_format(file, self.trial.format));
+        match self.trial.refusal(likely).filter(|_| is_full || likely.is_some()) {
+            Some(refusal) => Err(refusal),
+            None => {
+                self.pass_trial();
+                Ok(())
+            }
+        }
     }
 
     async fn flush(&mut self) -> Result<(), String> {

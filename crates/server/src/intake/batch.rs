@@ -6,7 +6,7 @@ use std::{
 };
 
 use pegcount_calls::{
-    Call, CallName, Event, Fact, History, PhoneNumberName, Status, Tariff, fold, fold_sealed,
+    Call, CallName, Event, Fact, History, PhoneNumberName, Status, Tariff, fold, fold_sealed, open_end,
 };
 use pegcount_store::{
     CallHead, CallKey, LegSpan, OrganizationNumber, Report, Store, StoreError, Transaction,
@@ -19,7 +19,7 @@ use crate::{
 };
 
 use super::{
-    CallReference, Incoming, Outcome, Outside,
+    CallReference, Incoming, Outcome, Outside, Ties,
     history::{Cache, Kept, Verdict},
     outside::wanted,
 };
@@ -57,6 +57,8 @@ pub(super) struct Touched {
     recorded: bool,
     /// Whether an end, an answer or a transcript was reported.
     spoken: bool,
+    /// Whether an end was reported, of a leg or of the call.
+    ended: bool,
     /// Recordings of our own that new events name.
     objects: Vec<String>,
     /// Whether new events name a recording of somebody else's.
@@ -80,6 +82,7 @@ impl Touched {
             changed: false,
             recorded: false,
             spoken: false,
+            ended: false,
             objects: Vec::new(),
             recorded_elsewhere: false,
             unrecorded: false,
@@ -211,6 +214,7 @@ impl<'a> Batch<'a> {
                 }
                 touched.unrecorded |= told.event.fact == Fact::RecordingDeleted;
                 touched.spoken |= is_spoken(&told.event.fact);
+                touched.ended |= matches!(told.event.fact, Fact::Ended(_));
                 touched.changed = true;
                 Outcome::Accepted
             }
@@ -223,12 +227,12 @@ impl<'a> Batch<'a> {
     /// The call that these events belong to; it is opened if nobody knows it.
     async fn find(&mut self, incoming: &Incoming) -> Result<Found, StoreError> {
         let organization = incoming.organization;
-        let (name, legs) = match &incoming.call {
-            CallReference::Named(name) => (name, &[][..]),
-            CallReference::Legs { legs, name } => (name, legs.as_slice()),
+        let (name, legs, ties) = match &incoming.call {
+            CallReference::Named(name) => (name, &[][..], &Ties::default()),
+            CallReference::Legs { legs, ties, name } => (name, legs.as_slice(), ties),
         };
         let mut heads: BTreeMap<CallKey, CallHead> = BTreeMap::new();
-        for leg in legs {
+        for leg in legs.iter().chain(&ties.sought) {
             let found = self.transaction.find_leg(organization, &incoming.source, leg).await?;
             heads.extend(found.into_iter().map(|head| (head.key, head)));
         }
@@ -256,7 +260,7 @@ impl<'a> Batch<'a> {
         for younger in heads {
             self.merge(younger, key).await?;
         }
-        for leg in legs {
+        for leg in legs.iter().chain(&ties.left) {
             self.transaction.link_leg(key, &incoming.source, leg).await?;
         }
         Ok(Found::Call(key))
@@ -314,6 +318,7 @@ impl<'a> Batch<'a> {
             touched.changed = true;
             touched.recorded |= gone.recorded;
             touched.spoken |= gone.spoken;
+            touched.ended |= gone.ended;
             touched.objects.extend(gone.objects);
             touched.recorded_elsewhere |= gone.recorded_elsewhere;
             touched.unrecorded |= gone.unrecorded;
@@ -362,6 +367,10 @@ impl<'a> Batch<'a> {
                 jobs.extend(wanted(outside, |one| one.spoken(head, call)));
             }
             let status = written.map(|call| call.status());
+            if touched.ended && status.is_some_and(|status| !status.is_ended()) {
+                let open = touched.kept.history().filter(|_| !touched.kept.is_sealed()).and_then(open_end);
+                jobs.extend(open.iter().flat_map(|open| wanted(outside, |one| one.left_open(head, open))));
+            }
             if let Some(status) = status {
                 self.standing.push((touched.head.organization, key, Some(status)));
             }

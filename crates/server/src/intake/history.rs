@@ -165,9 +165,14 @@ impl Kept {
         let Some(history) = &mut self.history else { return Vec::new() };
         let mut blanked = Vec::new();
         let events = history.events().to_vec();
+        // Who spoke is kept only where nothing else shows that the call was answered.
+        let is_answered = events.iter().any(|event| event.fact == Fact::Answered);
         let events = events.into_iter().map(|mut event| {
             let must_go = if words_only { event.fact.is_spoken() } else { event.fact.is_sensitive() };
-            let left = if words_only { event.fact.without_words() } else { event.fact.blanked() };
+            let left = match if words_only { event.fact.without_words() } else { event.fact.blanked() } {
+                Fact::Spoke(_) if is_answered => Fact::Seen,
+                left => left,
+            };
             let known = self.words.get_mut(&event.id);
             // Of one that was blanked already less may have to be left now.
             if must_go && let Some(words) = known.filter(|words| !words.blanked || event.fact != left) {

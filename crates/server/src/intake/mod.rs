@@ -47,11 +47,23 @@ pub enum CallReference {
     Named(CallName),
     /// By legs that are known to belong to one call. Where two calls turn out to be one, they are merged.
     Legs {
-        /// The legs; never empty.
+        /// The legs.
         legs: Vec<LegSpan>,
+        /// What ties it to other calls in one direction only.
+        ties: Ties,
         /// What the call is called if none of the legs is known yet.
         name: CallName,
     },
+}
+
+/// Marks that calls leave and look for: they meet only where one looks for what the other has left. So two records that
+/// dialled the same name do not meet, while the one that dialled it meets the one that was dialled.
+#[derive(Clone, Debug, Default)]
+pub struct Ties {
+    /// What others may find the call by.
+    pub left: Vec<LegSpan>,
+    /// What the call is looked for by.
+    pub sought: Vec<LegSpan>,
 }
 
 /// What became of one event.

@@ -1,6 +1,6 @@
 //! Who else wants to know of calls, as far as the intake has to do with it.
 
-use pegcount_calls::{Call, CallName, OrganizationName};
+use pegcount_calls::{Call, CallName, OpenEnd, OrganizationName};
 use pegcount_store::{CallHead, NewJob, OrganizationNumber};
 
 /// Somebody who wants something done when calls change: what is kept of them outside the store, what is made of them. Each
@@ -25,6 +25,12 @@ pub trait Outside: Send + Sync {
     /// What is to be done about a call that is over and of which an end, an answer or a transcript was just told. Not asked
     /// of calls that opted out.
     fn spoken(&self, _head: &CallHead, _call: &Call) -> Option<NewJob> {
+        None
+    }
+
+    /// What is to be done about a call that is not over although every leg that is known of it has ended, one of them just
+    /// now.
+    fn left_open(&self, _head: &CallHead, _open: &OpenEnd) -> Option<NewJob> {
         None
     }
 

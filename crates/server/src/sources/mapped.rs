@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     intake::CallReference,
-    vocabulary::{Telling, event_id_of, source_name},
+    vocabulary::{Telling, cause_word, event_id_of, party_word, source_name},
 };
 
 /// One record of a source: the call that it speaks of, and what it tells of it.
@@ -31,6 +31,17 @@ pub(super) fn short_text(text: &str) -> Option<String> {
     cleaned.truncate(end);
     let trimmed = cleaned.trim();
     (!trimmed.is_empty()).then(|| trimmed.to_owned())
+}
+
+/// What stands in a column of ids where there is no id: exports of databases, and switches, fill the gap in many ways.
+const PLACEHOLDERS: [&str; 9] =
+    ["null", "\\n", "-", "0", "none", "(null)", "nil", "undefined", "00000000-0000-0000-0000-000000000000"];
+
+/// The id, unless it is a placeholder for one that is not there.
+pub(super) fn given_id(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let is_placeholder = PLACEHOLDERS.iter().any(|placeholder| text.eq_ignore_ascii_case(placeholder));
+    (!text.is_empty() && !is_placeholder).then_some(text)
 }
 
 /// A leg's name. What is no possible name (too long, control characters) is named by its digest.
@@ -73,9 +84,9 @@ impl Teller {
 pub(super) struct Data(Map<String, Value>);
 
 impl Data {
-    /// Data that speaks of one leg.
-    pub(super) fn of_leg(leg: &LegId) -> Self {
-        Self::default().with("leg_id", Some(leg.as_str()))
+    /// Data that speaks of one leg, which the source reports only once it has ended.
+    pub(super) fn of_ended_leg(leg: &LegId) -> Self {
+        Self::default().with("leg_id", Some(leg.as_str())).with("after_the_fact", Some(true))
     }
 
     /// With this field, if there is something to say.
@@ -120,30 +131,6 @@ impl Data {
     }
 }
 
-/// The native word for a cause (contract, events.md).
-fn cause_word(cause: Cause) -> &'static str {
-    match cause {
-        Cause::NormalClearing => "normal_clearing",
-        Cause::UserHangup => "user_hangup",
-        Cause::AgentHangup => "agent_hangup",
-        Cause::NoAnswer => "no_answer",
-        Cause::Busy => "busy",
-        Cause::Rejected => "rejected",
-        Cause::NetworkError => "network_error",
-        Cause::Timeout => "timeout",
-    }
-}
-
-/// The native word for a party (contract, events.md).
-fn party_word(party: Party) -> &'static str {
-    match party {
-        Party::Caller => "caller",
-        Party::Callee => "callee",
-        Party::Api => "api",
-        Party::System => "system",
-    }
-}
-
 /// What a cause code of ITU-T Q.850 means (contract, events.md). `None`: it says nothing (0 is no code, 31 normal
 /// unspecified, 127 interworking), or it is not in the table.
 pub(super) fn cause_of_q850(code: i64) -> Option<Cause> {
@@ -159,4 +146,19 @@ pub(super) fn cause_of_q850(code: i64) -> Option<Cause> {
         32..=126 => Cause::NetworkError,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_placeholder_is_no_id() {
+        for text in ["", " ", "NULL", "null", "\\N", "-", "0", "none", "None", "(null)"] {
+            assert_eq!(given_id(text), None, "{text:?}");
+        }
+        for text in ["00", "0.0", "n", "1768471200.1", " x "] {
+            assert_eq!(given_id(text), Some(text.trim()), "{text:?}");
+        }
+    }
 }

@@ -6,7 +6,10 @@ use pegcount_calls::{Call, Event, History, Timestamp, fold};
 use pegcount_store::LegSpan;
 
 use super::Mapped;
-use crate::{intake::CallReference, vocabulary::tell};
+use crate::{
+    intake::{CallReference, Ties},
+    vocabulary::tell,
+};
 
 /// 2026-11-21T00:00:00Z, after everything that was recorded.
 pub(super) const RECEIVED_AT: Timestamp = Timestamp::from_millis(1_795_219_200_000);
@@ -22,6 +25,7 @@ pub(super) struct Replayed {
 struct Group {
     name: String,
     legs: Vec<LegSpan>,
+    ties: Ties,
     events: BTreeMap<String, Event>,
 }
 
@@ -33,12 +37,18 @@ fn meet(one: &LegSpan, other: &LegSpan) -> bool {
 pub(super) fn replay<'a>(records: impl IntoIterator<Item = &'a Mapped>) -> Vec<Replayed> {
     let mut groups: Vec<Group> = Vec::new();
     for record in records {
-        let CallReference::Legs { legs, name } = &record.call else { panic!("a record names its legs") };
-        assert!(!legs.is_empty() && !record.tellings.is_empty());
-        let mut joined = Group { name: name.to_string(), legs: legs.clone(), events: BTreeMap::new() };
+        let CallReference::Legs { legs, ties, name } = &record.call else {
+            panic!("a record names its legs")
+        };
+        assert!(!record.tellings.is_empty());
+        let mut joined =
+            Group { name: name.to_string(), legs: legs.clone(), ties: ties.clone(), events: BTreeMap::new() };
         let (mut kept, mut met) = (Vec::new(), Vec::new());
         for group in groups {
-            let meets = group.legs.iter().any(|leg| legs.iter().any(|other| meet(leg, other)));
+            let is_named = group.name == name.as_str();
+            let mut known = group.legs.iter().chain(&group.ties.left);
+            let sought = legs.iter().chain(&ties.sought);
+            let meets = is_named || known.any(|leg| sought.clone().any(|other| meet(leg, other)));
             if meets { met.push(group) } else { kept.push(group) }
         }
         if let Some(oldest) = met.first() {
@@ -46,6 +56,7 @@ pub(super) fn replay<'a>(records: impl IntoIterator<Item = &'a Mapped>) -> Vec<R
         }
         for group in met {
             joined.legs.extend(group.legs);
+            joined.ties.left.extend(group.ties.left);
             joined.events.extend(group.events);
         }
         for telling in &record.tellings {
@@ -76,6 +87,13 @@ pub(super) fn replay_in_every_order(records: &[Mapped]) -> Vec<Replayed> {
         assert_eq!(calls(&arrived), calls(&expected), "arrival in the order {order:?}");
     }
     expected
+}
+
+/// The calls of these records, oldest first, which are the same in every order of arrival.
+pub(super) fn sorted_calls(records: &[Mapped]) -> Vec<Call> {
+    let mut calls: Vec<Call> = replay_in_every_order(records).into_iter().map(|one| one.call).collect();
+    calls.sort_by_key(|call| call.created_at);
+    calls
 }
 
 /// The one call of these records.

@@ -88,6 +88,8 @@ pub(super) struct LegData {
     pub(super) leg_origin_unless_dialled: Option<bool>,
     /// Ours: the leg that this one dialled.
     pub(super) dialled_leg_id: Option<String>,
+    /// The leg is reported only once it has ended.
+    pub(super) after_the_fact: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]
@@ -124,10 +126,16 @@ pub(super) struct EndData {
     pub(super) reason: Option<String>,
     pub(super) inferred: Option<bool>,
     pub(super) duration: Option<f64>,
+    /// What the source's clocks make of the duration, where they contradict it.
+    pub(super) clock_duration: Option<f64>,
     pub(super) recorded: Option<bool>,
     pub(super) started_at: Option<TimeWord>,
     pub(super) ringing_at: Option<TimeWord>,
     pub(super) answered_at: Option<TimeWord>,
+    /// About when it was answered.
+    pub(super) answered_about: Option<TimeWord>,
+    /// Another leg took the call.
+    pub(super) answered_elsewhere: Option<bool>,
     pub(super) sip_status: Option<i64>,
     pub(super) q850_cause: Option<i64>,
 }
@@ -293,4 +301,7 @@ pub(super) struct RecordingFailedData {
 pub(super) struct ResidueData {
     #[serde(default)]
     pub(super) inferred: bool,
+    pub(super) role: Option<RoleWord>,
+    pub(super) start_ms: Option<f64>,
+    pub(super) end_ms: Option<f64>,
 }

@@ -10,7 +10,7 @@ mod read;
 pub mod time;
 
 use data_encoding::BASE32_NOPAD;
-use pegcount_calls::{CallName, Document, Event, EventId, NameError, SourceName, Timestamp};
+use pegcount_calls::{CallName, Cause, Document, Event, EventId, NameError, Party, SourceName, Timestamp};
 use pegcount_store::Report;
 use sha2::{Digest, Sha256};
 
@@ -132,6 +132,30 @@ pub fn deleted(kind: &str, at: Timestamp) -> Result<Told, Rejection> {
     };
     let event = read_report(&report)?;
     Ok(Told { report, event })
+}
+
+/// The native word for a cause.
+pub fn cause_word(cause: Cause) -> &'static str {
+    match cause {
+        Cause::NormalClearing => "normal_clearing",
+        Cause::UserHangup => "user_hangup",
+        Cause::AgentHangup => "agent_hangup",
+        Cause::NoAnswer => "no_answer",
+        Cause::Busy => "busy",
+        Cause::Rejected => "rejected",
+        Cause::NetworkError => "network_error",
+        Cause::Timeout => "timeout",
+    }
+}
+
+/// The native word for a party.
+pub fn party_word(party: Party) -> &'static str {
+    match party {
+        Party::Caller => "caller",
+        Party::Callee => "callee",
+        Party::Api => "api",
+        Party::System => "system",
+    }
 }
 
 /// The name of a call that a source names in its own way: its own words where they fit the alphabet, else `call_` and

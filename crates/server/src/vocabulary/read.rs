@@ -6,12 +6,12 @@ use indexmap::IndexMap;
 use pegcount_calls::{
     Amount, Analysis, AudioConfig, CallLeg, CostItem, Decimal, Document, EndpointName, Event, Fact,
     LatencySample, LegId, Media, MetadataPatch, PhoneNumberName, Price, Quality, QualityLeg, QualityReport,
-    Recording, Setup, Stage, Summary, Timestamp, ToolInvocation, ToolOutcome, TurnReport, Word,
+    Recording, Role, Setup, Speech, Stage, Summary, Timestamp, ToolInvocation, ToolOutcome, TurnReport, Word,
     parse_decimal,
 };
 use pegcount_store::Report;
 use serde::Deserialize;
-use serde_json::{json, value::RawValue};
+use serde_json::{Map, Value, json, value::RawValue};
 
 use super::{
     Rejection,
@@ -40,7 +40,7 @@ const LONGEST_SECONDS: f64 = 315_360_000.0;
 pub fn read_report(report: &Report) -> Read<Event> {
     let data = report.data.as_json_text();
     let fact = if report.blanked { blank_fact(&report.kind, data)? } else { read_fact(report, data)? };
-    let leg = if data.contains("leg_id") { read_leg(data)? } else { None };
+    let leg = if data.contains("leg_id") { read_leg(data, report)? } else { None };
     Ok(Event { id: report.id.clone(), at: report.at, source: report.source.clone(), leg, fact })
 }
 
@@ -49,10 +49,24 @@ pub fn read_report(report: &Report) -> Read<Event> {
 fn blank_fact(kind: &str, data: &str) -> Read<Fact> {
     Ok(match kind {
         kinds::DTMF_RECEIVED => Fact::DtmfReceived,
-        kinds::TRANSCRIPT_TURN if parse::<ResidueData>(data)?.inferred => Fact::Other,
-        kinds::TRANSCRIPT_TURN | kinds::TOOL_INVOKED | kinds::TOOL_RESULT => Fact::Seen,
+        kinds::TRANSCRIPT_TURN => blank_turn(data)?,
+        kinds::TOOL_INVOKED | kinds::TOOL_RESULT => Fact::Seen,
         kinds::ANALYSIS_READY if data != NOTHING => Fact::AnalysisReady(Box::new(read_analysis(data)?)),
         _ => Fact::Other,
+    })
+}
+
+/// What is left of a turn: who spoke when. Earlier versions left nothing but that somebody did.
+fn blank_turn(data: &str) -> Read<Fact> {
+    let left: ResidueData = parse(data)?;
+    Ok(match left.role {
+        _ if left.inferred => Fact::Other,
+        None => Fact::Seen,
+        Some(role) => Fact::Spoke(Speech {
+            role: role.into(),
+            start_millis: whole_millis("start_ms", left.start_ms)?,
+            end_millis: whole_millis("end_ms", left.end_ms)?,
+        }),
     })
 }
 
@@ -63,6 +77,15 @@ const NOTHING: &str = "{}";
 pub fn residue(fact: &Fact, left: &Fact) -> Document {
     let data = match (fact, left) {
         (Fact::Turn(said), _) if said.inferred => json!({ "inferred": true }),
+        (_, Fact::Spoke(speech)) => {
+            let Speech { role, start_millis, end_millis } = speech;
+            let role = if *role == Role::Agent { "agent" } else { "caller" };
+            let mut said = Map::from_iter([("role".to_owned(), role.into())]);
+            for (field, millis) in [("start_ms", start_millis), ("end_ms", end_millis)] {
+                said.extend(millis.map(|millis| (field.to_owned(), millis.into())));
+            }
+            Value::Object(said)
+        }
         (_, Fact::AnalysisReady(found)) => json!({
             "call_successful": found.successful, "user_sentiment": found.sentiment, "in_voicemail": found.in_voicemail,
         }),
@@ -213,7 +236,10 @@ fn read_metadata(fields: Option<IndexMap<String, &RawValue>>) -> Read<MetadataPa
         .collect()
 }
 
-fn read_leg(data: &str) -> Read<Option<CallLeg>> {
+/// Sources that report legs only once they have ended. Those of their events that an earlier program kept do not say so.
+const SOURCES_OF_RECORDS: [&str; 2] = ["asterisk", "freeswitch"];
+
+fn read_leg(data: &str, report: &Report) -> Read<Option<CallLeg>> {
     let leg: LegData = parse(data)?;
     let name = |field: &str, text: &str| {
         LegId::new(text).map_err(|error| Rejection::invalid(format!("event_data.{field} {error}")))
@@ -223,6 +249,8 @@ fn read_leg(data: &str) -> Read<Option<CallLeg>> {
         id: name("leg_id", &id)?,
         origin_unless_dialled: leg.leg_origin_unless_dialled == Some(true),
         dialled: leg.dialled_leg_id.map(|id| name("dialled_leg_id", &id)).transpose()?,
+        after_the_fact: leg.after_the_fact == Some(true)
+            || SOURCES_OF_RECORDS.contains(&report.source.as_str()),
     }))
 }
 
@@ -255,7 +283,10 @@ fn read_setup(data: &str) -> Read<Setup> {
 
 fn read_end(data: &str, failed: bool, received_at: Timestamp) -> Read<pegcount_calls::End> {
     let said: EndData = parse(data)?;
-    let talk_seconds = within("duration", said.duration, 0.0, LONGEST_SECONDS)?;
+    let length = |field: &str, seconds| {
+        let seconds = within(field, seconds, 0.0, LONGEST_SECONDS)?;
+        Ok(seconds.map(|seconds: f64| (seconds * 1000.0).round() as i64))
+    };
     within("sip_status", said.sip_status.map(|code| code as f64), 0.0, 999.0)?;
     within("q850_cause", said.q850_cause.map(|code| code as f64), 0.0, 999.0)?;
     Ok(pegcount_calls::End {
@@ -264,11 +295,14 @@ fn read_end(data: &str, failed: bool, received_at: Timestamp) -> Read<pegcount_c
         cause: said.hangup_cause.map(Into::into),
         by: said.hangup_source.map(Into::into),
         transfer: short("reason", said.reason)?.as_deref() == Some("transfer"),
-        talk_millis: talk_seconds.map(|seconds| (seconds * 1000.0).round() as i64),
+        talk_millis: length("duration", said.duration)?,
+        clock_millis: length("clock_duration", said.clock_duration)?,
         recorded: said.recorded == Some(true),
         started_at: instant("started_at", said.started_at, received_at)?,
         ringing_at: instant("ringing_at", said.ringing_at, received_at)?,
         answered_at: instant("answered_at", said.answered_at, received_at)?,
+        answered_about: instant("answered_about", said.answered_about, received_at)?,
+        answered_elsewhere: said.answered_elsewhere == Some(true),
         setup: read_setup(data)?,
     })
 }

@@ -18,6 +18,7 @@ mod encryption;
 mod erasure;
 mod erasure_of_numbers;
 mod fetching;
+mod field;
 mod freeswitch;
 mod full_disk;
 mod http;

@@ -1,7 +1,7 @@
 //! `GET /v1/calls/{id}/explain`: which event set a field, and which rivals lost.
 
 use axum::Json;
-use pegcount_calls::{Call, Explanation, Field, QualityLeg, Stage, Why};
+use pegcount_calls::{Call, Explanation, Field, Note, QualityLeg, Stage, Why};
 use pegcount_store::{Filed, Report};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -40,8 +40,58 @@ pub struct ExplainBody {
     /// What keeps it from being erased.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold: Option<HoldBody>,
+    /// What does not fit together in its events.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<NoteBody>,
     /// The fields that events spoke of.
     pub fields: Vec<FieldBody>,
+}
+
+/// Something that does not fit together.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NoteBody {
+    /// A word for programs.
+    pub kind: NoteWord,
+    /// What it is, in a sentence.
+    pub message: String,
+    /// The event that tells it.
+    pub event_id: String,
+}
+
+/// What does not fit together.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NoteWord {
+    /// The answer lies after the end: two clocks differ.
+    ClockSkew,
+    /// The talk time that a source states differs from what its clocks make of it by more than a second.
+    LengthsDiffer,
+}
+
+impl From<&Note> for NoteBody {
+    fn from(note: &Note) -> Self {
+        let seconds = |millis: i64| millis as f64 / 1000.0;
+        match note {
+            Note::AnsweredAfterEnd { answered_by, millis } => Self {
+                kind: NoteWord::ClockSkew,
+                message: format!(
+                    "the answer is told {} s after the end: two clocks differ; the call counts as answered at its \
+                     end at the latest",
+                    seconds(*millis)
+                ),
+                event_id: answered_by.to_string(),
+            },
+            Note::LengthsDiffer { told_by, stated_millis, clock_millis } => Self {
+                kind: NoteWord::LengthsDiffer,
+                message: format!(
+                    "the source states {} s of talk, its clocks make it {} s: what is stated counts",
+                    seconds(*stated_millis),
+                    seconds(*clock_millis)
+                ),
+                event_id: told_by.to_string(),
+            },
+        }
+    }
 }
 
 /// One field.
@@ -109,7 +159,7 @@ pub(super) async fn explain_call(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<ExplainBody>, Failure> {
-    let Explained { filed, explanations, reports, hold, lacks_recording } =
+    let Explained { filed, explanations, notes, reports, hold, lacks_recording } =
         caller.access.explain(&id).await?;
     let detail =
         serde_json::to_value(CallDetail::of(&filed, caller.access.recording_url(&filed))).unwrap_or_default();
@@ -121,6 +171,7 @@ pub(super) async fn explain_call(
         sealed_at: filed.call.content.sealed_at.map(format_rfc3339),
         recording_missing: lacks_recording,
         hold: hold.map(Into::into),
+        notes: notes.iter().map(Into::into).collect(),
         fields: fields.collect(),
     }))
 }

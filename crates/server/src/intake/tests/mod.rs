@@ -15,7 +15,7 @@ use pegcount_store::{
 };
 use serde_json::{Value, json};
 
-use super::{CallReference, Incoming, Intake, IntakeParts, Outcome, Outside, TariffsHandle};
+use super::{CallReference, Incoming, Intake, IntakeParts, Outcome, Outside, TariffsHandle, Ties};
 use crate::{
     live::Live,
     metrics::Metrics,
@@ -199,7 +199,7 @@ fn record(name: &str, legs: &[&str], events: &Value) -> Incoming {
     let legs = legs.iter().map(|leg| LegSpan::unique(LegId::new(*leg).unwrap())).collect();
     Incoming {
         source: source_name("switch"),
-        call: CallReference::Legs { legs, name: CallName::new(name).unwrap() },
+        call: CallReference::Legs { legs, ties: Ties::default(), name: CallName::new(name).unwrap() },
         ..named(name, events)
     }
 }

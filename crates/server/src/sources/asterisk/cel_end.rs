@@ -21,6 +21,16 @@ impl Extra {
         self.0.get(field).and_then(Value::as_str).filter(|text| !text.is_empty())
     }
 
+    /// Whether the channel that this one dialled was answered.
+    pub(super) fn dial_was_answered(&self) -> bool {
+        self.text("dialstatus") == Some("ANSWER")
+    }
+
+    /// Whether another channel took the call (Q.850 code 26, which the losers of a race get).
+    pub(super) fn is_answered_elsewhere(&self) -> bool {
+        self.hangup_cause() == Some(26)
+    }
+
     /// The Q.850 code of the hang-up.
     pub(super) fn hangup_cause(&self) -> Option<i64> {
         let code = self.0.get("hangupcause")?;

@@ -5,6 +5,7 @@
 
 mod cdr;
 mod cel;
+mod cel_calls;
 mod cel_end;
 mod channel;
 mod rows;
@@ -16,6 +17,7 @@ mod tests;
 pub use cdr::CdrReader;
 pub use cel::{CelColumns, CelReader};
 pub use rows::RowError;
+pub use time::TimeReader;
 
 /// The name that events of this source carry.
 pub const SOURCE: &str = "asterisk";

@@ -1,12 +1,18 @@
-//! The rows of a CSV file, one a line.
+//! The rows of a CSV file.
 //!
-//! Asterisk writes no line break into a field. So a line that a crash tore apart spoils itself, not the rows after it,
-//! as it would if an open quotation mark could run on.
+//! Asterisk writes no line break into a field, exports of databases do. So an open quotation mark runs on into the next
+//! lines only if it is closed there as CSV has it (RFC 4180): a line that a crash tore apart spoils itself, not the rows
+//! after it.
 
-use std::io::{BufRead, BufReader, Read};
+use std::{
+    collections::VecDeque,
+    io::{BufRead, BufReader, Read},
+};
 
-/// Longest line in bytes; a row has some hundred.
+/// Longest line in bytes, and longest row; a row has some hundred.
 const LONGEST_LINE: usize = 256 * 1024;
+/// Most lines that a row may have.
+const MOST_LINES: usize = 32;
 
 /// A row that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,27 +41,83 @@ impl Row {
     }
 }
 
-/// Reads a file row by row, holding one line at a time.
+/// A line with its number, counted from 1.
+struct Line {
+    number: u64,
+    bytes: Vec<u8>,
+}
+
+impl Line {
+    /// The line without what ends it.
+    fn text(&self) -> &[u8] {
+        let text = self.bytes.strip_suffix(b"\n").unwrap_or(&self.bytes);
+        text.strip_suffix(b"\r").unwrap_or(text)
+    }
+}
+
+/// Reads a file row by row, holding the lines of one row at a time.
 pub(super) struct Rows<R> {
     input: BufReader<R>,
     splitter: Splitter,
+    /// How many lines were read.
+    count: u64,
+    /// The line at which the last row begins.
     line: u64,
+    /// Lines that were looked at and are still to be read.
+    ahead: VecDeque<Result<Line, RowError>>,
     ended: bool,
 }
 
 impl<R: Read> Rows<R> {
     pub(super) fn new(input: R) -> Self {
-        Self { input: BufReader::new(input), splitter: Splitter::new(), line: 0, ended: false }
+        let input = BufReader::new(input);
+        Self { input, splitter: Splitter::new(), count: 0, line: 0, ahead: VecDeque::new(), ended: false }
     }
 
-    /// The line that was read last, counted from 1.
+    /// The line at which the row that was read last begins, counted from 1.
     pub(super) fn line(&self) -> u64 {
         self.line
     }
 
-    /// The next line without its end; `None` at the end of the file.
-    fn next_line(&mut self) -> Option<Result<Vec<u8>, RowError>> {
-        let mut line = Vec::new();
+    fn next_line(&mut self) -> Option<Result<Line, RowError>> {
+        if self.ahead.is_empty() && !self.ended { self.read_line() } else { self.ahead.pop_front() }
+    }
+
+    /// The row that begins with a line whose last quotation mark is open.
+    fn go_on(&mut self, first: &Line) -> Result<Row, RowError> {
+        let mut text = first.text().to_vec();
+        let mut quotes = Quotes::default();
+        quotes.pass(&text);
+        let mut seen = Vec::new();
+        while seen.len() + 1 < MOST_LINES && text.len() <= LONGEST_LINE && quotes.are_open() {
+            let Some(line) = self.next_line() else { break };
+            if let Ok(line) = &line {
+                text.push(b'\n');
+                text.extend_from_slice(line.text());
+                quotes.pass(b"\n");
+                quotes.pass(line.text());
+            }
+            let is_line = line.is_ok();
+            seen.push(line);
+            if !is_line {
+                break;
+            }
+        }
+        if quotes.are_closed()
+            && let Ok(fields) = self.splitter.split(&text)
+        {
+            return Ok(Row { line: first.number, fields });
+        }
+        for line in seen.into_iter().rev() {
+            self.ahead.push_front(line);
+        }
+        let message = "a quotation mark is not closed: the row was cut off or torn".to_owned();
+        Err(RowError { line: first.number, message })
+    }
+
+    /// The next line of the file; `None` at its end.
+    fn read_line(&mut self) -> Option<Result<Line, RowError>> {
+        let mut bytes = Vec::new();
         let mut length = 0_usize;
         loop {
             let chunk = match self.input.fill_buf() {
@@ -65,7 +127,7 @@ impl<R: Read> Rows<R> {
                     // What follows cannot be reached.
                     self.ended = true;
                     let message = format!("the file cannot be read on: {error}");
-                    return Some(Err(RowError { line: self.line + 1, message }));
+                    return Some(Err(RowError { line: self.count + 1, message }));
                 }
             };
             if chunk.is_empty() {
@@ -79,19 +141,58 @@ impl<R: Read> Rows<R> {
             let taken = end.map_or(chunk.len(), |end| end + 1);
             length += taken;
             if length <= LONGEST_LINE {
-                line.extend_from_slice(chunk.get(..taken).unwrap_or_default());
+                bytes.extend_from_slice(chunk.get(..taken).unwrap_or_default());
             }
             self.input.consume(taken);
             if end.is_some() {
                 break;
             }
         }
-        self.line += 1;
+        self.count += 1;
         if length > LONGEST_LINE {
             let message = format!("the line has {length} bytes, at most {LONGEST_LINE} are taken");
-            return Some(Err(RowError { line: self.line, message }));
+            return Some(Err(RowError { line: self.count, message }));
         }
-        Some(Ok(line))
+        Some(Ok(Line { number: self.count, bytes }))
+    }
+}
+
+/// How the quotation marks of a row stand, read strictly: a field is quoted as a whole, or not at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Quotes {
+    /// At the start of a field.
+    #[default]
+    Start,
+    /// In a field that is not quoted.
+    Bare,
+    /// In a quoted field.
+    Quoted,
+    /// Behind a quotation mark in a quoted field, which closes it unless another one follows.
+    Closing,
+    /// They stand as CSV does not have it.
+    Broken,
+}
+
+impl Quotes {
+    fn pass(&mut self, text: &[u8]) {
+        for byte in text {
+            *self = match (*self, byte) {
+                (Self::Start, b'"') | (Self::Closing, b'"') => Self::Quoted,
+                (Self::Quoted, b'"') => Self::Closing,
+                (Self::Start | Self::Bare | Self::Closing, b',') => Self::Start,
+                (Self::Start | Self::Bare, byte) if *byte != b'"' => Self::Bare,
+                (Self::Quoted, _) => Self::Quoted,
+                _ => Self::Broken,
+            };
+        }
+    }
+
+    fn are_open(self) -> bool {
+        self == Self::Quoted
+    }
+
+    fn are_closed(self) -> bool {
+        matches!(self, Self::Start | Self::Bare | Self::Closing)
     }
 }
 
@@ -99,29 +200,32 @@ impl<R: Read> Iterator for Rows<R> {
     type Item = Result<Row, RowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while !self.ended {
-            let line = match self.next_line()? {
+        loop {
+            let mut line = match self.next_line()? {
                 Ok(line) => line,
-                Err(error) => return Some(Err(error)),
+                Err(error) => {
+                    self.line = error.line;
+                    return Some(Err(error));
+                }
             };
-            let mut bytes = line.as_slice();
-            if self.line == 1 {
-                bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+            if line.number == 1 && line.bytes.starts_with(b"\xef\xbb\xbf") {
+                line.bytes.drain(..3);
             }
-            let bytes = bytes.trim_ascii();
-            if bytes.is_empty() {
+            let text = line.bytes.trim_ascii();
+            if text.is_empty() {
                 continue;
             }
-            let line = self.line;
-            let split = self.splitter.split(bytes);
-            return Some(match split {
-                Ok(fields) => Ok(Row { line, fields }),
-                Err(message) => Err(RowError { line, message }),
+            self.line = line.number;
+            return Some(match self.splitter.split(text) {
+                Ok(fields) => Ok(Row { line: line.number, fields }),
+                Err(Unclosed) => self.go_on(&line),
             });
         }
-        None
     }
 }
+
+/// A quotation mark of a row is still open at its end.
+struct Unclosed;
 
 /// Splits lines into fields. One parser serves them all, since the tables it works by are costly to make.
 struct Splitter(csv::Reader<OneLine>);
@@ -153,8 +257,8 @@ impl Splitter {
         Self(builder.from_reader(OneLine::default()))
     }
 
-    /// The fields of a line, which has no line break in it.
-    fn split(&mut self, line: &[u8]) -> Result<Vec<String>, String> {
+    /// The fields of a row, whose line breaks are in quotation marks.
+    fn split(&mut self, line: &[u8]) -> Result<Vec<String>, Unclosed> {
         let given = self.0.get_mut();
         given.line.clear();
         given.line.extend_from_slice(line);
@@ -165,7 +269,7 @@ impl Splitter {
         if !matches!(read, Ok(true)) || self.0.get_ref().asked_for_more {
             // It still waits for the quotation mark that closes.
             *self = Self::new();
-            return Err("a quotation mark is not closed: the row was cut off or torn".to_owned());
+            return Err(Unclosed);
         }
         Ok(record.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect())
     }
@@ -188,5 +292,20 @@ mod tests {
             fields(text),
             [row(&["a", "b \"c\""]), Err(3), row(&["x", "\ry"]), Err(5), row(&["last"])]
         );
+    }
+
+    #[test]
+    fn a_line_break_in_a_quoted_field_belongs_to_it() {
+        let text = "\"a\",\"one\r\ntwo\n\n\"\"three\"\",\",\"c\"\n\"d\",\"e\"\n\"f\",\"g\n\"h\",\"i\"\n";
+        let lines: Vec<_> =
+            Rows::new(text.as_bytes()).map(|row| row.map(|row| (row.line, row.fields))).collect();
+        let fields = |fields: &[&str]| fields.iter().map(|&field| field.to_owned()).collect::<Vec<_>>();
+        assert_eq!(lines[0].as_ref().unwrap(), &(1, fields(&["a", "one\ntwo\n\n\"three\",", "c"])));
+        assert_eq!(lines[1].as_ref().unwrap(), &(5, fields(&["d", "e"])));
+        assert_eq!(lines[2].as_ref().err().unwrap().line, 6);
+        assert_eq!(lines[3].as_ref().unwrap(), &(7, fields(&["h", "i"])));
+        let endless = format!("\"a\",\"b\n{}\"c\",\"d\"\n", "x\n".repeat(MOST_LINES));
+        assert_eq!(Rows::new(endless.as_bytes()).filter(Result::is_err).count(), 1);
+        assert_eq!(Rows::new(endless.as_bytes()).count(), MOST_LINES + 2);
     }
 }

@@ -1,10 +1,12 @@
 //! Files of a real switch, their rows in every order of arrival.
 
+mod field;
+
 use jiff::tz::TimeZone;
 use pegcount_calls::{Cause, Party, Status, Timestamp};
 use proptest::prelude::*;
 
-use super::{CdrReader, CelColumns, CelReader, RowError};
+use super::{CdrReader, CelColumns, CelReader, RowError, TimeReader};
 use crate::sources::{
     Mapped,
     replay::{RECEIVED_AT, Replayed, one_call, replay, replay_in_every_order},
@@ -16,12 +18,16 @@ fn recorded(file: &str) -> String {
     std::fs::read_to_string(format!("{FIXTURES}/{file}.csv")).unwrap()
 }
 
+fn utc() -> TimeReader {
+    TimeReader::new(TimeZone::UTC)
+}
+
 fn cdr_rows(text: &str) -> Vec<Result<Mapped, RowError>> {
-    CdrReader::new(text.as_bytes(), TimeZone::UTC, RECEIVED_AT).collect()
+    CdrReader::new(text.as_bytes(), utc(), RECEIVED_AT).collect()
 }
 
 fn cel_rows(text: &str) -> Vec<Result<Mapped, RowError>> {
-    CelReader::new(text.as_bytes(), CelColumns::usual(), TimeZone::UTC, RECEIVED_AT).collect()
+    CelReader::new(text.as_bytes(), CelColumns::usual(), utc(), RECEIVED_AT).collect()
 }
 
 fn good(rows: Vec<Result<Mapped, RowError>>) -> Vec<Mapped> {
@@ -261,7 +267,7 @@ fn named_columns_read_a_custom_file_with_epoch_times() {
     let columns = CelColumns::named("eventtime, eventtype,LINKEDID,uniqueid,whatever,eventextra").unwrap();
     let text = "1795185444.359871,CHAN_START,1.0,1.0,x,\n1795185450.000001,HANGUP,1.0,1.0,x,\
                 \"{\"\"hangupcause\"\":\"\"17\"\"}\"\n";
-    let rows = CelReader::new(text.as_bytes(), columns, TimeZone::UTC, RECEIVED_AT).collect();
+    let rows = CelReader::new(text.as_bytes(), columns, utc(), RECEIVED_AT).collect();
     let call = one_call(&good(rows)).call;
     assert_eq!((call.status(), call.created_at.millis()), (Status::Busy, 1_795_185_444_359));
     assert!(CelColumns::named("eventtype,eventtime,uniqueid").unwrap_err().contains("linkedid"));
@@ -273,7 +279,7 @@ fn named_columns_read_a_custom_file_with_epoch_times() {
 fn times_are_local_to_the_zone_that_was_named() {
     let zone = TimeZone::get("America/New_York").unwrap();
     let rows =
-        CdrReader::new(recorded("cdr/answered").as_bytes().to_vec().as_slice(), zone, RECEIVED_AT).collect();
+        CdrReader::new(recorded("cdr/answered").as_bytes(), TimeReader::new(zone), RECEIVED_AT).collect();
     assert_eq!(one_call(&good(rows)).call.created_at.millis(), at(19, 37, 24_000));
 }
 
@@ -353,8 +359,8 @@ fn an_attended_transfer_makes_two_calls_one_that_has_no_open_leg() {
 proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
-        let _ = CdrReader::new(bytes.as_slice(), TimeZone::UTC, RECEIVED_AT).count();
-        let _ = CelReader::new(bytes.as_slice(), CelColumns::usual(), TimeZone::UTC, RECEIVED_AT).count();
+        let _ = CdrReader::new(bytes.as_slice(), utc(), RECEIVED_AT).count();
+        let _ = CelReader::new(bytes.as_slice(), CelColumns::usual(), utc(), RECEIVED_AT).count();
     }
 
     #[test]
@@ -367,9 +373,9 @@ proptest! {
             bytes[place % length] = byte;
             bytes.truncate(cut % length + 1);
             let rows: Vec<_> = if folder == "cel" {
-                CelReader::new(bytes.as_slice(), CelColumns::usual(), TimeZone::UTC, RECEIVED_AT).collect()
+                CelReader::new(bytes.as_slice(), CelColumns::usual(), utc(), RECEIVED_AT).collect()
             } else {
-                CdrReader::new(bytes.as_slice(), TimeZone::UTC, RECEIVED_AT).collect()
+                CdrReader::new(bytes.as_slice(), utc(), RECEIVED_AT).collect()
             };
             for telling in rows.into_iter().flatten().flat_map(|mapped| mapped.tellings) {
                 // A damaged digit may make a time that cannot be: the way in says so.

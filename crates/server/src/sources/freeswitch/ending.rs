@@ -46,15 +46,17 @@ pub(super) struct Ending {
     pub(super) failed: bool,
     /// It was handed over.
     pub(super) transfer: bool,
+    /// Another channel took the call, so that this one's end says nothing of the call's.
+    pub(super) elsewhere: bool,
 }
 
 impl Ending {
     fn new(cause: Cause, by: Option<Party>) -> Self {
-        Self { cause, by, failed: false, transfer: false }
+        Self { cause, by, failed: false, transfer: false, elsewhere: false }
     }
 
     fn failed(cause: Cause, by: Option<Party>) -> Self {
-        Self { cause, by, failed: true, transfer: false }
+        Self { cause, by, failed: true, transfer: false, elsewhere: false }
     }
 }
 
@@ -66,6 +68,12 @@ fn says_nothing(cause: &str) -> bool {
 impl Circumstances<'_> {
     /// The end of the channel.
     pub(super) fn ending(&self) -> Ending {
+        // Of several that rang, or that a queue called, another one was first. Q.850 code 26: answered elsewhere.
+        let elsewhere = matches!(self.cause, "LOSE_RACE" | "PICKED_OFF") || self.q850 == Some(26);
+        Ending { elsewhere: elsewhere && !self.answered, ..self.as_caused() }
+    }
+
+    fn as_caused(&self) -> Ending {
         if self.cause == "MANAGER_REQUEST" {
             return Ending::new(Cause::NormalClearing, Some(Party::Api));
         }

@@ -9,8 +9,8 @@ use super::{
     wire::{Cdr, Times, members},
 };
 use crate::{
-    intake::CallReference,
-    sources::mapped::{Data, Mapped, Teller, event_id, leg_id, short_text},
+    intake::{CallReference, Ties},
+    sources::mapped::{Data, Mapped, Teller, event_id, given_id, leg_id, short_text},
     vocabulary::{Telling, call_name, kinds},
 };
 
@@ -40,27 +40,54 @@ struct Channel<'a> {
     answered_at: Option<Timestamp>,
     bridged_at: Option<Timestamp>,
     ended_at: Timestamp,
+    /// The record does not say when the channel ended.
+    lacks_end: bool,
+    /// What the clock makes of the time it talked, where the record's own count contradicts it; in milliseconds.
+    clock_millis: Option<i64>,
     teller: Teller,
 }
+
+/// Two lengths that differ by no more are the same, cut off to seconds.
+const CUT_OFF_MILLIS: u64 = 1000;
 
 impl<'a> Channel<'a> {
     fn of(cdr: &'a Cdr, received_at: Timestamp) -> Result<Self, String> {
         let variables = &cdr.variables;
         let flows = || cdr.callflow.iter();
         let uuid = variables
-            .get("uuid")
-            .or_else(|| flows().find_map(|flow| flow.caller_profile.uuid.get()))
+            .id("uuid")
+            .or_else(|| flows().find_map(|flow| flow.caller_profile.uuid.id()))
             .ok_or("the CDR lacks its channel's uuid")?;
         let times = |name: &str, of: fn(&Times) -> Option<i64>| -> Vec<Timestamp> {
-            let told = flows().filter_map(|flow| of(&flow.times)).chain(variables.millis(name));
-            told.map(Timestamp::from_millis).collect()
+            let mut told: Vec<i64> =
+                flows().filter_map(|flow| of(&flow.times)).chain(variables.millis(name)).collect();
+            if told.is_empty() {
+                told.extend(variables.whole_seconds(name));
+            }
+            told.into_iter().map(Timestamp::from_millis).collect()
         };
         let first = |name: &str, of| times(name, of).into_iter().min();
-        let created_at = first("start_uepoch", |times| times.created_time.millis())
+        let created_at = first("start", |times| times.created_time.millis())
             .ok_or("the CDR lacks the time its channel was created")?;
-        let ended_at = times("end_uepoch", |times| times.hangup_time.millis()).into_iter().max();
-        let progress_at = first("progress_uepoch", |times| times.progress_time.millis());
-        let media_at = first("progress_media_uepoch", |times| times.progress_media_time.millis());
+        let progress_at = first("progress", |times| times.progress_time.millis());
+        let media_at = first("progress_media", |times| times.progress_media_time.millis());
+        let answered_at = first("answer", |times| times.answered_time.millis());
+        let bridged_at = first("bridge", |times| times.bridged_time.millis());
+        let hung_up_at = times("end", |times| times.hangup_time.millis()).into_iter().max();
+        let billed = variables.length_millis("billsec").filter(|&billed| billed > 0);
+        let by_length = answered_at.zip(billed).map(|(answered_at, billed)| answered_at.plus_millis(billed));
+        // What the switch counted goes before its clock, which may be set in between.
+        let contradicts = |by_clock: Timestamp| {
+            by_length.is_some_and(|by_length| by_clock.millis().abs_diff(by_length.millis()) > CUT_OFF_MILLIS)
+        };
+        let told_end = hung_up_at.filter(|at| !contradicts(*at)).or(by_length).or_else(|| {
+            let lasted = variables.length_millis("duration").filter(|&lasted| lasted > 0)?;
+            Some(created_at.plus_millis(lasted))
+        });
+        let clock_millis = hung_up_at.filter(|at| contradicts(*at)).zip(answered_at);
+        let clock_millis = clock_millis.map(|(end, answer)| (end.millis() - answer.millis()).max(0));
+        let known = [Some(created_at), progress_at, media_at, answered_at, bridged_at];
+        let last_known = known.into_iter().flatten().max().unwrap_or(created_at);
         let originator = originator(cdr, uuid);
         Ok(Self {
             cdr,
@@ -70,10 +97,12 @@ impl<'a> Channel<'a> {
             outbound: variables.get("direction") == Some("outbound"),
             created_at,
             ringing_at: progress_at.or(media_at),
-            answered_at: first("answer_uepoch", |times| times.answered_time.millis()),
-            bridged_at: first("bridge_uepoch", |times| times.bridged_time.millis()),
-            // A record is written when the channel is gone.
-            ended_at: ended_at.unwrap_or(received_at).max(created_at),
+            answered_at,
+            bridged_at,
+            // When the record came says nothing of when the channel ended.
+            ended_at: told_end.unwrap_or(last_known).max(created_at),
+            lacks_end: told_end.is_none(),
+            clock_millis,
             teller: Teller { source: super::SOURCE, received_at },
         })
     }
@@ -94,21 +123,23 @@ impl<'a> Channel<'a> {
     fn call(&self) -> Result<CallReference, String> {
         let dialled = self.variable("originated_legs").into_iter().flat_map(members);
         let dialled = dialled.filter_map(|member| member.split(';').next());
+        let variables = &self.cdr.variables;
         let put_together = if self.was_put_through() {
-            [self.variable("bridge_uuid"), self.variable("signal_bond")]
+            [variables.id("bridge_uuid"), variables.id("signal_bond")]
         } else {
             [None, None]
         };
         let mut legs: Vec<LegSpan> = Vec::new();
         let named =
             [Some(self.uuid), self.originator].into_iter().chain(put_together).flatten().chain(dialled);
-        for uuid in named.filter(|uuid| !uuid.is_empty()).take(MOST_LEGS) {
+        for uuid in named.filter_map(given_id).take(MOST_LEGS) {
             let leg = LegSpan::unique(leg_id(uuid)?);
             if !legs.contains(&leg) {
                 legs.push(leg);
             }
         }
-        Ok(CallReference::Legs { legs, name: call_name(self.originator.unwrap_or(self.uuid)) })
+        let name = call_name(self.originator.unwrap_or(self.uuid));
+        Ok(CallReference::Legs { legs, ties: Ties::default(), name })
     }
 
     fn was_put_through(&self) -> bool {
@@ -140,6 +171,9 @@ impl<'a> Channel<'a> {
     /// that did not press 1 to take the call) is no answer; one that was only put through later, it is then.
     fn answered_to_caller_at(&self) -> Option<Timestamp> {
         let answered_at = self.answered_at?;
+        if self.was_abandoned() {
+            return None;
+        }
         if self.is_origin() {
             return Some(answered_at);
         }
@@ -147,12 +181,20 @@ impl<'a> Channel<'a> {
         Some(if bridged_at <= answered_at.plus_millis(1000) { answered_at } else { bridged_at })
     }
 
+    /// Whether the caller gave up in a queue (mod_callcenter) before an agent took the call: what answered was the queue.
+    fn was_abandoned(&self) -> bool {
+        self.variable("cc_side") == Some("member")
+            && self.variable("last_app") == Some("callcenter")
+            && self.variable("cc_cause") == Some("cancel")
+            && self.bridged_at.is_none()
+    }
+
     fn tell(&self, word: &str, at: Timestamp, kind: &str, data: Data) -> Telling {
         self.teller.tell(event_id(&format!("{}-{word}", self.uuid)), at, kind, data)
     }
 
     fn data(&self) -> Data {
-        Data::of_leg(&self.leg)
+        Data::of_ended_leg(&self.leg)
     }
 
     fn initiated(&self) -> Telling {
@@ -171,9 +213,10 @@ impl<'a> Channel<'a> {
             let sip_call_id = self.variable("sip_call_id").and_then(short_text);
             let telephony =
                 sip_call_id.map(|id| Map::from_iter([("sip_call_id".to_owned(), Value::from(id))]));
-            data = data
-                .with("telephony", telephony)
-                .with_metadata(&[("accountcode", self.variable("accountcode"))]);
+            data = data.with("telephony", telephony).with_metadata(&[
+                ("accountcode", self.variable("accountcode")),
+                ("queue", self.variable("cc_queue")),
+            ]);
         }
         self.tell("initiated", self.created_at, kinds::CALL_INITIATED, data)
     }
@@ -273,7 +316,7 @@ impl<'a> Channel<'a> {
                 .find_map(|name| self.variable(name))
                 .filter(|&cause| cause != "SUCCESS"),
             sip_status: refused_with,
-            answered: self.answered_at.is_some(),
+            answered: self.answered_at.is_some() && !self.was_abandoned(),
             bridged: self.bridged_at.is_some(),
             origin: self.is_origin(),
             outbound: self.is_origin() && self.outbound,
@@ -285,11 +328,17 @@ impl<'a> Channel<'a> {
             ),
         }
         .ending();
+        let talked = self.answered_to_caller_at().and(self.cdr.variables.length_millis("billsec"));
+        let seconds = |millis: i64| millis as f64 / 1000.0;
         let reason = (ending.transfer && ending.cause == Cause::NormalClearing).then_some("transfer");
         let data = self
             .data()
             .with_ending(Some(ending.cause), ending.by)
             .with("reason", reason)
+            .with("duration", talked.filter(|&millis| millis > 0).map(seconds))
+            .with("clock_duration", self.clock_millis.filter(|_| talked.is_some()).map(seconds))
+            .with("inferred", self.lacks_end.then_some(true))
+            .with("answered_elsewhere", ending.elsewhere.then_some(true))
             .with("sip_status", sip_status)
             .with("q850_cause", q850)
             .with_text("freeswitch_cause", Some(cause))
@@ -310,13 +359,13 @@ fn originator<'a>(cdr: &'a Cdr, uuid: &str) -> Option<&'a str> {
         && outbound
         && variables.get("cc_agent_type") != Some("uuid-standby");
     // The dialplan's half of a loopback channel belongs to its other half.
-    let loopback = variables.get("other_loopback_leg_uuid").filter(|_| !outbound);
+    let loopback = variables.id("other_loopback_leg_uuid").filter(|_| !outbound);
     variables
-        .get("originator")
-        .or_else(|| variables.get("originating_leg_uuid"))
-        .or_else(|| profiles.filter_map(|profile| profile.uuid.get()).next_back())
+        .id("originator")
+        .or_else(|| variables.id("originating_leg_uuid"))
+        .or_else(|| profiles.filter_map(|profile| profile.uuid.id()).next_back())
         .or(loopback)
-        .or_else(|| variables.get("cc_member_session_uuid").filter(|_| waits))
+        .or_else(|| variables.id("cc_member_session_uuid").filter(|_| waits))
         .filter(|&originator| originator != uuid)
 }
 

@@ -43,12 +43,12 @@ pub fn read(content_type: Option<&str>, body: &[u8], received_at: Timestamp) -> 
     map(&Cdr::read(&json_text(content_type, body)?)?, received_at)
 }
 
-/// Reads the text of a file that mod_json_cdr wrote (`log-dir`, `err-log-dir`): the same as a request's body.
+/// Reads a file that mod_json_cdr wrote (`log-dir`, `err-log-dir`): the same bytes as a request's body.
 ///
 /// # Errors
 /// A sentence that says what is wrong with it.
-pub fn read_file_text(text: &str, received_at: Timestamp) -> Result<Mapped, String> {
-    read(None, text.as_bytes(), received_at)
+pub fn read_file(bytes: &[u8], received_at: Timestamp) -> Result<Mapped, String> {
+    read(None, bytes, received_at)
 }
 
 /// The records in a folder of mod_json_cdr (`<uuid>.cdr.json`), by name; a file is taken as it is.

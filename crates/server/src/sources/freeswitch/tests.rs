@@ -1,11 +1,13 @@
 //! Records of a real switch, in every order of arrival, and bodies in every encoding.
 
+mod field;
+
 use data_encoding::{BASE64, BASE64_NOPAD};
 use pegcount_calls::{Cause, Direction, Party, Status, Timestamp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Mapped, json_text, read, read_file_text, record_files};
+use super::{Mapped, json_text, read, read_file, record_files};
 use crate::{
     intake::CallReference,
     sources::replay::{RECEIVED_AT, Replayed, one_call, replay_in_every_order},
@@ -495,7 +497,7 @@ fn a_folder_gives_its_records_in_the_order_of_their_names() {
     let files = record_files(folder.path()).unwrap();
     let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(names, ["a.json", "b.cdr.json"]);
-    assert!(read_file_text(&std::fs::read_to_string(&files[0]).unwrap(), RECEIVED_AT).is_ok());
+    assert!(read_file(&std::fs::read(&files[0]).unwrap(), RECEIVED_AT).is_ok());
     assert_eq!(record_files(&files[0]).unwrap(), files[..1]);
 }
 

@@ -12,6 +12,7 @@ use serde::{
 use serde_json::Value;
 
 use super::body::percent_decoded;
+use crate::sources::mapped::given_id;
 
 /// The record of one channel.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -157,6 +158,11 @@ impl Text {
         self.0.as_deref().filter(|text| !text.is_empty())
     }
 
+    /// The id of a channel.
+    pub fn id(&self) -> Option<&str> {
+        self.get().and_then(given_id)
+    }
+
     /// A time in whole milliseconds since the epoch; `None` if it never came.
     pub fn millis(&self) -> Option<i64> {
         self.get().and_then(millis_of_micros)
@@ -220,9 +226,26 @@ impl Variables {
         self.0.get(name).and_then(Text::get)
     }
 
-    /// A time in whole milliseconds since the epoch.
+    /// The id of a channel that a variable holds.
+    pub fn id(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(given_id)
+    }
+
+    /// A time in whole milliseconds since the epoch: `NAME_uepoch`.
     pub fn millis(&self, name: &str) -> Option<i64> {
-        self.get(name).and_then(millis_of_micros)
+        self.get(&format!("{name}_uepoch")).and_then(millis_of_micros)
+    }
+
+    /// A time in milliseconds since the epoch that is cut off to seconds: `NAME_epoch`.
+    pub fn whole_seconds(&self, name: &str) -> Option<i64> {
+        let seconds = self.get(&format!("{name}_epoch"))?.parse::<i64>().ok()?;
+        seconds.checked_mul(1000).filter(|&millis| millis > 0)
+    }
+
+    /// A length in seconds, in milliseconds; `None` if it is none, or less than none: so a channel is counted that never
+    /// came up.
+    pub fn length_millis(&self, name: &str) -> Option<i64> {
+        self.get(name)?.parse::<i64>().ok().filter(|&seconds| seconds >= 0)?.checked_mul(1000)
     }
 
     /// Decodes the values, unless they are plain: `encode-values` is on by default, and nothing says whether it was.

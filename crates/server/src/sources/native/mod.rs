@@ -5,10 +5,11 @@ mod handlers;
 pub mod hangup;
 mod wire;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use pegcount_calls::Timestamp;
+use pegcount_calls::{CallName, Fact, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::Mapped;
@@ -37,28 +38,78 @@ pub fn routes(config: &Config) -> OpenApiRouter<Arc<Ledger>> {
         .layer(axum::Extension(config.clone()))
 }
 
-/// Reads one line of a file of events: the form of `POST /v1/events`.
-///
-/// # Errors
-/// A sentence that says what is wrong with it.
-pub fn read_line(line: &str, received_at: Timestamp) -> Result<Mapped, String> {
-    let read = wire::read(wire::Form::Lines, line.as_bytes(), &source_name(NAME), received_at);
-    let read = read.map_err(|error| match error {
-        wire::Unreadable::NotJson(sentence) => sentence,
-        wire::Unreadable::TooMany(_) => "there is more than one event in the line".to_owned(),
-    });
-    let event = read?.pop().ok_or("the line is empty")?;
-    let (call, Told { report, .. }) = event.map_err(|rejection| rejection.message)?;
-    let telling = Telling {
-        id: report.id,
-        at: report.at,
-        at_given: report.at_given,
-        received_at: report.received_at,
-        source: report.source,
-        kind: report.kind,
-        data: report.data.as_json_text().to_owned(),
-    };
-    Ok(Mapped { call: CallReference::Named(call), tellings: vec![telling] })
+/// Reads a file of events: each line is of the form of `POST /v1/events`.
+pub struct LineReader {
+    /// What the next event is dated that names no time: events keep their order.
+    next_default: Timestamp,
+    /// The last time that the file names of each call that has not ended there; `None` if it names none.
+    latest: HashMap<CallName, Option<Timestamp>>,
+}
+
+impl LineReader {
+    /// A reader of a file that is read at this time.
+    pub fn new(received_at: Timestamp) -> Self {
+        Self { next_default: received_at, latest: HashMap::new() }
+    }
+
+    /// Reads one line. A file is read later than its calls end, so an end that names no time is dated by what the line or
+    /// the file tells of its call.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it.
+    pub fn read(&mut self, line: &str) -> Result<Mapped, String> {
+        let read = wire::read(wire::Form::Lines, line.as_bytes(), &source_name(NAME), self.next_default);
+        let read = read.map_err(|error| match error {
+            wire::Unreadable::NotJson(sentence) => sentence,
+            wire::Unreadable::TooMany(_) => "there is more than one event in the line".to_owned(),
+        });
+        let event = read?.pop().ok_or("the line is empty")?;
+        let (call, Told { report, event }) = event.map_err(|rejection| rejection.message)?;
+        let (mut at, mut data) = (report.at, report.data.as_json_text().to_owned());
+        if let Fact::Ended(end) = &event.fact
+            && !report.at_given
+            && wire::stated_end(end).is_none()
+        {
+            let latest = self.latest.get(&call).ok_or(
+                "the end of the call names no time: give it created_at, or answered_at and duration",
+            )?;
+            // A call that names no time anywhere is dated by the reading as a whole.
+            if let Some(latest) = latest {
+                (at, data) = (*latest, concluded(&data));
+            }
+        }
+        if !report.at_given {
+            self.next_default = self.next_default.plus_millis(1);
+        }
+        let is_over = matches!(&event.fact, Fact::Ended(end) if !end.inferred && event.leg.is_none());
+        if is_over {
+            self.latest.remove(&call);
+        } else {
+            let latest = self.latest.entry(call.clone()).or_default();
+            *latest = (*latest).max(report.at_given.then_some(at));
+        }
+        let telling = Telling {
+            id: report.id,
+            at,
+            at_given: report.at_given,
+            received_at: report.received_at,
+            source: report.source,
+            kind: report.kind,
+            data,
+        };
+        Ok(Mapped { call: CallReference::Named(call), tellings: vec![telling] })
+    }
+}
+
+/// The data of an end whose time is concluded.
+fn concluded(data: &str) -> String {
+    match serde_json::from_str::<Map<String, Value>>(data) {
+        Ok(mut fields) => {
+            fields.insert("inferred".to_owned(), Value::Bool(true));
+            Value::Object(fields).to_string()
+        }
+        Err(_) => data.to_owned(),
+    }
 }
 
 #[cfg(test)]

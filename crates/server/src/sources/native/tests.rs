@@ -1,1 +1,74 @@
+//! Events that say too little of themselves: without an id, without a time.
 
+use pegcount_calls::{CallName, Timestamp};
+use serde_json::{Value, json};
+
+use super::{LineReader, NAME, wire};
+use crate::{sources::Mapped, vocabulary::source_name};
+
+/// 2026-11-21T00:00:00Z.
+const RECEIVED_AT: Timestamp = Timestamp::from_millis(1_795_219_200_000);
+/// 2026-01-15T10:00:00Z.
+const TEN: i64 = 1_768_471_200_000;
+
+fn posted(event: &Value) -> wire::Read {
+    let body = event.to_string();
+    let read = wire::read(wire::Form::Json, body.as_bytes(), &source_name(NAME), RECEIVED_AT);
+    read.unwrap().pop().unwrap()
+}
+
+fn lines(events: &[Value]) -> Vec<Result<Mapped, String>> {
+    let mut reader = LineReader::new(RECEIVED_AT);
+    events.iter().map(|event| reader.read(&event.to_string())).collect()
+}
+
+fn at(line: &Result<Mapped, String>) -> i64 {
+    line.as_ref().unwrap().tellings[0].at.millis()
+}
+
+#[test]
+fn a_placeholder_names_no_call() {
+    for name in ["null", "NULL", "none", "undefined", "-", "nil"] {
+        let event = json!({"call_id": name, "event_type": "call_answered"});
+        let rejection = posted(&event).unwrap_err();
+        assert!(rejection.message.contains("stands for no id"), "{}", rejection.message);
+    }
+    let counted = posted(&json!({"call_id": "0", "event_type": "call_answered"})).unwrap();
+    assert_eq!(counted.0, CallName::new("0").unwrap());
+}
+
+#[test]
+fn a_record_without_a_time_ended_when_its_lengths_say() {
+    let end = |data: Value| {
+        posted(&json!({"call_id": "c", "event_type": "call_completed", "event_data": data}))
+            .unwrap()
+            .1
+            .event
+            .at
+    };
+    assert_eq!(end(json!({"answered_at": TEN, "duration": 60})).millis(), TEN + 60_000);
+    assert_eq!(end(json!({"started_at": TEN, "duration": 60})).millis(), TEN + 60_000);
+    // An end that is told now, and one that would lie in the future.
+    assert_eq!(end(json!({"answered_at": TEN})), RECEIVED_AT);
+    assert_eq!(end(json!({"answered_at": RECEIVED_AT.millis(), "duration": 60})), RECEIVED_AT);
+}
+
+#[test]
+fn an_end_in_a_file_is_never_dated_by_its_reading() {
+    let event = |call: &str, kind: &str, at: Option<i64>| json!({"call_id": call, "event_type": kind, "created_at": at, "event_data": {}});
+    let read = lines(&[
+        event("a", "call_initiated", Some(TEN)),
+        event("a", "call_answered", Some(TEN + 5_000)),
+        event("a", "call_completed", None),
+        event("b", "call_completed", None),
+        event("c", "call_initiated", None),
+        event("c", "call_completed", None),
+        event("d", "call_completed", Some(TEN)),
+    ]);
+    assert_eq!(at(&read[2]), TEN + 5_000);
+    assert!(read[2].as_ref().unwrap().tellings[0].data.contains("\"inferred\":true"));
+    assert!(read[3].as_ref().unwrap_err().contains("names no time"));
+    // A call of which no time is known at all keeps its order.
+    assert!(at(&read[4]) < at(&read[5]));
+    assert_eq!(at(&read[6]), TEN);
+}

@@ -1,11 +1,14 @@
 //! The bodies that `POST /v1/events` takes, and what it answers.
 
-use pegcount_calls::{CallName, EventId, SourceName, Timestamp};
+use pegcount_calls::{CallName, End, EventId, Fact, SourceName, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::vocabulary::{self, Rejection, Telling, Told, json, time};
+use crate::{
+    sources::mapped::given_id,
+    vocabulary::{self, Rejection, Telling, Told, json, time},
+};
 
 /// Most events in one request (contract, events.md).
 pub(super) const MOST_EVENTS: usize = 10_000;
@@ -150,7 +153,7 @@ struct Framed {
 
 impl Framed {
     fn told(self, source: &SourceName, received_at: Timestamp) -> Read {
-        let told = vocabulary::tell(Telling {
+        let mut told = vocabulary::tell(Telling {
             id: self.id,
             at: self.at.unwrap_or(self.default_at),
             at_given: self.at.is_some(),
@@ -159,8 +162,21 @@ impl Framed {
             kind: self.kind,
             data: self.data,
         })?;
+        // When a record of a call came says nothing of when the call ended, if the record itself does.
+        if let Fact::Ended(end) = &told.event.fact
+            && self.at.is_none()
+            && let Some(at) = stated_end(end).filter(|at| *at <= received_at)
+        {
+            (told.report.at, told.event.at) = (at, at);
+        }
         Ok((self.call, told))
     }
+}
+
+/// When a call ended by the answer, or else the start, and the length that its end states.
+pub(super) fn stated_end(end: &End) -> Option<Timestamp> {
+    let begin = end.answered_at.or(end.started_at)?;
+    Some(begin.plus_millis(end.talk_millis.filter(|&talk| talk > 0)?))
 }
 
 fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Rejection> {
@@ -182,6 +198,7 @@ fn read_event(text: &str) -> Result<Framed, Rejection> {
     let event: EventWire<'_> = parse(text)?;
     let call =
         CallName::new(&event.call_id).map_err(|error| Rejection::invalid(format!("call_id {error}")))?;
+    check_given("call_id", &event.call_id)?;
     let id = match &event.id {
         Some(id) => EventId::new(id).map_err(|error| Rejection::invalid(format!("id {error}")))?,
         // Of the event as it was sent, so that sending it again is no second event.
@@ -206,6 +223,7 @@ fn read_cloud_event(text: &str) -> Result<Framed, Rejection> {
         return Err(Rejection::invalid("data_base64 is not taken: send data as a JSON object"));
     }
     let subject = event.subject.ok_or_else(|| Rejection::invalid("subject is missing: it names the call"))?;
+    check_given("subject", &subject)?;
     // A CloudEvent is unique by source and id, and its id may be any text.
     let id = EventId::new(&event.id).unwrap_or_else(|_| {
         vocabulary::event_id_of(&format!("{} {}", event.source.unwrap_or_default(), event.id))
@@ -221,6 +239,15 @@ fn read_cloud_event(text: &str) -> Result<Framed, Rejection> {
         kind: event.kind,
         data: read_data(event.data, "data")?,
     })
+}
+
+/// Refuses a name that programs write where they have none: every call without an id would become one call.
+fn check_given(field: &str, name: &str) -> Result<(), Rejection> {
+    // A count from 0 is a name.
+    if given_id(name).is_some() || name == "0" {
+        return Ok(());
+    }
+    Err(Rejection::invalid(format!("{field} {name:?} stands for no id: give each call one of its own")))
 }
 
 fn read_time(text: &str) -> Result<Timestamp, Rejection> {
