@@ -10,17 +10,29 @@ DENY_VERSION := 0.20.2
 # What the hot paths are built with: `dev` is there when the tests have run, `bench` is what a release is built with.
 PROFILE ?= dev
 
-.PHONY: help run test check fmt lint deny unit guards reference clients tools bench
+.PHONY: help run release package packaging test check fmt lint deny unit guards reference clients tools bench
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-run: ## Build and start; prints the URL and a key
+run: ## Build for a trial and start; prints the URL and a key
 	@scripts/tools build
-	$(CARGO) build --release --bin pegcount
-	exec target/release/pegcount serve
+	@CARGO="$(CARGO)" scripts/trial
+	exec target/pegcount serve
 
-test: tools fmt lint unit clients guards deny ## Everything that CI runs, in its order
+release: ## Build the program as it is shipped
+	@scripts/tools build
+	$(CARGO) build --release -p pegcount --bin pegcount --target-dir target
+	ln -sfn release/pegcount target/pegcount
+
+package: release ## Make a Debian package of the release
+	@scripts/package
+
+packaging: ## Install the package on a copy of this machine; check what else ships beside the program
+	$(CARGO) build --bin pegcount
+	tests/packaging/run
+
+test: tools fmt lint unit clients packaging guards deny ## Everything that CI runs, in its order
 
 check: ## The quick part of test, for every save
 	$(CARGO) fmt --all --check

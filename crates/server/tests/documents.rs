@@ -281,7 +281,7 @@ fn commands(text: &str) -> Vec<Vec<String>> {
     lines
         .filter_map(|line| {
             let line = line.split('#').next().unwrap_or_default().trim().to_owned();
-            let rest = line.strip_prefix("target/release/").unwrap_or(&line).strip_prefix("pegcount ")?;
+            let rest = line.strip_prefix("target/").unwrap_or(&line).strip_prefix("pegcount ")?;
             Some(rest.split_whitespace().map(str::to_owned).collect())
         })
         .collect()
@@ -314,8 +314,8 @@ fn every_command_and_flag_that_a_document_shows_is_known_to_the_program() {
     assert!(looked_at > 20, "only {looked_at} were found");
 }
 
-#[test]
-fn every_metric_is_documented_and_every_documented_one_is_there() {
+/// Every metric that there is, as Prometheus names it; of a histogram its one name.
+fn metrics() -> BTreeSet<String> {
     let metrics = Metrics::default();
     metrics.events.get_or_create(&EventLabels { source: "native".into(), outcome: "accepted" }).inc();
     let request = RequestLabels { route: "/".into(), method: "GET", status: 200 };
@@ -328,13 +328,35 @@ fn every_metric_is_documented_and_every_documented_one_is_there() {
     metrics.jobs.kept.get_or_create(&JobLabels { kind: upload.kind, state: "dead" }).set(1);
     let rendered = metrics.render(TextFormat::OpenMetrics);
     let types = rendered.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-    let known: BTreeSet<String> = types
-        .map(|line| match line.split_once(' ').unwrap() {
-            (name, "counter") => format!("{name}_total"),
-            (name, _) => name.to_owned(),
+    types
+        .map(|line| match line.split_once(' ') {
+            Some((name, "counter")) => format!("{name}_total"),
+            Some((name, _)) => name.to_owned(),
+            None => line.to_owned(),
         })
-        .collect();
-    assert_eq!(first_cells(&read("docs/operations.md"), "## Metrics"), known);
+        .collect()
+}
+
+#[test]
+fn every_metric_is_documented_and_every_documented_one_is_there() {
+    assert_eq!(first_cells(&read("docs/operations.md"), "## Metrics"), metrics());
+}
+
+#[test]
+fn alerts_and_dashboard_name_only_metrics_that_exist() {
+    let known = metrics();
+    for path in ["packaging/monitoring/pegcount.rules.yml", "packaging/monitoring/grafana.json"] {
+        let text = read(path);
+        let is_name = |letter: char| letter.is_ascii_lowercase() || letter == '_';
+        let named: BTreeSet<&str> = text
+            .split(|letter: char| !is_name(letter))
+            .filter(|word| word.starts_with("pegcount_"))
+            .map(|word| word.trim_end_matches("_bucket"))
+            .collect();
+        assert!(named.len() >= 12, "{path}: {named:?}");
+        let unknown: Vec<_> = named.iter().filter(|name| !known.contains(**name)).collect();
+        assert!(unknown.is_empty(), "{path}: {unknown:?}");
+    }
 }
 
 /// The rooms and what each may name, of the table in tidy.rs.
