@@ -371,9 +371,8 @@ fn controllers(
     store: &Arc<dyn Store>,
     gateway: &Arc<Sip>,
 ) -> HashMap<SourceName, Arc<dyn Hangup>> {
-    let allow_private = config.native.allow_private_control_urls;
-    let native: Arc<dyn Hangup> =
-        Arc::new(native::hangup::NativeHangup::new(Arc::clone(store), allow_private));
+    let reach = config.control_url_reach();
+    let native: Arc<dyn Hangup> = Arc::new(native::hangup::NativeHangup::new(Arc::clone(store), reach));
     let gateway: Arc<dyn Hangup> = Arc::clone(gateway) as Arc<dyn Hangup>;
     HashMap::from([(source_name(native::NAME), native), (source_name(sip::NAME), gateway)])
 }

@@ -11,8 +11,14 @@ use pegcount_calls::{Direction, Increments, Rate, Tariff, parse_decimal};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    access::RateLimit, address, analysis, audit, dialects, organizations::PerOrganization, privacy,
-    recordings, redaction, secrets::EncryptionConfig, sources, transcription, web::cors,
+    access::RateLimit,
+    address, analysis, audit, dialects,
+    organizations::PerOrganization,
+    privacy, recordings, redaction,
+    secrets::EncryptionConfig,
+    sources::{self, native::hangup::Reach},
+    transcription,
+    web::cors,
 };
 
 /// Everything that can be set.
@@ -283,6 +289,16 @@ impl Config {
     /// Whether HTTPS is served.
     pub fn has_tls(&self) -> bool {
         !self.tls.cert.as_os_str().is_empty()
+    }
+
+    /// Where control URLs may lead besides the public internet.
+    pub fn control_url_reach(&self) -> Reach {
+        let is_loopback = [self.listen, self.live_listen].iter().all(|address| address.ip().is_loopback());
+        match (self.native.allow_private_control_urls, is_loopback) {
+            (true, _) => Reach::Private,
+            (false, true) => Reach::Loopback,
+            (false, false) => Reach::Public,
+        }
     }
 
     /// The file of the store, unless [`Config::store`] names another place.

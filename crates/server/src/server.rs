@@ -65,7 +65,7 @@ pub struct Ready {
 /// The documented routes of everything, and what documents them.
 pub fn routes(config: &Config, feed: &Arc<dialects::tenant::Feed>) -> (Router<Arc<Ledger>>, OpenApi) {
     OpenApiRouter::with_openapi(reference::frame())
-        .merge(sources::native::routes(&config.native))
+        .merge(sources::native::routes(config.control_url_reach()))
         .merge(sources::freeswitch::routes())
         .merge(dialects::v1::routes())
         .merge(dialects::organization::routes())

@@ -54,7 +54,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("sources", &["access", "address", "auth", "control", "intake", "vocabulary", "web"]),
     ("dialects", &["access", "auth", "live", "vocabulary", "web"]),
     ("status", &["clock", "disk", "live", "metrics"]),
-    ("demo", &["clock", "vocabulary"]),
+    ("demo", &["clock", "vocabulary", "web"]),
     ("reference", &[]),
     (
         "config",

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use reqwest::{StatusCode, header::HeaderValue};
+use reqwest::{Method, StatusCode, header::HeaderValue};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::DemoOptions;
@@ -13,6 +13,9 @@ use super::DemoOptions;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long one request may take.
 const LONGEST_REQUEST: Duration = Duration::from_secs(60);
+
+/// Where an organization's control URL is.
+const CONTROL_URL: &str = "/v1/control-url";
 
 /// A connection to the server.
 pub(super) struct Client {
@@ -40,6 +43,20 @@ pub(super) struct Receipt {
 pub(super) struct Rejected {
     pub(super) code: String,
     pub(super) message: String,
+}
+
+/// Why the server refused something, in its own sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refused(pub(super) String);
+
+#[derive(Deserialize)]
+struct ControlUrl {
+    url: String,
+}
+
+#[derive(Deserialize)]
+struct Failure {
+    error: String,
 }
 
 /// What became of something that was to be made.
@@ -82,7 +99,7 @@ impl Client {
 
     /// Sends events; returns when the server has taken them.
     pub(super) async fn send(&mut self, events: &[Value]) -> Result<Receipt, String> {
-        let answer = self.post("/v1/events", &events).await?;
+        let answer = self.ask(Method::POST, "/v1/events", Some(&events)).await?;
         match answer.status {
             StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY => serde_json::from_slice(&answer.body)
                 .map_err(|error| format!("{} answered in a way that no Pegcount does: {error}", self.base)),
@@ -95,7 +112,7 @@ impl Client {
 
     /// Makes an endpoint or a phone number.
     pub(super) async fn make(&mut self, path: &str, thing: &Value) -> Result<Made, String> {
-        let answer = self.post(path, thing).await?;
+        let answer = self.ask(Method::POST, path, Some(thing)).await?;
         match answer.status {
             status if status.is_success() => Ok(Made::There),
             StatusCode::CONFLICT => Ok(Made::There),
@@ -103,18 +120,64 @@ impl Client {
         }
     }
 
-    /// Posts until there is an answer that is not "later". What is sent twice counts once: every event has its id.
-    async fn post(&mut self, path: &str, body: &(impl Serialize + ?Sized)) -> Result<Answer, String> {
-        let body = serde_json::to_vec(body).map_err(|error| error.to_string())?;
+    /// The control URL that the organization has.
+    pub(super) async fn control_url(&mut self) -> Result<Result<Option<String>, Refused>, String> {
+        let answer = self.ask(Method::GET, CONTROL_URL, None::<&()>).await?;
+        match answer.status {
+            StatusCode::NOT_FOUND => Ok(Ok(None)),
+            StatusCode::OK => serde_json::from_slice::<ControlUrl>(&answer.body)
+                .map(|control| Ok(Some(control.url)))
+                .map_err(|error| format!("{} answered in a way that no Pegcount does: {error}", self.base)),
+            _ => Ok(Err(refused(&answer))),
+        }
+    }
+
+    /// Registers a control URL with this secret.
+    pub(super) async fn set_control_url(
+        &mut self,
+        url: &str,
+        secret: &str,
+    ) -> Result<Result<(), Refused>, String> {
+        let control = json!({ "url": url, "secret": secret });
+        let answer = self.ask(Method::PUT, CONTROL_URL, Some(&control)).await?;
+        Ok(if answer.status.is_success() { Ok(()) } else { Err(refused(&answer)) })
+    }
+
+    /// Removes the control URL.
+    pub(super) async fn delete_control_url(&mut self) -> Result<Result<(), Refused>, String> {
+        let answer = self.ask(Method::DELETE, CONTROL_URL, None::<&()>).await?;
+        Ok(if answer.status.is_success() { Ok(()) } else { Err(refused(&answer)) })
+    }
+
+    /// Whether the server is on this machine, as far as its URL says so.
+    pub(super) fn is_local(&self) -> bool {
+        let host = url::Url::parse(&self.base).ok().and_then(|url| url.host().map(|host| host.to_owned()));
+        match host {
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            Some(url::Host::Domain(name)) => name == "localhost",
+            None => false,
+        }
+    }
+
+    /// Asks until there is an answer that is not "later". What is sent twice counts once: every event has its id.
+    async fn ask(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<&(impl Serialize + ?Sized)>,
+    ) -> Result<Answer, String> {
+        let body = body.map(serde_json::to_vec).transpose().map_err(|error| error.to_string())?;
         let give_up = Instant::now() + PATIENCE;
         let mut wait = Duration::from_millis(250);
         loop {
             let mut request = self
                 .http
-                .post(format!("{}{path}", self.base))
-                .header("x-api-key", self.key.clone())
-                .header("content-type", "application/json")
-                .body(body.clone());
+                .request(method.clone(), format!("{}{path}", self.base))
+                .header("x-api-key", self.key.clone());
+            if let Some(body) = body.clone() {
+                request = request.header("content-type", "application/json").body(body);
+            }
             if let Some(organization) = &self.organization {
                 request = request.header("x-organization-id", organization);
             }
@@ -177,6 +240,11 @@ impl Client {
         let text: String = String::from_utf8_lossy(body).chars().take(200).collect();
         format!("{} answered {status}: {text}", self.base)
     }
+}
+
+fn refused(answer: &Answer) -> Refused {
+    let sentence = serde_json::from_slice::<Failure>(&answer.body).map(|failure| failure.error);
+    Refused(sentence.unwrap_or_else(|_| answer.status.to_string()))
 }
 
 fn retry_after(response: &reqwest::Response) -> Duration {

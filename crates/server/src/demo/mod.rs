@@ -1,16 +1,20 @@
 //! Believable calls, sent through `POST /v1/events` as any source would, live and with real pauses.
 //!
-//! `script` makes calls of a seed and knows no clock; `sender` lets them happen. A run first tells of the last day,
+//! `script` makes calls of a seed and knows no clock; `sender` lets them happen. A run first sends calls of the last day,
 //! so that statistics show something at once, and then starts calls until it is stopped. The same seed gives the same
-//! calls; only their ids and times belong to the run.
+//! calls; only their ids and times belong to the run. While it runs, a `listener` on this machine serves their recordings
+//! and takes hang-up orders by a control URL, which is removed again at the end.
 
 mod client;
+mod control_url;
+mod listener;
 mod outcome;
 mod random;
 mod scenarios;
 mod script;
 mod sender;
 mod slots;
+mod sound;
 mod talk;
 #[cfg(test)]
 mod tests;

@@ -31,6 +31,17 @@ pub(super) struct Script {
     pub(super) events: Vec<Scripted>,
     /// The place of the event that ends it.
     pub(super) end: usize,
+    /// Its recording; `None` for a call that nobody answers.
+    pub(super) recording: Option<Recording>,
+}
+
+/// The recording of a call.
+#[derive(Debug, PartialEq)]
+pub(super) struct Recording {
+    /// When it is ready, in milliseconds from the call's beginning.
+    pub(super) ready_ms: i64,
+    /// Its length in milliseconds: from the answer to the end.
+    pub(super) talk_ms: i64,
 }
 
 /// What the audio of a call is like.
@@ -52,12 +63,13 @@ pub(super) fn script(seed: u64) -> Script {
     let choices: Vec<(u32, &'static Scenario)> = SCENARIOS.iter().map(|scenario| (1, scenario)).collect();
     // There always are scenarios; without one there is no call.
     let Some(scenario) = random.weighted(&choices) else {
-        return Script { outcome: Outcome::Unreachable, events: Vec::new(), end: 0 };
+        return Script { outcome: Outcome::Unreachable, events: Vec::new(), end: 0, recording: None };
     };
     let outbound = random.between(1, 100) <= i64::from(scenario.outbound_percent);
     let outcome = Outcome::choose(&mut random, outbound);
     let slots = Slots::choose(&mut random);
-    let mut call = CallScript { random, scenario, slots, outbound, outcome, events: Vec::new() };
+    let mut call =
+        CallScript { random, scenario, slots, outbound, outcome, events: Vec::new(), recording: None };
     let offered = call.set_up();
     let end = match outcome.is_answered() {
         true => call.talk(offered),
@@ -68,7 +80,7 @@ pub(super) fn script(seed: u64) -> Script {
     events.sort_by_key(|event| event.offset_ms);
     let (end_kind, _) = outcome.end(outbound);
     let place = events.iter().position(|event| event.kind == end_kind && event.offset_ms == end);
-    Script { outcome, end: place.unwrap_or_default(), events }
+    Script { outcome, end: place.unwrap_or_default(), events, recording: call.recording }
 }
 
 struct CallScript {
@@ -78,6 +90,7 @@ struct CallScript {
     outbound: bool,
     outcome: Outcome,
     events: Vec<Scripted>,
+    recording: Option<Recording>,
 }
 
 impl CallScript {
@@ -184,6 +197,8 @@ impl CallScript {
         self.finish(end);
         self.charge(end, end - answered, usage.tokens, usage.characters);
         self.analyse(end);
+        let ready_ms = end + self.random.millis(1_800.0, 0.3);
+        self.recording = Some(Recording { ready_ms, talk_ms: end - answered });
         end
     }
 

@@ -8,14 +8,20 @@ use std::{
 
 use pegcount_calls::Timestamp;
 use serde_json::{Value, json};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval, timeout},
+};
 
 use super::{
     DemoOptions, Progress, Tally,
     client::{Client, Made},
+    control_url,
+    listener::{HangUp, Listener},
     random::Random,
     scenarios::SCENARIOS,
     script::{Script, script},
+    sound,
 };
 use crate::{clock::Clock, vocabulary::kinds};
 
@@ -32,6 +38,8 @@ const BATCH: usize = 1000;
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 /// How long the calls in progress get to be ended when the run is stopped.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// Hang-up orders that may wait.
+const WAITING_ORDERS: usize = 16;
 /// A machine that slept does not make up for the calls of the night.
 const MOST_BEHIND_MS: i64 = 5_000;
 
@@ -49,12 +57,19 @@ pub(super) struct Sender<'a> {
     /// What is to be sent, by its time and its place in the order of making.
     due: BTreeMap<(i64, u64), Due>,
     made: u64,
+    /// Calls in progress.
     open: BTreeSet<Arc<str>>,
     tally: Tally,
+    /// Serves recordings and takes hang-up orders; `None` where no port could be had.
+    listener: Option<Listener>,
+    /// Kept so that the channel stays open without a listener.
+    orders_in: mpsc::Sender<HangUp>,
+    orders: mpsc::Receiver<HangUp>,
 }
 
 struct Due {
     call: Arc<str>,
+    /// Whether the call is over with it, or was before it.
     ends_call: bool,
     event: Value,
 }
@@ -72,6 +87,7 @@ impl<'a> Sender<'a> {
         let client = Client::new(options)?;
         let now = clock.now().millis().unsigned_abs();
         let seed = options.seed.unwrap_or(now);
+        let (orders_in, orders) = mpsc::channel(WAITING_ORDERS);
         Ok(Self {
             client,
             clock,
@@ -87,14 +103,26 @@ impl<'a> Sender<'a> {
             made: 0,
             open: BTreeSet::new(),
             tally: Tally::default(),
+            listener: None,
+            orders_in,
+            orders,
         })
     }
 
     /// Runs until `stop` comes true, or to the limit.
     pub(super) async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), String> {
         (self.report)(Progress::Begun { seed: self.seed });
+        match Listener::start(self.orders_in.clone()).await {
+            Ok(listener) => self.listener = Some(listener),
+            Err(error) => {
+                let note =
+                    format!("calls have no recordings and cannot be hung up: no port can be had: {error}");
+                (self.report)(Progress::Note(note));
+            }
+        }
         let running = async {
             self.introduce().await?;
+            self.take_orders().await?;
             self.tell_the_past().await?;
             self.go_live().await
         };
@@ -106,6 +134,11 @@ impl<'a> Sender<'a> {
         // Nothing is left in progress for ever. Who stops a run does not wait for a server that is gone.
         let ended = timeout(FAREWELL, self.end_open_calls()).await;
         if let Ok(Err(problem)) = ended {
+            (self.report)(Progress::Note(problem));
+        }
+        if let Some(listener) = &self.listener
+            && let Ok(Err(problem)) = timeout(FAREWELL, control_url::remove(&mut self.client, listener)).await
+        {
             (self.report)(Progress::Note(problem));
         }
         (self.report)(Progress::Over(self.tally()));
@@ -135,6 +168,19 @@ impl<'a> Sender<'a> {
         Ok(())
     }
 
+    /// Has hang-up orders come here.
+    async fn take_orders(&mut self) -> Result<(), String> {
+        let Some(listener) = &self.listener else { return Ok(()) };
+        let note = match control_url::register(&mut self.client, listener).await? {
+            Ok(()) => {
+                format!("recordings and hang-ups are served at http://{} until this ends", listener.address())
+            }
+            Err(reason) => reason,
+        };
+        (self.report)(Progress::Note(note));
+        Ok(())
+    }
+
     /// Tells calls of the last day, oldest first.
     async fn tell_the_past(&mut self) -> Result<(), String> {
         let now = self.clock.now().millis();
@@ -142,10 +188,12 @@ impl<'a> Sender<'a> {
         starts.sort_unstable();
         let mut events = Vec::new();
         for start in starts {
-            let script = script(self.scripts.next());
-            let length = script.events.last().map_or(0, |event| event.offset_ms);
+            let seed = self.scripts.next();
+            let script = script(seed);
+            let last_event = script.events.last().map_or(0, |event| event.offset_ms);
+            let length = script.recording.as_ref().map_or(last_event, |one| one.ready_ms.max(last_event));
             let start = start.min(now - PAST_ENDS_MS - length);
-            events.extend(self.events_of(&script, start).into_iter().map(|(_, due)| due.event));
+            events.extend(self.events_of(seed, &script, start).into_iter().map(|(_, due)| due.event));
         }
         for batch in events.chunks(BATCH) {
             self.send(batch).await?;
@@ -167,14 +215,20 @@ impl<'a> Sender<'a> {
         let mut next_call = self.clock.now().millis();
         let mut next_report = Instant::now() + REPORT_EVERY;
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                _ = ticks.tick() => {}
+                Some(order) = self.orders.recv() => {
+                    self.hang_up(order).await?;
+                    continue;
+                }
+            }
             let now = self.clock.now().millis();
             if now - next_call > MOST_BEHIND_MS {
                 next_call = now;
             }
             while next_call <= now && self.tally.calls < self.limit {
-                let script = script(self.scripts.next());
-                let due = self.events_of(&script, next_call);
+                let seed = self.scripts.next();
+                let due = self.events_of(seed, &script(seed), next_call);
                 self.due.extend(due);
                 self.tally.calls += 1;
                 next_call += self.arrivals.exponential(self.mean_pause_ms).round() as i64;
@@ -220,6 +274,22 @@ impl<'a> Sender<'a> {
         Ok(())
     }
 
+    /// Ends a call that is to be hung up, as a switch would: the rest of it does not happen.
+    async fn hang_up(&mut self, order: HangUp) -> Result<(), String> {
+        let Some(call) = self.open.get(order.call.as_str()).cloned() else {
+            // Who asked may have gone away.
+            let _ = order.taken.send(false);
+            return Ok(());
+        };
+        self.due.retain(|_, due| due.call != call);
+        let _ = order.taken.send(true);
+        let data = json!({ "hangup_cause": "normal_clearing", "hangup_source": "api" });
+        self.send(&[event(&call, LAST, self.clock.now(), kinds::CALL_COMPLETED, &data)]).await?;
+        self.open.remove(&call);
+        (self.report)(Progress::Note(format!("hung up {call}, as ordered")));
+        Ok(())
+    }
+
     async fn end_open_calls(&mut self) -> Result<(), String> {
         let now = self.clock.now();
         let open = std::mem::take(&mut self.open);
@@ -233,18 +303,32 @@ impl<'a> Sender<'a> {
         Ok(())
     }
 
-    /// The events of a call that begins at this time.
-    fn events_of(&mut self, script: &Script, start: i64) -> Vec<((i64, u64), Due)> {
+    /// The events of a call that begins at this time, and its recording.
+    fn events_of(&mut self, seed: u64, script: &Script, start: i64) -> Vec<((i64, u64), Due)> {
         let call: Arc<str> = format!("call_{:016x}", self.ids.next()).into();
-        let mut events = Vec::with_capacity(script.events.len());
-        for (place, scripted) in script.events.iter().enumerate() {
+        let scripted = script.events.iter().enumerate().map(|(place, scripted)| {
+            // After its end a call is not in progress, whatever is still said of it.
+            let ends_call = place >= script.end;
             let at = start + scripted.offset_ms;
             let event = event(&call, place, Timestamp::from_millis(at), scripted.kind, &scripted.data);
-            // After its end a call is not in progress, whatever is still said of it.
-            let due = Due { call: Arc::clone(&call), ends_call: place >= script.end, event };
-            events.push(((at, self.made), due));
-            self.made += 1;
-        }
+            (at, Due { call: Arc::clone(&call), ends_call, event })
+        });
+        let recorded = script.recording.iter().zip(&self.listener).map(|(recording, listener)| {
+            let data = json!({
+                "url": listener.recording_url(seed),
+                "format": "wav",
+                "duration_seconds": recording.talk_ms as f64 / 1000.0,
+                "size_bytes": sound::size_bytes(recording.talk_ms),
+            });
+            let at = start + recording.ready_ms;
+            let place = script.events.len();
+            let event = event(&call, place, Timestamp::from_millis(at), kinds::RECORDING_READY, &data);
+            (at, Due { call: Arc::clone(&call), ends_call: true, event })
+        });
+        let from = self.made;
+        let events: Vec<_> =
+            scripted.chain(recorded).zip(from..).map(|((at, due), made)| ((at, made), due)).collect();
+        self.made += events.len() as u64;
         events
     }
 }

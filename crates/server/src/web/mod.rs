@@ -14,6 +14,7 @@ pub mod layers;
 pub mod number;
 pub mod path;
 pub mod query;
+pub mod range;
 pub mod route_table;
 pub mod terminal;
 pub mod verbatim;

@@ -249,12 +249,21 @@ async fn no_order_goes_to_an_address_that_only_the_server_can_reach() {
     let server = home.start();
     let switch = Switch::start().await;
     let port = switch.address.port();
+    let admin = home.run_json(&["keys", "create", "--organization", "org_default", "--scopes", "admin"]);
     for url in [
         switch.url(),
         format!("https://127.0.0.1:{port}/"),
         format!("https://0x7f.1:{port}/"),
         format!("https://2130706433:{port}/"),
         format!("https://[::1]:{port}/"),
+    ] {
+        let put = server.request(reqwest::Method::PUT, "/v1/control-url").json(&json!({"url": url}));
+        let answer =
+            crate::server::send(put.header("x-api-key", admin["key"].as_str().expect("a key"))).await;
+        assert_code(&answer, 400, "INVALID_PARAMETER");
+        assert!(answer.text.contains("scope server"), "{}", answer.text);
+    }
+    for url in [
         format!("https://[::ffff:127.0.0.1]:{port}/"),
         "https://10.0.0.1/".to_owned(),
         "https://169.254.169.254/latest/meta-data/".to_owned(),

@@ -12,6 +12,7 @@ mod bad_input;
 mod commands;
 mod control;
 mod damage;
+mod demo;
 mod dialects;
 mod durability;
 mod encryption;

@@ -1,7 +1,5 @@
 //! The bytes of a recording, answered as those of a file.
 
-use std::ops::Range;
-
 use axum::{
     body::Body,
     extract::Request,
@@ -9,7 +7,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::access::{Object, Readable};
+use crate::{
+    access::{Object, Readable},
+    web::range::{Part, part},
+};
 
 /// What somebody asked for.
 pub(super) struct Asked {
@@ -70,43 +71,6 @@ pub(super) fn answer(asked: &Asked, object: &Object, recording: &Readable) -> Re
     response
 }
 
-/// Which bytes somebody wants.
-#[derive(Debug, PartialEq, Eq)]
-enum Part {
-    /// All of them; also when several parts are wanted at once, which a server need not give.
-    Whole,
-    Bytes(Range<u64>),
-    /// Some that are not there.
-    Beyond,
-}
-
-/// Reads a `Range` (RFC 9110, 14.2); what is none is as good as not said.
-fn part(range: &str, size: u64) -> Part {
-    let bytes = range.trim().strip_prefix("bytes=").and_then(|bytes| bytes.split_once('-'));
-    let Some((from, to)) = bytes.map(|(from, to)| (from.trim(), to.trim())) else { return Part::Whole };
-    let number =
-        |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().unwrap_or(u64::MAX));
-    match (from, to) {
-        ("", "") => Part::Whole,
-        ("", last) => match number(last) {
-            None => Part::Whole,
-            Some(last) if last == 0 || size == 0 => Part::Beyond,
-            Some(last) => Part::Bytes(size.saturating_sub(last)..size),
-        },
-        (from, "") => match number(from) {
-            None => Part::Whole,
-            Some(from) if from >= size => Part::Beyond,
-            Some(from) => Part::Bytes(from..size),
-        },
-        (from, to) => match number(from).zip(number(to)) {
-            None => Part::Whole,
-            Some((from, to)) if from > to => Part::Whole,
-            Some((from, _)) if from >= size => Part::Beyond,
-            Some((from, to)) => Part::Bytes(from..to.saturating_add(1).min(size)),
-        },
-    }
-}
-
 /// A time as HTTP writes it (RFC 9110, 5.6.7), in whole seconds.
 fn http_date(millis: i64) -> String {
     let at = jiff::Timestamp::from_second(millis.div_euclid(1000)).unwrap_or_default();
@@ -116,33 +80,6 @@ fn http_date(millis: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_range_is_read_as_a_file_server_reads_it() {
-        for (range, expected) in [
-            ("bytes=0-3", Part::Bytes(0..4)),
-            ("bytes=10-", Part::Bytes(10..16)),
-            ("bytes=-2", Part::Bytes(14..16)),
-            ("bytes=-99", Part::Bytes(0..16)),
-            ("bytes=4-99999999999999999999999", Part::Bytes(4..16)),
-            ("bytes=15-15", Part::Bytes(15..16)),
-            ("bytes=16-", Part::Beyond),
-            ("bytes=16-20", Part::Beyond),
-            ("bytes=-0", Part::Beyond),
-            ("bytes=99999999999999999999999-", Part::Beyond),
-            ("bytes=5-3", Part::Whole),
-            ("bytes=-", Part::Whole),
-            ("bytes=0-1,4-5", Part::Whole),
-            ("bytes=+1-", Part::Whole),
-            ("bytes=a-b", Part::Whole),
-            ("seconds=0-3", Part::Whole),
-            ("", Part::Whole),
-        ] {
-            assert_eq!(part(range, 16), expected, "{range}");
-        }
-        assert_eq!(part("bytes=-5", 0), Part::Beyond);
-        assert_eq!(part("bytes=0-", 0), Part::Beyond);
-    }
 
     #[test]
     fn a_time_is_written_as_http_writes_it() {

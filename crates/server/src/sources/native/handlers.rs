@@ -12,7 +12,7 @@ use pegcount_calls::CallName;
 use pegcount_store::ControlUrl;
 
 use super::{
-    Config, NAME, hangup,
+    NAME, hangup,
     wire::{self, ControlUrlBody, ControlUrlRequest, Form, Receipt, RejectedEvent, Unreadable},
 };
 use crate::{
@@ -128,12 +128,12 @@ pub(super) async fn get_control_url(caller: Caller) -> Result<Json<ControlUrlBod
 )]
 pub(super) async fn put_control_url(
     caller: Caller,
-    Extension(config): Extension<Config>,
+    Extension(reach): Extension<hangup::Reach>,
     JsonBody(request): JsonBody<ControlUrlRequest>,
 ) -> Result<([(HeaderName, &'static str); 1], Json<ControlUrlBody>), Failure> {
     caller.access.need(Scope::Admin)?;
-    hangup::check_url(&request.url, config.allow_private_control_urls)
-        .map_err(|message| Refusal::invalid("url", message))?;
+    let reach = if caller.access.need(Scope::Server).is_ok() { reach } else { reach.without_server_scope() };
+    hangup::check_url(&request.url, reach).map_err(|message| Refusal::invalid("url", message))?;
     let secret = match request.secret {
         Some(secret) => secret,
         None => new_secret()?,

@@ -26,18 +26,64 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest URL in bytes.
 const LONGEST_URL: usize = 2048;
 
+/// Where control URLs may lead besides the public internet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Nowhere.
+    Public,
+    /// To loopback addresses that are written as numbers, by plain `http` too. Only a key with the scope `server` sets
+    /// such a URL, and only while the server itself listens on loopback addresses: whoever runs the server is trusted
+    /// with the other programs of the machine, the administrator of one organization behind a proxy is not.
+    Loopback,
+    /// To any address, by plain `http` too (`native.allow_private_control_urls`).
+    Private,
+}
+
+impl Reach {
+    /// What is left of it for a key without the scope `server`.
+    #[must_use]
+    pub const fn without_server_scope(self) -> Self {
+        match self {
+            Self::Public | Self::Loopback => Self::Public,
+            Self::Private => Self::Private,
+        }
+    }
+
+    /// Whether a URL with this address in it may be used, other than a public one.
+    fn covers(self, address: IpAddr) -> bool {
+        match self {
+            Self::Public => false,
+            Self::Loopback => address.is_loopback(),
+            Self::Private => true,
+        }
+    }
+}
+
 /// Checks a control URL as far as it can be checked before its name is resolved.
 ///
 /// # Errors
 /// The rest of a sentence that begins with what is wrong.
-pub fn check_url(text: &str, allow_private: bool) -> Result<Url, String> {
+pub fn check_url(text: &str, reach: Reach) -> Result<Url, String> {
     if text.len() > LONGEST_URL {
         return Err(format!("must not be longer than {LONGEST_URL} bytes"));
     }
     let url = Url::parse(text).map_err(|error| format!("must be a URL: {error}"))?;
+    let literal = match url.host() {
+        None => return Err("must name a host".into()),
+        Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
+        Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
+        Some(Host::Domain(_)) => None,
+    };
+    let is_covered = reach == Reach::Private || literal.is_some_and(|address| reach.covers(address));
+    if !is_covered && literal.is_some_and(|address| !is_public(address)) {
+        return Err("must not lead to a private address; the configuration can allow it \
+                    (native.allow_private_control_urls = true). Loopback addresses are also taken from a key with the \
+                    scope server, while the server itself listens on loopback addresses only"
+            .into());
+    }
     match url.scheme() {
         "https" => {}
-        "http" if allow_private => {}
+        "http" if is_covered => {}
         "http" => {
             return Err("must begin with https://; the configuration can allow http:// \
                         (native.allow_private_control_urls = true)"
@@ -47,17 +93,6 @@ pub fn check_url(text: &str, allow_private: bool) -> Result<Url, String> {
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("must not hold a user name or password".into());
-    }
-    let literal = match url.host() {
-        None => return Err("must name a host".into()),
-        Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
-        Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
-        Some(Host::Domain(_)) => None,
-    };
-    if !allow_private && literal.is_some_and(|address| !is_public(address)) {
-        return Err("must not lead to a private address; the configuration can allow it \
-                    (native.allow_private_control_urls = true)"
-            .into());
     }
     Ok(url)
 }
@@ -75,13 +110,13 @@ pub fn check_secret(secret: &str) -> Result<(), String> {
 /// Gives orders to control URLs.
 pub struct NativeHangup {
     store: Arc<dyn Store>,
-    allow_private: bool,
+    reach: Reach,
 }
 
 impl NativeHangup {
     /// With the URLs that the store keeps.
-    pub fn new(store: Arc<dyn Store>, allow_private: bool) -> Self {
-        Self { store, allow_private }
+    pub fn new(store: Arc<dyn Store>, reach: Reach) -> Self {
+        Self { store, reach }
     }
 
     async fn control_url(
@@ -109,7 +144,11 @@ impl NativeHangup {
         if addresses.is_empty() {
             return Err(unreachable("the host of the control URL has no address"));
         }
-        if !self.allow_private && addresses.iter().any(|address| !is_public(address.ip())) {
+        // A name may lead to a loopback address too, and anybody's URL may hold a name.
+        let is_number = bare.parse::<IpAddr>().is_ok();
+        let covers =
+            |address: IpAddr| (is_number || self.reach == Reach::Private) && self.reach.covers(address);
+        if addresses.iter().any(|address| !is_public(address.ip()) && !covers(address.ip())) {
             return Err(unreachable("the control URL leads to a private address"));
         }
         reqwest::Client::builder()
@@ -131,7 +170,7 @@ impl Hangup for NativeHangup {
 
     async fn hang_up(&self, order: &Order) -> Result<Reply, ControlError> {
         let control = self.control_url(order.organization).await?.ok_or(ControlError::NotControllable)?;
-        let url = check_url(&control.url, self.allow_private)
+        let url = check_url(&control.url, self.reach)
             .map_err(|message| ControlError::Unreachable(format!("the control URL {message}")))?;
         let client = self.client(&url).await?;
         let payload = json!({

@@ -30,12 +30,12 @@ pub struct Config {
 /// The name of this source.
 pub const NAME: &str = "native";
 
-/// Its routes.
-pub fn routes(config: &Config) -> OpenApiRouter<Arc<Ledger>> {
+/// Its routes. Control URLs may lead as far as `reach` says.
+pub fn routes(reach: hangup::Reach) -> OpenApiRouter<Arc<Ledger>> {
     OpenApiRouter::new()
         .routes(routes!(handlers::post_events))
         .routes(routes!(handlers::get_control_url, handlers::put_control_url, handlers::delete_control_url))
-        .layer(axum::Extension(config.clone()))
+        .layer(axum::Extension(reach))
 }
 
 /// Reads a file of events: each line is of the form of `POST /v1/events`.
