@@ -157,7 +157,6 @@ impl App {
             clock: clock.clone(),
             rate_limit: config.rate_limit(),
         }));
-        // Late: a start that a setting makes fail leaves no key behind that nobody was shown.
         let first_key = first_key(store.as_ref(), config, &clock).await?;
         ledger.reload().await.map_err(|error| cannot_start(&error))?;
         Ok(Self {
@@ -216,6 +215,8 @@ impl App {
         let (store, metrics) = (Arc::clone(&self.store), Arc::clone(&self.metrics));
         let watching = self.lost.clone().watch(store, self.shelf.clone(), metrics);
         tokio::spawn(stop.clone().run_until_cancelled_owned(watching));
+        let keys = Arc::clone(&self.ledger).look_after_keys();
+        tokio::spawn(stop.clone().run_until_cancelled_owned(keys));
         let Some(bucket) = self.shelf.bucket() else { return };
         let (shelf, store) = (self.shelf.clone(), Arc::clone(&self.store));
         let sweeping = recordings::sweep(shelf, store, Arc::clone(&self.jobs), self.clock.clone());
@@ -248,6 +249,9 @@ impl App {
         sip.stop().await;
         jobs.ended().await;
         audit.close().await;
+        if let Err(error) = ledger.keep_key_uses().await {
+            tracing::warn!(%error, "the last uses of keys since the last five minutes are lost");
+        }
         drop((intake, ledger, live, sip, jobs, transcription));
         // The thread ends when nobody holds a handle any more; a connection that is still open may.
         let ended = tokio::task::spawn_blocking(move || writer.join());
@@ -432,7 +436,8 @@ fn private() -> fs::OpenOptions {
 }
 
 /// Makes the first organization and its key, unless there is an organization. The organization comes last: once it is there nothing of this is ever done
-/// again, even if every key is revoked; a start that was cut off before is taken up by the next.
+/// again, even if every key is revoked; a start that was cut off before is taken up by the next. Comes after everything
+/// that a setting can make fail: such a start leaves no key behind that nobody was shown.
 async fn first_key(store: &dyn Store, config: &Config, clock: &Clock) -> Result<Option<String>, String> {
     let organizations = store.organizations().await.map_err(|error| cannot_start(&error))?;
     // Those that cannot be read are told of now, at every start.

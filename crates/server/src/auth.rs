@@ -2,12 +2,16 @@
 //!
 //! A whole key is its id, an underscore and its secret: `key_` + 16 characters, `_`, 43 characters. Only the SHA-256 of
 //! the secret is kept; it is random, so nothing slower is needed, and it is compared in constant time. All keys that
-//! there are lie in memory, since every request needs one; [`Keyring::reload`] follows each change.
+//! there are lie in memory, since every request needs one; [`Keyring::reload`] follows each change. When a key was last
+//! used is noted there to the minute, and brought to the store now and then: a request writes nothing.
 
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use data_encoding::{BASE64URL_NOPAD, Encoding, Specification};
@@ -170,6 +174,8 @@ impl NewKey {
             secret_hash: hash(&secret),
             scopes: scopes.bits(),
             created_at,
+            expires_at: None,
+            last_used_at: None,
         };
         Ok(Self { stored, secret })
     }
@@ -210,44 +216,102 @@ pub enum Credentials {
     },
 }
 
+/// How exactly the last use of a key is noted.
+const USE_RESOLUTION_MS: i64 = 60_000;
+/// Stands for a key that was never used.
+const NEVER: i64 = i64::MIN;
+
 /// Every key that there is.
 #[derive(Default)]
 pub struct Keyring {
-    keys: RwLock<HashMap<String, AccessKey>>,
+    keys: RwLock<HashMap<String, HeldKey>>,
+}
+
+struct HeldKey {
+    key: AccessKey,
+    /// Its last use in milliseconds, or [`NEVER`]; the store's `last_used_at` of `key` may be older.
+    used_ms: AtomicI64,
+}
+
+impl HeldKey {
+    fn last_used_at(&self) -> Option<Timestamp> {
+        let used_ms = self.used_ms.load(Ordering::Relaxed);
+        (used_ms != NEVER).then(|| Timestamp::from_millis(used_ms))
+    }
+
+    /// Most uses read and do not write, so that threads do not wait for each other.
+    fn note_use(&self, now: Timestamp) {
+        if now.millis().saturating_sub(self.used_ms.load(Ordering::Relaxed)) >= USE_RESOLUTION_MS {
+            self.used_ms.fetch_max(now.millis(), Ordering::Relaxed);
+        }
+    }
 }
 
 impl Keyring {
-    /// Replaces the keys by those that there are now.
+    /// Replaces the keys by those that there are now. Uses that the store does not know yet are kept.
     pub fn reload(&self, keys: Vec<AccessKey>) {
-        let keys = keys.into_iter().map(|key| (key.id.clone(), key)).collect();
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        let mut held = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let used_ms = |key: &AccessKey| {
+            let known = held.get(&key.id).and_then(HeldKey::last_used_at).max(key.last_used_at);
+            AtomicI64::new(known.map_or(NEVER, Timestamp::millis))
+        };
+        let keys = keys.into_iter().map(|key| (key.id.clone(), HeldKey { used_ms: used_ms(&key), key }));
+        *held = keys.collect();
     }
 
-    /// Who shows these credentials; `None` when nobody whom we know.
-    pub fn principal(&self, credentials: &Credentials) -> Option<Principal> {
+    /// Who shows these credentials at this time; `None` for an unknown key and for an expired one.
+    pub fn principal(&self, credentials: &Credentials, now: Timestamp) -> Option<Principal> {
         match credentials {
             Credentials::Whole(key) => {
                 let (id, secret) = split_whole(key)?;
-                self.check(id, secret)
+                self.check(id, secret, now)
             }
             Credentials::Pair { id, secret } => match split_whole(id) {
-                Some((id, own)) if bool::from(own.as_bytes().ct_eq(secret.as_bytes())) => self.check(id, own),
+                Some((id, own)) if bool::from(own.as_bytes().ct_eq(secret.as_bytes())) => {
+                    self.check(id, own, now)
+                }
                 Some(_) => None,
-                None => self.check(id, secret),
+                None => self.check(id, secret, now),
             },
         }
     }
 
-    fn check(&self, id: &str, secret: &str) -> Option<Principal> {
+    fn check(&self, id: &str, secret: &str, now: Timestamp) -> Option<Principal> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let key = keys.get(id)?;
-        let same: bool = key.secret_hash.ct_eq(&hash(secret)).into();
-        same.then(|| Principal {
-            key_id: key.id.as_str().into(),
-            organization: key.organization,
-            scopes: Scopes::from_bits(key.scopes),
+        let held = keys.get(id)?;
+        let same: bool = held.key.secret_hash.ct_eq(&hash(secret)).into();
+        if !same || has_expired(&held.key, now) {
+            return None;
+        }
+        held.note_use(now);
+        Some(Principal {
+            key_id: held.key.id.as_str().into(),
+            organization: held.key.organization,
+            scopes: Scopes::from_bits(held.key.scopes),
         })
     }
+
+    /// The last uses that the store does not know.
+    pub fn unsaved_uses(&self) -> Vec<(String, Timestamp)> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let unsaved = |held: &HeldKey| held.last_used_at().filter(|used| Some(*used) > held.key.last_used_at);
+        keys.values().filter_map(|held| unsaved(held).map(|used| (held.key.id.clone(), used))).collect()
+    }
+
+    /// These keys of the store, each with its last use as far as it is known here. Expired ones are left out.
+    #[must_use]
+    pub fn current(&self, mut keys: Vec<AccessKey>, now: Timestamp) -> Vec<AccessKey> {
+        let known = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.retain(|key| !has_expired(key, now));
+        for key in &mut keys {
+            key.last_used_at = known.get(&key.id).and_then(HeldKey::last_used_at).max(key.last_used_at);
+        }
+        keys
+    }
+}
+
+fn has_expired(key: &AccessKey, now: Timestamp) -> bool {
+    key.expires_at.is_some_and(|expires_at| expires_at <= now)
 }
 
 /// The two halves of a whole key.
@@ -271,20 +335,54 @@ mod tests {
         (ring, key)
     }
 
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
     #[test]
     fn a_key_opens_whole_or_as_a_pair_and_not_when_a_letter_is_wrong() {
         let (ring, key) = ring();
         let pair =
             |id: &str, secret: &str| Credentials::Pair { id: id.to_owned(), secret: secret.to_owned() };
-        let principal = ring.principal(&Credentials::Whole(key.whole())).unwrap();
+        let principal = ring.principal(&Credentials::Whole(key.whole()), NOW).unwrap();
         assert_eq!(principal.organization, OrganizationNumber(7));
-        assert!(ring.principal(&pair(&key.stored.id, &key.secret)).is_some());
-        assert!(ring.principal(&pair(&key.whole(), &key.secret)).is_some());
-        assert!(ring.principal(&pair(&key.whole(), "wrong")).is_none());
-        assert!(ring.principal(&pair(&key.stored.id, "wrong")).is_none());
-        assert!(ring.principal(&Credentials::Whole(format!("{}x", key.whole()))).is_none());
-        assert!(ring.principal(&Credentials::Whole(String::new())).is_none());
-        assert!(ring.principal(&Credentials::Whole("é".repeat(40))).is_none());
+        assert!(ring.principal(&pair(&key.stored.id, &key.secret), NOW).is_some());
+        assert!(ring.principal(&pair(&key.whole(), &key.secret), NOW).is_some());
+        assert!(ring.principal(&pair(&key.whole(), "wrong"), NOW).is_none());
+        assert!(ring.principal(&pair(&key.stored.id, "wrong"), NOW).is_none());
+        assert!(ring.principal(&Credentials::Whole(format!("{}x", key.whole())), NOW).is_none());
+        assert!(ring.principal(&Credentials::Whole(String::new()), NOW).is_none());
+        assert!(ring.principal(&Credentials::Whole("é".repeat(40)), NOW).is_none());
+    }
+
+    #[test]
+    fn an_expired_key_opens_nothing() {
+        let (ring, mut key) = ring();
+        key.stored.expires_at = Some(NOW.plus_millis(1));
+        ring.reload(vec![key.stored.clone()]);
+        let whole = Credentials::Whole(key.whole());
+        assert!(ring.principal(&whole, NOW).is_some());
+        assert!(ring.principal(&whole, NOW.plus_millis(1)).is_none());
+        assert!(ring.current(vec![key.stored], NOW.plus_millis(1)).is_empty());
+    }
+
+    #[test]
+    fn the_last_use_is_noted_to_the_minute() {
+        let (ring, key) = ring();
+        let open = |credentials: String, at| ring.principal(&Credentials::Whole(credentials), at);
+        let used = || ring.unsaved_uses().into_iter().map(|(_, at)| at).next();
+        assert!(open(format!("{}x", key.whole()), NOW).is_none());
+        assert_eq!(used(), None, "a wrong secret is no use of the key");
+        assert!(open(key.whole(), NOW).is_some());
+        assert_eq!(used(), Some(NOW));
+        assert!(open(key.whole(), NOW.plus_millis(59_999)).is_some());
+        assert_eq!(used(), Some(NOW));
+        let later = NOW.plus_millis(60_000);
+        assert!(open(key.whole(), later).is_some());
+        // A change of other keys does not forget it.
+        ring.reload(vec![key.stored.clone()]);
+        assert_eq!(used(), Some(later));
+        assert_eq!(ring.current(vec![key.stored.clone()], later)[0].last_used_at, Some(later));
+        ring.reload(vec![AccessKey { last_used_at: Some(later), ..key.stored }]);
+        assert_eq!(used(), None, "the store knows it");
     }
 
     #[test]

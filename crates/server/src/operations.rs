@@ -13,7 +13,7 @@ mod keys;
 
 pub use doctor::finding_value;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use pegcount_calls::{CallName, LegId, OrganizationName, SourceName, Timestamp};
 use pegcount_store::{CallKey, LegSpan, Organization, OrganizationNumber, Store, StoreError};
@@ -54,6 +54,13 @@ pub enum Order {
         scopes: Vec<String>,
         /// What people call it.
         name: Option<String>,
+    },
+    /// Make a key that takes the place of another one.
+    RotateKey {
+        /// The id of the other one.
+        id: String,
+        /// For how many seconds the other one still works.
+        grace_seconds: u64,
     },
     /// List the keys.
     ListKeys,
@@ -259,6 +266,9 @@ impl Operator {
             Order::ListOrganizations => self.list_organizations().await,
             Order::CreateKey { organization, scopes, name } => {
                 self.create_key(&organization, &scopes, name).await
+            }
+            Order::RotateKey { id, grace_seconds } => {
+                self.rotate_key(&id, Duration::from_secs(grace_seconds)).await
             }
             Order::ListKeys => self.list_keys().await,
             Order::RevokeKey { id } => self.revoke_key(&id).await,

@@ -159,7 +159,7 @@ pub trait Store: Send + Sync {
         name: Option<&str>,
     ) -> Result<Organization>;
 
-    /// Every key that has not been revoked.
+    /// Every key that has not been revoked, expired ones too.
     async fn keys(&self) -> Result<Vec<AccessKey>>;
     /// Keeps a key.
     ///
@@ -168,6 +168,14 @@ pub trait Store: Send + Sync {
     async fn create_key(&self, key: &AccessKey) -> Result<()>;
     /// Revokes a key; `false` when there is none of this id.
     async fn revoke_key(&self, id: &str) -> Result<bool>;
+    /// Keeps `new` in place of the key `id`, which expires at `expires_at`, or earlier if it was to. `false`, and nothing
+    /// is kept, when there is none of this id.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when the id of `new` is taken.
+    async fn rotate_key(&self, id: &str, new: &AccessKey, expires_at: Timestamp) -> Result<bool>;
+    /// Records when keys were last used, in one transaction, and deletes the keys that have expired by `now`.
+    async fn keep_key_uses(&self, uses: &[(String, Timestamp)], now: Timestamp) -> Result<()>;
 
     /// The endpoints of an organization, by number, and how many there are.
     async fn endpoints(

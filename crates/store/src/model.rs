@@ -53,6 +53,10 @@ pub struct AccessKey {
     pub scopes: u32,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it stops opening anything: another key has taken its place. `None`: never.
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used, to some minutes; `None`: never.
+    pub last_used_at: Option<Timestamp>,
 }
 
 impl std::fmt::Debug for AccessKey {

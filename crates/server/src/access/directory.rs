@@ -1,13 +1,10 @@
-//! Endpoints, phone numbers, keys and the control URL of an organization.
+//! Endpoints, phone numbers and the control URL of an organization.
 
 use pegcount_calls::{EndpointName, PhoneNumberName};
 use pegcount_store::{ControlUrl, Endpoint, NewEndpoint, PhoneNumber};
 
 use super::{Access, Answer, Refusal, Thing};
-use crate::{
-    audit::Action,
-    auth::{NewKey, Scope, Scopes},
-};
+use crate::auth::Scope;
 
 /// What to change of an endpoint; what is `None` stays. An inner `None` empties the field.
 #[derive(Clone, Debug, Default)]
@@ -133,52 +130,6 @@ impl Access {
         Ok(())
     }
 
-    /// The organization's keys; their secrets are not known.
-    pub async fn keys(&self) -> Answer<Vec<pegcount_store::AccessKey>> {
-        self.need(Scope::Admin)?;
-        let mut keys = self.ledger.read(self.ledger.store.keys().await)?;
-        keys.retain(|key| key.organization == self.organization.number);
-        Ok(keys)
-    }
-
-    /// Makes a key. An `admin` key makes keys with any scope of its organization; `server` reaches further, so only a
-    /// key that has it hands it out.
-    pub async fn create_key(&self, scopes: Scopes, name: Option<String>) -> Answer<NewKey> {
-        self.need(Scope::Admin)?;
-        if scopes.has(Scope::Server) {
-            self.need(Scope::Server)?;
-        }
-        let key = NewKey::generate(self.organization.number, scopes, name, self.now()).map_err(|error| {
-            Refusal::Unavailable { reason: error.to_string(), retry_after: std::time::Duration::from_secs(1) }
-        })?;
-        let room = self.room(Action::KeyCreated).await?;
-        self.ledger.read(self.ledger.store.create_key(&key.stored).await)?;
-        let details = serde_json::json!({ "scopes": scopes.names() }).to_string();
-        self.note_done(room, key.stored.id.clone(), details).await;
-        self.ledger.read(self.ledger.reload().await)?;
-        Ok(key)
-    }
-
-    /// Revokes a key of the organization.
-    pub async fn revoke_key(&self, id: &str) -> Answer<()> {
-        if !self.keys().await?.iter().any(|key| key.id == id) {
-            return Err(Refusal::NotFound(Thing::Key));
-        }
-        // A key that must open nothing any more goes, even where that cannot be noted.
-        let room = self.room(Action::KeyRevoked).await.unwrap_or_else(|_| {
-            tracing::error!(
-                key = id,
-                "a key is revoked without an entry: the audit log takes none at the moment"
-            );
-            None
-        });
-        found(self.ledger.read(self.ledger.store.revoke_key(id).await)?, Thing::Key)?;
-        // It must open nothing any more before anything else is waited for.
-        let reloaded = self.ledger.reload().await;
-        self.note_done(room, id.to_owned(), "{}".to_owned()).await;
-        self.ledger.read(reloaded)
-    }
-
     /// Where the organization takes its hang-up orders.
     pub async fn control_url(&self) -> Answer<ControlUrl> {
         self.need(Scope::Admin)?;
@@ -193,6 +144,6 @@ impl Access {
     }
 }
 
-fn found(there: bool, thing: Thing) -> Answer<()> {
+pub(super) fn found(there: bool, thing: Thing) -> Answer<()> {
     if there { Ok(()) } else { Err(Refusal::NotFound(thing)) }
 }

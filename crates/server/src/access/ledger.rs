@@ -277,7 +277,7 @@ impl Ledger {
 
     /// Whether credentials that let somebody in still would. Asking costs the key none of its requests.
     pub fn still_admits(&self, credentials: &Credentials) -> bool {
-        self.keyring.principal(credentials).is_some()
+        self.keyring.principal(credentials, self.clock.now()).is_some()
     }
 
     /// The set of live calls, for watchers that [`Ledger::admit_watcher`] let in.
@@ -287,7 +287,7 @@ impl Ledger {
 
     fn principal(&self, credentials: Option<&Credentials>) -> Answer<Principal> {
         let principal = credentials
-            .and_then(|credentials| self.keyring.principal(credentials))
+            .and_then(|credentials| self.keyring.principal(credentials, self.clock.now()))
             .ok_or(Refusal::Unauthorized)?;
         if let Some(limiter) = &self.limiter
             && let Err(early) = limiter.check_key(&principal.key_id)

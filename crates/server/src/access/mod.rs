@@ -9,6 +9,7 @@ mod calling;
 mod directory;
 mod excess;
 mod jobs;
+mod keys;
 mod ledger;
 mod linking;
 mod privacy;
@@ -40,6 +41,7 @@ pub use audit::AuditFilter;
 pub use calling::NewCall;
 pub use directory::{EndpointChange, PhoneNumberChange};
 pub use excess::{Excess, Remedy};
+pub use keys::{LONGEST_GRACE, RotatedKey};
 pub use ledger::{Ledger, LedgerParts, RateLimit, Watched};
 
 /// Why somebody is turned away; each dialect says it in its own words.

@@ -29,6 +29,8 @@ pub enum Action {
     ErasureOrdered,
     /// A key was made.
     KeyCreated,
+    /// A key was replaced by another one, and expires.
+    KeyRotated,
     /// A key was revoked.
     KeyRevoked,
     /// A job was ordered to be run once more.
@@ -43,7 +45,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::CallRead,
         Self::CallsListed,
         Self::CallsSearched,
@@ -57,6 +59,7 @@ impl Action {
         Self::CallReleased,
         Self::ErasureOrdered,
         Self::KeyCreated,
+        Self::KeyRotated,
         Self::KeyRevoked,
         Self::JobRetried,
         Self::JobForgotten,
@@ -80,6 +83,7 @@ impl Action {
             Self::CallReleased => "call_released",
             Self::ErasureOrdered => "erasure_ordered",
             Self::KeyCreated => "key_created",
+            Self::KeyRotated => "key_rotated",
             Self::KeyRevoked => "key_revoked",
             Self::JobRetried => "job_retried",
             Self::JobForgotten => "job_forgotten",
@@ -109,6 +113,7 @@ impl Action {
             | Self::CallReleased
             | Self::ErasureOrdered
             | Self::KeyCreated
+            | Self::KeyRotated
             | Self::KeyRevoked
             | Self::JobRetried
             | Self::JobForgotten

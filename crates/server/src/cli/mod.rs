@@ -75,7 +75,7 @@ enum Command {
         #[command(subcommand)]
         command: OrganizationsCommand,
     },
-    /// Make, list or revoke keys.
+    /// Make, list, rotate or revoke keys.
     #[command(
         after_help = "Example: pegcount keys create --organization org-789 --scopes calls:read,events:write --json"
     )]
@@ -190,9 +190,18 @@ enum KeysCommand {
         #[arg(long)]
         name: Option<String>,
     },
-    /// List the keys.
+    /// List the keys, with when each was last used.
     #[command(after_help = "Example: pegcount keys list --json")]
     List,
+    /// Make a key in place of another one: with its organization, name and scopes. The old one works until it expires.
+    #[command(after_help = "Example: pegcount keys rotate key_abcdefghijklmnop --grace 24h --json")]
+    Rotate {
+        /// The old key's id.
+        key_id: String,
+        /// For how long the old key still works, such as 30m, 24h or 7d; 0s ends it at once.
+        #[arg(long, value_name = "TIME", default_value = "24h", value_parser = grace_seconds)]
+        grace: u64,
+    },
     /// Revoke a key. A running server honours it at once.
     #[command(after_help = "Example: pegcount keys revoke key_abcdefghijklmnop")]
     Revoke {
@@ -338,12 +347,24 @@ async fn keys(common: &Common, command: KeysCommand, print: &print::Printer) -> 
         KeysCommand::Create { organization, scopes, name } => {
             print.key(&order_once(common, Order::CreateKey { organization, scopes, name }).await?);
         }
+        KeysCommand::Rotate { key_id, grace } => {
+            let order = Order::RotateKey { id: key_id, grace_seconds: grace };
+            print.key(&order_once(common, order).await?);
+        }
         KeysCommand::List => print.keys(&order_once(common, Order::ListKeys).await?),
         KeysCommand::Revoke { key_id } => {
             print.revoked(&order_once(common, Order::RevokeKey { id: key_id }).await?);
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads a time span: `24h`, `7d`, `90m`, `1h 30m`. A day has 24 hours.
+fn grace_seconds(text: &str) -> Result<u64, String> {
+    let span: jiff::Span = text.parse().map_err(|_| "give it as 30m, 24h or 7d".to_owned())?;
+    let seconds = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map(|span| span.as_secs());
+    let seconds = seconds.map_err(|_| "give it in days, hours, minutes or seconds".to_owned())?;
+    u64::try_from(seconds).map_err(|_| "it must not be negative".to_owned())
 }
 
 async fn doctor(common: &Common, print: &print::Printer) -> Result<ExitCode, String> {

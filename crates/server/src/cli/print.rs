@@ -64,6 +64,9 @@ impl Printer {
         to_stdout(&format!("key     {}", text(value, "key")));
         to_stdout(&format!("key id  {}", text(value, "key_id")));
         to_stdout(&format!("secret  {}", text(value, "secret")));
+        if let Some(old) = value.get("old_key_id").and_then(Value::as_str) {
+            to_stdout(&format!("{old} works until {}", text(value, "old_key_expires_at")));
+        }
         to_stderr("Keep the secret: it is not shown again.");
     }
 
@@ -74,7 +77,16 @@ impl Printer {
         for key in value.as_array().map(Vec::as_slice).unwrap_or_default() {
             let scopes: Vec<&str> = items(key, "scopes").iter().filter_map(Value::as_str).collect();
             let (id, organization) = (text(key, "key_id"), text(key, "organization"));
-            to_stdout(&format!("{id}\t{organization}\t{}\t{}", scopes.join(","), text(key, "name")));
+            let mut line = format!("{id}\t{organization}\t{}\t{}", scopes.join(","), text(key, "name"));
+            line.push_str(&format!("\tmade {}", text(key, "created_at")));
+            match key.get("last_used_at").and_then(Value::as_str) {
+                Some(used) => line.push_str(&format!("\tlast used {used}")),
+                None => line.push_str("\tnever used"),
+            }
+            if let Some(expires_at) = key.get("expires_at").and_then(Value::as_str) {
+                line.push_str(&format!("\texpires {expires_at}"));
+            }
+            to_stdout(&line);
         }
     }
 

@@ -1,9 +1,12 @@
 //! Keys of every organization.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{Done, Operator, sentence};
 use crate::{
+    access::{LONGEST_GRACE, RotatedKey},
     audit::Action,
     auth::{NewKey, Scopes},
     vocabulary::time::format_rfc3339,
@@ -39,7 +42,7 @@ impl Operator {
 
     pub(super) async fn list_keys(&self) -> Done {
         let organizations = self.store.organizations().await.map_err(|error| sentence(&error))?;
-        let keys = self.store.keys().await.map_err(|error| sentence(&error))?;
+        let keys = self.ledger.current_keys().await.map_err(|error| sentence(&error))?;
         let name_of =
             |number| organizations.iter().find(|one| one.number == number).map(|one| one.id.to_string());
         Ok(keys
@@ -51,9 +54,43 @@ impl Operator {
                     "name": key.name,
                     "scopes": Scopes::from_bits(key.scopes).names(),
                     "created_at": format_rfc3339(key.created_at),
+                    "expires_at": key.expires_at.map(format_rfc3339),
+                    "last_used_at": key.last_used_at.map(format_rfc3339),
                 })
             })
             .collect())
+    }
+
+    pub(super) async fn rotate_key(&self, id: &str, grace: Duration) -> Done {
+        if grace > LONGEST_GRACE {
+            return Err(format!(
+                "the grace period must be at most {} days",
+                LONGEST_GRACE.as_secs() / 86_400
+            ));
+        }
+        let keys = self.ledger.current_keys().await.map_err(|error| sentence(&error))?;
+        let old = keys.iter().find(|key| key.id == id).ok_or_else(|| format!("there is no key {id}"))?;
+        let organizations = self.store.organizations().await.map_err(|error| sentence(&error))?;
+        let organization = organizations.iter().find(|one| one.number == old.organization);
+        let rotated = RotatedKey::of(old, grace, self.clock.now()).map_err(|error| error.to_string())?;
+        let (new, expires_at) = (&rotated.new, rotated.expires_at);
+        let room = self.room(Action::KeyRotated).await?;
+        let kept = self.store.rotate_key(id, &new.stored, expires_at).await;
+        if !kept.map_err(|error| sentence(&error))? {
+            return Err(format!("there is no key {id}"));
+        }
+        let reloaded = self.ledger.reload().await;
+        self.note(room, Some(old.organization), Some(id.to_owned()), &rotated.details()).await;
+        reloaded.map_err(|error| sentence(&error))?;
+        Ok(json!({
+            "key_id": new.stored.id,
+            "secret": new.secret,
+            "key": new.whole(),
+            "organization": organization.map(|one| one.id.as_str()),
+            "scopes": Scopes::from_bits(new.stored.scopes).names(),
+            "old_key_id": id,
+            "old_key_expires_at": format_rfc3339(expires_at),
+        }))
     }
 
     pub(super) async fn revoke_key(&self, id: &str) -> Done {

@@ -171,7 +171,7 @@ async fn a_kill_loses_nothing_that_was_written_and_the_chain_is_whole() {
 async fn an_entry_that_was_changed_is_named_by_the_doctor_and_by_verify() {
     let home = Home::new("[audit]\nreads = false\n");
     for name in ["one", "two", "three"] {
-        home.run_json(&["keys", "create", "--organization", "org_default", "--name", name]);
+        home.run_json(&["keys", "create", "--organization", "org_default", "--name", name, "--init"]);
     }
     let keys = home.run_json(&["keys", "list"]);
     let key = keys.as_array().and_then(|keys| keys.last()).expect("a key")["key_id"].as_str().expect("an id");

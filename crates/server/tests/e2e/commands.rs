@@ -5,12 +5,13 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
 };
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::server::{Home, Server, send, signal, wait_for};
+use crate::server::{Answer, Home, Server, send, signal, wait_for};
 
 /// The program in the folder of a home, without its configuration and data folder.
 fn bare(home: &Home, arguments: &[&str]) -> Command {
@@ -135,6 +136,68 @@ async fn a_running_server_honours_a_new_key_at_once_and_a_revoked_one_no_more() 
     assert!(server.terminate().success());
     // And it stays so.
     assert_eq!(status_with(&home.start(), whole).await, 401);
+}
+
+async fn rotate(server: &Server<'_>, key: &str, id: &str, grace_seconds: u64) -> Answer {
+    let body = json!({ "grace_seconds": grace_seconds });
+    let request = server.request(Method::POST, &format!("/v1/keys/{id}/rotate"));
+    send(request.header("x-api-key", key).json(&body)).await
+}
+
+#[tokio::test]
+async fn a_rotated_key_works_until_its_grace_is_over() {
+    let home = Home::new("");
+    let server = home.start();
+    let text = |value: &Value, name: &str| value[name].as_str().expect(name).to_owned();
+    let old = home.run_json(&["keys", "create", "--organization", "org_default", "--name", "ci"]);
+    let (old_id, old_key) = (text(&old, "key_id"), text(&old, "key"));
+    assert_eq!(status_with(&server, &old_key).await, 200);
+
+    let second = rotate(&server, &server.key, &old_id, 3600).await.expect(201);
+    assert_eq!((&second["scopes"], &second["old_key_id"]), (&json!(["calls:read"]), &json!(old_id)));
+    for key in [&old_key, &text(&second, "key")] {
+        assert_eq!(status_with(&server, key).await, 200, "both work meanwhile");
+    }
+    let listed = server.get("/v1/keys").await.expect(200);
+    let shown = |id: &str| {
+        listed["keys"].as_array().expect("keys").iter().find(|key| key["id"] == id).expect("the key").clone()
+    };
+    assert_eq!(shown(&old_id)["expires_at"], second["old_key_expires_at"]);
+    let new = shown(&text(&second, "key_id"));
+    assert_eq!((&new["name"], &new["expires_at"]), (&json!("ci"), &Value::Null));
+    assert!(!new["last_used_at"].is_null(), "{new}");
+
+    let third = home.run_json(&["keys", "rotate", &text(&second, "key_id"), "--grace", "0s"]);
+    assert_eq!(status_with(&server, &text(&second, "key")).await, 401, "without grace it ends at once");
+    let fourth = home.run_json(&["keys", "rotate", &text(&third, "key_id"), "--grace", "1s"]);
+    let begun = Instant::now();
+    while status_with(&server, &text(&third, "key")).await == 200 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "it does not expire");
+    }
+    let ids: Vec<Value> = server.get("/v1/audit?action=key_rotated").await.expect(200)["entries"]
+        .as_array()
+        .expect("entries")
+        .iter()
+        .map(|entry| entry["details"]["new_key"].clone())
+        .collect();
+    assert_eq!(ids, [&fourth, &third, &second].map(|key| key["key_id"].clone()), "newest first");
+
+    // A key that reaches one organization changes none that reaches all.
+    let admin = home.run_json(&["keys", "create", "--organization", "org_default", "--scopes", "admin"]);
+    let first_id = &server.key[..20];
+    rotate(&server, &text(&admin, "key"), first_id, 0).await.expect(403);
+    let revoke = server.request(Method::DELETE, &format!("/v1/keys/{first_id}"));
+    send(revoke.header("x-api-key", text(&admin, "key"))).await.expect(403);
+    fails(&home.run(&["keys", "rotate", "key_none"]), &["key_none"]);
+    misused(&home.run(&["keys", "rotate", &old_id, "--grace", "soon"]), &["--grace", "24h"]);
+    fails(&home.run(&["keys", "rotate", &old_id, "--grace", "9999d"]), &["366 days"]);
+
+    assert!(server.terminate().success());
+    let kept = home.run_json(&["keys", "list"]);
+    let kept = kept.as_array().expect("a list");
+    let known = |id: &str| kept.iter().find(|key| key["key_id"] == id);
+    assert!(!known(&old_id).expect("it has not expired")["last_used_at"].is_null(), "{kept:?}");
+    assert!(known(&text(&third, "key_id")).is_none(), "an expired key is gone");
 }
 
 #[tokio::test]
@@ -545,6 +608,7 @@ fn every_command_has_help_with_an_example() {
         "keys",
         "keys create",
         "keys list",
+        "keys rotate",
         "keys revoke",
         "import",
         "refold",

@@ -152,7 +152,7 @@ async fn a_control_url_without_tls_is_told_which_setting_allows_it() {
         &put("http://calls.example.com/hangup").await,
         &["https://", "native.allow_private_control_urls = true"],
     );
-    holds(&put("https://127.0.0.1/hangup").await, &["private", "native.allow_private_control_urls = true"]);
+    holds(&put("https://10.0.0.1/hangup").await, &["private", "native.allow_private_control_urls = true"]);
 }
 
 #[tokio::test]

@@ -205,6 +205,14 @@ impl Store for Sqlite {
         self.write(|connection| keys::revoke(connection, id)).await
     }
 
+    async fn rotate_key(&self, id: &str, new: &AccessKey, expires_at: Timestamp) -> Result<bool> {
+        self.write(|connection| keys::rotate(connection, id, new, expires_at)).await
+    }
+
+    async fn keep_key_uses(&self, uses: &[(String, Timestamp)], now: Timestamp) -> Result<()> {
+        self.write(|connection| keys::keep_uses(connection, uses, now)).await
+    }
+
     async fn endpoints(
         &self,
         organization: OrganizationNumber,

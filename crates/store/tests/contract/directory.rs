@@ -67,6 +67,8 @@ async fn a_key_is_kept_until_it_is_revoked() {
             secret_hash: [7; 32],
             scopes: u32::MAX,
             created_at: at(1),
+            expires_at: None,
+            last_used_at: None,
         };
         store.create_key(&key).await.unwrap();
 
@@ -75,6 +77,58 @@ async fn a_key_is_kept_until_it_is_revoked() {
         assert!(store.revoke_key("key_1").await.unwrap());
         assert!(!store.revoke_key("key_1").await.unwrap());
         assert_eq!(store.keys().await.unwrap(), []);
+    }
+}
+
+fn key(id: &str) -> AccessKey {
+    AccessKey {
+        id: id.to_owned(),
+        organization: OURS,
+        name: None,
+        secret_hash: [7; 32],
+        scopes: 1,
+        created_at: at(1),
+        expires_at: None,
+        last_used_at: None,
+    }
+}
+
+#[tokio::test]
+async fn a_rotated_key_expires_and_is_deleted_then() {
+    for home in engines() {
+        let store = home.open().unwrap();
+        for id in ["key_1", "key_2"] {
+            store.create_key(&key(id)).await.unwrap();
+        }
+        assert!(store.rotate_key("key_1", &key("key_3"), at(60)).await.unwrap());
+        let expiring = |seconds| AccessKey { expires_at: Some(at(seconds)), ..key("key_1") };
+        assert_eq!(store.keys().await.unwrap(), [expiring(60), key("key_2"), key("key_3")]);
+        // Another rotation shortens its life, and never prolongs it.
+        assert!(store.rotate_key("key_1", &key("key_4"), at(30)).await.unwrap());
+        assert!(store.rotate_key("key_1", &key("key_5"), at(90)).await.unwrap());
+        assert_eq!(store.keys().await.unwrap()[0], expiring(30));
+
+        assert!(!store.rotate_key("key_9", &key("key_6"), at(60)).await.unwrap());
+        assert!(exists(&store.rotate_key("key_2", &key("key_3"), at(60)).await));
+        assert_eq!(store.keys().await.unwrap()[1], key("key_2"), "a rotation that fails changes nothing");
+
+        store.keep_key_uses(&[], at(29)).await.unwrap();
+        assert_eq!(store.keys().await.unwrap().len(), 5);
+        store.keep_key_uses(&[], at(30)).await.unwrap();
+        assert_eq!(store.keys().await.unwrap().len(), 4);
+    }
+}
+
+#[tokio::test]
+async fn the_last_use_of_a_key_is_kept() {
+    for home in engines() {
+        let store = home.open().unwrap();
+        store.create_key(&key("key_1")).await.unwrap();
+        let uses = [("key_1".to_owned(), at(9)), ("key_gone".to_owned(), at(9))];
+        store.keep_key_uses(&uses, at(9)).await.unwrap();
+        // A clock that was set back does not make it older.
+        store.keep_key_uses(&[("key_1".to_owned(), at(5))], at(9)).await.unwrap();
+        assert_eq!(store.keys().await.unwrap(), [AccessKey { last_used_at: Some(at(9)), ..key("key_1") }]);
     }
 }
 

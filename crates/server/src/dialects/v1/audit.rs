@@ -102,7 +102,7 @@ fn read_cursor(text: &str) -> Option<AuditPlace> {
 #[utoipa::path(
     get, path = "/v1/audit", tag = "settings",
     params(
-        ("action" = Option<String>, Query, description = "Only what was done so: call_read, calls_listed, calls_searched, events_read, log_read, sip_trace_read, recording_linked, recording_heard, call_erased, call_held, call_released, erasure_ordered, key_created, key_revoked, job_retried, job_forgotten"),
+        ("action" = Option<String>, Query, description = "Only what was done so: call_read, calls_listed, calls_searched, events_read, log_read, sip_trace_read, recording_linked, recording_heard, call_erased, call_held, call_released, erasure_ordered, key_created, key_rotated, key_revoked, job_retried, job_forgotten"),
         ("actor" = Option<String>, Query, description = "Only by this key (its id), or link, open, operator"),
         ("call" = Option<String>, Query, description = "Only about this call: its UUID, or its id while it is not erased"),
         ("from_date" = Option<String>, Query, description = "Start date or time (ISO 8601), inclusive"),

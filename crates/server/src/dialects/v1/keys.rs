@@ -1,5 +1,7 @@
 //! `/v1/keys`: the keys of the organization.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     http::{HeaderName, StatusCode, header},
@@ -8,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    access::Refusal,
-    auth::Scopes,
+    access::{LONGEST_GRACE, Refusal},
+    auth::{NewKey, Scopes},
     vocabulary::time::format_rfc3339,
     web::{
         caller::Caller,
@@ -18,6 +20,14 @@ use crate::{
         path::Path,
     },
 };
+
+/// For how long a rotated key still works where the request does not say.
+const DEFAULT_GRACE: Duration = Duration::from_secs(24 * 3600);
+
+/// A header of an answer.
+type Uncached = [(HeaderName, &'static str); 1];
+/// A secret stays out of caches, and out of what is compressed.
+const UNCACHED: Uncached = [(header::CACHE_CONTROL, "no-store")];
 
 /// The keys.
 #[derive(Debug, Serialize, ToSchema)]
@@ -39,6 +49,10 @@ pub struct KeyBody {
     pub scopes: Vec<&'static str>,
     /// When it was made.
     pub created_at: String,
+    /// When it stops working: it was rotated.
+    pub expires_at: Option<String>,
+    /// When it was last used, to the minute; up to five minutes of it may be lost in a crash.
+    pub last_used_at: Option<String>,
 }
 
 /// A key to be made.
@@ -77,6 +91,8 @@ pub(super) async fn list_keys(caller: Caller) -> Result<Json<KeyList>, Failure> 
         .map(|key| KeyBody {
             scopes: Scopes::from_bits(key.scopes).names(),
             created_at: format_rfc3339(key.created_at),
+            expires_at: key.expires_at.map(format_rfc3339),
+            last_used_at: key.last_used_at.map(format_rfc3339),
             id: key.id,
             name: key.name,
         })
@@ -93,7 +109,7 @@ pub(super) async fn list_keys(caller: Caller) -> Result<Json<KeyList>, Failure> 
 pub(super) async fn create_key(
     caller: Caller,
     JsonBody(body): JsonBody<NewKeyBody>,
-) -> Result<(StatusCode, [(HeaderName, &'static str); 1], Json<MadeKeyBody>), Failure> {
+) -> Result<(StatusCode, Uncached, Json<MadeKeyBody>), Failure> {
     if body.name.as_ref().is_some_and(|name| name.len() > 200) {
         return Err(Refusal::invalid("name", "must have at most 200 bytes").into());
     }
@@ -104,18 +120,70 @@ pub(super) async fn create_key(
         return Err(Refusal::invalid("scopes", "must hold at least one scope").into());
     }
     let key = caller.access.create_key(scopes, body.name).await?;
-    Ok((
-        StatusCode::CREATED,
-        // A secret stays out of caches, and out of what is compressed.
-        [(header::CACHE_CONTROL, "no-store")],
-        Json(MadeKeyBody {
-            key: key.whole(),
-            key_id: key.stored.id,
-            secret: key.secret,
-            organization: caller.access.organization().id.to_string(),
-            scopes: scopes.names(),
-        }),
-    ))
+    Ok((StatusCode::CREATED, UNCACHED, Json(made(&caller, key))))
+}
+
+fn made(caller: &Caller, key: NewKey) -> MadeKeyBody {
+    MadeKeyBody {
+        key: key.whole(),
+        scopes: Scopes::from_bits(key.stored.scopes).names(),
+        key_id: key.stored.id,
+        secret: key.secret,
+        organization: caller.access.organization().id.to_string(),
+    }
+}
+
+/// How a key is to be rotated.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RotationBody {
+    /// For how many seconds the old key still works: 0 to 31622400, a day when absent.
+    pub grace_seconds: Option<u64>,
+}
+
+/// A key that took the place of another one. Its secret is never shown again.
+#[derive(Serialize, ToSchema)]
+pub struct RotatedKeyBody {
+    /// The new key.
+    #[serde(flatten)]
+    pub new: MadeKeyBody,
+    /// The id of the old key.
+    pub old_key_id: String,
+    /// When the old key stops working.
+    pub old_key_expires_at: String,
+}
+
+/// Rotate a key: make one with its name and scopes, and let the old one expire.
+///
+/// The old key works for `grace_seconds` more, so that clients can change over one after the other. A key that has expired
+/// is answered like an unknown one, and its WebSockets are closed within 2 s.
+#[utoipa::path(
+    post, path = "/v1/keys/{id}/rotate", tag = "settings", request_body = RotationBody,
+    params(("id" = String, Path, description = "The old key's id")),
+    responses(
+        (status = 201, body = RotatedKeyBody),
+        (status = 400, body = FailureBody),
+        (status = 403, body = FailureBody),
+        (status = 404, body = FailureBody),
+    )
+)]
+pub(super) async fn rotate_key(
+    caller: Caller,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody<RotationBody>,
+) -> Result<(StatusCode, Uncached, Json<RotatedKeyBody>), Failure> {
+    let grace = body.grace_seconds.map_or(DEFAULT_GRACE, Duration::from_secs);
+    if grace > LONGEST_GRACE {
+        let message = format!("must be at most {}", LONGEST_GRACE.as_secs());
+        return Err(Refusal::invalid("grace_seconds", message).into());
+    }
+    let rotated = caller.access.rotate_key(&id, grace).await?;
+    let body = RotatedKeyBody {
+        new: made(&caller, rotated.new),
+        old_key_id: id,
+        old_key_expires_at: format_rfc3339(rotated.expires_at),
+    };
+    Ok((StatusCode::CREATED, UNCACHED, Json(body)))
 }
 
 /// Revoke a key.

@@ -50,6 +50,7 @@ pub fn routes() -> OpenApiRouter<Arc<Ledger>> {
         ))
         .routes(routes!(keys::list_keys, keys::create_key))
         .routes(routes!(keys::revoke_key))
+        .routes(routes!(keys::rotate_key))
         .routes(routes!(audit::list_audit))
         .routes(routes!(jobs::list_jobs))
         .routes(routes!(jobs::get_job, jobs::forget_job))

@@ -285,6 +285,13 @@ fn writing(world: &World) -> Vec<Row> {
             201,
             vec![(json_to("/v1/keys", json!({"scopes": ["server"]})), Foreign::Status(403))],
         ),
+        row(
+            "POST /v1/keys/{id}/rotate",
+            "admin",
+            json_to(&format!("{spare_key}/rotate"), json!({})),
+            201,
+            vec![(json_to(&format!("{other_key}/rotate"), json!({})), NOT_FOUND)],
+        ),
         row("DELETE /v1/keys/{id}", "admin", ask(&spare_key), 204, vec![(ask(&other_key), NOT_FOUND)]),
         row(
             "GET /v1/audit",
