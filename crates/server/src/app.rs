@@ -108,8 +108,7 @@ impl App {
         let tariffs = TariffsHandle::of(config.tariffs()?);
         let shelf = shelf(config, keys)?;
         let fetching = Arc::new(config.recordings.fetching()?);
-        let nudge = Nudge::default();
-        let analysing = Arc::new(config.analysis()?);
+        let (nudge, analysing) = (Nudge::default(), Arc::new(config.analysis()?));
         let names = Names::new(Arc::clone(&store));
         let (intake, writer) = Intake::start(IntakeParts {
             store: Arc::clone(&store),

@@ -3,6 +3,7 @@
 //! Defaults, then the file, then the environment (`PEGCOUNT_SECTION__KEY`), then the command line: the later wins
 //! (contract, cli.md). A key that nobody knows is refused by name.
 
+mod checks;
 mod layers;
 
 use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, path::PathBuf};
@@ -223,59 +224,6 @@ pub struct Overrides {
 }
 
 impl Config {
-    /// What is wrong only in combination.
-    fn check(&self) -> Result<(), String> {
-        self.tariffs()?;
-        self.masks()?;
-        self.retention()?;
-        self.analysis()?;
-        self.rate_limit();
-        self.sip.settings(&self.data)?;
-        self.recordings.bucket()?;
-        self.recordings.fetching()?;
-        self.transcription()?;
-        self.cors.layer()?;
-        if self.tls.cert.as_os_str().is_empty() != self.tls.key.as_os_str().is_empty() {
-            return Err("tls: set both cert and key, or neither".into());
-        }
-        self.check_public_url()?;
-        for (dialect, open, listens) in [
-            (
-                "tenant",
-                self.tenant.access == dialects::tenant::AccessMode::Open,
-                vec![self.listen, self.live_listen],
-            ),
-            ("agent", self.agent.access == dialects::agent::AccessMode::Open, vec![self.listen]),
-        ] {
-            let public = listens.into_iter().find(|listen| !listen.ip().is_loopback());
-            if let Some(listen) = public.filter(|_| open && !self.allow_open_access_on_public_address) {
-                return Err(format!(
-                    "{dialect}.access is \"open\", and {listen} can be reached by others: anybody could read every \
-                     organization's calls. Set it to \"key\", listen on a loopback address, or set \
-                     allow_open_access_on_public_address = true"
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_public_url(&self) -> Result<(), String> {
-        if self.public_url.is_empty() {
-            return Ok(());
-        }
-        let url = url::Url::parse(&self.public_url).ok();
-        let is_base = url.is_some_and(|url| {
-            matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none()
-        });
-        if is_base {
-            return Ok(());
-        }
-        Err(format!(
-            "public_url: {:?} is no URL that links could begin with: give it as https://calls.example.com",
-            self.public_url
-        ))
-    }
-
     /// The URL by which a program on this machine reaches this server; its port is the configured one.
     pub fn local_url(&self) -> String {
         format!("{}://{}", self.scheme(), address::reachable(self.listen))

@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod operations;
 pub mod operator_socket;
 pub mod organizations;
+pub mod preflight;
 pub mod privacy;
 mod reconcile;
 pub mod recordings;

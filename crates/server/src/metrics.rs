@@ -142,32 +142,7 @@ impl Default for Metrics {
             Unit::Seconds,
             this.request_seconds.clone(),
         );
-        for (name, help, level) in [
-            ("live_calls", "Calls that are live", &this.live_calls),
-            ("watchers", "Watchers of the live counts", &this.watchers),
-            (
-                "recordings_missing",
-                "Calls of the last 24 hours whose recordings should be there and are not",
-                &this.recordings_missing,
-            ),
-            (
-                "recordings_lost",
-                "Recordings that calls name and that are gone, as of the last look",
-                &this.recordings_lost,
-            ),
-            (
-                "words_due",
-                "Changes of what is said in calls that a search does not find yet",
-                &this.words_due,
-            ),
-            (
-                "words_made_anew",
-                "1 while the index of words is rebuilt and nothing can be searched for",
-                &this.words_made_anew,
-            ),
-        ] {
-            registry.register(name, help, level.clone());
-        }
+        this.register_levels(&mut registry);
         let help = "What was deleted of calls because of its age";
         registry.register("retention_deleted", help, this.deleted.clone());
         this.sip.register(&mut registry);
@@ -178,6 +153,36 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Registers what has a value at a time.
+    fn register_levels(&self, registry: &mut Registry) {
+        for (name, help, level) in [
+            ("live_calls", "Calls that are live", &self.live_calls),
+            ("watchers", "Watchers of the live counts", &self.watchers),
+            (
+                "recordings_missing",
+                "Calls of the last 24 hours whose recordings should be there and are not",
+                &self.recordings_missing,
+            ),
+            (
+                "recordings_lost",
+                "Recordings that calls name and that are gone, as of the last look",
+                &self.recordings_lost,
+            ),
+            (
+                "words_due",
+                "Changes of what is said in calls that a search does not find yet",
+                &self.words_due,
+            ),
+            (
+                "words_made_anew",
+                "1 while the index of words is rebuilt and nothing can be searched for",
+                &self.words_made_anew,
+            ),
+        ] {
+            registry.register(name, help, level.clone());
+        }
+    }
+
     /// The metrics in a text form.
     pub fn render(&self, format: TextFormat) -> String {
         let mut text = String::new();

@@ -31,7 +31,7 @@ use crate::{
     config::Config,
     dialects,
     metrics::SipFigures,
-    operator_socket, reference, sources,
+    operator_socket, preflight, reference, sources,
     status::{self, Places, Status, StatusParts},
     web::{
         failure::Failure,
@@ -193,7 +193,7 @@ pub async fn serve(
     let feed = dialects::tenant::Feed::start(&config.tenant, &app.ledger, stop.clone());
     let main = main_router(&app, &config, &feed)?;
     let live_router = live_router(&app, &feed);
-    let tls = tls(&config).await?;
+    let tls = preflight::tls(&config)?;
     let handle = Handle::new();
     let mut servers = tokio::task::JoinSet::new();
     servers.spawn(run(http, tls.clone(), handle.clone(), main));
@@ -292,10 +292,9 @@ async fn take_over(app: &App, reload: impl Fn() -> Result<Config, String>) -> Re
 
 fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, String> {
     listen(address).map_err(|error| {
-        format!(
-            "{key}: {address} cannot be listened on: {error}; choose another with --{}",
-            key.replace('_', "-")
-        )
+        let advice = preflight::why_not_listen(&error);
+        let flag = key.replace('_', "-");
+        format!("{key}: {address} cannot be listened on: {error}{advice}; choose another with --{flag}")
     })
 }
 
@@ -305,16 +304,6 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)?.into_std()
-}
-
-async fn tls(config: &Config) -> Result<Option<RustlsConfig>, String> {
-    if !config.has_tls() {
-        return Ok(None);
-    }
-    RustlsConfig::from_pem_file(&config.tls.cert, &config.tls.key)
-        .await
-        .map(Some)
-        .map_err(|error| format!("tls: the certificate or its key cannot be used: {error}"))
 }
 
 async fn run(
@@ -354,14 +343,7 @@ fn beginning_of_links(config: &Config, http: SocketAddr) -> Beginning {
     if !config.public_url.is_empty() {
         return Beginning::Fixed(config.public_url.clone());
     }
-    let scheme = config.scheme();
-    if !http.ip().is_loopback() {
-        tracing::warn!(
-            "public_url is not set: links to recordings and logs begin with {scheme}:// and the host that each request \
-             names. Behind a proxy, set public_url to the URL that clients use"
-        );
-    }
-    Beginning::Requested { scheme, otherwise: address::reachable(http).to_string() }
+    Beginning::Requested { scheme: config.scheme(), otherwise: address::reachable(http).to_string() }
 }
 
 /// Written whole: who waits for the file never sees half of it. Everybody may read it: it holds no secret, and a service

@@ -74,6 +74,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "web",
         ],
     ),
+    ("preflight", &["config", "operations"]),
     (
         "operations",
         &[
@@ -126,6 +127,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "dialects",
             "metrics",
             "operator_socket",
+            "preflight",
             "reference",
             "sources",
             "status",
@@ -143,6 +145,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "disk",
             "operations",
             "operator_socket",
+            "preflight",
             "server",
             "sources",
         ],

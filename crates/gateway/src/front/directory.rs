@@ -133,6 +133,11 @@ impl Listed {
     }
 }
 
+/// Refuses peers of which two have the same name or digest.
+pub(super) fn check_names(peers: &Peers) -> Result<(), SameName> {
+    Listed::of(peers).map(drop)
+}
+
 /// What the guard lets through when these are the peers: strangers only where somebody may prove to be none.
 pub(super) fn policy(peers: &Peers, settings: &GuardSettings) -> Policy {
     let phones = !peers.users.is_empty() || peers.trunks.iter().any(|trunk| trunk.digest.is_some());

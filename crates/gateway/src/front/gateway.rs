@@ -154,6 +154,15 @@ impl Drop for Threads {
 }
 
 impl Gateway {
+    /// Refuses a configuration that [`Gateway::start`] would refuse, but for addresses that are taken and folders that cannot
+    /// be written. Reads the files that it names; opens nothing.
+    ///
+    /// # Errors
+    /// As [`Gateway::start`].
+    pub fn check(config: &Config) -> Result<(), StartError> {
+        super::opening::Ground::read(config).map(drop)
+    }
+
     /// Opens the sockets, and starts threads of its own for SIP and media: nothing that the program does makes a packet
     /// late. What happens to calls is told to the receiver, which has to be read.
     ///

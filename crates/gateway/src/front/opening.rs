@@ -12,7 +12,7 @@ use tokio::{net::TcpListener, sync::mpsc};
 
 use super::{
     Addresses, Config, StartError,
-    directory::{People, policy},
+    directory::{People, check_names, policy},
     gateway::Parts,
     media::Maker,
 };
@@ -142,15 +142,36 @@ impl Doors {
     }
 }
 
-/// The LAME library, where there is one.
-fn lame(config: &Config) -> Result<Option<Lame>, StartError> {
+/// What a gateway needs beside sockets: found out before one is opened.
+pub(super) struct Ground {
+    shown: Shown,
+    ports: Ports,
+    means: Option<Means>,
+    /// Why there is none, where none was named.
+    lame: Result<Lame, String>,
+}
+
+impl Ground {
+    /// Reads the files that the configuration names, and refuses what cannot be.
+    pub(super) fn read(config: &Config) -> Result<Self, StartError> {
+        check_names(&config.peers)?;
+        let tls = config.tls.as_ref();
+        let means = tls.map(|tls| Means::load(&tls.certificate, &tls.key, tls.roots.as_deref()));
+        Ok(Self {
+            shown: Shown::of(&config.advertised)?,
+            ports: Ports::new(config.media.ports.clone())?,
+            means: means.transpose()?,
+            lame: lame(config)?,
+        })
+    }
+}
+
+/// The LAME library, or why there is none. One that was named must be there.
+fn lame(config: &Config) -> Result<Result<Lame, String>, StartError> {
     match (Lame::load(config.recordings.lame.as_deref()), &config.recordings.lame) {
-        (Ok(lame), _) => Ok(Some(lame)),
+        (Ok(lame), _) => Ok(Ok(lame)),
         (Err(error), Some(file)) => Err(StartError::Lame { file: file.clone(), reason: error.to_string() }),
-        (Err(error), None) => {
-            tracing::warn!(%error, "recordings will be WAV files");
-            Ok(None)
-        }
+        (Err(error), None) => Ok(Err(error.to_string())),
     }
 }
 
@@ -168,7 +189,12 @@ async fn recorder(
     Ok(started.map_err(|error| StartError::System(io::Error::other(error)))??)
 }
 
-async fn doors(config: &Config, gate: &Arc<Gate>, shown: Shown) -> Result<Doors, StartError> {
+async fn doors(
+    config: &Config,
+    gate: &Arc<Gate>,
+    shown: Shown,
+    means: Option<&Means>,
+) -> Result<Doors, StartError> {
     let guard = &config.guard;
     let mut doors = Doors {
         opened: Vec::new(),
@@ -190,15 +216,14 @@ async fn doors(config: &Config, gate: &Arc<Gate>, shown: Shown) -> Result<Doors,
         doors.streams(Some(listener), bound, None);
         doors.addresses.tcp.push(bound);
     }
-    if let Some(tls) = &config.tls {
-        let means = Means::load(&tls.certificate, &tls.key, tls.roots.as_deref())?;
+    if let (Some(tls), Some(means)) = (&config.tls, means) {
         for address in &tls.listen {
             let (listener, bound) = Doors::listen(*address, "TLS").await?;
             doors.streams(Some(listener), bound, Some(means.clone()));
             doors.addresses.tls.push(bound);
         }
         let taken = doors.addresses.tls.clone();
-        doors.ways_out(&taken, Some(&means));
+        doors.ways_out(&taken, Some(means));
     }
     let taken = doors.addresses.tcp.clone();
     doors.ways_out(&taken, None);
@@ -216,7 +241,7 @@ pub(super) async fn open(
     owner: mpsc::Sender<Report>,
 ) -> Result<Opened, StartError> {
     let since = SystemTime::UNIX_EPOCH + Duration::from_millis(clock());
-    let shown = Shown::of(&config.advertised)?;
+    let Ground { shown, ports, means, lame } = Ground::read(&config)?;
     let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(|error| StartError::System(io::Error::other(error)))?;
     let people = Arc::new(People::new(
@@ -225,9 +250,8 @@ pub(super) async fn open(
     ));
     people.set(&config.peers)?;
     let gate = Gate::new(policy(&config.peers, &config.guard));
-    let ports = Ports::new(config.media.ports.clone())?;
-    let doors = doors(&config, &gate, shown).await?;
-    let lame = lame(&config)?;
+    let doors = doors(&config, &gate, shown, means.as_ref()).await?;
+    let lame = lame.inspect_err(|error| tracing::warn!(error, "recordings will be WAV files")).ok();
     let format = if lame.is_some() { Format::Mp3 } else { Format::Wav };
     let (recorder, recorded) = recorder(&config, lame).await?;
     let recorder = Arc::new(recorder);

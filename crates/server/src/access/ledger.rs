@@ -10,7 +10,7 @@ use std::{
 use governor::{DefaultKeyedRateLimiter, Quota, clock::Clock as _, clock::DefaultClock};
 use pegcount_store::{EndpointNumber, Organization, OrganizationNumber, Store, StoreError};
 
-use super::{Access, Answer, Excess, Refusal, Thing};
+use super::{Access, Answer, Excess, KeyFault, Refusal, Thing};
 use crate::{
     audit::{Action, Audit},
     auth::{Credentials, Keyring, Principal, Scope},
@@ -286,9 +286,11 @@ impl Ledger {
     }
 
     fn principal(&self, credentials: Option<&Credentials>) -> Answer<Principal> {
-        let principal = credentials
-            .and_then(|credentials| self.keyring.principal(credentials, self.clock.now()))
-            .ok_or(Refusal::Unauthorized)?;
+        let credentials = credentials.ok_or(Refusal::Unauthorized(KeyFault::Missing))?;
+        let principal = self
+            .keyring
+            .principal(credentials, self.clock.now())
+            .ok_or(Refusal::Unauthorized(KeyFault::Unknown))?;
         if let Some(limiter) = &self.limiter
             && let Err(early) = limiter.check_key(&principal.key_id)
         {

@@ -48,8 +48,8 @@ pub use ledger::{Ledger, LedgerParts, RateLimit, Watched};
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Refusal {
     /// No key, or one that nobody has.
-    #[error("a valid API key is needed")]
-    Unauthorized,
+    #[error("{0}")]
+    Unauthorized(KeyFault),
     /// The key lacks this scope.
     #[error("the key lacks the scope {}", .0.name())]
     Forbidden(Scope),
@@ -114,6 +114,27 @@ pub enum Refusal {
         /// When to ask again.
         retry_after: Duration,
     },
+}
+
+/// What is wrong with the key of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyFault {
+    /// There is none where keys are looked for.
+    Missing,
+    /// It was never given out, or was revoked.
+    Unknown,
+}
+
+impl std::fmt::Display for KeyFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "a valid API key is needed",
+            Self::Unknown => {
+                "this API key is not known here: it is mistyped, cut short or revoked. A whole key is KEY_ID_SECRET, \
+                 without quotes"
+            }
+        })
+    }
 }
 
 /// What can be asked for and not be there.

@@ -32,7 +32,7 @@ pub fn presence(config: &Config) -> Presence {
             Presence::Unreachable(format!(
                 "{} cannot be read: {error}{}",
                 absolute(folder),
-                whose(folder).unwrap_or_default()
+                whose(folder).map(|whose| format!("; it{whose}")).unwrap_or_default()
             ))
         }
     }

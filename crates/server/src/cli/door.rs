@@ -2,6 +2,7 @@
 
 use std::{
     net::{SocketAddr, TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
     time::Duration,
 };
 
@@ -9,6 +10,7 @@ use pegcount_store::Severity;
 use serde_json::Value;
 
 use crate::{
+    address,
     app::{self, App, Presence},
     clock::Clock,
     config::Config,
@@ -196,8 +198,8 @@ const BUILT_AFTER_MILLIS: i64 = 1_735_689_600_000;
 
 /// What is to be found outside the store: the disk, the clock, the ports.
 fn machine_findings(config: &Config, running: bool, clock: &Clock) -> Vec<Value> {
-    let mut findings = vec![room(config), time(clock)];
-    let sip = config.sip.listen.parse().ok().map(|address| ("sip.listen", address));
+    let mut findings = vec![room(config), privacy(config), time(clock)];
+    let sip = address::listening(&config.sip.listen).ok().map(|address| ("sip.listen", address));
     for (name, address) in
         [("listen", config.listen), ("live_listen", config.live_listen)].into_iter().chain(sip)
     {
@@ -213,7 +215,7 @@ fn port(name: &str, address: SocketAddr, running: bool) -> (Severity, String) {
         return (Severity::Fine, format!("{name} takes a free port"));
     }
     let (tried, fine) = if running {
-        (TcpStream::connect_timeout(&address, ANSWERS_WITHIN).map(drop), "answers")
+        (TcpStream::connect_timeout(&address::reachable(address), ANSWERS_WITHIN).map(drop), "answers")
     } else {
         (TcpListener::bind(address).map(drop), "is free")
     };
@@ -240,6 +242,19 @@ fn room(config: &Config) -> Value {
             finding_value(Severity::Warning, "disk", &message)
         }
     }
+}
+
+/// Whether others than the owner may look into the data folder.
+fn privacy(config: &Config) -> Value {
+    let data = config.data.display();
+    let (severity, message) = match std::fs::metadata(&config.data) {
+        Ok(folder) if folder.permissions().mode() & 0o077 == 0 => {
+            (Severity::Fine, format!("only its owner may look into {data}"))
+        }
+        Ok(_) => (Severity::Warning, format!("others may look into {data}: chmod -R go= {data}")),
+        Err(error) => (Severity::Warning, format!("{data} cannot be looked at: {error}")),
+    };
+    finding_value(severity, "data folder", &message)
 }
 
 fn time(clock: &Clock) -> Value {

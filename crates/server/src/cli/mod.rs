@@ -22,9 +22,10 @@ use crate::{
     address,
     app::App,
     clock::Clock,
-    config::{Config, Overrides},
+    config::{Config, LogConfig, Overrides},
     demo,
     operations::Order,
+    preflight,
     server::{self, Ready},
 };
 use door::Door;
@@ -128,11 +129,14 @@ enum Command {
     /// Fill a running server with believable calls, live, until stopped.
     #[command(after_help = "Example: pegcount demo --rate 0.5")]
     Demo(DemoArgs),
-    /// Check a configuration file and name what is wrong with it.
+    /// Check a configuration file, and the files and folders that it names: whether `serve` would start with it.
     #[command(after_help = "Example: pegcount check-config /etc/pegcount.toml")]
     CheckConfig {
         /// The file.
         file: PathBuf,
+        /// Also whether its addresses can be listened on; while the server runs, it has taken them.
+        #[arg(long)]
+        ports: bool,
     },
 }
 
@@ -269,13 +273,20 @@ pub fn main() -> ExitCode {
 
 /// What was asked for makes no sense, which clap could not know.
 fn misused(sentence: &str) -> ExitCode {
-    print::to_stderr(&format!("pegcount: {sentence}"));
+    say(sentence);
     ExitCode::from(2)
 }
 
-fn fail(sentence: &str) -> ExitCode {
-    print::to_stderr(&format!("pegcount: {sentence}"));
+fn fail(sentences: &str) -> ExitCode {
+    say(sentences);
     ExitCode::FAILURE
+}
+
+/// Says what went wrong: a line for each problem.
+fn say(sentences: &str) {
+    for sentence in sentences.lines() {
+        print::to_stderr(&format!("pegcount: {sentence}"));
+    }
 }
 
 async fn run(cli: Cli) -> Result<ExitCode, String> {
@@ -283,13 +294,7 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
     let print = print::Printer { json: common.json };
     match cli.command {
         Command::Serve(args) => serve(&common, args).await,
-        Command::CheckConfig { file } => {
-            // Keys are read by who opens the store alone, and here.
-            let config = Config::load(Some(&file), &Overrides::default())?;
-            config.encryption.keys()?;
-            print.checked(&file, &config.sip.warnings());
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::CheckConfig { file, ports } => check_config(&common, &file, ports, &print),
         Command::Organizations { command } => {
             let order = match command {
                 OrganizationsCommand::Create { id, number, name } => {
@@ -397,7 +402,7 @@ async fn demo(common: &Common, args: DemoArgs) -> Result<ExitCode, String> {
             )?
         }
     };
-    log_to_stderr("info", false)?;
+    log_to_stderr(&LogConfig::default())?;
     print::to_stderr(&format!("Calls go to {url}, {} a second, until you press Ctrl-C.", args.rate));
     let options = demo::DemoOptions {
         url,
@@ -412,20 +417,52 @@ async fn demo(common: &Common, args: DemoArgs) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Refuses what `serve` would refuse, by the same checks.
+fn check_config(
+    common: &Common,
+    file: &Path,
+    ports: bool,
+    print: &print::Printer,
+) -> Result<ExitCode, String> {
+    let config = Config::load(Some(file), &common.overrides())?;
+    let mut problems = preflight::problems(&config);
+    let mut warnings = preflight::warnings(&config);
+    match preflight::unknown_organizations(&config) {
+        Ok(unknown) => warnings.extend(unknown),
+        Err(sentence) => problems.push(format!("store: {sentence}")),
+    }
+    if ports {
+        problems.extend(preflight::taken_addresses(&config));
+    }
+    if !problems.is_empty() {
+        return Err(problems.join("\n"));
+    }
+    print.checked(file, &warnings);
+    Ok(ExitCode::SUCCESS)
+}
+
 async fn serve(common: &Common, args: ServeArgs) -> Result<ExitCode, String> {
     let overrides =
         Overrides { listen: args.listen, live_listen: args.live_listen, sip: args.sip, ..common.overrides() };
     let file = common.config.clone();
     let load = move || Config::load(file.as_deref(), &overrides);
     let config = load()?;
-    log_to_stderr(&config.log.level, config.log.json)?;
+    log_to_stderr(&config.log)?;
+    let problems = preflight::problems(&config);
+    if !problems.is_empty() {
+        return Err(problems.join("\n"));
+    }
+    let unknown = preflight::unknown_organizations(&config).unwrap_or_default();
+    // The gateway itself names those of its trunks and users, and goes on looking for them.
+    let is_looked_for = |told: &String| told.starts_with("sip.trunks") || told.starts_with("sip.users");
+    let unknown = unknown.into_iter().filter(|told| !is_looked_for(told));
+    for warning in preflight::warnings(&config).into_iter().chain(unknown) {
+        tracing::warn!("{warning}");
+    }
     let app = App::start(&config, Clock::system()).await?;
     let json = common.json;
     let data = config.data.clone();
     let scheme = config.scheme();
-    for warning in config.sip.warnings() {
-        tracing::warn!("{warning}");
-    }
     let first_key = app.first_key.clone();
     let is_announced = Cell::new(false);
     let announce = |ready: &Ready| {
@@ -440,11 +477,11 @@ async fn serve(common: &Common, args: ServeArgs) -> Result<ExitCode, String> {
     served.map(|()| ExitCode::SUCCESS)
 }
 
-fn log_to_stderr(level: &str, json: bool) -> Result<(), String> {
-    use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
-    let filter = EnvFilter::try_new(level).map_err(|error| format!("log.level: {error}"))?;
+fn log_to_stderr(log: &LogConfig) -> Result<(), String> {
+    use tracing_subscriber::{fmt, layer::SubscriberExt, util::SubscriberInitExt};
+    let filter = log.filter()?;
     let registry = tracing_subscriber::registry().with(filter);
-    let done = if json {
+    let done = if log.json {
         registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init()
     } else {
         let colours = std::io::stderr().is_terminal();

@@ -17,6 +17,8 @@ const PREFIX: &str = "PEGCOUNT_";
 const FLAGS: [&str; 3] = ["config", "key", "url"];
 /// Kubernetes gives every pod variables that are named after each service: these, for a service called `pegcount`.
 const OF_KUBERNETES: [&str; 2] = ["port", "service_"];
+/// Sections whose settings stand below an organization's id.
+const OF_EACH_ORGANIZATION: [&str; 5] = ["transcription", "analysis", "redaction", "retention", "rates"];
 /// Names that are less alike are not proposed, on the scale of [`strsim::jaro_winkler`].
 const ALIKE: f64 = 0.8;
 
@@ -100,15 +102,25 @@ fn explain(error: &figment::Error) -> String {
             }
             format!("there is no such setting{}", proposal(name, known))
         }
-        Kind::InvalidType(found, expected) => format!("must be {}, not {found}", in_words(expected)),
+        Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
+            format!("must be {}, not {found}{}", in_words(expected), by_organization(&path, expected))
+        }
+        Kind::UnknownVariant(found, known) => {
+            let known: Vec<String> = known.iter().map(|word| format!("{word:?}")).collect();
+            format!("must be {}, not {found:?}", known.join(" or "))
+        }
         // The parser draws a picture of the line under its sentence.
         kind => {
             let drawn = |line: &&str| line.contains(" |") || line.trim().is_empty();
             let text = kind.to_string();
-            text.lines().filter(|line| !drawn(line)).map(str::trim).collect::<Vec<_>>().join(": ")
+            let text = text.lines().filter(|line| !drawn(line)).map(str::trim).collect::<Vec<_>>().join(": ");
+            let is_syntax = text.starts_with("TOML parse error") && !text.contains("duplicate");
+            let advice =
+                if is_syntax { "; a text stands in quotes, as in listen = \"127.0.0.1:8080\"" } else { "" };
+            format!("{text}{advice}")
         }
     };
-    let place = if path.is_empty() { String::new() } else { format!("{}: ", path.join(".")) };
+    let place = if path.is_empty() { String::new() } else { format!("{}: ", shown(&path)) };
     let source = error.metadata.as_ref().map(|metadata| match &metadata.source {
         Some(Source::File(file)) => format!(" ({})", file.display()),
         _ if metadata.name.contains("environment") => {
@@ -119,6 +131,24 @@ fn explain(error: &figment::Error) -> String {
     format!("{place}{text}{}", source.unwrap_or_default())
 }
 
+/// A key as the rest of the program writes it: `sip.users[0].name`.
+fn shown(path: &[String]) -> String {
+    path.iter().fold(String::new(), |key, part| match part.parse::<usize>() {
+        Ok(place) => format!("{key}[{place}]"),
+        Err(_) if key.is_empty() => part.clone(),
+        Err(_) => format!("{key}.{part}"),
+    })
+}
+
+/// What is missing where a setting was written that each organization has of its own.
+fn by_organization(path: &[String], expected: &str) -> &'static str {
+    let is_of_each = matches!(path, [section, _] if OF_EACH_ORGANIZATION.contains(&section.as_str()));
+    match is_of_each && expected.starts_with("struct ") {
+        true => ": settings stand below an organization's id, or below `default` for every other one",
+        false => "",
+    }
+}
+
 /// What a type of the program is to somebody who writes a configuration.
 fn in_words(expected: &str) -> String {
     match expected {
@@ -127,6 +157,9 @@ fn in_words(expected: &str) -> String {
         "u64" | "usize" => "a whole number from 0".to_owned(),
         "a boolean" => "true or false".to_owned(),
         "a string" | "path string" => "a text in quotes".to_owned(),
+        "a sequence" => "a list".to_owned(),
+        "a map" => "a table".to_owned(),
+        table if table.starts_with("struct ") => "a table of settings".to_owned(),
         other => other.to_owned(),
     }
 }

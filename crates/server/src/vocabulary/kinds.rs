@@ -72,6 +72,15 @@ pub const EVENTS_DELETED: &str = "events_deleted";
 /// Longest name of an `x_` type.
 const LONGEST_OWN: usize = 64;
 
+/// The documented type that was probably meant by a word that is none.
+pub fn alike(word: &str) -> Option<&'static str> {
+    // A typing error or another tense; less alike are names of other programs.
+    const ENOUGH: f64 = 0.9;
+    let alike = ALL.iter().map(|kind| (strsim::jaro_winkler(word, kind), *kind));
+    let (alike, kind) = alike.max_by(|one, other| one.0.total_cmp(&other.0))?;
+    (alike >= ENOUGH).then_some(kind)
+}
+
 /// Whether it is a documented type or one of the sender's own.
 pub fn is_known(kind: &str) -> bool {
     ALL.contains(&kind) || is_own(kind)
@@ -92,3 +101,16 @@ pub fn is_lifecycle(kind: &str) -> bool {
 
 /// The place of `call_failed`, the last of the lifecycle, in [`ALL`].
 const LAST_OF_LIFECYCLE: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_is_nearly_a_type_is_taken_for_it() {
+        assert_eq!(alike("call_answerd"), Some(CALL_ANSWERED));
+        assert_eq!(alike("call_complete"), Some(CALL_COMPLETED));
+        assert_eq!(alike("hello"), None);
+        assert_eq!(alike(""), None);
+    }
+}

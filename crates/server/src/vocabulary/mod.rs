@@ -97,9 +97,11 @@ pub fn tell(telling: Telling) -> Result<Told, Rejection> {
         return Err(Rejection::new(Rejection::EVENT_TOO_LARGE, message));
     }
     if !kinds::is_known(&telling.kind) {
+        let meant = kinds::alike(&telling.kind).map(|kind| format!(" (did you mean {kind}?)"));
         let message = format!(
-            "event_type {:?} is unknown: use one of the documented types, or a name that begins with x_",
-            shortened(&telling.kind)
+            "event_type {:?} is unknown{}: use one of the documented types, or a name that begins with x_",
+            shortened(&telling.kind),
+            meant.unwrap_or_default()
         );
         return Err(Rejection::new(Rejection::UNKNOWN_EVENT_TYPE, message));
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::{
-    access::{Refusal, Remedy, Thing},
+    access::{KeyFault, Refusal, Remedy, Thing},
     web::body::BodyError,
 };
 
@@ -89,7 +89,10 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let sentence = refusal.to_string();
         match refusal {
-            Refusal::Unauthorized => Self::new(
+            Refusal::Unauthorized(KeyFault::Unknown) => {
+                Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", capitalized(&sentence))
+            }
+            Refusal::Unauthorized(KeyFault::Missing) => Self::new(
                 StatusCode::UNAUTHORIZED,
                 "UNAUTHORIZED",
                 "A valid API key is needed: send it as x-api-key or Authorization: Bearer",
@@ -127,6 +130,11 @@ impl From<Refusal> for Failure {
             }
         }
     }
+}
+
+fn capitalized(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 /// What has a query look at less, in the words of v1.

@@ -38,8 +38,12 @@ where
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
             let path = error.path().to_string();
-            let message = format!("{path}: {}", error.into_inner());
-            Failure::from(crate::access::Refusal::invalid(path, message))
+            // Serde names the place in the text as well, which is of no use to who has written it by a program.
+            let cause = error.into_inner().to_string();
+            let cause = cause.rsplit_once(" at line ").map_or(cause.as_str(), |(cause, _)| cause).to_owned();
+            // What is missing has no place of its own.
+            let place = if path == "." { "the body".to_owned() } else { path };
+            Failure::from(crate::access::Refusal::invalid(place, format!("cannot be taken: {cause}")))
         })?;
         Ok(Self(value))
     }

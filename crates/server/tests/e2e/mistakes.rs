@@ -1,11 +1,15 @@
 //! The mistakes of the first day, and what the program says to each: what happened, to what, and what to do.
 
-use std::process::Output;
+use std::{
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
 
 use reqwest::{Method, header};
 use serde_json::json;
 
-use crate::server::{Home, Server, certificate, send};
+use crate::server::{Home, Server, certificate, send, signal, wait_for};
 
 /// The last line on stderr of a command that must fail.
 fn refused(output: &Output) -> String {
@@ -46,7 +50,7 @@ fn a_wrong_environment_variable_is_named() {
 fn a_configuration_file_that_is_none_is_named() {
     let home = Home::new("");
     let with = |file: &str| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_pegcount"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pegcount"));
         command.args(["keys", "list", "--config", file]).current_dir(home.path("")).env_clear();
         refused(&command.output().expect("the program runs"))
     };
@@ -203,7 +207,7 @@ async fn the_demo_fills_another_organization() {
     let url = server.url("");
     // The key and the server as variables: neither is taken for a setting.
     demo.env("PEGCOUNT_KEY", &server.key).env("PEGCOUNT_URL", &url);
-    let mut demo = demo.stdout(std::process::Stdio::null()).spawn().expect("the program starts");
+    let mut demo = demo.stdout(Stdio::null()).spawn().expect("the program starts");
     while total(&server, "org-2").await < Some(300) {
         assert!(demo.try_wait().expect("a state").is_none(), "it ended by itself");
     }
@@ -226,9 +230,226 @@ async fn the_demo_works_with_the_certificate_of_the_configuration() {
         &["certificate", "must trust the certificate"],
     );
     let mut demo = home.command(&["demo", "--url", &url, "--limit", "1", "--rate", "1000"]);
-    let mut demo = demo.stderr(std::process::Stdio::piped()).spawn().expect("the program starts");
+    let mut demo = demo.stderr(Stdio::piped()).spawn().expect("the program starts");
     let lines = std::io::BufRead::lines(std::io::BufReader::new(demo.stderr.take().expect("stderr")));
     let told = lines.map_while(Result::ok).find(|line| line.contains("told 300 calls"));
     demo.kill().and_then(|()| demo.wait()).expect("it ends");
     assert!(told.is_some());
+}
+
+/// What `check-config` says of a configuration, and that `serve` refuses it by the same words.
+fn both_refuse(config: &str) -> String {
+    let home = Home::new(config);
+    let serve = home.run(&["serve", "--listen", "127.0.0.1:0", "--live-listen", "127.0.0.1:0"]);
+    let made = home.data().exists();
+    assert!(!made, "a server that does not start makes nothing");
+    let checked = home.run(&["check-config", home.path("config.toml").to_str().expect("a path")]);
+    let (checked, serve) = (refused(&checked), refused(&serve));
+    assert_eq!(checked, serve);
+    checked
+}
+
+#[test]
+fn check_config_refuses_what_serve_refuses() {
+    let files = Home::new("");
+    let (cert, key) = certificate(&files, &["127.0.0.1".to_owned()]);
+    let write = |name: &str, text: &str| {
+        let path = files.path(name);
+        std::fs::write(&path, text).expect("a file");
+        path
+    };
+    let other = Home::new("");
+    let (_, other_key) = certificate(&other, &["127.0.0.1".to_owned()]);
+    let words = write("words.txt", "no key at all");
+    let tls = |cert: &Path, key: &Path| both_refuse(&format!("[tls]\ncert = {cert:?}\nkey = {key:?}\n"));
+    let missing = files.path("missing.pem");
+    holds(&tls(&missing, &key), &["tls.cert", "missing.pem", "cannot be read"]);
+    holds(&tls(&words, &key), &["tls.cert", "words.txt", "no certificate"]);
+    holds(&tls(&cert, &words), &["tls.key", "words.txt", "no private key"]);
+    holds(&tls(&cert, &other_key), &["tls", "do not belong together"]);
+    let sip_tls = format!("[sip.tls]\nlisten = [\"127.0.0.1:0\"]\ncert = {missing:?}\nkey = {key:?}\n");
+    holds(&both_refuse(&sip_tls), &["sip", "missing.pem"]);
+    holds(&both_refuse(&format!("[sip.recording]\nlame = {words:?}\n")), &["LAME", "words.txt"]);
+    holds(
+        &both_refuse(&format!("[encryption]\nkey_file = {missing:?}\n")),
+        &["encryption.key_file", "missing.pem"],
+    );
+    holds(&both_refuse(&format!("[encryption]\nkey_file = {words:?}\n")), &["encryption.key_file", "line 1"]);
+    holds(&both_refuse("store = \"sqlite:nowhere/calls.db\"\n"), &["store", "nowhere", "make it"]);
+    holds(&both_refuse("[log]\nlevel = \"verbose\"\n"), &["log.level", "verbose", "debug"]);
+    let user = |name: &str| {
+        format!("[[sip.users]]\nname = {name:?}\norganization = \"org_default\"\npassword = \"a\"\n")
+    };
+    holds(&both_refuse(&[user("alice"), user("alice")].concat()), &["sip.users[1]", "alice", "taken"]);
+}
+
+#[test]
+fn every_problem_of_a_configuration_is_named_at_once() {
+    let home =
+        Home::new("public_url = \"x\"\n[tls]\ncert = \"a\"\n[rates.default.products]\nsms = \"cheap\"\n");
+    let output = home.run(&["check-config", "config.toml"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(said.lines().count(), 3, "{said}");
+    assert!(said.lines().all(|line| line.starts_with("pegcount: ")), "{said}");
+    holds(&said, &["public_url", "tls:", "rates.default.products.sms"]);
+}
+
+#[tokio::test]
+async fn check_config_names_organizations_that_the_store_lacks() {
+    let config = "[retention.org-7]\ncall_days = 30\n[[sip.users]]\nname = \"alice\"\norganization = \"org-8\"\n\
+                  password = \"a\"\n[sip]\nlisten = \"127.0.0.1:0\"\n";
+    let home = Home::new(config);
+    let check = || {
+        let checked = home.run_json(&["check-config", "config.toml"]);
+        assert_eq!(checked["ok"], true);
+        checked["warnings"].to_string()
+    };
+    assert_eq!(check(), "null", "without a store nothing is known");
+    home.run_json(&["organizations", "list", "--init"]);
+    holds(&check(), &["retention.org-7", "sip.users[0].organization", "organizations create --id org-8"]);
+    let server = home.start();
+    holds(&server.log(), &["retention.org-7", "org-8"]);
+    home.run_json(&["organizations", "create", "--id", "org-7"]);
+    assert!(!check().contains("org-7"), "{}", check());
+}
+
+#[tokio::test]
+async fn check_config_looks_at_ports_when_asked_to() {
+    let home = Home::new("");
+    let server = home.start();
+    let taken =
+        format!("listen = \"{}\"\nlive_listen = \"127.0.0.1:0\"\n[sip]\nlisten = \"off\"\n", server.http);
+    std::fs::write(home.path("taken.toml"), taken).expect("a file");
+    let check = |arguments: &[&str]| home.run(&[&["check-config", "taken.toml"], arguments].concat());
+    assert!(check(&[]).status.success());
+    holds(&refused(&check(&["--ports"])), &["listen", &server.http.to_string(), "another program"]);
+    std::fs::write(home.path("taken.toml"), "listen = \"192.0.2.1:1\"\n[sip]\nlisten = \"off\"\n")
+        .expect("a file");
+    let both = String::from_utf8_lossy(&check(&["--ports"]).stderr).into_owned();
+    holds(&both, &["192.0.2.1:1", "no such address"]);
+}
+
+/// Every file and folder in a folder, with its mode.
+fn modes(folder: &Path, found: &mut Vec<(PathBuf, u32)>) {
+    for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+        let mode = std::fs::symlink_metadata(&entry).expect("a file").permissions().mode() & 0o777;
+        if entry.is_dir() {
+            modes(&entry, found);
+        }
+        found.push((entry, mode));
+    }
+}
+
+#[tokio::test]
+async fn what_is_made_is_the_owners_alone_whatever_the_umask() {
+    let home = Home::new(
+        "listen = \"127.0.0.1:0\"\nlive_listen = \"127.0.0.1:0\"\n[sip]\nlisten = \"127.0.0.1:0\"\n",
+    );
+    let loosely = |arguments: &[&str]| {
+        let program = home.command(arguments);
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", "umask 000; exec \"$0\" \"$@\""])
+            .arg(program.get_program())
+            .args(program.get_args());
+        shell
+    };
+    let ready = home.path("ready.json");
+    let mut serve = loosely(&["serve", "--ready-file", "ready.json"]);
+    let serve = serve.current_dir(home.path("")).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut serve = serve.spawn().expect("the program starts");
+    wait_for("the ready file", || ready.exists().then_some(()));
+    let backup = home.path("backup.db");
+    let made = loosely(&["backup", backup.to_str().expect("a path")]).output().expect("the program runs");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    signal(serve.id(), "KILL");
+    serve.wait().expect("it ends");
+    let mut found = Vec::new();
+    modes(&home.data(), &mut found);
+    assert!(found.iter().any(|(path, _)| path.ends_with("recordings")), "{found:?}");
+    for (path, mode) in found {
+        assert_eq!(mode, if path.is_dir() { 0o700 } else { 0o600 }, "{}", path.display());
+    }
+    let mode = |path: &Path| std::fs::metadata(path).expect("a file").permissions().mode() & 0o777;
+    assert_eq!(mode(&backup), 0o600);
+    assert_eq!(mode(&ready), 0o644, "a service manager may be another user");
+}
+
+#[test]
+fn a_wrong_value_of_a_configuration_is_told_in_its_own_words() {
+    for (text, words) in [
+        ("listen = 127.0.0.1:8080", &["line 1", "in quotes"][..]),
+        ("log = \"debug\"", &["log:", "a table of settings"]),
+        ("[sip]\nusers = \"alice\"", &["sip.users:", "a list"]),
+        ("[limits]\nburst = \"10\"", &["limits.burst:", "a whole number"]),
+        ("[limits]\nburst = -1", &["limits.burst:", "a whole number"]),
+        ("[log]\njson = 1", &["log.json:", "true or false"]),
+        ("[tenant]\naccess = \"none\"", &["tenant.access:", "\"key\" or \"open\""]),
+        ("[retention]\nrecording_days = 30", &["retention.recording_days:", "below `default`"]),
+        (
+            "[[rates.default.calls]]\nper_minute = 0.02",
+            &["rates.default.calls[0].per_minute", "a text in quotes"],
+        ),
+        ("[[sip.user]]\nname = \"a\"", &["sip.user:", "did you mean \"users\""]),
+        ("listen = \"127.0.0.1:1\"\nlive_listen = \"127.0.0.1:1\"", &["live_listen:", "/ws/live"]),
+        ("listen = \"example.com:80\"", &["listen:", "example.com:80", "0.0.0.0:8080"]),
+    ] {
+        let home = Home::new(text);
+        let said = refused(&home.run(&["check-config", "config.toml"]));
+        holds(&said, words);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_wrong_is_told_from_one_that_is_missing() {
+    let home = Home::new("");
+    let server = home.start();
+    let told = async |path: &str, method: Method, key: &str| {
+        let answer = send(server.request(method, path).header("x-api-key", key)).await;
+        answer.expect(401);
+        answer.text
+    };
+    let quoted = format!("'{}'", server.key);
+    for key in [&server.key[..20], &server.key[..40], &quoted, "key"] {
+        holds(&told("/v1/calls", Method::GET, key).await, &["not known here", "KEY_ID_SECRET"]);
+        holds(&told("/api/agents/1/call_stats", Method::GET, key).await, &["not known here"]);
+        holds(&told("/apis/get_live_calls.php", Method::POST, key).await, &["not known here"]);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_body_is_told_by_its_field() {
+    let home = Home::new("");
+    let server = home.start();
+    let told = async |body: &str| {
+        let request = server.request(Method::POST, "/v1/endpoints").header("x-api-key", &server.key);
+        let answer = send(request.header("content-type", "application/json").body(body.to_owned())).await;
+        let error = answer.expect(400);
+        (error["error"].as_str().expect("a sentence").to_owned(), error["details"]["parameter"].clone())
+    };
+    let (sentence, parameter) = told(r#"{"id":"ep_1","nam":"x"}"#).await;
+    assert_eq!(parameter, "nam");
+    assert!(sentence.starts_with("nam cannot be taken: unknown field `nam`, expected one of"), "{sentence}");
+    let (sentence, _) = told(r#"{"id":"ep_1",}"#).await;
+    assert!(!sentence.contains("nam"), "{sentence}");
+    let (sentence, parameter) = told(r#"{"id":7}"#).await;
+    assert_eq!(parameter, "id");
+    assert!(sentence.starts_with("id cannot be taken: invalid type"), "{sentence}");
+}
+
+#[test]
+fn the_doctor_warns_of_a_data_folder_that_others_may_enter() {
+    let home = Home::new(
+        "listen = \"localhost:0\"\nlive_listen = \"localhost:0\"\n[sip]\nlisten = \"localhost:0\"\n",
+    );
+    home.run_json(&["organizations", "list", "--init"]);
+    let found = || {
+        let findings = home.run_json(&["doctor"]);
+        let findings = findings.as_array().expect("a list").clone();
+        findings.into_iter().find(|one| one["subject"] == "data folder").expect("a finding")
+    };
+    assert_eq!(found()["severity"], "ok");
+    std::fs::set_permissions(home.data(), std::fs::Permissions::from_mode(0o755)).expect("it is the owner's");
+    assert_eq!(found()["severity"], "warning");
+    holds(found()["message"].as_str().expect("a sentence"), &["chmod -R go="]);
 }

@@ -10,7 +10,7 @@ use axum::{
 
 use super::wire::{Detail, Mistake};
 use crate::{
-    access::{Refusal, Remedy, Thing},
+    access::{KeyFault, Refusal, Remedy, Thing},
     web::failure::retry_after_seconds,
 };
 
@@ -56,7 +56,10 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let sentence = refusal.to_string();
         match refusal {
-            Refusal::Unauthorized => Self::new(
+            Refusal::Unauthorized(KeyFault::Unknown) => {
+                Self::new(StatusCode::UNAUTHORIZED, format!("Invalid or missing API key: {sentence}"))
+            }
+            Refusal::Unauthorized(KeyFault::Missing) => Self::new(
                 StatusCode::UNAUTHORIZED,
                 "Invalid or missing API key: send it as x-api-key: KEY or Authorization: Bearer KEY. Clients that send \
                  none need agent.access = \"open\" in the server's configuration",

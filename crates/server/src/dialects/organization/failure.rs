@@ -82,8 +82,8 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let error = refusal.to_string();
         match refusal {
-            Refusal::Unauthorized => {
-                let error = "X-API-KEY and X-API-SECRET do not name a valid key";
+            Refusal::Unauthorized(_) => {
+                let error = "X-API-KEY and X-API-SECRET do not name a valid key: the one is the key's id (20 characters), the other its secret";
                 Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", error)
             }
             Refusal::Forbidden(_) | Refusal::LinkExpired => {

@@ -10,7 +10,7 @@ use axum::{
 
 use super::wire::ErrorBody;
 use crate::{
-    access::{Refusal, Remedy, Thing},
+    access::{KeyFault, Refusal, Remedy, Thing},
     web::{body::BodyError, failure::retry_after_seconds},
 };
 
@@ -80,10 +80,14 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let message = refusal.to_string();
         match refusal {
-            Refusal::Unauthorized => {
-                let message = "a valid API key is needed: send it as x-api-key: KEY or Authorization: Bearer KEY (a \
-                               WebSocket also as ?api_key=KEY). Clients that send none need tenant.access = \"open\" in the \
-                               server's configuration";
+            Refusal::Unauthorized(fault) => {
+                let message = match fault {
+                    KeyFault::Missing => format!(
+                        "{fault}: send it as x-api-key: KEY or Authorization: Bearer KEY (a WebSocket also as ?api_key=KEY). \
+                         Clients that send none need tenant.access = \"open\" in the server's configuration"
+                    ),
+                    KeyFault::Unknown => message,
+                };
                 Self::new(StatusCode::UNAUTHORIZED, message)
                     .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
             }

@@ -14,7 +14,7 @@ use super::{
     wire::{CdrStats, ErrorBody, LiveCalls, Question},
 };
 use crate::{
-    access::{Access, Ledger, Refusal, Thing},
+    access::{Access, KeyFault, Ledger, Refusal, Thing},
     web::{credentials, query::Params},
 };
 
@@ -90,13 +90,13 @@ impl Asked {
     async fn read(ledger: &Arc<Ledger>, mode: AccessMode, request: Request) -> Result<Self, Failure> {
         let (parts, body) = request.into_parts();
         let credentials = credentials::whole_key(&parts.headers);
-        let nobody = match &credentials {
-            Some(credentials) => !ledger.still_admits(credentials),
-            None => mode == AccessMode::Key,
+        let fault = match &credentials {
+            Some(credentials) => (!ledger.still_admits(credentials)).then_some(KeyFault::Unknown),
+            None => (mode == AccessMode::Key).then_some(KeyFault::Missing),
         };
         // Before the body: nobody unknown makes the server read one.
-        if nobody {
-            return Err(Refusal::Unauthorized.into());
+        if let Some(fault) = fault {
+            return Err(Refusal::Unauthorized(fault).into());
         }
         let params = body::params(parts.uri.query().unwrap_or_default(), &parts.headers, body).await?;
         let tenant_id = params.get("tenant_id").map(str::trim).unwrap_or_default();

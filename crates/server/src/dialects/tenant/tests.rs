@@ -37,7 +37,7 @@ use super::{
     wire::{CdrStats, LiveCalls, tenant_message, total_message},
 };
 use crate::{
-    access::{Answer, Excess, Ledger, LedgerParts, Refusal, Thing, Watched},
+    access::{Answer, Excess, KeyFault, Ledger, LedgerParts, Refusal, Thing, Watched},
     audit::Audit,
     auth::{Credentials, NewKey, Scope, Scopes},
     clock::Clock,
@@ -124,7 +124,7 @@ async fn every_failure_has_the_dialects_form_and_the_header_that_goes_with_it() 
         (Failure::only("POST"), 405, Some("allow"), "POST"),
         (Refusal::TooManyRequests { retry_after: wait }.into(), 429, Some("retry-after"), "2"),
         (Refusal::Unavailable { reason, retry_after: wait }.into(), 503, Some("retry-after"), "2"),
-        (Refusal::Unauthorized.into(), 401, Some("www-authenticate"), "Bearer"),
+        (Refusal::Unauthorized(KeyFault::Missing).into(), 401, Some("www-authenticate"), "Bearer"),
         (Refusal::Forbidden(Scope::CallsRead).into(), 403, None, ""),
         (Refusal::NotFound(Thing::Organization).into(), 404, None, ""),
         (Refusal::invalid("from_date", "must be a date").into(), 400, None, ""),
@@ -217,9 +217,9 @@ impl Door for Keys {
         match credentials {
             None if open => Ok(Watched::All),
             Some(Credentials::Whole(key)) => {
-                self.0.lock().unwrap().get(key).cloned().ok_or(Refusal::Unauthorized)
+                self.0.lock().unwrap().get(key).cloned().ok_or(Refusal::Unauthorized(KeyFault::Unknown))
             }
-            _ => Err(Refusal::Unauthorized),
+            _ => Err(Refusal::Unauthorized(KeyFault::Missing)),
         }
     }
 

@@ -2,11 +2,12 @@
 //!
 //! A phone is told from its trunk once it has registered; before, whatever comes from the network is the trunk's.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use pegcount_gateway::guard::Network;
 
 use super::config::Config;
+use crate::address;
 
 impl Config {
     /// What is allowed and probably not meant: a sentence for each network of a trunk in which phones are likely.
@@ -14,7 +15,7 @@ impl Config {
         if self.is_off() || self.users.is_empty() {
             return Vec::new();
         }
-        let listen = self.listen.parse::<SocketAddr>().map(|listen| listen.ip()).ok();
+        let listen = address::listening(&self.listen).map(|listen| listen.ip()).ok();
         let networks = self.trunks.iter().enumerate().flat_map(|(place, trunk)| {
             trunk.networks.iter().filter_map(move |text| Some((place, text, text.parse::<Network>().ok()?)))
         });

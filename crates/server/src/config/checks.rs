@@ -1,0 +1,154 @@
+//! What is refused of a configuration whose keys and types are right, and what is worth a word.
+
+use tracing_subscriber::EnvFilter;
+
+use super::{Config, LogConfig};
+use crate::dialects::{agent, tenant};
+
+impl Config {
+    /// Refuses values that cannot be, alone or together.
+    ///
+    /// # Errors
+    /// A sentence for each, in lines: it names the key and says what it takes.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let checks = [
+            self.log.filter().map(drop),
+            self.tariffs().map(drop),
+            self.masks().map(drop),
+            self.retention().map(drop),
+            self.analysis().map(drop),
+            self.sip.settings(&self.data).map(drop),
+            self.recordings.bucket().map(drop),
+            self.recordings.fetching().map(drop),
+            self.transcription().map(drop),
+            self.cors.layer().map(drop),
+            self.check_listening(),
+            self.check_tls(),
+            self.check_public_url(),
+            self.check_open_access(),
+        ];
+        let problems: Vec<String> = checks.into_iter().filter_map(Result::err).collect();
+        if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
+    }
+
+    fn check_listening(&self) -> Result<(), String> {
+        if self.listen == self.live_listen && self.listen.port() != 0 {
+            return Err(format!(
+                "live_listen: {} is where listen serves HTTP: take another port (clients of the main port find the \
+                 WebSocket at /ws/live)",
+                self.live_listen
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_tls(&self) -> Result<(), String> {
+        if self.tls.cert.as_os_str().is_empty() == self.tls.key.as_os_str().is_empty() {
+            return Ok(());
+        }
+        Err("tls: set both cert and key, or neither".into())
+    }
+
+    fn check_public_url(&self) -> Result<(), String> {
+        if self.public_url.is_empty() {
+            return Ok(());
+        }
+        let url = url::Url::parse(&self.public_url).ok();
+        let is_base = url.is_some_and(|url| {
+            matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none()
+        });
+        if is_base {
+            return Ok(());
+        }
+        Err(format!(
+            "public_url: {:?} is no URL that links could begin with: give it as https://calls.example.com",
+            self.public_url
+        ))
+    }
+
+    fn check_open_access(&self) -> Result<(), String> {
+        let tenant = self.tenant.access == tenant::AccessMode::Open;
+        let agent = self.agent.access == agent::AccessMode::Open;
+        for (dialect, is_open, listens) in
+            [("tenant", tenant, vec![self.listen, self.live_listen]), ("agent", agent, vec![self.listen])]
+        {
+            let public = listens.into_iter().find(|listen| !listen.ip().is_loopback());
+            if let Some(listen) = public.filter(|_| is_open && !self.allow_open_access_on_public_address) {
+                return Err(format!(
+                    "{dialect}.access is \"open\", and {listen} can be reached by others: anybody could read every \
+                     organization's calls. Set it to \"key\", listen on a loopback address, or set \
+                     allow_open_access_on_public_address = true"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The organizations that the configuration names, with the key that names each. `default` is none.
+    pub fn named_organizations(&self) -> Vec<(String, String)> {
+        let named = |key: &str, ids: Vec<&String>| -> Vec<(String, String)> {
+            let ids = ids.into_iter().filter(|id| *id != "default");
+            ids.map(|id| (format!("{key}.{id}"), id.clone())).collect()
+        };
+        let mut all = [
+            named("rates", self.rates.keys().collect()),
+            named("retention", self.retention.keys().collect()),
+            named("redaction", self.redaction.keys().collect()),
+            named("transcription", self.transcription.keys().collect()),
+            named("analysis", self.analysis.keys().collect()),
+            named("recordings.fetch", self.recordings.fetch.keys().collect()),
+            named("sip.recording.organizations", self.sip.recording.organizations.keys().collect()),
+            named("sip.opt_out_organizations", self.sip.opt_out_organizations.iter().collect()),
+        ]
+        .concat();
+        for (place, trunk) in self.sip.trunks.iter().enumerate() {
+            all.push((format!("sip.trunks[{place}].organization"), trunk.organization.clone()));
+        }
+        for (place, user) in self.sip.users.iter().enumerate() {
+            all.push((format!("sip.users[{place}].organization"), user.organization.clone()));
+        }
+        all
+    }
+}
+
+impl LogConfig {
+    /// What is logged.
+    ///
+    /// # Errors
+    /// A sentence that names the key and says what it takes.
+    pub fn filter(&self) -> Result<EnvFilter, String> {
+        const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+        let wrong = |cause: String| {
+            format!(
+                "log.level: {:?} {cause}: give error, warn, info, debug or trace, or a filter such as \
+                 info,pegcount::intake=debug",
+                self.level
+            )
+        };
+        // A word alone would be taken for a part of the program, and nothing of the rest be logged.
+        let is_word = self.level.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if is_word && !LEVELS.iter().any(|level| self.level.eq_ignore_ascii_case(level)) {
+            return Err(wrong("is no level".to_owned()));
+        }
+        EnvFilter::try_new(&self.level).map_err(|error| wrong(format!("is no filter ({error})")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(level: &str) -> bool {
+        LogConfig { level: level.into(), json: false }.filter().is_err()
+    }
+
+    #[test]
+    fn a_level_that_would_silence_the_log_is_refused() {
+        for level in ["info", "INFO", "off", "info,pegcount::intake=debug", "pegcount::intake=trace"] {
+            assert!(!refused(level), "{level}");
+        }
+        for level in ["", "verbose", "warning", "pegcount", "info,pegcount=loud"] {
+            assert!(refused(level), "{level}");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What would keep a server from starting, found before anything is made or opened: the files and folders that a configuration
+//! names. `serve` refuses by it, and `check-config` shows it.
+
+use std::{
+    fs, io,
+    net::{SocketAddr, TcpListener, UdpSocket},
+    path::Path,
+    sync::Arc,
+};
+
+use axum_server::tls_rustls::RustlsConfig;
+use pegcount_gateway::Gateway;
+use rustix::fs::{Access, access};
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+
+use crate::config::Config;
+
+/// What keeps a server from starting with this configuration, each in a sentence that names the key and says what to do.
+pub fn problems(config: &Config) -> Vec<String> {
+    let checks = [
+        config.encryption.keys().map(drop),
+        tls(config).map(drop),
+        gateway(config),
+        data_folder(&config.data),
+        store_folder(config),
+    ];
+    checks.into_iter().filter_map(Result::err).collect()
+}
+
+/// What a server starts with all the same, and somebody should look at.
+pub fn warnings(config: &Config) -> Vec<String> {
+    let mut found = config.sip.warnings();
+    if config.encryption.is_exposed() {
+        let file = config.encryption.key_file.display();
+        found.push(format!(
+            "encryption.key_file: every user of this machine can read {file}: chmod o-rwx {file}"
+        ));
+    }
+    if config.public_url.is_empty() && !config.listen.ip().is_loopback() {
+        found.push(format!(
+            "public_url is not set: links to recordings and logs begin with {}:// and the host that each request names. \
+             Behind a proxy, set public_url to the URL that clients use",
+            config.scheme()
+        ));
+    }
+    found
+}
+
+/// The organizations that the configuration names and the store does not have. A store that is not there yet has none, and
+/// lacks none.
+///
+/// # Errors
+/// A sentence when the store cannot be read.
+pub fn unknown_organizations(config: &Config) -> Result<Vec<String>, String> {
+    let known = pegcount_store::peek_at_organizations(&config.store_url())
+        .map_err(|error| crate::operations::chain(&error))?;
+    let Some(known) = known else { return Ok(Vec::new()) };
+    let unknown = config
+        .named_organizations()
+        .into_iter()
+        .filter(|(_, id)| !known.iter().any(|organization| organization.id.as_str() == id));
+    let told = unknown.map(|(key, id)| {
+        format!(
+            "{key}: there is no organization {id:?}: make it with `pegcount organizations create --id {id}`, or mend the id"
+        )
+    });
+    Ok(told.collect())
+}
+
+/// Addresses of the configuration that cannot be listened on now. While the server runs, its own are taken.
+pub fn taken_addresses(config: &Config) -> Vec<String> {
+    let tcp = |key: &str, address: SocketAddr| {
+        let bound = TcpListener::bind(address);
+        bound
+            .err()
+            .map(|error| format!("{key}: {address} cannot be listened on: {error}{}", why_not_listen(&error)))
+    };
+    let udp = |key: &str, address: SocketAddr| {
+        let bound = UdpSocket::bind(address);
+        bound.err().map(|error| {
+            format!("{key}: {address} cannot be listened on for UDP: {error}{}", why_not_listen(&error))
+        })
+    };
+    let mut found = vec![tcp("listen", config.listen), tcp("live_listen", config.live_listen)];
+    if let Ok(Some(sip)) = config.sip.settings(&config.data) {
+        let gateway = sip.gateway;
+        found.extend(gateway.udp.iter().map(|address| udp("sip.listen", *address)));
+        found.extend(gateway.tcp.iter().map(|address| tcp("sip.listen", *address)));
+        let tls = gateway.tls.iter().flat_map(|tls| &tls.listen);
+        found.extend(tls.map(|address| tcp("sip.tls.listen", *address)));
+    }
+    found.into_iter().flatten().collect()
+}
+
+/// What an error of listening on an address means here, to be put behind it.
+pub fn why_not_listen(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => " (another program, or another Pegcount, listens there)",
+        io::ErrorKind::AddrNotAvailable => {
+            " (this machine has no such address; 0.0.0.0 means every address of it)"
+        }
+        io::ErrorKind::PermissionDenied => {
+            " (ports below 1024 need root, or the capability CAP_NET_BIND_SERVICE: AmbientCapabilities= of systemd)"
+        }
+        _ => "",
+    }
+}
+
+/// What HTTPS is served with; `None` without it.
+///
+/// # Errors
+/// A sentence that names the file and says what is wrong with it.
+pub fn tls(config: &Config) -> Result<Option<RustlsConfig>, String> {
+    if !config.has_tls() {
+        return Ok(None);
+    }
+    let (cert, key) = (&config.tls.cert, &config.tls.key);
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read("tls.cert", cert)?).collect();
+    let chain = chain.map_err(|error| format!("tls.cert: {} cannot be used: {error}", cert.display()))?;
+    if chain.is_empty() {
+        return Err(format!("tls.cert: {} holds no certificate in PEM", cert.display()));
+    }
+    let secret = PrivateKeyDer::from_pem_slice(&read("tls.key", key)?)
+        .map_err(|error| format!("tls.key: {} holds no private key in PEM: {error}", key.display()))?;
+    // No configuration is made without one. Whoever was first has decided; that is no error.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let built = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, secret);
+    let mut built = built.map_err(|error| {
+        format!("tls: {} and {} do not belong together: {error}", cert.display(), key.display())
+    })?;
+    built.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Some(RustlsConfig::from_config(Arc::new(built))))
+}
+
+fn read(key: &str, file: &Path) -> Result<Vec<u8>, String> {
+    fs::read(file).map_err(|error| format!("{key}: {} cannot be read: {error}", file.display()))
+}
+
+/// Whether the gateway would start: its certificate, the LAME library, its peers.
+fn gateway(config: &Config) -> Result<(), String> {
+    match config.sip.settings(&config.data)? {
+        Some(settings) => Gateway::check(&settings.gateway).map_err(|error| format!("sip: {error}")),
+        None => Ok(()),
+    }
+}
+
+/// Whether the data folder can be written, or made.
+fn data_folder(data: &Path) -> Result<(), String> {
+    let there = data.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+    let advice = "take a folder that this user may write, with --data or `data`";
+    if !there.is_dir() {
+        return Err(format!("data: {} is a file and no folder: {advice}", there.display()));
+    }
+    access(there, Access::WRITE_OK | Access::EXEC_OK)
+        .map_err(|error| format!("data: {} cannot be written: {error}: {advice}", there.display()))
+}
+
+/// Whether the folder of a store outside the data folder is there: it is not made.
+fn store_folder(config: &Config) -> Result<(), String> {
+    let Some(store) = config.store_elsewhere() else { return Ok(()) };
+    let folder = store.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if folder.is_dir() {
+        return Ok(());
+    }
+    Err(format!("store: there is no folder {}: make it, or name another store", folder.display()))
+}
