@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Amount, Call, CostItem, Decimal, Direction, Price};
 
-/// What an organization pays.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What an organization pays. It is kept with the calls that it prices: fields are only added, with a default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Tariff {
     /// Prices of calls; the longest prefix of the called number decides.
     pub rates: Vec<Rate>,
@@ -17,7 +18,7 @@ pub struct Tariff {
 }
 
 /// The price of calls to numbers with one prefix.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rate {
     /// What the called number begins with; empty: every number.
     pub prefix: String,
@@ -32,7 +33,7 @@ pub struct Rate {
 }
 
 /// How talk time is rounded up to what is billed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Increments {
     /// Seconds that are billed at least.
     pub initial_seconds: u32,
@@ -105,6 +106,16 @@ impl Increments {
             short if short <= initial => initial,
             long => initial + (long - initial).div_ceil(following) * following,
         }
+    }
+}
+
+impl Call {
+    /// Whether any tariff bills the two alike: the same number called, time talked, items reported.
+    pub fn is_billed_like(&self, other: &Self) -> bool {
+        self.direction == other.direction
+            && self.to_number == other.to_number
+            && self.talk_time() == other.talk_time()
+            && self.content.costs == other.content.costs
     }
 }
 

@@ -388,8 +388,9 @@ fn millis(clock: &Clock) -> pegcount_gateway::Clock {
 
 /// Takes the lock of a data folder, which is made if it is missing.
 fn lock(data: &Path) -> Result<fs::File, String> {
-    let cannot =
-        |error: std::io::Error| format!("the data folder {} cannot be used: {error}", data.display());
+    let cannot = |error: std::io::Error| {
+        format!("the data folder {} cannot be used: {error}{}", data.display(), presence::hint(data, &error))
+    };
     // Calls are personal data: nobody but the owner looks into a folder that is made here.
     fs::DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(cannot)?;
     let file =

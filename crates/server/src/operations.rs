@@ -24,7 +24,7 @@ use crate::{
     access::Ledger,
     audit::Audit,
     clock::Clock,
-    intake::{CallReference, Incoming, Intake, Outcome, Refolded, Ties},
+    intake::{CallReference, Incoming, Intake, Outcome, Reason, Refold, Refolded, Renewal, Ties},
     jobs::Jobs,
     organizations::PerOrganization,
     privacy::Retention,
@@ -84,6 +84,12 @@ pub enum Order {
         organization: Option<String>,
         /// This call only.
         call: Option<String>,
+        /// Price calls by the rates that hold now.
+        #[serde(default)]
+        rates: bool,
+        /// Look phone numbers up again.
+        #[serde(default)]
+        numbers: bool,
     },
     /// Make the counts that are kept beside the calls anew.
     Recount,
@@ -277,8 +283,9 @@ impl Operator {
                 self.store.rebuild_rollups().await.map_err(|error| sentence(&error))?;
                 Ok(json!({ "recounted": true }))
             }
-            Order::Refold { check, organization, call } => {
-                self.refold(check, organization.as_deref(), call.as_deref()).await
+            Order::Refold { check, organization, call, rates, numbers } => {
+                let order = Refold { check_only: check, renewal: Renewal { rates, numbers } };
+                self.refold(order, organization.as_deref(), call.as_deref()).await
             }
             Order::VerifyAudit => self.verify_audit().await,
             Order::EncryptionStatus => self.encryption_status().await,
@@ -375,29 +382,31 @@ impl Operator {
         Ok(json!({ "accepted": accepted, "duplicates": duplicates, "rejected": rejected }))
     }
 
-    async fn refold(&self, check: bool, organization: Option<&str>, call: Option<&str>) -> Done {
+    async fn refold(&self, order: Refold, organization: Option<&str>, call: Option<&str>) -> Done {
         let organization = match organization {
             Some(name) => Some(self.organization(name).await?.number),
             None => None,
         };
         let refolded = match call {
-            Some(call) => self.refold_one(check, organization, call).await?,
-            None => self.refold_all(check, organization).await?,
+            Some(call) => self.refold_one(order, organization, call).await?,
+            None => self.refold_all(order, organization).await?,
         };
-        let differing =
-            refolded.differing.iter().map(|one| json!({ "call": one.call, "fields": one.fields }));
+        let differing = refolded.differing.iter().map(|one| {
+            let because: Vec<&str> = one.because.iter().copied().map(reason).collect();
+            json!({ "call": one.call, "fields": one.fields, "because": because })
+        });
         let unreadable = refolded.unreadable.iter().map(|(call, why)| json!({ "call": call, "error": why }));
         Ok(json!({
             "examined": refolded.examined,
             "differing": differing.collect::<Vec<_>>(),
-            "repaired": if check { 0 } else { refolded.differing.len() },
+            "repaired": if order.check_only { 0 } else { refolded.differing.len() },
             "unreadable": unreadable.collect::<Vec<_>>(),
         }))
     }
 
     async fn refold_one(
         &self,
-        check: bool,
+        order: Refold,
         organization: Option<OrganizationNumber>,
         call: &str,
     ) -> Result<Refolded, String> {
@@ -416,12 +425,12 @@ impl Operator {
         if heads.is_empty() {
             return Err(format!("there is no call {call:?}"));
         }
-        self.intake.refold(heads, check).await.map_err(|error| error.to_string())
+        self.intake.refold(heads, order).await.map_err(|error| error.to_string())
     }
 
     async fn refold_all(
         &self,
-        check: bool,
+        order: Refold,
         organization: Option<OrganizationNumber>,
     ) -> Result<Refolded, String> {
         let mut refolded = Refolded::default();
@@ -431,8 +440,18 @@ impl Operator {
             let heads = heads.map_err(|error| sentence(&error))?;
             let Some(last) = heads.last() else { return Ok(refolded) };
             after = last.key;
-            refolded.add(self.intake.refold(heads, check).await.map_err(|error| error.to_string())?);
+            refolded.add(self.intake.refold(heads, order).await.map_err(|error| error.to_string())?);
         }
+    }
+}
+
+/// Why a call came out other than it was kept, in words.
+const fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Damage => "damage",
+        Reason::OtherVersion => "folded by another version",
+        Reason::Rates => "other rates",
+        Reason::Numbers => "other phone numbers",
     }
 }
 

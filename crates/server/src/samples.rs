@@ -47,7 +47,19 @@ pub(crate) fn filed_under(name: &str, events: &Value, tariff: &Tariff) -> (Filed
         organization: OrganizationNumber(1),
     };
     let phone_number_id = call.phone_number.clone();
-    (Filed { head, call, bill, endpoint: None, phone_number_id, phone_number: None }, reports)
+    (
+        Filed {
+            head,
+            call,
+            bill,
+            endpoint: None,
+            phone_number_id,
+            phone_number: None,
+            tariff: None,
+            folded_by: None,
+        },
+        reports,
+    )
 }
 
 /// The call that these events make, as if it were on file, where nothing has a price.

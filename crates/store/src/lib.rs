@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use pegcount_calls::{
     Bill, Call, CallName, CallQuery, Disconnection, Document, EndpointName, EventId, OrganizationName,
-    PhoneNumberName, SourceName, Stats, Timestamp,
+    PhoneNumberName, SourceName, Stats, Tariff, Timestamp,
 };
 use pegcount_sealed::{KeyId, Keys};
 
@@ -30,9 +30,9 @@ pub use audit::{AuditEntry, AuditHash, AuditPage, AuditPlace, AuditQuery, AuditV
 pub use error::{BoxError, StoreError};
 pub use jobs::{Job, JobCount, JobFailure, JobId, JobOrder, JobPage, JobQuery, JobState, NewJob, Next};
 pub use model::{
-    AccessKey, CallHead, CallKey, Concurrency, ControlUrl, Endpoint, EndpointNumber, Filed, Finding, LegSpan,
-    Measure, NewEndpoint, OpenCall, Organization, OrganizationNumber, Page, PhoneNumber, Report, Resealed,
-    SealCount, Severity, Size, StatsQuery, Unindexed,
+    AccessKey, Basis, CallHead, CallKey, Concurrency, ControlUrl, Endpoint, EndpointNumber, Filed, Finding,
+    KeptBasis, LegSpan, Measure, NewEndpoint, OpenCall, Organization, OrganizationNumber, Page, PhoneNumber,
+    Report, Resealed, SealCount, Severity, Size, StatsQuery, TariffId, Unindexed,
 };
 pub use privacy::{EndPlace, Erasure, ErasureProgress, Hold, Keepsake, OldCalls, OldPage, Scrub};
 pub use sketch::Spreads;
@@ -420,14 +420,14 @@ pub trait Transaction: Send {
         organization: OrganizationNumber,
         number: &str,
     ) -> Result<Option<PhoneNumberName>>;
-    /// Keeps the call as folded now. `phone_number` is the one it belongs to, named by an event or found by number.
-    async fn save(
-        &mut self,
-        key: CallKey,
-        call: &Call,
-        bill: &Bill,
-        phone_number: Option<&PhoneNumberName>,
-    ) -> Result<()>;
+    /// Keeps the call as folded now, and what it was folded with.
+    async fn save(&mut self, key: CallKey, call: &Call, bill: &Bill, basis: &Basis) -> Result<()>;
+    /// What a call is kept with within this transaction; `None` for one that was never saved.
+    async fn basis(&mut self, key: CallKey) -> Result<Option<KeptBasis>>;
+    /// Keeps a tariff, unless the same is kept already. It stays, since calls name it.
+    async fn file_tariff(&mut self, tariff: &Tariff) -> Result<TariffId>;
+    /// The tariff with this number.
+    async fn tariff(&mut self, id: TariffId) -> Result<Option<Tariff>>;
     /// The call as it is kept within this transaction.
     async fn saved(&mut self, key: CallKey) -> Result<Option<Filed>>;
     /// Asks for a job. Of one organization, kind and subject there is one: one that waits keeps its time, one that runs

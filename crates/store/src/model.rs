@@ -169,6 +169,40 @@ impl LegSpan {
     }
 }
 
+/// The number of a tariff that calls are priced by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TariffId(pub i64);
+
+/// What a call was folded with beside its events. Folded with the same again, it is the same call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Basis {
+    /// The tariff that it is priced by; `None` where an earlier version kept none.
+    pub tariff: Option<TariffId>,
+    /// The phone number that it belongs to: named by an event, or found by number.
+    pub phone_number: Option<PhoneNumberName>,
+    /// The version of the program that folded it, as a number that grows; `None` for one that kept none.
+    pub folded_by: Option<u32>,
+}
+
+/// The basis that a call is kept with, and what its phone number was found by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptBasis {
+    /// The basis.
+    pub basis: Basis,
+    /// The number that the phone number was looked up by; `None` where an event named it, or there was no number.
+    pub looked_up: Option<String>,
+    /// Whether the call had ended.
+    pub is_over: bool,
+}
+
+impl KeptBasis {
+    /// That of a call which is kept with this basis.
+    pub fn of(call: &Call, basis: Basis) -> Self {
+        let looked_up = call.own_number().filter(|_| call.phone_number.is_none()).map(str::to_owned);
+        Self { basis, looked_up, is_over: call.ending().is_some() }
+    }
+}
+
 /// Which call it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallHead {
@@ -197,6 +231,17 @@ pub struct Filed {
     pub phone_number_id: Option<PhoneNumberName>,
     /// That phone number, as the directory knows it now.
     pub phone_number: Option<PhoneNumber>,
+    /// The tariff that it is priced by; `None` where an earlier version kept none.
+    pub tariff: Option<TariffId>,
+    /// The version of the program that folded it: [`Basis::folded_by`].
+    pub folded_by: Option<u32>,
+}
+
+impl Filed {
+    /// What it was folded with beside its events.
+    pub fn basis(&self) -> Basis {
+        Basis { tariff: self.tariff, phone_number: self.phone_number_id.clone(), folded_by: self.folded_by }
+    }
 }
 
 /// One part of a list of calls.

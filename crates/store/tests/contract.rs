@@ -3,6 +3,8 @@
 
 #[path = "contract/audit.rs"]
 mod audit;
+#[path = "contract/basis.rs"]
+mod basis;
 #[path = "contract/bench.rs"]
 mod bench;
 #[path = "contract/calls.rs"]

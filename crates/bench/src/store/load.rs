@@ -8,7 +8,7 @@ use std::{
 };
 
 use pegcount_calls::{Bill, Direction, EndpointName, PhoneNumberName, Tariff};
-use pegcount_store::{OrganizationNumber, Report, Store, Transaction, Unindexed};
+use pegcount_store::{Basis, OrganizationNumber, Report, Store, Transaction, Unindexed};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -149,7 +149,8 @@ async fn write_one(transaction: &mut dyn Transaction, ready: &Ready) -> pegcount
     if let Some(number) = &whole.call.phone_number {
         transaction.note_phone_number(organization, number).await?;
     }
-    transaction.save(head.key, &whole.call, bill, whole.call.phone_number.as_ref()).await
+    let basis = Basis { phone_number: whole.call.phone_number.clone(), ..Basis::default() };
+    transaction.save(head.key, &whole.call, bill, &basis).await
 }
 
 fn add_row(rows: &mut String, arrival: u64, Ready { whole: Whole { plan, call, .. }, bill, .. }: &Ready) {

@@ -32,7 +32,7 @@ pub fn presence(config: &Config) -> Presence {
             Presence::Unreachable(format!(
                 "{} cannot be read: {error}{}",
                 absolute(folder),
-                whose(folder).map(|whose| format!("; it{whose}")).unwrap_or_default()
+                hint(folder, &error)
             ))
         }
     }
@@ -43,7 +43,7 @@ pub fn presence(config: &Config) -> Presence {
 pub fn owned_by_another(config: &Config) -> Option<String> {
     let store = store_file(config)?;
     let whose = whose(&store)?;
-    Some(format!("the store {}{whose}", absolute(&store)))
+    Some(format!("the store {} {whose}", absolute(&store)))
 }
 
 /// The file that holds the store; `None` for an engine without one.
@@ -67,11 +67,17 @@ fn missing(config: &Config, store: &Path) -> String {
     }
 }
 
+/// What to do about an error of a path, as far as its owner says.
+pub(super) fn hint(path: &Path, error: &io::Error) -> String {
+    let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+    whose(path).filter(|_| is_denied).map(|whose| format!(": it {whose}")).unwrap_or_default()
+}
+
 /// That a path belongs to another user than the one this runs as, and what to do.
 fn whose(path: &Path) -> Option<String> {
     let (owner, own) = (fs::metadata(path).ok()?.uid(), rustix::process::geteuid().as_raw());
     (owner != own).then(|| {
-        format!(" belongs to user {owner}, and this runs as user {own}: run it as that user (sudo -u '#{owner}' ...)")
+        format!("belongs to user {owner}, and this runs as user {own}: run it as that user (sudo -u '#{owner}' ...)")
     })
 }
 

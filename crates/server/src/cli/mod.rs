@@ -6,6 +6,7 @@ mod encryption;
 mod import;
 mod jobs;
 mod print;
+mod refold;
 
 use std::{
     cell::Cell,
@@ -88,9 +89,12 @@ enum Command {
     #[command(after_help = "Example: pegcount import asterisk-cdr-csv /var/log/asterisk/cdr-csv/Master.csv \
                             --organization org-789 --tz Europe/Berlin")]
     Import(import::ImportArgs),
-    /// Fold calls again from their events, after a mapping was mended or prices changed.
-    #[command(after_help = "Example: pegcount refold --check --organization org-789")]
-    Refold(RefoldArgs),
+    /// Fold calls again from their events: after an upgrade that mended a reading, or to repair them. Each keeps the rates and
+    /// the phone number that it had, unless --rates or --numbers is given.
+    #[command(
+        after_help = "Example: pegcount refold --check --organization org-789\n         pegcount refold --rates --call call_1"
+    )]
+    Refold(refold::RefoldArgs),
     /// Look for damage: the store, calls against their events, the disk, the clock, the ports.
     #[command(after_help = "Example: pegcount doctor --json")]
     Doctor,
@@ -215,23 +219,6 @@ enum KeysCommand {
 }
 
 #[derive(Args)]
-struct RefoldArgs {
-    /// Only show what would differ; exits 1 if anything does.
-    #[arg(long)]
-    check: bool,
-    /// Calls of this organization only, by id or number.
-    #[arg(long, value_name = "ID")]
-    organization: Option<String>,
-    /// This call only, by id or UUID.
-    #[arg(long, value_name = "ID")]
-    call: Option<String>,
-    /// Count all calls anew instead: repairs statistics and totals that the doctor found to differ. No event is taken
-    /// in meanwhile.
-    #[arg(long, conflicts_with_all = ["check", "organization", "call"])]
-    counts: bool,
-}
-
-#[derive(Args)]
 struct DemoArgs {
     /// Calls a second.
     #[arg(long, default_value_t = 0.5, value_name = "CALLS_PER_SECOND")]
@@ -307,16 +294,7 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
         }
         Command::Keys { command } => keys(&common, command, &print).await,
         Command::Import(args) => import::run(&common, args, &print).await,
-        Command::Refold(args) if args.counts => {
-            print.recounted(&order_once(&common, Order::Recount).await?);
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::Refold(args) => {
-            let check = args.check;
-            let order = Order::Refold { check, organization: args.organization, call: args.call };
-            let all_well = print.refolded(&order_once(&common, order).await?, check);
-            Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        }
+        Command::Refold(args) => refold::run(&common, args, &print).await,
         Command::Jobs { command } => jobs::run(&common, command, &print).await,
         Command::Audit { command } => audit::run(&common, command, &print).await,
         Command::Encryption { command } => encryption::run(&common, command, &print).await,

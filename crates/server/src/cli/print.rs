@@ -120,13 +120,14 @@ impl Printer {
         let (differing, unreadable) = (items(value, "differing"), items(value, "unreadable"));
         if !self.print_json(value) {
             for one in differing {
-                let fields: Vec<&str> = items(one, "fields").iter().filter_map(Value::as_str).collect();
-                to_stdout(&format!("{}\t{}", text(one, "call"), fields.join(",")));
+                let words =
+                    |key| items(one, key).iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",");
+                to_stdout(&format!("{}\t{}\t{}", text(one, "call"), words("fields"), words("because")));
             }
             for one in unreadable {
                 to_stderr(&format!("{}: {}", text(one, "call"), text(one, "error")));
             }
-            let done = if check { "differ" } else { "repaired" };
+            let done = if check { "would change" } else { "changed" };
             to_stderr(&format!("{} calls folded, {} {done}", count(value, "examined"), differing.len()));
         }
         unreadable.is_empty() && (!check || differing.is_empty())

@@ -1,50 +1,21 @@
 //! One transaction's worth of events.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::collections::BTreeMap;
 
-use pegcount_calls::{
-    Call, CallName, Event, Fact, History, PhoneNumberName, Status, Tariff, fold, fold_sealed, open_end,
-};
+use pegcount_calls::{Call, CallName, Event, Fact, History, Status, fold, fold_sealed, open_end};
 use pegcount_store::{
-    CallHead, CallKey, LegSpan, OrganizationNumber, Report, Store, StoreError, Transaction,
+    CallHead, CallKey, KeptBasis, LegSpan, OrganizationNumber, Report, Store, StoreError, Transaction,
 };
 use uuid::Uuid;
 
-use crate::{
-    organizations::{Names, PerOrganization},
-    vocabulary::Rejection,
-};
+use crate::vocabulary::Rejection;
 
 use super::{
     CallReference, Incoming, Outcome, Outside, Ties,
+    basis::{Occasion, Settler, kept_basis},
     history::{Cache, Kept, Verdict},
     outside::wanted,
 };
-
-/// The tariffs that hold now; they may be replaced while the program runs.
-#[derive(Clone, Default)]
-pub struct TariffsHandle(Arc<RwLock<Arc<PerOrganization<Tariff>>>>);
-
-impl TariffsHandle {
-    /// The handle of these.
-    pub fn of(tariffs: PerOrganization<Tariff>) -> Self {
-        let handle = Self::default();
-        handle.replace(tariffs);
-        handle
-    }
-
-    /// From now on these hold. Calls keep their bills until they are folded again.
-    pub fn replace(&self, tariffs: PerOrganization<Tariff>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tariffs);
-    }
-
-    fn now(&self) -> Arc<PerOrganization<Tariff>> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
-    }
-}
 
 /// A call that a batch touches.
 pub(super) struct Touched {
@@ -123,48 +94,11 @@ pub(super) struct Done {
 /// Where calls stand after a batch: what the live set is told.
 pub(super) type Standing = Vec<(OrganizationNumber, CallKey, Option<Status>)>;
 
-/// Folds calls and finds what belongs to them: the same for new events and for a refold.
-pub(super) struct Folder {
-    tariffs: TariffsHandle,
-    names: Names,
-}
-
-impl Folder {
-    pub(super) fn new(tariffs: TariffsHandle, names: Names) -> Self {
-        Self { tariffs, names }
-    }
-
-    /// The tariff of an organization.
-    pub(super) async fn tariff(&self, organization: OrganizationNumber) -> Result<Arc<Tariff>, StoreError> {
-        self.names.pick(&self.tariffs.now(), organization).await
-    }
-
-    /// Makes the endpoint and the phone number that a call names known, and finds the phone number it belongs to.
-    pub(super) async fn note_directory(
-        &mut self,
-        transaction: &mut dyn Transaction,
-        organization: OrganizationNumber,
-        call: &Call,
-    ) -> Result<Option<PhoneNumberName>, StoreError> {
-        if let Some(endpoint) = &call.endpoint {
-            transaction.note_endpoint(organization, endpoint).await?;
-        }
-        match (&call.phone_number, call.own_number()) {
-            (Some(named), _) => {
-                transaction.note_phone_number(organization, named).await?;
-                Ok(Some(named.clone()))
-            }
-            (None, Some(number)) => transaction.phone_number_with(organization, number).await,
-            (None, None) => Ok(None),
-        }
-    }
-}
-
 /// The events of one transaction while they are sorted to their calls.
 pub(super) struct Batch<'a> {
     pub(super) transaction: Box<dyn Transaction>,
     cache: &'a mut Cache,
-    folder: &'a mut Folder,
+    settler: &'a mut Settler,
     outside: &'a [Box<dyn Outside>],
     touched: BTreeMap<CallKey, Touched>,
     standing: Standing,
@@ -175,12 +109,13 @@ impl<'a> Batch<'a> {
     pub(super) async fn begin(
         store: &'a dyn Store,
         cache: &'a mut Cache,
-        folder: &'a mut Folder,
+        settler: &'a mut Settler,
         outside: &'a [Box<dyn Outside>],
     ) -> Result<Self, StoreError> {
         let transaction = store.begin().await?;
+        settler.begin();
         let (touched, standing, forgotten) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Ok(Self { transaction, cache, folder, outside, touched, standing, forgotten })
+        Ok(Self { transaction, cache, settler, outside, touched, standing, forgotten })
     }
 
     /// Sorts events to their call.
@@ -253,7 +188,8 @@ impl<'a> Batch<'a> {
             None => {
                 let opened = self.transaction.open_call(organization, name, Uuid::now_v7()).await?;
                 let key = opened.key;
-                self.load(opened).await?;
+                // It has no events yet, and nothing that it was folded with.
+                self.touched.insert(key, Touched::new(opened, Kept::empty()));
                 key
             }
         };
@@ -294,7 +230,11 @@ impl<'a> Batch<'a> {
         }
         let kept = match self.cache.take(head.key) {
             Some(kept) => kept,
-            None => read_kept(&head, &self.transaction.reports(head.key).await?)?,
+            None => {
+                let mut kept = read_kept(&head, &self.transaction.reports(head.key).await?)?;
+                kept.basis = kept_basis(self.transaction.as_mut(), &head).await?;
+                kept
+            }
         };
         self.touched.insert(head.key, Touched::new(head, kept));
         Ok(())
@@ -353,7 +293,7 @@ impl<'a> Batch<'a> {
                     jobs.extend(wanted(outside, |one| one.recorded(head, object)));
                 }
                 if touched.recorded_elsewhere {
-                    let name = self.folder.names.of(organization).await?;
+                    let name = self.settler.names().of(organization).await?;
                     jobs.extend(wanted(outside, |one| one.recorded_elsewhere(head, name.as_ref())));
                 }
             } else if touched.forgets_object {
@@ -383,6 +323,7 @@ impl<'a> Batch<'a> {
             self.transaction.enqueue(job).await?;
         }
         self.transaction.commit().await?;
+        self.settler.committed();
         for (key, kept, lives) in done {
             self.cache.put(key, kept, lives);
         }
@@ -422,10 +363,12 @@ impl<'a> Batch<'a> {
             touched.forgets_words = true;
         }
         self.transaction.append(key, &touched.new).await?;
-        let organization = touched.head.organization;
-        let bill = self.folder.tariff(organization).await?.bill(&call);
-        let phone_number = self.folder.note_directory(self.transaction.as_mut(), organization, &call).await?;
-        self.transaction.save(key, &call, &bill, phone_number.as_ref()).await?;
+        let (transaction, head) = (self.transaction.as_mut(), &touched.head);
+        self.settler.note_directory(transaction, head.organization, &call).await?;
+        let before = touched.kept.basis.as_ref();
+        let (bill, basis) = self.settler.settle(transaction, head, &call, before, Occasion::Event).await?;
+        transaction.save(key, &call, &bill, &basis).await?;
+        touched.kept.basis = Some(KeptBasis::of(&call, basis));
         Ok(Some(call))
     }
 
@@ -439,12 +382,12 @@ impl<'a> Batch<'a> {
         let Some((filed, history)) = saved.zip(touched.kept.history()) else { return Ok(None) };
         let of_ours =
             filed.call.content.recording.as_ref().is_some_and(|recording| recording.object.is_some());
-        let had_words = filed.call.content.has_words();
+        let (had_words, basis) = (filed.call.content.has_words(), filed.basis());
         let call = fold_sealed(filed.call, history);
         touched.forgets_object = of_ours && call.content.recording.is_none();
         touched.forgets_words = had_words && !call.content.has_words();
         self.transaction.append(key, &touched.new).await?;
-        self.transaction.save(key, &call, &filed.bill, filed.phone_number_id.as_ref()).await?;
+        self.transaction.save(key, &call, &filed.bill, &basis).await?;
         Ok(Some(call))
     }
 }

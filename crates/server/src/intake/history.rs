@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use lru::LruCache;
 use pegcount_calls::{Document, Event, EventId, Fact, History};
-use pegcount_store::{CallKey, Report};
+use pegcount_store::{CallKey, KeptBasis, Report};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -67,6 +67,8 @@ pub(super) struct Kept {
     words: HashMap<EventId, Words>,
     bytes: usize,
     is_sealed: bool,
+    /// What the call was last folded with; `None` for one that was never kept.
+    pub(super) basis: Option<KeptBasis>,
 }
 
 /// Whether an event is new.
@@ -79,7 +81,7 @@ pub(super) enum Verdict {
 impl Kept {
     /// The history of a call that has none yet.
     pub(super) fn empty() -> Self {
-        Self { history: None, words: HashMap::new(), bytes: 0, is_sealed: false }
+        Self { history: None, words: HashMap::new(), bytes: 0, is_sealed: false, basis: None }
     }
 
     /// The history that these reports make.

@@ -4,6 +4,7 @@
 //! and only when that is on disk does it update the live set and answer. So whoever got an answer finds its events in
 //! the next read, and after a power cut. Nothing else writes calls.
 
+mod basis;
 mod batch;
 mod deletion;
 mod erasure;
@@ -20,11 +21,11 @@ use pegcount_store::{LegSpan, OrganizationNumber};
 
 use crate::vocabulary::{Rejection, Told};
 
-pub use batch::TariffsHandle;
+pub use basis::{Renewal, TariffsHandle};
 pub use deletion::Deleted;
 pub use erasure::Erased;
 pub use outside::Outside;
-pub use refold::{Differing, Refolded};
+pub use refold::{Differing, Reason, Refold, Refolded};
 pub use writer::{Intake, IntakeError, IntakeParts};
 
 /// Events of one call from one source. Each stands by itself: one that is turned away does not take the others along.

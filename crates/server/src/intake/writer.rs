@@ -14,8 +14,9 @@ use pegcount_store::{CallHead, Keepsake, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    CallReference, Deleted, Erased, Incoming, Outcome, Outside, Refolded,
-    batch::{Batch, Done, Folder, TariffsHandle},
+    CallReference, Deleted, Erased, Incoming, Outcome, Outside, Refold, Refolded,
+    basis::{Settler, TariffsHandle},
+    batch::{Batch, Done},
     deletion::delete,
     erasure::erase,
     history::Cache,
@@ -99,7 +100,7 @@ enum Request {
     },
     Refold {
         heads: Vec<CallHead>,
-        check_only: bool,
+        order: Refold,
         reply: oneshot::Sender<Result<Refolded, IntakeError>>,
     },
 }
@@ -122,7 +123,7 @@ impl Intake {
         let metrics = Arc::clone(&parts.metrics);
         let runtime = tokio::runtime::Handle::current();
         let writer = Writer {
-            folder: Folder::new(parts.tariffs, parts.names.clone()),
+            settler: Settler::new(parts.tariffs, parts.names.clone()),
             store: parts.store,
             live: parts.live,
             metrics: parts.metrics,
@@ -171,13 +172,13 @@ impl Intake {
         outcomes.into_iter().flatten().next().ok_or(IntakeError::ShuttingDown)
     }
 
-    /// Folds these calls again from their events.
+    /// Folds these calls again from their events, with what they were folded with unless the order says otherwise.
     ///
     /// # Errors
     /// [`IntakeError`].
-    pub async fn refold(&self, heads: Vec<CallHead>, check_only: bool) -> Result<Refolded, IntakeError> {
+    pub async fn refold(&self, heads: Vec<CallHead>, order: Refold) -> Result<Refolded, IntakeError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Request::Refold { heads, check_only, reply }).await?;
+        self.send(Request::Refold { heads, order, reply }).await?;
         answer.await.map_err(|_| IntakeError::ShuttingDown)?
     }
 
@@ -229,7 +230,7 @@ struct Writer {
     metrics: Arc<Metrics>,
     outside: Vec<Box<dyn Outside>>,
     cache: Cache,
-    folder: Folder,
+    settler: Settler,
 }
 
 impl Writer {
@@ -254,8 +255,8 @@ impl Writer {
                         let answer = self.erase(&head).await;
                         let _ = reply.send(answer);
                     }
-                    Request::Refold { heads, check_only, reply } => {
-                        let answer = self.refold(&heads, check_only).await;
+                    Request::Refold { heads, order, reply } => {
+                        let answer = self.refold(&heads, order).await;
                         let _ = reply.send(answer);
                     }
                 }
@@ -316,7 +317,7 @@ impl Writer {
         requests: &[&Vec<Incoming>],
     ) -> Result<(Vec<Vec<Vec<Outcome>>>, Done), StoreError> {
         let mut batch =
-            Batch::begin(self.store.as_ref(), &mut self.cache, &mut self.folder, &self.outside).await?;
+            Batch::begin(self.store.as_ref(), &mut self.cache, &mut self.settler, &self.outside).await?;
         let mut outcomes = Vec::with_capacity(requests.len());
         for request in requests {
             let mut of_request = Vec::with_capacity(request.len());
@@ -347,7 +348,7 @@ impl Writer {
     ) -> Result<Deleted, IntakeError> {
         let deleted = async {
             let mut batch =
-                Batch::begin(self.store.as_ref(), &mut self.cache, &mut self.folder, &self.outside).await?;
+                Batch::begin(self.store.as_ref(), &mut self.cache, &mut self.settler, &self.outside).await?;
             let deleted = delete(&mut batch, heads, keepsake, at).await?;
             Ok((deleted, batch.finish().await?))
         };
@@ -396,10 +397,12 @@ impl Writer {
         Ok(erased)
     }
 
-    async fn refold(&mut self, heads: &[CallHead], check_only: bool) -> Result<Refolded, IntakeError> {
-        match refold(self.store.as_ref(), &mut self.folder, heads, check_only).await {
+    async fn refold(&mut self, heads: &[CallHead], order: Refold) -> Result<Refolded, IntakeError> {
+        match refold(self.store.as_ref(), &mut self.settler, heads, order).await {
             Ok((refolded, standing)) => {
                 self.live.apply(&standing);
+                // What is remembered of them says what they were folded with before.
+                standing.iter().for_each(|(_, key, _)| drop(self.cache.take(*key)));
                 Ok(refolded)
             }
             Err(error) => {

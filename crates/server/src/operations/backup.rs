@@ -79,7 +79,10 @@ impl Operator {
         let failed = |error: String| format!("no backup was made: {error}");
         let unwritable = |error: &io::Error| failed(unwritable(path, error));
         if path.file_name().is_none() || path.is_dir() {
-            return Err(failed(format!("{} is no name of a file: name the file to make", path.display())));
+            let path = path.display();
+            return Err(failed(format!(
+                "{path} is a folder: name the file to make, such as {path}/pegcount.db"
+            )));
         }
         let names = Names::of(path);
         if let Some(taken) = names.in_order().into_iter().find(|name| name.symlink_metadata().is_ok()) {

@@ -4,7 +4,10 @@ use pegcount_store::Severity;
 use serde_json::{Value, json};
 
 use super::{Done, Operator, sentence};
-use crate::{intake::Refolded, privacy, recordings};
+use crate::{
+    intake::{Reason, Refold, Refolded},
+    privacy, recordings,
+};
 
 /// How many calls without their recording are named.
 const MISSING_NAMED: u32 = 5;
@@ -19,7 +22,7 @@ impl Operator {
                 .collect(),
             Err(error) => vec![finding_value(Severity::Damage, "store", &sentence(&error))],
         };
-        findings.push(match self.refold_all(true, None).await {
+        findings.push(match self.refold_all(Refold { check_only: true, ..Refold::default() }, None).await {
             Ok(refolded) => compared(&refolded),
             Err(sentence) => finding_value(Severity::Damage, "calls", &sentence),
         });
@@ -89,18 +92,25 @@ impl Operator {
 
 /// How calls compare with their events.
 fn compared(refolded: &Refolded) -> Value {
-    match (refolded.differing.len(), refolded.unreadable.len()) {
-        (0, 0) => {
-            finding_value(Severity::Fine, "calls", &format!("{} calls equal their events", refolded.examined))
-        }
-        (differing, unreadable) => {
-            let message = format!(
-                "{differing} calls differ from their events (`pegcount refold` repairs them), {unreadable} have \
-                 events that cannot be read"
-            );
-            finding_value(Severity::Damage, "calls", &message)
-        }
+    let (damaged, unreadable) = (refolded.because_of(Reason::Damage), refolded.unreadable.len());
+    let older = refolded.because_of(Reason::OtherVersion);
+    let of_older = match older {
+        0 => String::new(),
+        _ => format!(
+            "; {older} calls that another version of the program folded would come out otherwise now: `pegcount refold \
+             --check` shows how, `pegcount refold` changes them"
+        ),
+    };
+    if damaged == 0 && unreadable == 0 {
+        let severity = if older == 0 { Severity::Fine } else { Severity::Warning };
+        let equal = refolded.examined.saturating_sub(older as u64);
+        return finding_value(severity, "calls", &format!("{equal} calls equal their events{of_older}"));
     }
+    let message = format!(
+        "{damaged} calls differ from their events (`pegcount refold` repairs them), {unreadable} have events that cannot be \
+         read{of_older}"
+    );
+    finding_value(Severity::Damage, "calls", &message)
 }
 
 /// A finding as `--json` prints it.

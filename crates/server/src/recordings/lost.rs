@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 const CALLS_AT_A_TIME: u32 = 1_000;
 /// How often the server looks, and how often while something is lost: somebody may be bringing it back.
 const PERIOD: Duration = Duration::from_secs(6 * 3600);
-const PERIOD_WHILE_LOST: Duration = Duration::from_secs(60);
+const PERIOD_WHILE_LOST: Duration = Duration::from_secs(600);
 /// Calls that are named.
 pub const LOST_NAMED: usize = 5;
 

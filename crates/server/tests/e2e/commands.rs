@@ -312,7 +312,7 @@ async fn commands_that_meet_wait_for_each_other() {
 const TEN_CENTS: &str = "[{per_minute = \"0.10\"}]";
 
 #[tokio::test]
-async fn a_refold_shows_what_differs_and_repairs_it() {
+async fn calls_are_priced_by_other_rates_when_told_so() {
     let home = Home::new("");
     let server = home.start();
     let minute = |call: &str| {
@@ -328,7 +328,7 @@ async fn a_refold_shows_what_differs_and_repairs_it() {
     assert_eq!(home.run_json(&["refold", "--check"]), same);
     assert!(server.terminate().success());
 
-    // The same data under other prices.
+    // The same data under other prices: no call is changed by them, unless somebody says so.
     let run = |arguments: &[&str]| {
         let mut command = home.command(arguments);
         let output = command.env("PEGCOUNT_RATES__DEFAULT__CALLS", TEN_CENTS).output().expect("it runs");
@@ -336,19 +336,19 @@ async fn a_refold_shows_what_differs_and_repairs_it() {
             serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)));
         (exit(&output), value)
     };
-    let differing = json!([{ "call": "a", "fields": ["bill"] }, { "call": "b", "fields": ["bill"] }]);
-    let (code, told) = run(&["refold", "--check", "--json"]);
+    let differs = |call: &str| json!({ "call": call, "fields": ["bill"], "because": ["other rates"] });
+    let differing = json!([differs("a"), differs("b")]);
+    assert_eq!(run(&["refold", "--check", "--json"]), (0, same.clone()));
+    assert_eq!(run(&["doctor", "--json"]).0, 0);
+    let (code, told) = run(&["refold", "--rates", "--check", "--json"]);
     assert_eq!((code, &told["differing"], &told["repaired"]), (1, &differing, &json!(0)));
-    let (code, told) = run(&["refold", "--check", "--json", "--call", "b"]);
+    let (code, told) = run(&["refold", "--rates", "--check", "--json", "--call", "b"]);
     assert_eq!((code, &told["examined"], &told["differing"]), (1, &json!(1), &json!([differing[1]])));
-    let (code, told) = run(&["doctor", "--json"]);
-    assert!(told.to_string().contains("2 calls differ from their events"), "{told}");
-    assert_eq!(code, 1);
-    let (code, told) = run(&["refold", "--json", "--call", "a"]);
+    let (code, told) = run(&["refold", "--rates", "--json", "--call", "a"]);
     assert_eq!((code, &told["repaired"]), (0, &json!(1)));
-    let (code, told) = run(&["refold", "--json", "--organization", "org_default"]);
+    let (code, told) = run(&["refold", "--rates", "--json", "--organization", "org_default"]);
     assert_eq!((code, &told["examined"], &told["differing"]), (0, &json!(2), &json!([differing[1]])));
-    let (code, told) = run(&["refold", "--check", "--json", "--organization", "1"]);
+    let (code, told) = run(&["refold", "--rates", "--check", "--json", "--organization", "1"]);
     assert_eq!((code, &told["differing"]), (0, &json!([])));
     fails(&home.run(&["refold", "--call", "nothing"]), &["nothing"]);
     fails(&home.run(&["refold", "--organization", "org-x"]), &["org-x"]);
@@ -356,12 +356,14 @@ async fn a_refold_shows_what_differs_and_repairs_it() {
     // And back, through the running server.
     let server = home.start();
     assert_eq!(server.get("/v1/calls/a").await.expect(200)["cost_cents"], 10);
-    let output = home.run(&["refold", "--check"]);
-    assert_eq!((exit(&output), String::from_utf8_lossy(&output.stdout).as_ref()), (1, "a\tbill\nb\tbill\n"));
-    assert!(said(&output).contains("2 calls folded, 2 differ"), "{}", said(&output));
-    assert_eq!(home.run_json(&["refold"])["repaired"], 2);
-    assert_eq!(server.get("/v1/calls/a").await.expect(200)["cost_cents"], Value::Null);
     assert_eq!(home.run_json(&["refold", "--check"]), same);
+    let output = home.run(&["refold", "--rates", "--check"]);
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!((exit(&output), lines.as_str()), (1, "a\tbill\tother rates\nb\tbill\tother rates\n"));
+    assert!(said(&output).contains("2 calls folded, 2 would change"), "{}", said(&output));
+    assert_eq!(home.run_json(&["refold", "--rates"])["repaired"], 2);
+    assert_eq!(server.get("/v1/calls/a").await.expect(200)["cost_cents"], Value::Null);
+    assert_eq!(home.run_json(&["refold", "--rates", "--check"]), same);
 
     // The counts are made anew through the server and without it, and come out as they were.
     let stats = server.get("/v1/calls/stats").await.expect(200);
@@ -372,6 +374,38 @@ async fn a_refold_shows_what_differs_and_repairs_it() {
     assert_eq!(exit(&home.run(&["refold", "--counts", "--check"])), 2);
     let server = home.start();
     assert_eq!(server.get("/v1/calls/stats").await.expect(200), stats);
+}
+
+#[tokio::test]
+async fn a_directory_that_changes_is_no_damage() {
+    let home = Home::new("listen = \"127.0.0.1:0\"\nlive_listen = \"127.0.0.1:0\"\n");
+    let server = home.start();
+    let call = |call: &str, to: &str| {
+        json!([
+            { "call_id": call, "event_type": "call_initiated", "event_data": { "to_number": to } },
+            { "call_id": call, "event_type": "call_completed" },
+        ])
+    };
+    let register = async |id: &str, number: &str| {
+        server.post("/v1/phone-numbers", &json!({ "id": id, "number": number })).await.expect(201);
+    };
+    register("pn_1", "+15550001").await;
+    server.tell(&call("known", "+15550001")).await;
+    server.tell(&call("early", "+15550002")).await;
+    register("pn_2", "+15550002").await;
+    let delete = server.request(Method::DELETE, "/v1/phone-numbers/pn_1").header("x-api-key", &server.key);
+    assert_eq!(send(delete).await.status.as_u16(), 204);
+
+    assert_eq!(exit(&home.run(&["doctor"])), 0);
+    assert_eq!(home.run_json(&["refold"])["differing"], json!([]));
+    let number = async |call: &str| {
+        server.get(&format!("/v1/calls/{call}")).await.expect(200)["phone_number"]["id"].clone()
+    };
+    assert_eq!((number("known").await, number("early").await), (json!("pn_1"), Value::Null));
+    let told = home.run_json(&["refold", "--numbers", "--call", "early"]);
+    assert_eq!(told["differing"][0]["because"], json!(["other phone numbers"]));
+    assert_eq!(number("early").await, "pn_2");
+    assert!(server.terminate().success());
 }
 
 #[tokio::test]

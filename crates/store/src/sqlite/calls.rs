@@ -13,7 +13,9 @@ use super::{
     fault::{Result, unavailable, unreadable},
     rows::{Columns, many, one, run},
 };
-use crate::{CallHead, CallKey, Endpoint, EndpointNumber, Filed, OpenCall, OrganizationNumber, PhoneNumber};
+use crate::{
+    CallHead, CallKey, Endpoint, EndpointNumber, Filed, OpenCall, OrganizationNumber, PhoneNumber, TariffId,
+};
 
 /// The columns of a head, in the order that [`head`] takes them.
 pub(super) const HEAD: &str = "c.pk, c.uuid, c.name, c.org";
@@ -152,7 +154,8 @@ const FILED: &str = "SELECT
     opened(d.body, d.pk),
     c.phone_number,
     e.number, e.name, e.provider, e.sip_uri, e.metadata,
-    p.id, p.number, p.endpoint
+    p.id, p.number, p.endpoint,
+    c.tariff, c.folded_by
 FROM calls c
 LEFT JOIN call_documents d ON d.pk = c.pk
 LEFT JOIN endpoints e ON e.org = c.org AND e.id = c.endpoint
@@ -175,16 +178,19 @@ fn read_filed(row: &Row<'_>) -> Result<Filed> {
     let (call, bill) = read_call(columns)?;
     let phone_number_id = columns.name_if_any(PhoneNumberName::new)?;
     let endpoint = read_endpoint(columns, head.organization, call.endpoint.as_ref())?;
-    let phone_number = match columns.name_if_any(PhoneNumberName::new)? {
-        Some(id) => Some(PhoneNumber {
-            organization: head.organization,
-            id,
-            number: columns.take()?,
-            endpoint: columns.name_if_any(EndpointName::new)?,
-        }),
-        None => None,
-    };
-    Ok(Filed { head, call, bill, endpoint, phone_number_id, phone_number })
+    let phone_number = read_phone_number(columns, head.organization)?;
+    let (tariff, folded_by) = (columns.take::<Option<i64>>()?.map(TariffId), columns.take()?);
+    Ok(Filed { head, call, bill, endpoint, phone_number_id, phone_number, tariff, folded_by })
+}
+
+/// The phone number that a call belongs to, if the directory knows it; takes its columns either way.
+fn read_phone_number(
+    columns: &mut Columns<'_, '_>,
+    organization: OrganizationNumber,
+) -> Result<Option<PhoneNumber>> {
+    let id = columns.name_if_any(PhoneNumberName::new)?;
+    let (number, endpoint) = (columns.take()?, columns.name_if_any(EndpointName::new)?);
+    Ok(id.map(|id| PhoneNumber { organization, id, number, endpoint }))
 }
 
 fn read_call(columns: &mut Columns<'_, '_>) -> Result<(Call, Bill)> {

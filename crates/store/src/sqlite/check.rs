@@ -7,7 +7,7 @@ use super::{
     fault::Result,
     jobs, recount,
     rows::{count, many},
-    save,
+    save, tariffs,
     words::Snapshot,
 };
 use crate::{CallKey, Filed, Finding, JobState, Severity, StoreError};
@@ -46,6 +46,7 @@ pub(super) fn check(connection: &Connection) -> Result<Vec<Finding>> {
     findings.push(unsaved(connection)?);
     findings.extend(jobs(connection)?);
     findings.push(audit_log(connection)?);
+    findings.push(tariffs::check(connection)?);
     findings.extend(calls(&snapshot)?);
     findings.extend(recount::check(connection)?);
     Ok(findings)
@@ -157,7 +158,7 @@ fn unreadable(error: StoreError) -> Result<String> {
 }
 
 fn differing_column(connection: &Connection, key: CallKey, filed: &Filed) -> Result<Option<&'static str>> {
-    let row = save::row_of(&filed.call, &filed.bill, filed.phone_number_id.as_ref());
+    let row = save::row_of(&filed.call, &filed.bill, &filed.basis());
     let kept = save::kept_row(connection, key, &row)?.unwrap_or_default();
     // An older program did not note what is kept, or noted more: it is noted when the call is next saved, and costs a look.
     let may_be_more = |column: &str, value: &Value, kept: &Value| {
@@ -180,7 +181,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        OrganizationNumber, Report, Store,
+        Basis, OrganizationNumber, Report, Store,
         sqlite::{samples::ended_call, words},
     };
 
@@ -204,7 +205,7 @@ mod tests {
         };
         transaction.append(head.key, &[report]).await.unwrap();
         let content = Content { transcript_text: Some("words".to_owned()), ..Content::default() };
-        transaction.save(head.key, &ended_call(content), &Bill::default(), None).await.unwrap();
+        transaction.save(head.key, &ended_call(content), &Bill::default(), &Basis::default()).await.unwrap();
         transaction.commit().await.unwrap();
 
         store.indexer.caught_up().await.unwrap();

@@ -88,6 +88,16 @@ impl Sqlite {
         Ok(tokio::task::spawn_blocking(read).await.map_err(unavailable)??)
     }
 
+    /// Reads on a connection of its own, since a look at everything may take longer than any other read.
+    pub(super) async fn look<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> fault::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (path, sealing) = (self.path.clone(), self.sealing.clone());
+        let look = move || work(&connect::open_reader(&path, &sealing)?);
+        Ok(tokio::task::spawn_blocking(look).await.map_err(unavailable)??)
+    }
+
     pub(super) async fn begin_writing(&self) -> Result<Writing> {
         Ok(Writing::begin(Arc::clone(&self.writer).lock_owned().await)?)
     }

@@ -43,6 +43,7 @@ mod sealing;
 pub mod size;
 mod spreads;
 mod stats;
+mod tariffs;
 mod totals;
 mod transaction;
 mod ways;
@@ -362,9 +363,7 @@ impl Store for Sqlite {
     }
 
     async fn verify_audit(&self) -> Result<AuditVerdict> {
-        let (path, sealing) = (self.path.clone(), self.sealing.clone());
-        let look = move || audit::walk_through(&connect::open_reader(&path, &sealing)?);
-        Ok(tokio::task::spawn_blocking(look).await.map_err(unavailable)??)
+        self.look(audit::walk_through).await
     }
 
     async fn cut_audit(&self, before: Timestamp, limit: u32) -> Result<u64> {
@@ -431,10 +430,7 @@ impl Store for Sqlite {
     }
 
     async fn sealed_with(&self) -> Result<Vec<SealCount>> {
-        let (path, sealing) = (self.path.clone(), self.sealing.clone());
-        // Like a look for damage, it walks over everything.
-        let count = move || sealing::counts(&connect::open_reader(&path, &sealing)?);
-        Ok(tokio::task::spawn_blocking(count).await.map_err(unavailable)??)
+        self.look(sealing::counts).await
     }
 
     async fn forget_sealing_key(&self, key: KeyId) -> Result<()> {
@@ -469,12 +465,9 @@ impl Store for Sqlite {
     }
 
     async fn check(&self) -> Result<Vec<Finding>> {
-        let (path, sealing) = (self.path.clone(), self.sealing.clone());
         // What it lacks is named in the end.
         let _ = self.indexer.caught_up().await;
-        // On a connection of its own, since a look at everything may take longer than any other read.
-        let look = move || check::check(&connect::open_reader(&path, &sealing)?);
-        Ok(tokio::task::spawn_blocking(look).await.map_err(unavailable)??)
+        self.look(check::check).await
     }
 
     async fn backup(&self, to: &Path) -> Result<Option<PathBuf>> {

@@ -209,7 +209,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        OrganizationNumber, StatsQuery, Store,
+        Basis, OrganizationNumber, StatsQuery, Store,
         sqlite::{Sqlite, samples::ended_call},
     };
 
@@ -231,7 +231,7 @@ mod tests {
         let mut transaction = store.begin().await.unwrap();
         let name = CallName::new(name).unwrap();
         let head = transaction.open_call(OURS, &name, Uuid::now_v7()).await.unwrap();
-        transaction.save(head.key, call, &Bill::default(), None).await.unwrap();
+        transaction.save(head.key, call, &Bill::default(), &Basis::default()).await.unwrap();
         transaction.commit().await.unwrap();
     }
 

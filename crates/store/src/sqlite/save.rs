@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use pegcount_calls::{Amount, Bill, Call, Content, PhoneNumberName, Timestamp};
+use pegcount_calls::{Amount, Bill, Call, Content, Timestamp};
 use rusqlite::{Connection, params, params_from_iter, types::Value};
 
 use super::{
@@ -17,9 +17,9 @@ use super::{
     transaction::Writer,
     words::{self, Words},
 };
-use crate::{CallKey, Keepsake, OrganizationNumber, StoreError, rollups::Counted};
+use crate::{Basis, CallKey, Keepsake, OrganizationNumber, StoreError, rollups::Counted};
 
-const COLUMNS: usize = 28;
+const COLUMNS: usize = 30;
 
 /// How many calls are held in memory while their rows are filled.
 const FILLED_AT_ONCE: u32 = 1_000;
@@ -32,10 +32,10 @@ pub(super) fn save(
     Writer { connection, compressor, changes, noted, .. }: &mut Writer,
     key: CallKey,
     (call, bill): (&Call, &Bill),
-    phone_number: Option<&PhoneNumberName>,
+    basis: &Basis,
 ) -> Result<()> {
     let organization = calls::organization_of(connection, key)?;
-    let new_row = row_of(call, bill, phone_number);
+    let new_row = row_of(call, bill, basis);
     let old_row = update_row(connection, key, &new_row)?;
     // At once: should the rest fail because something old cannot be read, the row may still stay as it is now.
     let old_count = counted(&new_row, |place| old_row.get(place));
@@ -112,7 +112,7 @@ fn content_or_blindly(
 }
 
 /// The row of a call.
-pub(super) fn row_of(call: &Call, bill: &Bill, phone_number: Option<&PhoneNumberName>) -> CallRow {
+pub(super) fn row_of(call: &Call, bill: &Bill, basis: &Basis) -> CallRow {
     let ending = call.ending();
     let analysis = call.content.analysis.as_ref();
     let sentiment = analysis.and_then(|analysis| analysis.sentiment.as_ref());
@@ -127,7 +127,7 @@ pub(super) fn row_of(call: &Call, bill: &Bill, phone_number: Option<&PhoneNumber
         ("from_number", call.from_number.clone().into()),
         ("to_number", call.to_number.clone().into()),
         ("endpoint", call.endpoint.as_ref().map(|id| id.as_str().to_owned()).into()),
-        ("phone_number", phone_number.map(|id| id.as_str().to_owned()).into()),
+        ("phone_number", basis.phone_number.as_ref().map(|id| id.as_str().to_owned()).into()),
         ("named_phone_number", call.phone_number.as_ref().map(|id| id.as_str().to_owned()).into()),
         ("cause", ending.map(|ending| ending.cause.code()).into()),
         ("ended_by", ending.and_then(|ending| ending.by).map(Code::code).into()),
@@ -145,6 +145,8 @@ pub(super) fn row_of(call: &Call, bill: &Bill, phone_number: Option<&PhoneNumber
         ("in_voicemail", analysis.and_then(|analysis| analysis.in_voicemail).into()),
         ("latencies", rollups::latencies(call).into()),
         ("keeps", keeps(&call.content).into()),
+        ("tariff", basis.tariff.map(|id| id.0).into()),
+        ("folded_by", basis.folded_by.into()),
     ]
 }
 
@@ -278,13 +280,13 @@ mod tests {
         let mut transaction = store.begin().await.unwrap();
         let name = CallName::new("c").unwrap();
         let head = transaction.open_call(ours, &name, Uuid::now_v7()).await.unwrap();
-        transaction.save(head.key, &call("old"), &Bill::default(), None).await.unwrap();
+        transaction.save(head.key, &call("old"), &Bill::default(), &Basis::default()).await.unwrap();
         transaction.commit().await.unwrap();
         Connection::open(&path).unwrap().execute_batch("UPDATE call_documents SET body = X'07'").unwrap();
         assert!(matches!(store.call(ours, "c").await, Err(StoreError::Unreadable { .. })));
 
         let mut transaction = store.begin().await.unwrap();
-        transaction.save(head.key, &call("new"), &Bill::default(), None).await.unwrap();
+        transaction.save(head.key, &call("new"), &Bill::default(), &Basis::default()).await.unwrap();
         transaction.commit().await.unwrap();
 
         assert_eq!(store.call(ours, "c").await.unwrap().unwrap().call.status(), Status::Initiated);

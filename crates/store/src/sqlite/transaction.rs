@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use pegcount_calls::{Bill, Call, CallName, Document, EndpointName, EventId, PhoneNumberName, SourceName};
+use pegcount_calls::{
+    Bill, Call, CallName, Document, EndpointName, EventId, PhoneNumberName, SourceName, Tariff,
+};
 use rusqlite::Connection;
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
@@ -17,12 +19,12 @@ use super::{
     fault::{Result, unavailable},
     holds, jobs, legs, rollups,
     room::Room,
-    save,
+    save, tariffs,
     words::Notes,
 };
 use crate::{
-    CallHead, CallKey, Erasure, Filed, Hold, LegSpan, NewJob, OrganizationNumber, Report, Transaction,
-    rollups::Changes,
+    Basis, CallHead, CallKey, Erasure, Filed, Hold, KeptBasis, LegSpan, NewJob, OrganizationNumber, Report,
+    TariffId, Transaction, rollups::Changes,
 };
 
 /// What is needed to write.
@@ -227,14 +229,20 @@ impl Transaction for Writing {
         self.work(|writer| directory::phone_number_with(&writer.connection, organization, number))
     }
 
-    async fn save(
-        &mut self,
-        key: CallKey,
-        call: &Call,
-        bill: &Bill,
-        phone_number: Option<&PhoneNumberName>,
-    ) -> crate::Result<()> {
-        self.work(|writer| save::save(writer, key, (call, bill), phone_number))
+    async fn save(&mut self, key: CallKey, call: &Call, bill: &Bill, basis: &Basis) -> crate::Result<()> {
+        self.work(|writer| save::save(writer, key, (call, bill), basis))
+    }
+
+    async fn basis(&mut self, key: CallKey) -> crate::Result<Option<KeptBasis>> {
+        self.work(|writer| tariffs::basis(&writer.connection, key))
+    }
+
+    async fn file_tariff(&mut self, tariff: &Tariff) -> crate::Result<TariffId> {
+        self.work(|writer| tariffs::file(&writer.connection, tariff))
+    }
+
+    async fn tariff(&mut self, id: TariffId) -> crate::Result<Option<Tariff>> {
+        self.work(|writer| tariffs::of_id(&writer.connection, id))
     }
 
     async fn saved(&mut self, key: CallKey) -> crate::Result<Option<Filed>> {

@@ -4,7 +4,7 @@ use pegcount_calls::{
     Analysis, Bill, Call, CallName, CallQuery, CallType, Cause, Content, Direction, Document, Ending,
     EndpointName, EventId, PhoneNumberName, SourceName, State, Timestamp,
 };
-use pegcount_store::{CallHead, OrganizationNumber, Page, Report, Store};
+use pegcount_store::{Basis, CallHead, OrganizationNumber, Page, Report, Store};
 use uuid::Uuid;
 
 pub(crate) const OURS: OrganizationNumber = OrganizationNumber(1);
@@ -110,7 +110,8 @@ pub(crate) async fn keep_with(
     let mut transaction = store.begin().await.unwrap();
     let head = transaction.open_call(organization, &name(id), Uuid::now_v7()).await.unwrap();
     transaction.append(head.key, &[report("e1", call.created_at.millis())]).await.unwrap();
-    transaction.save(head.key, call, bill, phone_number).await.unwrap();
+    let basis = Basis { phone_number: phone_number.cloned(), ..Basis::default() };
+    transaction.save(head.key, call, bill, &basis).await.unwrap();
     transaction.commit().await.unwrap();
     head
 }
@@ -118,7 +119,8 @@ pub(crate) async fn keep_with(
 /// Saves a call that is kept already, as it is now.
 pub(crate) async fn save_again(store: &dyn Store, head: &CallHead, call: &Call) {
     let mut transaction = store.begin().await.unwrap();
-    transaction.save(head.key, call, &Bill::default(), call.phone_number.as_ref()).await.unwrap();
+    let basis = Basis { phone_number: call.phone_number.clone(), ..Basis::default() };
+    transaction.save(head.key, call, &Bill::default(), &basis).await.unwrap();
     transaction.commit().await.unwrap();
 }
 

@@ -7,7 +7,7 @@ use pegcount_calls::{
     CostItem, Decimal, Direction, Ending, Party, Price, Quality, QualityLeg, Recording, Role, Stage, State,
     Status, Summary, Telephony, ToolEntry, Turn, TurnReport, Word,
 };
-use pegcount_store::{CallKey, Endpoint, EndpointNumber, NewEndpoint, PhoneNumber, Store, StoreError};
+use pegcount_store::{Basis, CallKey, Endpoint, EndpointNumber, NewEndpoint, PhoneNumber, Store, StoreError};
 use uuid::Uuid;
 
 use crate::{
@@ -204,7 +204,7 @@ async fn a_transaction_sees_its_own_work_and_nobody_else_does_until_it_commits()
         let store = home.open().unwrap();
         let mut transaction = store.begin().await.unwrap();
         let head = transaction.open_call(OURS, &name("c"), Uuid::now_v7()).await.unwrap();
-        transaction.save(head.key, &call(1), &Bill::default(), None).await.unwrap();
+        transaction.save(head.key, &call(1), &Bill::default(), &Basis::default()).await.unwrap();
 
         assert_eq!(transaction.saved(head.key).await.unwrap().unwrap().call, call(1));
         assert!(store.call(OURS, "c").await.unwrap().is_none());
@@ -221,7 +221,7 @@ async fn a_transaction_dropped_without_commit_leaves_no_trace() {
         let mut transaction = store.begin().await.unwrap();
         let head = transaction.open_call(OURS, &name("gone"), Uuid::now_v7()).await.unwrap();
         transaction.append(head.key, &[report("e", 1)]).await.unwrap();
-        transaction.save(head.key, &call(1), &Bill::default(), None).await.unwrap();
+        transaction.save(head.key, &call(1), &Bill::default(), &Basis::default()).await.unwrap();
         transaction.note_endpoint(OURS, &endpoint("ep_gone")).await.unwrap();
         transaction.merge(kept.key, head.key).await.unwrap();
         drop(transaction);
@@ -242,7 +242,7 @@ async fn a_transaction_of_which_a_part_failed_cannot_be_committed() {
         keep(&*store, "taken", &call(1)).await;
         let mut transaction = store.begin().await.unwrap();
         let head = transaction.open_call(OURS, &name("new"), Uuid::now_v7()).await.unwrap();
-        transaction.save(head.key, &call(1), &Bill::default(), None).await.unwrap();
+        transaction.save(head.key, &call(1), &Bill::default(), &Basis::default()).await.unwrap();
         assert!(transaction.open_call(OURS, &name("taken"), Uuid::now_v7()).await.is_err());
 
         assert!(matches!(transaction.commit().await, Err(StoreError::Unavailable(_))));

@@ -2,7 +2,7 @@
 
 use pegcount_calls::{Call, Cause};
 use pegcount_store::{
-    Job, JobCount, JobFailure, JobId, JobOrder, JobQuery, JobState, NewJob, Next, OrganizationNumber,
+    Basis, Job, JobCount, JobFailure, JobId, JobOrder, JobQuery, JobState, NewJob, Next, OrganizationNumber,
     Severity, Store,
 };
 
@@ -399,7 +399,10 @@ async fn an_erased_call_takes_its_jobs_along_and_a_merged_one_hands_them_over() 
 
         let mut transaction = store.begin().await.unwrap();
         transaction.merge(younger.key, older.key).await.unwrap();
-        transaction.save(older.key, &over, &pegcount_calls::Bill::default(), None).await.unwrap();
+        transaction
+            .save(older.key, &over, &pegcount_calls::Bill::default(), &Basis::default())
+            .await
+            .unwrap();
         transaction.commit().await.unwrap();
         let jobs = store.jobs(&all()).await.unwrap().jobs;
         let of_older = jobs.iter().filter(|job| job.call == Some(older.key)).count();

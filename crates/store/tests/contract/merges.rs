@@ -1,7 +1,7 @@
 //! Two calls that turn out to be one.
 
 use pegcount_calls::{Bill, CallQuery, Cause, MetadataFilter};
-use pegcount_store::{CallHead, Report, Severity, Store};
+use pegcount_store::{Basis, CallHead, Report, Severity, Store};
 
 use crate::{
     bench::{OURS, call, end, found, json, keep, name, native, report, with_metadata},
@@ -12,7 +12,7 @@ use crate::{
 async fn merge(store: &dyn Store, younger: &CallHead, older: &CallHead) {
     let mut transaction = store.begin().await.unwrap();
     transaction.merge(younger.key, older.key).await.unwrap();
-    transaction.save(older.key, &call(1), &Bill::default(), None).await.unwrap();
+    transaction.save(older.key, &call(1), &Bill::default(), &Basis::default()).await.unwrap();
     transaction.commit().await.unwrap();
 }
 

@@ -6,7 +6,7 @@ use pegcount_calls::{
     Amount, Bill, Call, CallQuery, Cause, Content, Direction, Disconnection, Paging, Range, Sort, SortKey,
     Stage, State, Stats, Status, Timestamp,
 };
-use pegcount_store::{CallKey, Measure, Severity, Spreads, StatsQuery, Store};
+use pegcount_store::{Basis, CallKey, Measure, Severity, Spreads, StatsQuery, Store};
 use proptest::{prelude::*, sample::select};
 use uuid::Uuid;
 
@@ -173,7 +173,8 @@ async fn happen(store: &dyn Store, steps: Vec<Step>) -> [Calls; 2] {
             }
         };
         let bill = Bill { total: saved.1, ..Bill::default() };
-        transaction.save(CallKey(key), &saved.0, &bill, saved.0.phone_number.as_ref()).await.unwrap();
+        let basis = Basis { phone_number: saved.0.phone_number.clone(), ..Basis::default() };
+        transaction.save(CallKey(key), &saved.0, &bill, &basis).await.unwrap();
         kept.insert(key, Some(saved));
     }
     transaction.commit().await.unwrap();
@@ -386,7 +387,7 @@ async fn a_page_deep_in_the_list_is_where_it_belongs_in_both_orders() {
             // Three of each start, half an hour apart: over twelve days.
             let call = Call { endpoint: Some(endpoint("ep")), ..call(number / 3 * HOUR / 2) };
             let head = transaction.open_call(OURS, &name(&number.to_string()), Uuid::now_v7()).await.unwrap();
-            transaction.save(head.key, &call, &Bill::default(), None).await.unwrap();
+            transaction.save(head.key, &call, &Bill::default(), &Basis::default()).await.unwrap();
         }
         transaction.commit().await.unwrap();
         for of in [vec![], vec![endpoint("ep")]] {

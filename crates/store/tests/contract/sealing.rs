@@ -2,7 +2,7 @@
 
 use pegcount_calls::{Bill, CallQuery};
 use pegcount_sealed::{KeyId, Keys};
-use pegcount_store::{CallKey, Report, SealCount, Store, StoreError};
+use pegcount_store::{Basis, CallKey, Report, SealCount, Store, StoreError};
 use uuid::Uuid;
 
 use crate::{
@@ -41,7 +41,7 @@ async fn tell(store: &dyn Store, number: i64) {
     let mut transaction = store.begin().await.unwrap();
     let head = transaction.open_call(OURS, &name(&format!("c{number}")), Uuid::now_v7()).await.unwrap();
     transaction.append(head.key, &[told]).await.unwrap();
-    transaction.save(head.key, &call, &Bill::default(), None).await.unwrap();
+    transaction.save(head.key, &call, &Bill::default(), &Basis::default()).await.unwrap();
     transaction.commit().await.unwrap();
 }
 

@@ -97,7 +97,7 @@ async fn a_refold_names_what_it_cannot_read_and_goes_on() {
     let head = damage(&desk, "damaged").await;
     desk.tell("good", &minute()).await;
     let good = desk.call("good").await.head;
-    let refolded = desk.intake.refold(vec![head, good], false).await.unwrap();
+    let refolded = desk.intake.refold(vec![head, good], crate::intake::Refold::default()).await.unwrap();
     assert_eq!((refolded.examined, refolded.differing.len()), (1, 0));
     assert_eq!(refolded.unreadable.len(), 1);
     assert_eq!(refolded.unreadable[0].0, "damaged");
@@ -152,7 +152,8 @@ async fn a_refold_of_a_live_call_leaves_it_live() {
     let desk = Desk::new().await;
     desk.tell("c", &json!([["1", "call_ringing", 0]])).await;
     desk.tariffs.replace(super::tariffs("1"));
-    desk.refold(false).await;
+    let renewal = crate::intake::Renewal { rates: true, numbers: true };
+    desk.refold_as(crate::intake::Refold { check_only: false, renewal }).await;
     assert_eq!(desk.live.count(ORG), 1);
     // The writer's memory and the row agree.
     desk.tell("c", &json!([["2", "call_completed", 9]])).await;

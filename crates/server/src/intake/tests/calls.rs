@@ -1,10 +1,10 @@
-//! What becomes of calls: told twice, told of by legs, opted out, priced anew, known by number.
+//! What becomes of calls: told twice, told of by legs, opted out, known by number.
 
 use pegcount_calls::{EndpointName, PhoneNumberName, Status};
 use pegcount_store::PhoneNumber;
 use serde_json::json;
 
-use super::{Desk, ORG, TEN, minute, named, record, tariffs};
+use super::{Desk, ORG, TEN, minute, named, record};
 use crate::{intake::Outcome, vocabulary::Rejection};
 
 fn rejected(outcome: &Outcome) -> &'static str {
@@ -264,23 +264,6 @@ async fn a_call_that_opted_out_is_kept_as_a_refold_finds_it() {
 }
 
 #[tokio::test]
-async fn another_tariff_holds_for_new_calls_at_once_and_for_old_ones_after_a_refold() {
-    let desk = Desk::new().await;
-    desk.tariffs.replace(tariffs("0.10"));
-    desk.tell("old", &minute()).await;
-    desk.tariffs.replace(tariffs("0.25"));
-    desk.tell("new", &minute()).await;
-    let cents = async |desk: &Desk, id: &str| desk.call(id).await.bill.total.unwrap().cents();
-    assert_eq!((cents(&desk, "old").await, cents(&desk, "new").await), (10, 25));
-
-    assert_eq!(desk.differences().await, [("old".to_owned(), vec!["bill"])].into());
-    assert_eq!(cents(&desk, "old").await, 10);
-    assert_eq!(desk.refold(false).await.differing.len(), 1);
-    assert_eq!(cents(&desk, "old").await, 25);
-    assert!(desk.differences().await.is_empty());
-}
-
-#[tokio::test]
 async fn a_call_belongs_to_the_phone_number_on_its_own_side_and_none_is_made_for_it() {
     let desk = Desk::new().await;
     let number = PhoneNumber {
@@ -304,10 +287,6 @@ async fn a_call_belongs_to_the_phone_number_on_its_own_side_and_none_is_made_for
         assert_eq!(phone_number(&desk, call).await.as_deref(), expected, "{call}");
     }
     assert_eq!(desk.store.phone_numbers(ORG, 10, 0).await.unwrap().1, 1);
-    // A refold finds what was registered since.
-    assert_eq!(desk.differences().await, [("before".to_owned(), vec!["phone_number"])].into());
-    desk.refold(false).await;
-    assert_eq!(phone_number(&desk, "before").await.as_deref(), Some("pn_1"));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The way in, over a real store in a folder of its own.
 
+mod basis;
 mod batches;
 mod calls;
 mod deletion;
@@ -151,8 +152,12 @@ impl Desk {
     }
 
     async fn refold(&self, check_only: bool) -> super::Refolded {
+        self.refold_as(super::Refold { check_only, ..super::Refold::default() }).await
+    }
+
+    async fn refold_as(&self, order: super::Refold) -> super::Refolded {
         let heads = self.store.calls_after(None, pegcount_store::CallKey(0), 1000).await.unwrap();
-        self.intake.refold(heads, check_only).await.unwrap()
+        self.intake.refold(heads, order).await.unwrap()
     }
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    Store,
+    Basis, Store,
     sqlite::{
         Sqlite,
         connect::{Readers, open_reader},
@@ -235,7 +235,8 @@ async fn fill(store: &Sqlite, calls: i64) {
         for organization in [OURS, OrganizationNumber(2)] {
             let name = CallName::new(format!("c{number}")).unwrap();
             let head = transaction.open_call(organization, &name, Uuid::now_v7()).await.unwrap();
-            transaction.save(head.key, &call, &Bill::default(), phone_number.as_ref()).await.unwrap();
+            let basis = Basis { phone_number: phone_number.clone(), ..Basis::default() };
+            transaction.save(head.key, &call, &Bill::default(), &basis).await.unwrap();
         }
     }
     // Opened and never saved.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    CallHead, Severity, Store, StoreError,
+    Basis, CallHead, Severity, Store, StoreError,
     sqlite::{Sqlite, samples::ended_call},
 };
 
@@ -49,7 +49,7 @@ async fn say(store: &Sqlite, name: &str, text: &str) -> CallHead {
         Some(head) => head,
         None => transaction.open_call(OURS, &name, Uuid::now_v7()).await.unwrap(),
     };
-    transaction.save(head.key, &saying(text), &Bill::default(), None).await.unwrap();
+    transaction.save(head.key, &saying(text), &Bill::default(), &Basis::default()).await.unwrap();
     transaction.commit().await.unwrap();
     head
 }
