@@ -31,6 +31,7 @@ impl Routes for OnePlace {
             note: "".into(),
             direction: Direction::Inbound,
             trunk: None,
+            headers: Vec::new(),
             targets: vec![Target { nat: true, ..Target::at(&self.target) }],
             record: self.record,
             limits: Limits::default(),

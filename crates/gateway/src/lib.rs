@@ -33,6 +33,7 @@
 #![deny(missing_docs)]
 
 mod call;
+mod caller;
 mod cause;
 mod frame;
 mod front;
@@ -50,6 +51,7 @@ mod stream;
 mod trace;
 
 pub use call::{Clock, Dial, HangUp, Refused};
+pub use caller::{Attestation, AttestationLevel, CallerIdentity, Disclosure, Diversion};
 pub use cause::{Cause, Why};
 pub use frame::{Frame, Tap};
 pub use front::{

@@ -15,7 +15,7 @@ use std::{
 use tokio::sync::mpsc;
 
 use crate::{
-    Side, Why,
+    CallerIdentity, Side, Why,
     recording::{Flaws, Format},
 };
 
@@ -108,6 +108,8 @@ pub enum What {
         sip_call_id: Option<String>,
         /// What the plan noted: [`crate::Plan::note`].
         note: Arc<str>,
+        /// What else is known of who calls; of a call that the owner ordered nothing.
+        identity: Arc<CallerIdentity>,
     },
     /// An INVITE was sent.
     InviteSent {

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use crate::{CallId, Cause, Direction, Side};
+use crate::{CallId, Cause, Direction, Disclosure, Side};
 
 /// Decides for the gateway. It is asked while a caller waits and while nothing else of that caller is handled, so it
 /// answers from memory: no wait for a disk or a network. Only who is known, a trunk or a user, is asked about.
@@ -68,6 +68,9 @@ pub struct Plan {
     pub direction: Direction,
     /// The trunk that it uses, and how many calls that may carry at a time.
     pub trunk: Option<Trunk>,
+    /// Headers of the caller's INVITE that are told, and passed on to targets that are told anything; of headers in use
+    /// by SIP itself none may be among them.
+    pub headers: Vec<String>,
     /// Whom to try, in order. At most [`Plan::MOST_TARGETS`] are.
     pub targets: Vec<Target>,
     /// Whether it is recorded.
@@ -97,8 +100,11 @@ pub struct Target {
     pub uri: String,
     /// Where to send it, when not to where the URI points: a proxy, or the address a user registered from.
     pub destination: Option<SocketAddr>,
-    /// The From to show, as a URI; `None`: the caller's number at our address.
+    /// The From to show, as a URI; `None`: the caller's number at our address, or nobody where the caller is private and
+    /// [`Target::disclosure`] does not say otherwise.
     pub caller: Option<String>,
+    /// What it is told of who calls, beside From.
+    pub disclosure: Disclosure,
     /// What to answer a challenge with.
     pub credential: Option<Arc<Credential>>,
     /// Whether its media may come from elsewhere than its SDP says.
@@ -117,6 +123,7 @@ impl Target {
             uri: uri.into(),
             destination: None,
             caller: None,
+            disclosure: Disclosure::Nothing,
             credential: None,
             nat: false,
             is_registered: false,

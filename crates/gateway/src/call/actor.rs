@@ -22,7 +22,7 @@ use super::{
     words::{Action, Body, Failure, Found, Input, LegId, MediaEvent, RequestId, Timer},
 };
 use crate::{
-    Report, TransferAsk, What, Why,
+    CallerIdentity, Report, TransferAsk, What, Why,
     report::Reporter,
     sip::{Answer, ClientKey, Message, Method, Received, ServerKey},
     trace::TraceSeat,
@@ -91,8 +91,10 @@ pub(super) struct Beginning {
     pub(super) account: Arc<str>,
     /// What its plan noted.
     pub(super) note: Arc<str>,
-    /// The `From` of legs that we call, when their target has none.
+    /// The number or name in the `From` of legs that we call, when their target has none.
     pub(super) from: String,
+    /// What else is known of who calls.
+    pub(super) identity: Arc<CallerIdentity>,
     /// What `Max-Forwards` our INVITEs have.
     pub(super) max_forwards: u8,
     /// What is remembered of its messages.

@@ -6,6 +6,7 @@ use super::{
     actor::{Actor, Beginning, Ears, Note},
     directory::Known,
     door::{Door, Ear, Sent, Waiting},
+    identity::{identity, named_headers},
     index::Entry,
     legs::SipLeg,
     media::Party,
@@ -143,7 +144,8 @@ impl Shared {
         let seat = self.index.enter(&invited.sip_call_id, entry).ok_or(Answer::plain(482))?;
         door.respond(received, &Answer::plain(100));
         let (account, note) = (invited.plan.account.clone(), invited.plan.note.clone());
-        let beginning = Beginning { account, note, from, max_forwards, trace };
+        let identity = invited.identity.clone();
+        let beginning = Beginning { account, note, from, identity, max_forwards, trace };
         let latching = known.latching(received.source);
         let party = Party { nat: known.nat, latching, ipv4: door.advertised.is_ipv4() };
         let tag = self.index.tag(&received.message);
@@ -193,7 +195,10 @@ fn screen(shared: &Shared, request: &Message, source: SocketAddr) -> Result<Scre
     let ask = Ask { who: known.who.clone(), from: from.clone(), to: to.clone(), to_context, uri };
     let plan = shared.settings.routes.route(&ask).map_err(|cause| Answer::plain(cause.status()))?;
     let trunk = plan.trunk.clone();
-    let invited = Invited { from: from.clone(), to, sip_call_id, offer, session, plan };
+    let mut identity = identity(request, &known.who, &to);
+    identity.headers = named_headers(request, &plan.headers);
+    let identity = Arc::new(identity);
+    let invited = Invited { from: from.clone(), identity, to, sip_call_id, offer, session, plan };
     Ok(Screened { invited, trunk, from, known, max_forwards })
 }
 

@@ -345,7 +345,7 @@ impl SipLeg {
         let Some(value) = challenges.find_map(|asked| proof(asked, credential, target, &nonce)) else {
             return false;
         };
-        let header = Header { name: proves, value };
+        let header = Header::new(proves, value);
         let method = request.method().unwrap_or(Method::Other);
         let waiting = Waiting { is_proved: true, ..outcome.waiting.clone() };
         let is_first = waiting.request == Sent::Invite;

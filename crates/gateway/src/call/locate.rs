@@ -64,6 +64,7 @@ impl Shared {
                 }
                 let said = |place: Target| Target {
                     caller: target.caller.clone(),
+                    disclosure: target.disclosure,
                     credential: target.credential.clone(),
                     nat: place.nat || target.nat,
                     ..place

@@ -4,7 +4,10 @@
 //! failed or were cancelled and are not quite gone. A call that looks for somebody to stand on a side has a hunt. Once its
 //! end is decided, nothing but letting the legs and the media go happens any more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 
@@ -157,7 +160,7 @@ impl Machine {
 
     fn invited(&mut self, invited: Invited) {
         self.begun = true;
-        let Invited { from, to, sip_call_id, offer, session, plan } = invited;
+        let Invited { from, identity, to, sip_call_id, offer, session, plan } = invited;
         self.limits = plan.limits;
         self.record = plan.record;
         let leg = self.new_leg(Side::Caller, LegState::Asked);
@@ -168,6 +171,7 @@ impl Machine {
             trunk: plan.trunk.map(|trunk| trunk.name),
             sip_call_id: Some(sip_call_id),
             note: plan.note,
+            identity,
         });
         if let Some(caller) = self.legs.get_mut(&leg) {
             caller.said.clone_from(&offer);
@@ -196,7 +200,8 @@ impl Machine {
         self.record = plan.record;
         let trunk = plan.trunk.map(|trunk| trunk.name);
         let note = plan.note;
-        self.report(What::Invited { direction, from, to, trunk, sip_call_id: None, note });
+        let (sip_call_id, identity) = (None, Arc::default());
+        self.report(What::Invited { direction, from, to, trunk, sip_call_id, note, identity });
         let hunt = Hunt::new(Side::Caller, None, first, Purpose::First { then: plan.targets });
         self.hunt_on(hunt);
     }

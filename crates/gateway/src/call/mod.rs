@@ -5,6 +5,7 @@ mod directory;
 mod door;
 mod finish;
 mod hunt;
+mod identity;
 mod incoming;
 mod index;
 mod keys;

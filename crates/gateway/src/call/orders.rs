@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use super::{
-    actor::{Actor, Pending},
+    actor::{Actor, Beginning, Pending},
     door::{Door, Sent},
+    identity::shown,
     index::Entry,
     legs::{Called, Outcome, SipLeg, contact_of, waiting},
     locate::Way,
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     Side, Target, Why,
-    sip::{Answer, Header, Invitation, Message, Method, Uri, escaped_user, phrase},
+    sip::{Answer, Header, Invitation, Message, Method, Uri, phrase},
     trace::TraceSeat,
 };
 
@@ -32,19 +33,20 @@ impl Actor {
     ) -> Option<Input> {
         let failed = Some(Input::Failed { leg, failure: Failure::Unreachable });
         let Way { door, address, party } = way;
-        let Some(caller) = self.caller(target, &door) else { return failed };
+        let Some((caller, told)) = self.caller(target, &door) else { return failed };
         let call_id = format!("{}@{}", uuid::Uuid::now_v7().simple(), door.advertised.ip());
         let trace = self.beginning.trace.as_ref().map(TraceSeat::trace);
         let entry = Entry { leg, side, notes: self.notes.clone(), trace };
         // What comes back may be here before this goes on.
         let Some(seat) = self.shared.index.enter(&call_id, entry) else { return failed };
-        let headers = [
+        let mut headers = vec![
             Header::new("Supported", "timer"),
             Header::new("Allow", wire::ALLOW),
             Header::new("Session-Expires", session.to_string()),
             Header::new("Min-SE", LEAST.to_string()),
-            wire::sdp_type(),
         ];
+        headers.extend(told);
+        headers.extend(offer.is_some().then(wire::sdp_type));
         let tag = uuid::Uuid::new_v4().simple().to_string();
         let expected = self.shared.settings.gate.expect(address.ip());
         let waits = waiting(&self.notes, leg, Sent::Invite);
@@ -55,7 +57,7 @@ impl Actor {
                 call_id: &call_id,
                 tag: &tag,
                 max_forwards: self.beginning.max_forwards,
-                headers: headers.get(..if offer.is_some() { 5 } else { 4 }).unwrap_or_default(),
+                headers: &headers,
                 body: offer.as_deref().unwrap_or_default(),
             };
             invitation.written(us, branch)
@@ -66,13 +68,13 @@ impl Actor {
         None
     }
 
-    /// The URI of who calls; nothing where it is none.
-    fn caller(&self, target: &Target, door: &Door) -> Option<String> {
+    /// The address of who calls as a target is shown it, and further headers about it; nothing where the address is none.
+    fn caller(&self, target: &Target, door: &Door) -> Option<(String, Vec<Header>)> {
+        let Beginning { from, identity, .. } = &self.beginning;
+        let (address, headers) = shown(identity, from, target.disclosure, door.advertised);
         match &target.caller {
-            Some(caller) => Uri::read(caller).map(|_| caller.clone()),
-            // Without a user there is nothing before the host (RFC 3261, 25.1).
-            None if self.beginning.from.is_empty() => Some(format!("sip:{}", door.advertised)),
-            None => Some(format!("sip:{}@{}", escaped_user(&self.beginning.from), door.advertised)),
+            Some(caller) => Uri::read(caller).map(|_| (format!("<{caller}>"), headers)),
+            None => Some((address, headers)),
         }
     }
 

@@ -163,6 +163,7 @@ impl Switch {
             account: order.plan.account.clone(),
             note: order.plan.note.clone(),
             from: order.from.chars().filter(|c| c.is_ascii_alphanumeric() || "+-_.".contains(*c)).collect(),
+            identity: Arc::default(),
             max_forwards: 70,
             trace: shared.settings.traces.begin(&call),
         };

@@ -8,7 +8,7 @@ use super::{
     keys::Keys,
     session::{Granted, SessionAsk},
 };
-use crate::{Direction, Plan, Quality, Side, Target, What, Why};
+use crate::{CallerIdentity, Direction, Plan, Quality, Side, Target, What, Why};
 
 /// One dialog of a call, or an attempt at one; numbered in the order they came up, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -162,6 +162,8 @@ pub enum Input {
 pub struct Invited {
     /// The number or name of who calls.
     pub from: String,
+    /// What else is known of who calls.
+    pub identity: Arc<CallerIdentity>,
     /// The number or name that is called.
     pub to: String,
     /// Its Call-ID.

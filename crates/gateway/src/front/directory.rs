@@ -153,7 +153,7 @@ pub(super) fn policy(peers: &Peers, settings: &GuardSettings) -> Policy {
 
 impl From<Reply> for Answer {
     fn from(reply: Reply) -> Self {
-        let header = |(name, value)| Header { name, value };
+        let header = |(name, value): (&'static str, String)| Header::new(name, value);
         let headers = reply.headers.into_iter().map(header).collect();
         Self { headers, ..Self::plain(reply.status) }
     }

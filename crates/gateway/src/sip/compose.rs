@@ -1,6 +1,6 @@
 //! Messages of ours.
 
-use std::net::SocketAddr;
+use std::{borrow::Cow, net::SocketAddr};
 
 use bytes::Bytes;
 
@@ -10,15 +10,15 @@ use super::{address::Via, message::Message};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// Its name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Its value, without ends of line.
     pub value: String,
 }
 
 impl Header {
     /// One of this name and value.
-    pub fn new(name: &'static str, value: impl Into<String>) -> Self {
-        Self { name, value: value.into() }
+    pub fn new(name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
+        Self { name: name.into(), value: value.into() }
     }
 }
 

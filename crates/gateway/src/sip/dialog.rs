@@ -36,7 +36,7 @@ impl Identity {
 /// An INVITE that begins a dialog.
 #[derive(Clone, Copy, Debug)]
 pub struct Invitation<'a> {
-    /// The URI of who calls.
+    /// The address of who calls, without a tag: `"Name" <uri>`.
     pub caller: &'a str,
     /// The URI of who is called.
     pub callee: &'a str,
@@ -58,7 +58,7 @@ impl Invitation<'_> {
         let mut draft = Draft::request("INVITE", self.callee);
         us.via(&mut draft, branch);
         draft.header("Max-Forwards", &self.max_forwards.to_string());
-        draft.parts("From", &["<", self.caller, ">;tag=", self.tag]);
+        draft.parts("From", &[self.caller, ";tag=", self.tag]);
         draft.parts("To", &["<", self.callee, ">"]);
         draft.header("Call-ID", self.call_id);
         draft.header("CSeq", "1 INVITE");
@@ -92,7 +92,7 @@ pub fn written_again(
             }
         }
     }
-    draft.header(proof.name, &proof.value);
+    draft.header(&proof.name, &proof.value);
     draft.finish(request.body())
 }
 
@@ -338,7 +338,7 @@ mod tests {
     fn a_request_that_has_to_prove_who_sends_it_goes_again() {
         let headers = [Header::new("Supported", "timer")];
         let invitation = Invitation {
-            caller: "sip:us@a",
+            caller: "<sip:us@a>",
             callee: "sip:them@b",
             call_id: "x",
             tag: "us",

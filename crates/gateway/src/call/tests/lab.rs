@@ -96,6 +96,7 @@ impl Everywhere {
             note: "".into(),
             direction: Direction::Inbound,
             trunk: None,
+            headers: Vec::new(),
             targets: self.targets.lock().unwrap().clone(),
             record: false,
             limits: *self.limits.lock().unwrap(),

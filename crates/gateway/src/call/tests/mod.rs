@@ -7,7 +7,10 @@ mod property;
 mod races;
 mod stories;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 
@@ -105,6 +108,7 @@ pub fn plan(targets: usize) -> Plan {
         note: "".into(),
         direction: Direction::Inbound,
         trunk: None,
+        headers: Vec::new(),
         targets: (0..targets).map(|n| Target::at(format!("sip:agent@127.0.0.{n}"))).collect(),
         record: true,
         limits: Limits::default(),
@@ -114,6 +118,7 @@ pub fn plan(targets: usize) -> Plan {
 pub fn invited(targets: usize) -> Input {
     Input::Invited(Box::new(Invited {
         from: "+4930123".into(),
+        identity: Arc::default(),
         to: "+4930456".into(),
         sip_call_id: "abc@peer".into(),
         offer: sdp("caller"),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    By, Side,
+    By, CallerIdentity, Disclosure, Diversion, Side,
     call::tests::phone::{Message, SDP},
 };
 
@@ -263,4 +263,40 @@ async fn keys_of_every_kind_of_info_are_reported_once() {
         _ => None,
     });
     assert_eq!(keys.collect::<String>(), "57#");
+}
+
+#[tokio::test]
+async fn a_private_caller_is_told_the_owner_and_shown_to_the_trust_domain_only() {
+    let folder = TempDir::new().unwrap();
+    let routes = Everywhere { headers: vec!["X-Ref".into(), "Diversion".into()], ..Everywhere::default() };
+    let mut lab = Lab::routed(config(&folder, trunk()), folder, routes).await;
+    let (caller, callee) = (lab.phone().await, lab.phone().await);
+    for (place, disclosure) in
+        [Disclosure::Nothing, Disclosure::Public, Disclosure::Everything].into_iter().enumerate()
+    {
+        lab.lead_to(Target { disclosure, ..Target::at(callee.uri()) });
+        let told = "Privacy: id\r\nP-Asserted-Identity: <tel:+15559999>\r\nX-Ref: r1\r\n\
+                    Diversion: <sip:+15550188@127.0.0.1>;reason=user-busy\r\nContact:";
+        let text = caller.invitation(&format!("private{place}"), SDP).replace("Contact:", told);
+        caller.say(&text.replace("<sip:4930123@", "\"Anonymous\" <sip:anonymous@")).await;
+        let invite = callee.expect("INVITE").await;
+        let is_shown = invite.0.contains("15559999") || invite.0.contains("15550188");
+        assert_eq!(is_shown, disclosure == Disclosure::Everything, "{}", invite.0);
+        assert_eq!(invite.header("X-Ref").is_some(), disclosure != Disclosure::Nothing, "{}", invite.0);
+        let hidden = "\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=";
+        assert_eq!(invite.header("From").unwrap().starts_with(hidden), !is_shown, "{}", invite.0);
+        let report = lab.until(|what| matches!(what, What::Invited { .. })).await.pop().unwrap();
+        let What::Invited { from, identity, .. } = report.what else { panic!("no call") };
+        let headers = [("X-Ref", "r1"), ("Diversion", "<sip:+15550188@127.0.0.1>;reason=user-busy")];
+        let diversion = Diversion { number: "+15550188".into(), reason: Some("user-busy".into()) };
+        let expected = CallerIdentity {
+            name: Some("Anonymous".into()),
+            asserted_number: Some("+15559999".into()),
+            is_private: true,
+            diversions: vec![diversion],
+            attestation: None,
+            headers: headers.map(|(name, value)| (name.into(), value.into())).to_vec(),
+        };
+        assert_eq!((from.as_str(), &*identity), ("anonymous", &expected));
+    }
 }

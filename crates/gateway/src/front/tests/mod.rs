@@ -27,6 +27,8 @@ pub struct Everywhere {
     pub targets: Mutex<Vec<Target>>,
     pub asked: Mutex<Vec<Ask>>,
     pub record: bool,
+    /// Headers that calls are told by.
+    pub headers: Vec<String>,
 }
 
 impl Routes for Everywhere {
@@ -37,6 +39,7 @@ impl Routes for Everywhere {
             note: "".into(),
             direction: Direction::Inbound,
             trunk: None,
+            headers: self.headers.clone(),
             targets: self.targets.lock().unwrap().clone(),
             record: self.record,
             limits: Limits::default(),
@@ -81,7 +84,11 @@ pub fn config(folder: &TempDir, peers: Peers) -> Config {
 
 impl Lab {
     pub async fn of(config: Config, folder: TempDir, record: bool) -> Self {
-        let routes = Arc::new(Everywhere { record, ..Everywhere::default() });
+        Self::routed(config, folder, Everywhere { record, ..Everywhere::default() }).await
+    }
+
+    pub async fn routed(config: Config, folder: TempDir, routes: Everywhere) -> Self {
+        let routes = Arc::new(routes);
         let (gateway, reports) = Gateway::start(config, routes.clone(), Arc::new(now)).await.unwrap();
         Self { gateway, routes, reports, folder }
     }

@@ -1,0 +1,359 @@
+//! Who calls: read from an INVITE, and shown to who is called.
+
+use std::net::SocketAddr;
+
+use crate::{
+    Attestation, AttestationLevel, CallerIdentity, Disclosure, Diversion, Who,
+    quoting::split_outside,
+    sip::{Header, Message, Uri, display_name, escaped_user, parameter_of, uri_of},
+};
+
+/// Forwardings of one call that are told.
+const MOST_DIVERSIONS: usize = 10;
+/// Bytes of the headers that a plan names; one that does not fit any more is left out.
+const HEADER_BYTES: usize = 8 * 1024;
+/// Headers that name people: nobody outside the trust domain gets those of a private call, whatever the plan names.
+const NAMING: [&str; 6] = [
+    "P-Asserted-Identity",
+    "P-Preferred-Identity",
+    "Remote-Party-ID",
+    "Diversion",
+    "History-Info",
+    "Referred-By",
+];
+/// From of who is not to be known (RFC 3323, 4.1.1.3).
+const ANONYMOUS: &str = "\"Anonymous\" <sip:anonymous@anonymous.invalid>";
+
+/// What an INVITE says of who calls. `called` is the number it asks for.
+pub(super) fn identity(invite: &Message, who: &Who, called: &str) -> CallerIdentity {
+    let from = invite.header("From").unwrap_or_default();
+    let mut identity = CallerIdentity {
+        name: display_name(from),
+        is_private: is_private(invite, from),
+        ..CallerIdentity::default()
+    };
+    if matches!(who, Who::Trunk(_)) {
+        identity.asserted_number = asserted_number(invite);
+        identity.diversions = diversions(invite, called);
+        identity.attestation = attestation(invite, from);
+    }
+    identity
+}
+
+/// The headers of an INVITE that a plan names.
+pub(super) fn named_headers(invite: &Message, names: &[String]) -> Vec<(String, String)> {
+    let mut room = HEADER_BYTES;
+    let value = |name: &String| {
+        let value = invite.headers(name).collect::<Vec<_>>().join(", ");
+        let bytes = name.len() + value.len();
+        if value.is_empty() || bytes > room {
+            return None;
+        }
+        room -= bytes;
+        Some((name.clone(), value))
+    };
+    names.iter().filter_map(value).collect()
+}
+
+/// The values of a header that is a list.
+fn values<'a>(invite: &'a Message, name: &'a str) -> impl Iterator<Item = &'a str> {
+    invite.headers(name).flat_map(|value| split_outside(value, ',').unwrap_or_default()).map(str::trim)
+}
+
+fn is_private(invite: &Message, from: &str) -> bool {
+    let wishes = || invite.headers("Privacy").flat_map(|value| value.split([';', ','])).map(str::trim);
+    let wants = |wish: &str| wishes().any(|named| named.eq_ignore_ascii_case(wish));
+    if wants("none") {
+        return false;
+    }
+    let is_anonymous = Uri::read(uri_of(from)).is_some_and(|uri| {
+        uri.user_part().name.eq_ignore_ascii_case("anonymous")
+            || uri.host.eq_ignore_ascii_case("anonymous.invalid")
+    });
+    is_anonymous || ["id", "user", "header"].into_iter().any(wants)
+}
+
+fn is_number(name: &str) -> bool {
+    let digits = name.strip_prefix('+').unwrap_or(name);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The number in P-Asserted-Identity, which may hold a name beside it (RFC 3325, 9.1).
+fn asserted_number(invite: &Message) -> Option<String> {
+    let uris = values(invite, "P-Asserted-Identity").filter_map(|value| Uri::read(uri_of(value)));
+    let names: Vec<_> = uris.map(|uri| uri.user_part().name).filter(|name| !name.is_empty()).collect();
+    let chosen = names.iter().find(|name| is_number(name)).or(names.first());
+    chosen.map(ToString::to_string)
+}
+
+/// Who forwarded the call: those that Diversion names, then those that History-Info names besides.
+fn diversions(invite: &Message, called: &str) -> Vec<Diversion> {
+    let named = values(invite, "Diversion").filter_map(|value| {
+        let reason = parameter_of(value, "reason").map(str::to_owned);
+        Some(Diversion { number: number_of(value)?, reason })
+    });
+    let mut all: Vec<Diversion> = named.collect();
+    for diversion in history(invite, called) {
+        if !all.iter().any(|known| known.number == diversion.number) {
+            all.push(diversion);
+        }
+    }
+    all.truncate(MOST_DIVERSIONS);
+    all
+}
+
+fn number_of(value: &str) -> Option<String> {
+    let name = Uri::read(uri_of(value))?.user_part().name.into_owned();
+    (!name.is_empty()).then_some(name)
+}
+
+/// The targets of History-Info (RFC 7044) that the call was forwarded from, the latest first. Why, is told by the entry
+/// itself (Reason) or by the one after it (`cause`, RFC 4458); one that says nothing counts where it names another number
+/// than the one that is called.
+fn history(invite: &Message, called: &str) -> Vec<Diversion> {
+    let entries: Vec<&str> = values(invite, "History-Info").collect();
+    let told = entries.iter().enumerate().filter_map(|(place, entry)| {
+        let uri = Uri::read(uri_of(entry))?;
+        let number = number_of(entry)?;
+        let own = uri.header("Reason").and_then(|reason| reason_of_response(&reason));
+        let next = || entries.get(place + 1).and_then(|next| Uri::read(uri_of(next)));
+        let reason = own.or_else(|| reason_of_cause(next()?.parameter("cause")?));
+        (reason.is_some() || (is_number(&number) && number != called))
+            .then(|| Diversion { number, reason: reason.map(str::to_owned) })
+    });
+    let mut told: Vec<Diversion> = told.collect();
+    told.reverse();
+    told
+}
+
+/// A `cause` of RFC 4458 in the words of RFC 5806 (RFC 7544, 3.2).
+fn reason_of_cause(cause: &str) -> Option<&'static str> {
+    Some(match cause {
+        "302" => "unconditional",
+        "404" => "unknown",
+        "408" => "no-answer",
+        "480" | "487" => "deflection",
+        "486" => "user-busy",
+        "503" => "unavailable",
+        _ => return None,
+    })
+}
+
+/// The response that a Reason names (RFC 3326), in the words of RFC 5806.
+fn reason_of_response(reason: &str) -> Option<&'static str> {
+    let mut parts = reason.split(';').map(str::trim);
+    let is_sip = parts.next()?.eq_ignore_ascii_case("SIP");
+    let cause = parts.find_map(|part| part.strip_prefix("cause="))?;
+    Some(match cause.trim() {
+        _ if !is_sip => return None,
+        "302" => "unconditional",
+        "408" | "480" => "no-answer",
+        "486" | "600" => "user-busy",
+        "503" => "unavailable",
+        _ => "unknown",
+    })
+}
+
+/// What the network found: `verstat` of the asserted number or of From, and the level that a header names.
+fn attestation(invite: &Message, from: &str) -> Option<Attestation> {
+    let asserted = values(invite, "P-Asserted-Identity");
+    let found = asserted.chain([from]).find_map(|value| {
+        let uri = Uri::read(uri_of(value))?;
+        uri.user_part().parameter("verstat").or_else(|| uri.parameter("verstat")).map(str::to_owned)
+    });
+    let level = |text: &str| match text.trim().trim_matches('"') {
+        "A" | "a" => Some(AttestationLevel::A),
+        "B" | "b" => Some(AttestationLevel::B),
+        "C" | "c" => Some(AttestationLevel::C),
+        _ => None,
+    };
+    // 3GPP TS 24.229, 7.2.18, and the name before it.
+    let named = ["Attestation-Info", "P-Attestation-Indicator"];
+    let named = named.into_iter().find_map(|name| level(invite.header(name)?));
+    let said = found.as_deref().unwrap_or_default().to_ascii_lowercase();
+    let suffix = || found.as_deref().and_then(|found| level(found.rsplit_once('-')?.1));
+    let passed = match &said {
+        said if said.starts_with("tn-validation-passed") => Some(true),
+        said if said.starts_with("tn-validation-failed") => Some(false),
+        _ => None,
+    };
+    let level = named.or_else(suffix);
+    (level.is_some() || found.is_some()).then_some(Attestation { level, passed, reason: found })
+}
+
+/// How who calls is shown to a target: From without a tag, and further headers. `from` is the number or name in the From
+/// that came, `at` the address that the target knows us by.
+pub(super) fn shown(
+    identity: &CallerIdentity,
+    from: &str,
+    disclosure: Disclosure,
+    at: SocketAddr,
+) -> (String, Vec<Header>) {
+    let hides = identity.is_private && disclosure != Disclosure::Everything;
+    let address = match &identity.name {
+        _ if hides => ANONYMOUS.to_owned(),
+        // Without a user there is nothing before the host (RFC 3261, 25.1).
+        _ if from.is_empty() => format!("<sip:{at}>"),
+        Some(name) => format!("\"{}\" <sip:{}@{at}>", quoted(name), escaped_user(from)),
+        None => format!("<sip:{}@{at}>", escaped_user(from)),
+    };
+    let mut headers = Vec::new();
+    if disclosure == Disclosure::Nothing {
+        return (address, headers);
+    }
+    if let Some(number) = identity.asserted_number.as_ref().filter(|_| !hides) {
+        let phone = if is_number(number) { ";user=phone" } else { "" };
+        let value = format!("<sip:{}@{at}{phone}>", escaped_user(number));
+        headers.push(Header::new("P-Asserted-Identity", value));
+    }
+    if identity.is_private && !hides {
+        headers.push(Header::new("Privacy", "id"));
+    }
+    let passes = |(name, _): &&(String, String)| {
+        !hides || !NAMING.iter().any(|naming| naming.eq_ignore_ascii_case(name))
+    };
+    headers
+        .extend(identity.headers.iter().filter(passes).map(|(name, value)| Header::new(name.clone(), value)));
+    (address, headers)
+}
+
+/// A text as it may stand in quotes (RFC 3261, 25.1).
+fn quoted(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn invite(headers: &str) -> Message {
+        let text = format!(
+            "INVITE sip:+15550100@h SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nTo: <sip:+15550100@h>\r\n\
+             Call-ID: x\r\nCSeq: 1 INVITE\r\n{headers}\r\n"
+        );
+        Message::read(text.into()).unwrap()
+    }
+
+    fn of_trunk(headers: &str) -> CallerIdentity {
+        identity(&invite(headers), &Who::Trunk("carrier".into()), "+15550100")
+    }
+
+    const ANONYMOUS_CALL: &str = "From: \"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=1\r\nPrivacy: id\r\n\
+        P-Asserted-Identity: \"Ann\" <sip:ann@h>, <tel:+1-555-9999>\r\n";
+
+    #[test]
+    fn a_trunk_vouches_for_a_number_and_a_user_does_not() {
+        let anonymous = of_trunk(ANONYMOUS_CALL);
+        assert_eq!(anonymous.asserted_number.as_deref(), Some("+15559999"));
+        assert!(anonymous.is_private);
+        let claims = format!("{ANONYMOUS_CALL}Diversion: <sip:+15550199@h>\r\nAttestation-Info: A\r\n");
+        let claimed = identity(&invite(&claims), &Who::User("alice".into()), "+15550100");
+        let expected =
+            CallerIdentity { name: Some("Anonymous".into()), is_private: true, ..CallerIdentity::default() };
+        assert_eq!(claimed, expected);
+    }
+
+    #[test]
+    fn who_calls_is_private_when_it_says_so() {
+        for (headers, private) in [
+            ("From: <sip:+1@h>;tag=1\r\n", false),
+            ("From: <sip:+1@h>;tag=1\r\nPrivacy: critical; ID\r\n", true),
+            ("From: <sip:+1@h>;tag=1\r\nPrivacy: user\r\n", true),
+            ("From: <sip:+1@h>;tag=1\r\nPrivacy: history;session\r\n", false),
+            ("From: <sip:Anonymous@h>;tag=1\r\n", true),
+            ("From: <sip:x@anonymous.invalid>;tag=1\r\nPrivacy: none\r\n", false),
+            ("From: <sip:unavailable@unknown.invalid>;tag=1\r\n", false),
+        ] {
+            assert_eq!(of_trunk(headers).is_private, private, "{headers}");
+        }
+    }
+
+    #[test]
+    fn who_forwarded_a_call_is_told_the_latest_first() {
+        let told = |headers: &str| -> Vec<(String, Option<String>)> {
+            let told = of_trunk(&format!("From: <sip:+1@h>;tag=1\r\n{headers}")).diversions;
+            told.into_iter().map(|one| (one.number, one.reason)).collect()
+        };
+        let one = |number: &str, reason: &str| (number.to_owned(), Some(reason.to_owned()));
+        let diverted = "Diversion: <sip:+15550199;npdi@h>;reason=user-busy;counter=1, \"B\" <tel:+15550188>;reason=\"no-answer\"\r\n";
+        assert_eq!(told(diverted), [one("+15550199", "user-busy"), one("+15550188", "no-answer")]);
+        let history = "History-Info: <sip:+15550177@h?Reason=SIP%3Bcause%3D486>;index=1,\r\n \
+                       <sip:+15550188@h;cause=486>;index=1.1, <sip:+15550100@h;cause=408>;index=1.1.1\r\n"
+            .replace("\r\n ", " ");
+        assert_eq!(told(&history), [one("+15550188", "no-answer"), one("+15550177", "user-busy")]);
+        // Both may tell of the same.
+        assert_eq!(
+            told(&format!("{diverted}{history}")),
+            [one("+15550199", "user-busy"), one("+15550188", "no-answer"), one("+15550177", "user-busy")]
+        );
+        let silent = "History-Info: <sip:+15550177@h>;index=1, <sip:+15550100@h>;index=1.1\r\n";
+        assert_eq!(told(silent), [("+15550177".to_owned(), None)]);
+        assert_eq!(told("History-Info: <sip:+15550100@h>;index=1, <sip:agent@h>;index=1.1\r\n"), []);
+    }
+
+    #[test]
+    fn what_the_network_found_of_a_number_is_told() {
+        let told = |headers: &str| of_trunk(headers).attestation;
+        let from = |verstat: &str| format!("From: <sip:+1;verstat={verstat}@h;user=phone>;tag=1\r\n");
+        let found = |level, passed, reason: &str| {
+            Some(Attestation { level, passed, reason: Some(reason.to_owned()) })
+        };
+        let passed = "TN-Validation-Passed";
+        assert_eq!(told(&from(passed)), found(None, Some(true), passed));
+        let failed = "TN-Validation-Failed-B";
+        assert_eq!(told(&from(failed)), found(Some(AttestationLevel::B), Some(false), failed));
+        assert_eq!(told(&from("No-TN-Validation")), found(None, None, "No-TN-Validation"));
+        let indicated = format!("{}P-Attestation-Indicator: A\r\n", from(passed));
+        assert_eq!(told(&indicated), found(Some(AttestationLevel::A), Some(true), passed));
+        let asserted =
+            "From: <sip:x@h>;tag=1\r\nP-Asserted-Identity: <tel:+1;verstat=TN-Validation-Passed>\r\n";
+        assert_eq!(told(asserted), found(None, Some(true), passed));
+        assert_eq!(told("From: <sip:+1@h>;tag=1\r\n"), None);
+    }
+
+    #[test]
+    fn headers_are_taken_by_the_names_of_the_plan_while_there_is_room() {
+        let long = "x".repeat(HEADER_BYTES);
+        let headers = format!(
+            "X-Ref: 1\r\nx-ref: 2\r\nX-Long: {long}\r\nUser-to-User: 56;encoding=hex\r\nX-Other: no\r\n"
+        );
+        let names = ["X-REF", "X-Long", "X-None", "User-to-User"].map(str::to_owned);
+        let expected = [("X-REF", "1, 2"), ("User-to-User", "56;encoding=hex")];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(named_headers(&invite(&headers), &names), expected);
+    }
+
+    #[test]
+    fn a_private_number_is_shown_in_the_trust_domain_only() {
+        let at = "192.0.2.1:5060".parse().unwrap();
+        let mut private = of_trunk(ANONYMOUS_CALL);
+        private.headers = vec![("X-Ref".into(), "1".into()), ("diversion".into(), "<sip:+1@h>".into())];
+        let of = |identity: &CallerIdentity, from: &str, disclosure| {
+            let (address, headers) = shown(identity, from, disclosure, at);
+            let lines = headers.iter().map(|header| format!("{}: {}", header.name, header.value));
+            (address, lines.collect::<Vec<_>>())
+        };
+        let (address, headers) = of(&private, "anonymous", Disclosure::Public);
+        assert_eq!((address.as_str(), &headers[..]), (ANONYMOUS, &["X-Ref: 1".to_owned()][..]));
+        let (address, headers) = of(&private, "anonymous", Disclosure::Everything);
+        assert_eq!(address, "\"Anonymous\" <sip:anonymous@192.0.2.1:5060>");
+        assert_eq!(
+            headers,
+            [
+                "P-Asserted-Identity: <sip:+15559999@192.0.2.1:5060;user=phone>",
+                "Privacy: id",
+                "X-Ref: 1",
+                "diversion: <sip:+1@h>"
+            ]
+        );
+        let open = CallerIdentity {
+            name: Some("A \"B\"".into()),
+            asserted_number: Some("+15559999".into()),
+            ..CallerIdentity::default()
+        };
+        let (address, headers) = of(&open, "a;b", Disclosure::Public);
+        assert_eq!(address, "\"A \\\"B\\\"\" <sip:a%3Bb@192.0.2.1:5060>");
+        assert_eq!(headers, ["P-Asserted-Identity: <sip:+15559999@192.0.2.1:5060;user=phone>"]);
+        assert_eq!(of(&open, "", Disclosure::Nothing), ("<sip:192.0.2.1:5060>".to_owned(), Vec::new()));
+    }
+}
