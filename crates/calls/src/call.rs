@@ -6,8 +6,8 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Cause, CostItem, Document, EndpointName, EventId, Party, PhoneNumberName, Stage, Summary, Timestamp,
-    TurnReport,
+    Cause, CostItem, Document, EndpointName, EventId, Field, Party, PhoneNumberName, Stage, Summary,
+    Timestamp, TurnReport,
 };
 
 /// A call: the fold of its events.
@@ -103,6 +103,9 @@ pub struct Content {
     pub task: Option<i64>,
     /// Ids of the telephone side.
     pub telephony: Telephony,
+    /// What is known of the caller, beside the number.
+    #[serde(default, skip_serializing_if = "CallerIdentity::is_empty")]
+    pub caller: CallerIdentity,
     /// Metadata.
     pub metadata: Metadata,
     /// What the agent was told about the call; an object.
@@ -196,6 +199,77 @@ pub struct Telephony {
     pub conference_sid: Option<String>,
     /// The Call-ID of the originating leg (RFC 3261 section 20.8).
     pub sip_call_id: Option<String>,
+}
+
+/// What is known of the caller, beside the number.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CallerIdentity {
+    /// The name that is shown with the number.
+    pub name: Option<String>,
+    /// The number that the network vouches for (RFC 3325); it may be another than the one shown.
+    pub asserted_number: Option<String>,
+    /// Whether who calls wants to stay unknown to who is called (RFC 3323).
+    pub privacy: Option<bool>,
+    /// Who forwarded the call, the latest first.
+    pub diversion: Option<Vec<Diversion>>,
+    /// What the network found of the number.
+    pub attestation: Option<Attestation>,
+    /// Headers of the call's first message that the configuration names.
+    pub headers: Option<IndexMap<String, String>>,
+}
+
+impl CallerIdentity {
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.said().next().is_none()
+    }
+
+    /// The fields that are known.
+    pub(crate) fn said(&self) -> impl Iterator<Item = Field> + use<> {
+        [
+            (self.name.is_some(), Field::CallerName),
+            (self.asserted_number.is_some(), Field::AssertedNumber),
+            (self.privacy.is_some(), Field::Privacy),
+            (self.diversion.is_some(), Field::Diversion),
+            (self.attestation.is_some(), Field::Attestation),
+            (self.headers.is_some(), Field::Headers),
+        ]
+        .into_iter()
+        .filter_map(|(said, field)| said.then_some(field))
+    }
+}
+
+/// Somebody who forwarded the call (RFC 5806).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diversion {
+    /// The number that was called before.
+    pub number: String,
+    /// Why it was forwarded, in the source's words.
+    pub reason: Option<String>,
+}
+
+/// What the network found of the calling number.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Attestation {
+    /// How well the first carrier knows who calls (RFC 8588).
+    pub level: Option<AttestationLevel>,
+    /// Whether the signature was verified.
+    pub passed: Option<bool>,
+    /// The verdict in the network's words.
+    pub reason: Option<String>,
+}
+
+/// How well the first carrier knows who calls (RFC 8588).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AttestationLevel {
+    /// The customer, and that the number is the customer's.
+    A,
+    /// The customer.
+    B,
+    /// Only where the call came from.
+    C,
 }
 
 /// A recording that can be had.

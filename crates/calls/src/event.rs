@@ -4,8 +4,9 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Amount, AudioConfig, CallType, Cause, Decimal, Direction, Document, EndpointName, EventId, LegId, Party,
-    PhoneNumberName, QualityLeg, Recording, Role, SourceName, Stage, Summary, Timestamp, Word,
+    Amount, AudioConfig, CallType, CallerIdentity, Cause, Decimal, Direction, Document, EndpointName,
+    EventId, LegId, Party, PhoneNumberName, QualityLeg, Recording, Role, SourceName, Stage, Summary,
+    Timestamp, Word,
 };
 
 /// One event of one call (contract, events.md).
@@ -133,6 +134,8 @@ pub struct Setup {
     pub conference_sid: Option<String>,
     /// The Call-ID of the originating leg (RFC 3261 section 20.8).
     pub sip_call_id: Option<String>,
+    /// What is known of the caller, beside the number.
+    pub caller: Option<Box<CallerIdentity>>,
     /// Whether content of the call must not be kept.
     pub opt_out: Option<bool>,
 }

@@ -36,6 +36,18 @@ pub enum Field {
     ConferenceSid,
     /// The Call-ID of the originating leg.
     SipCallId,
+    /// [`crate::CallerIdentity::name`].
+    CallerName,
+    /// [`crate::CallerIdentity::asserted_number`].
+    AssertedNumber,
+    /// [`crate::CallerIdentity::privacy`].
+    Privacy,
+    /// [`crate::CallerIdentity::diversion`].
+    Diversion,
+    /// [`crate::CallerIdentity::attestation`].
+    Attestation,
+    /// [`crate::CallerIdentity::headers`].
+    Headers,
     /// The task.
     Task,
     /// The context.

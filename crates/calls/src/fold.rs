@@ -166,8 +166,8 @@ impl Draft {
         } else if legs.give_parties(event) {
             self.notice_numbers(index, setup, witness);
         } else {
-            let said = said_of_numbers(setup).into_iter().chain(said_of_origin(setup));
-            for field in said.flatten() {
+            let numbers = said_of_numbers(setup).into_iter().flatten();
+            for field in numbers.chain(said_of_origin(setup)) {
                 witness.dismisses(field, index, Why::OtherLeg);
             }
         }
@@ -191,7 +191,16 @@ impl Draft {
         take(&mut self.content.telephony.call_sid, &setup.call_sid);
         take(&mut self.content.telephony.conference_sid, &setup.conference_sid);
         take(&mut self.content.telephony.sip_call_id, &setup.sip_call_id);
-        for field in said_of_origin(setup).into_iter().flatten() {
+        if let Some(said) = &setup.caller {
+            let caller = &mut self.content.caller;
+            take(&mut caller.name, &said.name);
+            take(&mut caller.asserted_number, &said.asserted_number);
+            take(&mut caller.privacy, &said.privacy);
+            take(&mut caller.diversion, &said.diversion);
+            take(&mut caller.attestation, &said.attestation);
+            take(&mut caller.headers, &said.headers);
+        }
+        for field in said_of_origin(setup) {
             witness.claims(field, index, Claim::Last);
         }
     }
@@ -345,7 +354,7 @@ fn said_of_numbers(setup: &Setup) -> [Option<Field>; 4] {
 }
 
 /// Which of the fields of [`Draft::notice_parties`] this setup speaks of.
-fn said_of_origin(setup: &Setup) -> [Option<Field>; 5] {
+fn said_of_origin(setup: &Setup) -> impl Iterator<Item = Field> {
     [
         setup.direction.is_some().then_some(Field::Direction),
         setup.call_type.is_some().then_some(Field::CallType),
@@ -353,6 +362,9 @@ fn said_of_origin(setup: &Setup) -> [Option<Field>; 5] {
         setup.conference_sid.is_some().then_some(Field::ConferenceSid),
         setup.sip_call_id.is_some().then_some(Field::SipCallId),
     ]
+    .into_iter()
+    .flatten()
+    .chain(setup.caller.iter().flat_map(|caller| caller.said()))
 }
 
 fn tool_entry(event: &Event) -> Option<ToolEntry> {

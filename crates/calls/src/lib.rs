@@ -25,8 +25,9 @@ mod status;
 mod time;
 
 pub use call::{
-    Analysis, AudioConfig, Call, CallType, Content, Direction, Ending, Metadata, Quality, QualityLeg,
-    Recording, Role, State, Telephony, ToolEntry, Turn, Word,
+    Analysis, Attestation, AttestationLevel, AudioConfig, Call, CallType, CallerIdentity, Content, Direction,
+    Diversion, Ending, Metadata, Quality, QualityLeg, Recording, Role, State, Telephony, ToolEntry, Turn,
+    Word,
 };
 pub use document::Document;
 pub use event::{

@@ -250,6 +250,7 @@ const ASPECTS: &[Aspect] = &[
     ("endpoint", |one, other| one.endpoint == other.endpoint, speaks_of_parties),
     ("phone_number", |one, other| one.phone_number == other.phone_number, speaks_of_parties),
     ("telephony", |one, other| one.content.telephony == other.content.telephony, speaks_of_parties),
+    ("caller", |one, other| one.content.caller == other.content.caller, speaks_of_parties),
     ("opt_out", |one, other| one.opt_out == other.opt_out, has_setup),
     ("task", |one, other| one.content.task == other.content.task, has_setup),
     ("context", |one, other| one.content.context == other.content.context, has_setup),

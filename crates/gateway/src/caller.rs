@@ -1,4 +1,4 @@
-//! Who calls, as the gateway tells it to its owner and to who is called.
+//! Who calls, as the gateway reports it to its owner and shows it to the called party.
 
 /// What an INVITE says of who calls, beside the number or name in its From.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub enum AttestationLevel {
     C,
 }
 
-/// What a target is told of who calls, beside From.
+/// What a target learns about the caller, beside From.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Disclosure {
     /// Nothing: a carrier.

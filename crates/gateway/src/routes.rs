@@ -68,8 +68,8 @@ pub struct Plan {
     pub direction: Direction,
     /// The trunk that it uses, and how many calls that may carry at a time.
     pub trunk: Option<Trunk>,
-    /// Headers of the caller's INVITE that are told, and passed on to targets that are told anything; of headers in use
-    /// by SIP itself none may be among them.
+    /// Headers of the caller's INVITE that are reported, and passed on to targets with a [`Target::disclosure`]. Headers of
+    /// SIP itself may not be among them.
     pub headers: Vec<String>,
     /// Whom to try, in order. At most [`Plan::MOST_TARGETS`] are.
     pub targets: Vec<Target>,
@@ -100,10 +100,10 @@ pub struct Target {
     pub uri: String,
     /// Where to send it, when not to where the URI points: a proxy, or the address a user registered from.
     pub destination: Option<SocketAddr>,
-    /// The From to show, as a URI; `None`: the caller's number at our address, or nobody where the caller is private and
-    /// [`Target::disclosure`] does not say otherwise.
+    /// The From to show, as a URI; `None`: the caller's number at our address, or an anonymous From for a private caller
+    /// (see [`Target::disclosure`]).
     pub caller: Option<String>,
-    /// What it is told of who calls, beside From.
+    /// What it learns about the caller, beside From.
     pub disclosure: Disclosure,
     /// What to answer a challenge with.
     pub credential: Option<Arc<Credential>>,

@@ -296,7 +296,8 @@ pub trait Store: Send + Sync {
     async fn erasure(&self, organization: OrganizationNumber, id: uuid::Uuid) -> Result<Option<Erasure>>;
     /// Keeps the progress of such an order, its end, and that its number is no longer needed.
     async fn update_erasure(&self, erasure: &Erasure) -> Result<()>;
-    /// The calls from or to a number, in the order of their arrival, after this one. It is told by its digits, and found
+    /// The calls from or to a number, or whose caller the network gave it to, in the order of their arrival, after this one.
+    /// It is told by its digits, and found
     /// however it is written: with `+` or `00` in front or nothing, alone or as the user of an address.
     async fn calls_of_number(
         &self,

@@ -1,10 +1,10 @@
 //! Random events over every kind of fact.
 
 use pegcount_calls::{
-    Amount, Analysis, AudioConfig, CallLeg, CallType, Cause, CostItem, Decimal, Direction, Document, End,
-    EndpointName, Event, EventId, Fact, LatencySample, LegId, Media, MetadataPatch, Party, PhoneNumberName,
-    Price, Quality, QualityLeg, QualityReport, Recording, Role, Setup, SourceName, Stage, Summary, Timestamp,
-    ToolInvocation, ToolOutcome, TurnReport, Word,
+    Amount, Analysis, AudioConfig, CallLeg, CallType, CallerIdentity, Cause, CostItem, Decimal, Direction,
+    Document, End, EndpointName, Event, EventId, Fact, LatencySample, LegId, Media, MetadataPatch, Party,
+    PhoneNumberName, Price, Quality, QualityLeg, QualityReport, Recording, Role, Setup, SourceName, Stage,
+    Summary, Timestamp, ToolInvocation, ToolOutcome, TurnReport, Word,
 };
 use proptest::{
     collection::vec,
@@ -126,24 +126,29 @@ fn setup(pools: &Pools) -> impl Strategy<Value = Setup> + use<> {
     let opt_out = prop_oneof![9 => Just(None), 1 => any::<bool>().prop_map(Some)];
     let parties = (direction, call_type, names.clone(), names);
     let rest = (patch(pools), of(document(pools)), of(pools.count.clone()), opt_out);
-    (parties, [text(), text(), text(), text(), text()], rest).prop_map(|(parties, texts, rest)| {
-        let [from_number, to_number, call_sid, conference_sid, sip_call_id] = texts;
-        Setup {
-            direction: parties.0,
-            call_type: parties.1,
-            endpoint: parties.2.map(|name| EndpointName::new(name).unwrap()),
-            phone_number: parties.3.map(|name| PhoneNumberName::new(name).unwrap()),
-            from_number,
-            to_number,
-            call_sid,
-            conference_sid,
-            sip_call_id,
-            metadata: rest.0,
-            context: rest.1,
-            task: rest.2,
-            opt_out: rest.3,
-        }
-    })
+    (parties, [text(), text(), text(), text(), text(), text(), text()], rest).prop_map(
+        |(parties, texts, rest)| {
+            let [from_number, to_number, call_sid, conference_sid, sip_call_id, name, asserted_number] =
+                texts;
+            let caller = CallerIdentity { name, asserted_number, ..CallerIdentity::default() };
+            Setup {
+                direction: parties.0,
+                call_type: parties.1,
+                endpoint: parties.2.map(|name| EndpointName::new(name).unwrap()),
+                phone_number: parties.3.map(|name| PhoneNumberName::new(name).unwrap()),
+                from_number,
+                to_number,
+                call_sid,
+                conference_sid,
+                sip_call_id,
+                metadata: rest.0,
+                context: rest.1,
+                task: rest.2,
+                caller: (!caller.is_empty()).then(|| Box::new(caller)),
+                opt_out: rest.3,
+            }
+        },
+    )
 }
 
 /// A terminal event; one in three is inferred.

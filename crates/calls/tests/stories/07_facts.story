@@ -3,6 +3,10 @@
 => direction=inbound from=+3 to=+4 endpoint=ep_1 task=1
 => set_by.from_number=e02 lost.from_number="e01 superseded" set_by.to_number=e03 set_by.direction=e01
 
+# What is told of who calls counts field by field too, and only from the originating leg.
+10:00:00 initiated leg=a asserted=+1 caller_name=Ann privacy=yes | 10:00:01 initiated leg=b asserted=+2 | 10:00:02 initiated leg=a privacy=no
+=> asserted=+1 caller_name=Ann privacy=no
+
 # In the same instant the larger id wins.
 10:00:00 initiated id=b from=+2 | 10:00:00 initiated id=a from=+1 => from=+2
 10:00:00 initiated id=a10 from=+2 | 10:00:00 initiated id=a9 from=+1 => from=+1

@@ -123,6 +123,9 @@ impl Asked<'_> {
             "call_sid" => text(&content.telephony.call_sid),
             "conference_sid" => text(&content.telephony.conference_sid),
             "sip_call_id" => text(&content.telephony.sip_call_id),
+            "caller_name" => text(&content.caller.name),
+            "asserted" => text(&content.caller.asserted_number),
+            "privacy" => yes(content.caller.privacy == Some(true)),
             "context" => document(content.context.as_ref()),
             "metadata" => {
                 joined(content.metadata.iter().map(|(key, value)| format!("{key}:{}", value.as_json_text())))

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use pegcount_calls::{
-    Amount, Analysis, AudioConfig, CallLeg, CallType, Cause, CostItem, Decimal, Direction, Document, End,
-    EndpointName, Event, EventId, Fact, Increments, LatencySample, LegId, Media, MetadataPatch, Party,
-    PhoneNumberName, Price, Quality, QualityLeg, QualityReport, Rate, Recording, Role, Setup, SourceName,
-    Speech, Stage, Summary, Timestamp, ToolInvocation, ToolOutcome, TurnReport,
+    Amount, Analysis, AudioConfig, CallLeg, CallType, CallerIdentity, Cause, CostItem, Decimal, Direction,
+    Document, End, EndpointName, Event, EventId, Fact, Increments, LatencySample, LegId, Media,
+    MetadataPatch, Party, PhoneNumberName, Price, Quality, QualityLeg, QualityReport, Rate, Recording, Role,
+    Setup, SourceName, Speech, Stage, Summary, Timestamp, ToolInvocation, ToolOutcome, TurnReport,
 };
 
 use super::words::Words;
@@ -123,8 +123,19 @@ fn setup(words: &mut Words) -> Setup {
         call_sid: words.take("call_sid"),
         conference_sid: words.take("conference_sid"),
         sip_call_id: words.take("sip_call_id"),
+        caller: caller(words),
         opt_out: words.yes("opt_out"),
     }
+}
+
+fn caller(words: &mut Words) -> Option<Box<CallerIdentity>> {
+    let caller = CallerIdentity {
+        name: words.take("caller_name"),
+        asserted_number: words.take("asserted"),
+        privacy: words.yes("privacy"),
+        ..CallerIdentity::default()
+    };
+    (!caller.is_empty()).then(|| Box::new(caller))
 }
 
 fn end(failed: bool, words: &mut Words) -> End {

@@ -8,11 +8,11 @@ use crate::{
     sip::{Header, Message, Uri, display_name, escaped_user, parameter_of, uri_of},
 };
 
-/// Forwardings of one call that are told.
+/// Most forwardings that are reported of one call.
 const MOST_DIVERSIONS: usize = 10;
 /// Bytes of the headers that a plan names; one that does not fit any more is left out.
 const HEADER_BYTES: usize = 8 * 1024;
-/// Headers that name people: nobody outside the trust domain gets those of a private call, whatever the plan names.
+/// Headers that name people. Those of a private call stay within the trust domain, even where the plan names them.
 const NAMING: [&str; 6] = [
     "P-Asserted-Identity",
     "P-Preferred-Identity",
@@ -107,12 +107,12 @@ fn number_of(value: &str) -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
-/// The targets of History-Info (RFC 7044) that the call was forwarded from, the latest first. Why, is told by the entry
-/// itself (Reason) or by the one after it (`cause`, RFC 4458); one that says nothing counts where it names another number
-/// than the one that is called.
+/// The targets of History-Info (RFC 7044) that the call was forwarded from, the latest first. The reason stands in the
+/// entry itself (Reason) or in the one after it (`cause`, RFC 4458). An entry without a reason counts when it names another
+/// number than the one that is called.
 fn history(invite: &Message, called: &str) -> Vec<Diversion> {
     let entries: Vec<&str> = values(invite, "History-Info").collect();
-    let told = entries.iter().enumerate().filter_map(|(place, entry)| {
+    let forwarded = entries.iter().enumerate().filter_map(|(place, entry)| {
         let uri = Uri::read(uri_of(entry))?;
         let number = number_of(entry)?;
         let own = uri.header("Reason").and_then(|reason| reason_of_response(&reason));
@@ -121,9 +121,9 @@ fn history(invite: &Message, called: &str) -> Vec<Diversion> {
         (reason.is_some() || (is_number(&number) && number != called))
             .then(|| Diversion { number, reason: reason.map(str::to_owned) })
     });
-    let mut told: Vec<Diversion> = told.collect();
-    told.reverse();
-    told
+    let mut diversions: Vec<Diversion> = forwarded.collect();
+    diversions.reverse();
+    diversions
 }
 
 /// A `cause` of RFC 4458 in the words of RFC 5806 (RFC 7544, 3.2).
@@ -269,46 +269,46 @@ mod tests {
     }
 
     #[test]
-    fn who_forwarded_a_call_is_told_the_latest_first() {
-        let told = |headers: &str| -> Vec<(String, Option<String>)> {
-            let told = of_trunk(&format!("From: <sip:+1@h>;tag=1\r\n{headers}")).diversions;
-            told.into_iter().map(|one| (one.number, one.reason)).collect()
+    fn forwardings_are_read_with_the_latest_first() {
+        let read = |headers: &str| -> Vec<(String, Option<String>)> {
+            let diversions = of_trunk(&format!("From: <sip:+1@h>;tag=1\r\n{headers}")).diversions;
+            diversions.into_iter().map(|one| (one.number, one.reason)).collect()
         };
         let one = |number: &str, reason: &str| (number.to_owned(), Some(reason.to_owned()));
         let diverted = "Diversion: <sip:+15550199;npdi@h>;reason=user-busy;counter=1, \"B\" <tel:+15550188>;reason=\"no-answer\"\r\n";
-        assert_eq!(told(diverted), [one("+15550199", "user-busy"), one("+15550188", "no-answer")]);
+        assert_eq!(read(diverted), [one("+15550199", "user-busy"), one("+15550188", "no-answer")]);
         let history = "History-Info: <sip:+15550177@h?Reason=SIP%3Bcause%3D486>;index=1,\r\n \
                        <sip:+15550188@h;cause=486>;index=1.1, <sip:+15550100@h;cause=408>;index=1.1.1\r\n"
             .replace("\r\n ", " ");
-        assert_eq!(told(&history), [one("+15550188", "no-answer"), one("+15550177", "user-busy")]);
-        // Both may tell of the same.
+        assert_eq!(read(&history), [one("+15550188", "no-answer"), one("+15550177", "user-busy")]);
+        // Both may name the same.
         assert_eq!(
-            told(&format!("{diverted}{history}")),
+            read(&format!("{diverted}{history}")),
             [one("+15550199", "user-busy"), one("+15550188", "no-answer"), one("+15550177", "user-busy")]
         );
         let silent = "History-Info: <sip:+15550177@h>;index=1, <sip:+15550100@h>;index=1.1\r\n";
-        assert_eq!(told(silent), [("+15550177".to_owned(), None)]);
-        assert_eq!(told("History-Info: <sip:+15550100@h>;index=1, <sip:agent@h>;index=1.1\r\n"), []);
+        assert_eq!(read(silent), [("+15550177".to_owned(), None)]);
+        assert_eq!(read("History-Info: <sip:+15550100@h>;index=1, <sip:agent@h>;index=1.1\r\n"), []);
     }
 
     #[test]
-    fn what_the_network_found_of_a_number_is_told() {
-        let told = |headers: &str| of_trunk(headers).attestation;
+    fn the_verdict_of_the_network_is_read() {
+        let read = |headers: &str| of_trunk(headers).attestation;
         let from = |verstat: &str| format!("From: <sip:+1;verstat={verstat}@h;user=phone>;tag=1\r\n");
         let found = |level, passed, reason: &str| {
             Some(Attestation { level, passed, reason: Some(reason.to_owned()) })
         };
         let passed = "TN-Validation-Passed";
-        assert_eq!(told(&from(passed)), found(None, Some(true), passed));
+        assert_eq!(read(&from(passed)), found(None, Some(true), passed));
         let failed = "TN-Validation-Failed-B";
-        assert_eq!(told(&from(failed)), found(Some(AttestationLevel::B), Some(false), failed));
-        assert_eq!(told(&from("No-TN-Validation")), found(None, None, "No-TN-Validation"));
+        assert_eq!(read(&from(failed)), found(Some(AttestationLevel::B), Some(false), failed));
+        assert_eq!(read(&from("No-TN-Validation")), found(None, None, "No-TN-Validation"));
         let indicated = format!("{}P-Attestation-Indicator: A\r\n", from(passed));
-        assert_eq!(told(&indicated), found(Some(AttestationLevel::A), Some(true), passed));
+        assert_eq!(read(&indicated), found(Some(AttestationLevel::A), Some(true), passed));
         let asserted =
             "From: <sip:x@h>;tag=1\r\nP-Asserted-Identity: <tel:+1;verstat=TN-Validation-Passed>\r\n";
-        assert_eq!(told(asserted), found(None, Some(true), passed));
-        assert_eq!(told("From: <sip:+1@h>;tag=1\r\n"), None);
+        assert_eq!(read(asserted), found(None, Some(true), passed));
+        assert_eq!(read("From: <sip:+1@h>;tag=1\r\n"), None);
     }
 
     #[test]

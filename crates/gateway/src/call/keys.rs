@@ -1,18 +1,18 @@
 //! Keys that an INFO says were pressed, in the ways in which that is said.
 
-/// Keys that one message tells of.
+/// Keys that one message reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keys {
     /// `0`-`9`, `*`, `#`, `A`-`D`, in their order.
     pub pressed: Vec<char>,
-    /// The message says that the key was let go: one that told of it before is of the same press.
+    /// The message reports that the key was let go; an earlier one that reported it is of the same press.
     pub is_release: bool,
 }
 
 /// Keys of one message that are read.
 const MOST_KEYS: usize = 32;
 
-/// The keys that a body of this type tells of.
+/// The keys that a body of this type reports.
 pub fn read(content_type: &str, body: &[u8]) -> Keys {
     let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let text = std::str::from_utf8(body).unwrap_or_default();
@@ -20,10 +20,7 @@ pub fn read(content_type: &str, body: &[u8]) -> Keys {
         "application/dtmf-relay" => pressed(value_of(text, "signal").and_then(key)),
         "application/dtmf" => pressed(key(text.trim())),
         "application/vnd.nortelnetworks.digits" => pressed(nortel(text)),
-        "audio/telephone-event" => event(body).unwrap_or_else(|| {
-            let told = value_of(text, "signal").or_else(|| value_of(text, "event"));
-            pressed(key(told.unwrap_or(text.trim())))
-        }),
+        "audio/telephone-event" => telephone_event(body, text),
         _ => Keys::default(),
     }
 }
@@ -52,9 +49,21 @@ fn nortel(text: &str) -> Vec<char> {
     keys.unwrap_or_default()
 }
 
-/// The key of a payload as RTP has it (RFC 4733, 2.3): four bytes.
+/// The key of a payload of RTP, which has four bytes and perhaps an end of line, or of what some write in its place.
+fn telephone_event(body: &[u8], text: &str) -> Keys {
+    let named = value_of(text, "signal").or_else(|| value_of(text, "event")).unwrap_or(text.trim());
+    let written = || key(named).map(|key| pressed([key]));
+    let read = match body.len() {
+        4 => event(body).or_else(written),
+        5 | 6 => written().or_else(|| event(body)),
+        _ => written(),
+    };
+    read.unwrap_or_default()
+}
+
+/// The key of a payload as RTP has it (RFC 4733, 2.3).
 fn event(body: &[u8]) -> Option<Keys> {
-    let [event, flags, _, _] = *<&[u8; 4]>::try_from(body).ok()?;
+    let [event, flags, _, _] = *body.first_chunk::<4>()?;
     let key = b"0123456789*#ABCD".get(usize::from(event))?;
     Some(Keys { pressed: vec![char::from(*key)], is_release: flags & 0x80 != 0 })
 }
@@ -74,7 +83,7 @@ fn key(named: &str) -> Option<char> {
 mod tests {
     use super::*;
 
-    fn told(kind: &str, body: &[u8]) -> String {
+    fn keys_of(kind: &str, body: &[u8]) -> String {
         read(kind, body).pressed.into_iter().collect()
     }
 
@@ -100,21 +109,24 @@ mod tests {
             ("audio/telephone-event", "8", "8"),
             ("text/plain", "5", ""),
         ] {
-            assert_eq!(told(kind, body.as_bytes()), keys, "{kind}: {body}");
+            assert_eq!(keys_of(kind, body.as_bytes()), keys, "{kind}: {body}");
         }
     }
 
     #[test]
-    fn a_payload_of_rtp_tells_its_key_and_whether_it_was_let_go() {
+    fn a_payload_of_rtp_is_a_press_or_a_release() {
         let keys = |event, flags| read("audio/telephone-event", &[event, flags, 3, 0x20]);
         assert_eq!(keys(5, 0x0a), Keys { pressed: vec!['5'], is_release: false });
         assert_eq!(keys(11, 0x8a), Keys { pressed: vec!['#'], is_release: true });
+        assert_eq!(keys_of("audio/telephone-event", b"\n\n5 "), "*", "an event, no text");
+        assert_eq!(keys_of("audio/telephone-event", b"\x05\x0a\x01\x40\r\n"), "5");
+        assert_eq!(keys_of("audio/telephone-event", b"\r\n5\r\n"), "5");
         assert!(keys(16, 0x80).pressed.is_empty());
     }
 
     #[test]
     fn a_body_of_many_keys_is_read_in_part() {
         let body = format!("d=Digits={}", "1".repeat(100));
-        assert_eq!(told("application/vnd.nortelnetworks.digits", body.as_bytes()).len(), MOST_KEYS);
+        assert_eq!(keys_of("application/vnd.nortelnetworks.digits", body.as_bytes()).len(), MOST_KEYS);
     }
 }

@@ -58,7 +58,7 @@ pub struct Leg {
     pub(super) updates: bool,
     /// The last SDP it sent.
     pub(super) said: Option<Bytes>,
-    /// The key that an INFO of it told of and that it has not let go.
+    /// The key that its last INFO reported as pressed and not yet let go.
     pub(super) pressed: Option<char>,
 }
 

@@ -33,7 +33,7 @@ impl Actor {
     ) -> Option<Input> {
         let failed = Some(Input::Failed { leg, failure: Failure::Unreachable });
         let Way { door, address, party } = way;
-        let Some((caller, told)) = self.caller(target, &door) else { return failed };
+        let Some((caller, about_caller)) = self.caller(target, &door) else { return failed };
         let call_id = format!("{}@{}", uuid::Uuid::now_v7().simple(), door.advertised.ip());
         let trace = self.beginning.trace.as_ref().map(TraceSeat::trace);
         let entry = Entry { leg, side, notes: self.notes.clone(), trace };
@@ -45,7 +45,7 @@ impl Actor {
             Header::new("Session-Expires", session.to_string()),
             Header::new("Min-SE", LEAST.to_string()),
         ];
-        headers.extend(told);
+        headers.extend(about_caller);
         headers.extend(offer.is_some().then(wire::sdp_type));
         let tag = uuid::Uuid::new_v4().simple().to_string();
         let expected = self.shared.settings.gate.expect(address.ip());

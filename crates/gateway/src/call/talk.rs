@@ -192,8 +192,8 @@ impl Machine {
         }
     }
 
-    /// An answer without a codec of its offer (RFC 3264, 6.1): whoever asked is refused, and the talk goes on as before.
-    /// Who answered is offered again what stood before, since it took the offer.
+    /// An answer without a codec of its offer (RFC 3264, 6.1): the requester is refused, and the talk goes on as before.
+    /// The answering side took the offer, so it gets the previous offer again.
     pub(super) fn misanswered(&mut self, leg: LegId) {
         let Some(relayed) = self.relayed.take_if(|relayed| relayed.to == leg) else { return };
         self.answer_requester(&relayed, 488);

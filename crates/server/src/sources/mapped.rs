@@ -126,8 +126,13 @@ impl Data {
         self.with("hangup_cause", cause.map(cause_word)).with("hangup_source", by.map(party_word))
     }
 
+    /// The object that it is.
+    pub(super) fn into_value(self) -> Value {
+        Value::Object(self.0)
+    }
+
     fn into_text(self) -> String {
-        Value::Object(self.0).to_string()
+        self.into_value().to_string()
     }
 }
 

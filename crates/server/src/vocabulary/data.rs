@@ -4,7 +4,7 @@
 use std::{fmt, marker::PhantomData};
 
 use indexmap::IndexMap;
-use pegcount_calls::{CallType, Cause, Direction, Party, QualityLeg, Role, Stage};
+use pegcount_calls::{AttestationLevel, CallType, Cause, Direction, Party, QualityLeg, Role, Stage};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
@@ -43,6 +43,7 @@ words! {
         "network_error" => NetworkError,
         "timeout" => Timeout,
     }
+    LevelWord for AttestationLevel { "A" => A, "B" => B, "C" => C }
     PartyWord for Party { "caller" => Caller, "callee" => Callee, "api" => Api, "system" => System }
     RoleWord for Role { "agent" => Agent, "caller" => User }
     StageWord for Stage { "e2e" => EndToEnd, "stt" => Stt, "llm" => Llm, "tts" => Tts, "other" => Other }
@@ -108,6 +109,26 @@ pub(super) struct SetupData<'a> {
     pub(super) task_id: Option<i64>,
     pub(super) telephony: Option<Fields<TelephonyData>>,
     pub(super) opt_out_sensitive_data_storage: Option<bool>,
+    pub(super) caller_name: Option<String>,
+    pub(super) asserted_number: Option<String>,
+    pub(super) privacy: Option<bool>,
+    pub(super) diversion: Option<Vec<Fields<DiversionData>>>,
+    pub(super) attestation: Option<Fields<AttestationData>>,
+    pub(super) headers: Option<IndexMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct DiversionData {
+    pub(super) number: String,
+    pub(super) reason: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct AttestationData {
+    pub(super) level: Option<LevelWord>,
+    pub(super) passed: Option<bool>,
+    pub(super) reason: Option<String>,
 }
 
 #[derive(Default, Deserialize)]

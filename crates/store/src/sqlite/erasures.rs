@@ -60,7 +60,7 @@ const BEFORE: [&str; 3] = ["+", "", "00"];
 /// What stands in front of that in an address.
 const SCHEMES: [&str; 4] = ["sip:", "sips:", "tel:", ""];
 
-/// The calls from or to a number, by their keys, after this one. It is found in these writings: the digits, with `+` or
+/// The calls from or to a number, or of a caller that the network gave it to, by their keys, after this one. It is found in these writings: the digits, with `+` or
 /// `00` in front or nothing, and each of these as the user of an address.
 pub(super) fn calls_of(
     connection: &Connection,
@@ -70,7 +70,7 @@ pub(super) fn calls_of(
     limit: u32,
 ) -> Result<Vec<CallHead>> {
     let mut found = Vec::new();
-    for column in ["from_number", "to_number"] {
+    for column in ["from_number", "to_number", "asserted_number"] {
         let sql = format!(
             "SELECT {HEAD} FROM calls c
              WHERE c.org = ?1 AND c.{column} IS NOT NULL AND c.{column} >= ?2 AND c.{column} < ?3 AND +c.pk > ?4

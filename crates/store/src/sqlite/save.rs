@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{Basis, CallKey, Keepsake, OrganizationNumber, StoreError, rollups::Counted};
 
-const COLUMNS: usize = 30;
+const COLUMNS: usize = 31;
 
 /// How many calls are held in memory while their rows are filled.
 const FILLED_AT_ONCE: u32 = 1_000;
@@ -126,6 +126,7 @@ pub(super) fn row_of(call: &Call, bill: &Bill, basis: &Basis) -> CallRow {
         ("call_type", call.call_type.code().into()),
         ("from_number", call.from_number.clone().into()),
         ("to_number", call.to_number.clone().into()),
+        ("asserted_number", call.content.caller.asserted_number.clone().into()),
         ("endpoint", call.endpoint.as_ref().map(|id| id.as_str().to_owned()).into()),
         ("phone_number", basis.phone_number.as_ref().map(|id| id.as_str().to_owned()).into()),
         ("named_phone_number", call.phone_number.as_ref().map(|id| id.as_str().to_owned()).into()),

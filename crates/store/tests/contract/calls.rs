@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use pegcount_calls::{
-    Amount, Analysis, Bill, BillItem, BillUnit, BilledProduct, Call, CallQuery, CallType, Cause, Content,
-    CostItem, Decimal, Direction, Ending, Party, Price, Quality, QualityLeg, Recording, Role, Stage, State,
-    Status, Summary, Telephony, ToolEntry, Turn, TurnReport, Word,
+    Amount, Analysis, Bill, BillItem, BillUnit, BilledProduct, Call, CallQuery, CallType, CallerIdentity,
+    Cause, Content, CostItem, Decimal, Direction, Diversion, Ending, Party, Price, Quality, QualityLeg,
+    Recording, Role, Stage, State, Status, Summary, Telephony, ToolEntry, Turn, TurnReport, Word,
 };
 use pegcount_store::{Basis, CallKey, Endpoint, EndpointNumber, NewEndpoint, PhoneNumber, Store, StoreError};
 use uuid::Uuid;
@@ -65,6 +65,12 @@ fn full_call() -> Call {
             stated_talk_millis: Some(59_500),
             task: Some(i64::MIN),
             telephony: Telephony { call_sid: Some("CA1".to_owned()), ..Telephony::default() },
+            caller: CallerIdentity {
+                asserted_number: Some("+41440000001".to_owned()),
+                diversion: Some(vec![Diversion { number: "+41440000002".to_owned(), reason: None }]),
+                headers: Some([("X-Ref".to_owned(), "r".to_owned())].into()),
+                ..CallerIdentity::default()
+            },
             metadata: [("k".to_owned(), json(r#""v""#))].into(),
             context: Some(json("{}")),
             recording: Some(Recording {

@@ -1,6 +1,6 @@
 //! What keeps calls from going, and what has them go.
 
-use pegcount_calls::{Call, Cause, Content, Recording};
+use pegcount_calls::{Call, CallerIdentity, Cause, Content, Recording};
 use pegcount_store::{CallHead, CallKey, Erasure, ErasureProgress, Hold, Keepsake, OldCalls, Scrub, Store};
 use uuid::Uuid;
 
@@ -59,6 +59,11 @@ async fn the_calls_of_a_number_are_found_in_its_writings_and_no_others_are() {
             };
             keep(&*store, &format!("c{place}"), &Call { from_number, to_number, ..call(0) }).await;
         }
+        let caller =
+            CallerIdentity { asserted_number: Some("+15551".to_owned()), ..CallerIdentity::default() };
+        let mut private = Call { from_number: Some("anonymous".to_owned()), ..call(0) };
+        private.content.caller = caller;
+        keep(&*store, "private", &private).await;
         let mut found = Vec::new();
         let mut after = FIRST;
         loop {
@@ -67,7 +72,7 @@ async fn the_calls_of_a_number_are_found_in_its_writings_and_no_others_are() {
             after = last.key;
             found.extend(part.iter().map(|head| head.name.to_string()));
         }
-        assert_eq!(found, ["c0", "c1", "c2", "c3", "c4", "c5", "c6"]);
+        assert_eq!(found, ["c0", "c1", "c2", "c3", "c4", "c5", "c6", "private"]);
         assert_eq!(store.calls_of_number(THEIRS, "15551", FIRST, 3).await.unwrap(), []);
     }
 }

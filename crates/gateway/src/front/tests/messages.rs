@@ -86,7 +86,7 @@ async fn a_caller_without_a_user_is_shown_as_the_grammar_allows() {
     let lab = Lab::with(trunk(), false).await;
     let (caller, callee) = (lab.phone().await, lab.phone().await);
     lab.lead_to(Target::at(callee.uri()));
-    let text = caller.invitation("nobody", SDP).replace("<sip:4930123@", "<sip:");
+    let text = caller.invitation("no-user", SDP).replace("<sip:4930123@", "<sip:");
     caller.say(&text).await;
     let invite = callee.expect("INVITE").await;
     let shown = format!("<sip:{}>", lab.udp());
@@ -122,6 +122,10 @@ async fn requests_without_max_forwards_are_taken() {
     callee.expect("CANCEL").await;
     callee.reply(&invite, "487 Request Terminated", "").await;
     lab.until(is_ended).await;
+    // A call that would go on has to have hops left.
+    let spent = caller.invitation("spent", SDP).replace("Max-Forwards: 70", "Max-Forwards: 0");
+    caller.say(&spent).await;
+    caller.expect("SIP/2.0 483").await;
     let again = |text: String| text.replace("bare", "bare2");
     caller.say(&again(request("INVITE", 1, ""))).await;
     let invite = callee.expect("INVITE").await;
@@ -167,7 +171,7 @@ async fn a_session_is_found_among_other_parts_on_both_sides() {
 }
 
 #[tokio::test]
-async fn a_part_that_must_be_understood_is_refused_and_a_call_goes_on() {
+async fn an_unknown_required_part_is_refused() {
     let mut lab = Lab::with(trunk(), false).await;
     let (mut caller, callee) = (lab.phone().await, lab.phone().await);
     let required = format!("{ISUP}Content-Disposition: signal;handling=required\r\n");
@@ -183,7 +187,7 @@ async fn a_part_that_must_be_understood_is_refused_and_a_call_goes_on() {
 }
 
 #[tokio::test]
-async fn an_answer_without_an_offered_codec_refuses_who_asked_and_the_talk_goes_on() {
+async fn an_answer_without_an_offered_codec_ends_no_talk() {
     let mut lab = Lab::with(trunk(), false).await;
     let (mut caller, callee) = (lab.phone().await, lab.phone().await);
     let (answer, _) = talking(&lab, &mut caller, &callee).await;
@@ -210,7 +214,7 @@ async fn an_answer_without_an_offered_codec_refuses_who_asked_and_the_talk_goes_
 }
 
 #[tokio::test]
-async fn a_target_whose_answer_fits_no_offer_is_hung_up_and_the_next_is_tried() {
+async fn a_target_with_an_unusable_answer_is_passed_over() {
     let mut lab = Lab::with(trunk(), false).await;
     let (mut caller, odd, callee) = (lab.phone().await, lab.phone().await, lab.phone().await);
     *lab.routes.targets.lock().unwrap() = vec![Target::at(odd.uri()), Target::at(callee.uri())];
@@ -266,7 +270,7 @@ async fn keys_of_every_kind_of_info_are_reported_once() {
 }
 
 #[tokio::test]
-async fn a_private_caller_is_told_the_owner_and_shown_to_the_trust_domain_only() {
+async fn a_private_caller_is_shown_to_the_trust_domain_only() {
     let folder = TempDir::new().unwrap();
     let routes = Everywhere { headers: vec!["X-Ref".into(), "Diversion".into()], ..Everywhere::default() };
     let mut lab = Lab::routed(config(&folder, trunk()), folder, routes).await;
@@ -275,9 +279,9 @@ async fn a_private_caller_is_told_the_owner_and_shown_to_the_trust_domain_only()
         [Disclosure::Nothing, Disclosure::Public, Disclosure::Everything].into_iter().enumerate()
     {
         lab.lead_to(Target { disclosure, ..Target::at(callee.uri()) });
-        let told = "Privacy: id\r\nP-Asserted-Identity: <tel:+15559999>\r\nX-Ref: r1\r\n\
+        let about_caller = "Privacy: id\r\nP-Asserted-Identity: <tel:+15559999>\r\nX-Ref: r1\r\n\
                     Diversion: <sip:+15550188@127.0.0.1>;reason=user-busy\r\nContact:";
-        let text = caller.invitation(&format!("private{place}"), SDP).replace("Contact:", told);
+        let text = caller.invitation(&format!("private{place}"), SDP).replace("Contact:", about_caller);
         caller.say(&text.replace("<sip:4930123@", "\"Anonymous\" <sip:anonymous@")).await;
         let invite = callee.expect("INVITE").await;
         let is_shown = invite.0.contains("15559999") || invite.0.contains("15550188");

@@ -27,7 +27,7 @@ pub struct Everywhere {
     pub targets: Mutex<Vec<Target>>,
     pub asked: Mutex<Vec<Ask>>,
     pub record: bool,
-    /// Headers that calls are told by.
+    /// Headers that are reported of calls.
     pub headers: Vec<String>,
 }
 

@@ -180,7 +180,7 @@ async fn a_stream_that_nobody_can_cut_is_closed_and_a_target_that_is_not_there_i
 }
 
 #[tokio::test]
-async fn a_request_that_is_too_large_is_told_and_its_connection_goes_on() {
+async fn a_request_that_is_too_large_closes_no_connection() {
     let mut lab = lab().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     lab.lead_to(Target::at(format!("sip:agent@{};transport=tcp", listener.local_addr().unwrap())));

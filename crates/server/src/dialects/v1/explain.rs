@@ -228,6 +228,12 @@ fn name(field: &Field) -> String {
         Field::CallSid => "telephony.call_sid".into(),
         Field::ConferenceSid => "telephony.conference_sid".into(),
         Field::SipCallId => "telephony.sip_call_id".into(),
+        Field::CallerName => "caller.name".into(),
+        Field::AssertedNumber => "caller.asserted_number".into(),
+        Field::Privacy => "caller.privacy".into(),
+        Field::Diversion => "caller.diversion".into(),
+        Field::Attestation => "caller.attestation".into(),
+        Field::Headers => "caller.headers".into(),
         Field::Task => "task_id".into(),
         Field::Context => "context".into(),
         Field::Metadata(key) => format!("metadata.{key}"),
@@ -255,6 +261,7 @@ fn value(field: &Field, call: &Call, detail: &Value) -> Value {
     let content = &call.content;
     let analysis = content.analysis.as_ref();
     let shown = |key: &str| detail.get(key).cloned().unwrap_or_default();
+    let of_caller = |key: &str| shown("caller").get(key).cloned().unwrap_or_default();
     match field {
         Field::CreatedAt => shown("created_at"),
         Field::AnsweredAt => shown("answered_at"),
@@ -272,6 +279,12 @@ fn value(field: &Field, call: &Call, detail: &Value) -> Value {
         Field::CallSid => json!(content.telephony.call_sid),
         Field::ConferenceSid => json!(content.telephony.conference_sid),
         Field::SipCallId => json!(content.telephony.sip_call_id),
+        Field::CallerName => of_caller("name"),
+        Field::AssertedNumber => of_caller("asserted_number"),
+        Field::Privacy => of_caller("privacy"),
+        Field::Diversion => of_caller("diversion"),
+        Field::Attestation => of_caller("attestation"),
+        Field::Headers => of_caller("headers"),
         Field::Task => json!(content.task),
         Field::Context => document(content.context.as_ref()),
         Field::Metadata(key) => document(content.metadata.get(key)),

@@ -32,6 +32,8 @@ pub struct Config {
     pub threads: usize,
     /// Organizations of whose calls nothing sensitive is kept, by their ids.
     pub opt_out_organizations: Vec<String>,
+    /// Headers of calls that are kept and passed on to endpoints.
+    pub headers: Vec<String>,
     /// SIP over TLS.
     pub tls: TlsConfig,
     /// Media.
@@ -64,6 +66,7 @@ impl Default for Config {
             most_calls: 2_000,
             threads: 1,
             opt_out_organizations: Vec::new(),
+            headers: Vec::new(),
             tls: TlsConfig::default(),
             media: MediaConfig::default(),
             recording: RecordingConfig::default(),
@@ -276,6 +279,8 @@ pub struct TrunkConfig {
     pub most_calls: usize,
     /// Its media may come from elsewhere than its SDP says.
     pub nat: bool,
+    /// Headers of its calls that are kept and passed on to endpoints, beside [`Config::headers`].
+    pub headers: Vec<String>,
 }
 
 /// A phone that registers.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use pegcount_calls::{EndpointName, OrganizationName, PhoneNumberName};
+use pegcount_gateway::Disclosure;
 use pegcount_store::{Endpoint, OrganizationNumber, PhoneNumber, Store, StoreError};
 use serde_json::Value;
 
@@ -72,6 +73,8 @@ pub struct Reach {
     pub opt_out: bool,
     /// Its media may come from elsewhere than its SDP says.
     pub nat: bool,
+    /// It belongs to the trust domain (RFC 3325, 2.3): it is shown who calls even where that is private.
+    pub trusted: bool,
 }
 
 impl Listing {
@@ -129,6 +132,11 @@ impl Listing {
 }
 
 impl Reach {
+    /// What it learns about callers.
+    pub fn disclosure(&self) -> Disclosure {
+        if self.trusted { Disclosure::Everything } else { Disclosure::Public }
+    }
+
     fn of(endpoint: &Endpoint) -> Self {
         let metadata: Value = serde_json::from_str(endpoint.metadata.as_json_text()).unwrap_or_default();
         let fallback = match &metadata["sip_uri_fallback"] {
@@ -143,6 +151,7 @@ impl Reach {
             record: metadata["recording"].as_bool(),
             opt_out: metadata["opt_out_sensitive_data_storage"] == Value::Bool(true),
             nat: metadata["nat"] == Value::Bool(true),
+            trusted: metadata["trusted"] == Value::Bool(true),
         }
     }
 }

@@ -4,7 +4,9 @@ use std::{collections::HashMap, num::NonZeroUsize, time::Duration};
 
 use lru::LruCache;
 use pegcount_calls::{CallName, EndpointName, PhoneNumberName, Timestamp};
-use pegcount_gateway::{CallId, Ended, Quality, Recording, Report, Side, What, Why};
+use pegcount_gateway::{
+    AttestationLevel, CallId, CallerIdentity, Ended, Quality, Recording, Report, Side, What, Why,
+};
 use pegcount_store::OrganizationNumber;
 use serde_json::{Map, Number, Value, json};
 
@@ -105,9 +107,9 @@ type Words = Option<(&'static str, Data)>;
 impl Course {
     fn words(&mut self, what: &What, longest: Duration) -> Words {
         match what {
-            What::Invited { from, to, trunk, sip_call_id, note, .. } => {
+            What::Invited { from, to, trunk, sip_call_id, note, identity, .. } => {
                 self.note = Note::read(note);
-                let data = self.setup(from, to, trunk.as_deref(), sip_call_id.as_deref());
+                let data = self.setup(from, to, trunk.as_deref(), sip_call_id.as_deref(), identity);
                 Some((kinds::CALL_INITIATED, data))
             }
             What::InviteSent { uri, .. } => {
@@ -172,15 +174,25 @@ impl Course {
         Data::default().with("leg", Some(self.role(side)))
     }
 
-    fn setup(&self, from: &str, to: &str, trunk: Option<&str>, sip_call_id: Option<&str>) -> Data {
+    fn setup(
+        &self,
+        from: &str,
+        to: &str,
+        trunk: Option<&str>,
+        sip_call_id: Option<&str>,
+        identity: &CallerIdentity,
+    ) -> Data {
         let note = &self.note;
         let told = |noted: &str, heard: &str| {
             let text = if noted.is_empty() { heard } else { noted };
             text.to_owned()
         };
-        let metadata: Option<Map<String, Value>> =
+        let ordered: Option<Map<String, Value>> =
             note.metadata.as_deref().and_then(|text| serde_json::from_str(text).ok());
-        Data::default()
+        let headers = headers_of(identity);
+        let metadata: Map<String, Value> =
+            headers.clone().into_iter().chain(ordered.unwrap_or_default()).collect();
+        let data = Data::default()
             .with("direction", Some(direction_word(note.direction())))
             .with_text("from_number", Some(&told(&note.from, from)))
             .with_text("to_number", Some(&told(&note.to, to)))
@@ -190,8 +202,9 @@ impl Course {
             .with_text("sip_trunk", trunk)
             // Where it is the other way round, for who hears the two sides of a recording.
             .with("calling_leg", (note.outside() == Side::Callee).then_some("agent"))
-            .with("metadata", metadata)
-            .with("opt_out_sensitive_data_storage", note.opt_out.then_some(true))
+            .with("metadata", (!metadata.is_empty()).then_some(metadata))
+            .with("opt_out_sensitive_data_storage", note.opt_out.then_some(true));
+        with_identity(data, identity).with("headers", (!headers.is_empty()).then_some(headers))
     }
 
     fn end(&self, ended: &Ended, longest: Duration) -> (&'static str, Data) {
@@ -207,6 +220,36 @@ impl Course {
         let dropped = ended.dropped_reports;
         (kind, data.with("reports_dropped", (dropped > 0).then_some(dropped)))
     }
+}
+
+/// The headers that the configuration names.
+fn headers_of(identity: &CallerIdentity) -> Map<String, Value> {
+    let clean = |text: &str| text.chars().filter(|character| !character.is_control()).collect::<String>();
+    identity.headers.iter().map(|(name, value)| (name.clone(), clean(value).into())).collect()
+}
+
+/// Who calls, beside the number (contract, events.md).
+fn with_identity(data: Data, identity: &CallerIdentity) -> Data {
+    let diversions = identity.diversions.iter().filter_map(|diversion| {
+        let told = Data::default().with("number", short_text(&diversion.number));
+        let told = told.with_text("reason", diversion.reason.as_deref());
+        short_text(&diversion.number).map(|_| told.into_value())
+    });
+    let diversions: Vec<Value> = diversions.collect();
+    let attestation = identity.attestation.as_ref().map(|found| {
+        let level = found.level.map(|level| match level {
+            AttestationLevel::A => "A",
+            AttestationLevel::B => "B",
+            AttestationLevel::C => "C",
+        });
+        let told = Data::default().with("level", level).with("passed", found.passed);
+        told.with_text("reason", found.reason.as_deref()).into_value()
+    });
+    data.with_text("caller_name", identity.name.as_deref())
+        .with_text("asserted_number", identity.asserted_number.as_deref())
+        .with("privacy", identity.is_private.then_some(true))
+        .with("diversion", (!diversions.is_empty()).then_some(diversions))
+        .with("attestation", attestation)
 }
 
 /// The raw codes of an end.

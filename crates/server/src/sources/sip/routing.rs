@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use pegcount_calls::{EndpointName, OrganizationName};
-use pegcount_gateway::{Ask, Cause, Dial, Plan, Target, TransferAsk, Who, sip::Uri};
+use pegcount_gateway::{Ask, Cause, Dial, Disclosure, Plan, Target, TransferAsk, Who, sip::Uri};
 
 use super::{
     address::dialled_number,
@@ -88,7 +88,7 @@ impl Routing<'_> {
             let to = callee.number.clone().unwrap_or_else(|| ask.to.clone());
             let note = Note { to, endpoint: callee.endpoint.clone(), ..inside };
             let reach = callee.endpoint.as_ref().and_then(|endpoint| place.listing.reach(endpoint));
-            return Ok(self.plan(&place, vec![Target::user(&ask.to)], note, None, reach));
+            return Ok(self.plan(&place, vec![phone(&ask.to, reach)], note, None, reach));
         }
         if let Some(line) = line_called(&place.listing, ask) {
             return self.to_line(&place, line, inside, None);
@@ -145,12 +145,14 @@ impl Routing<'_> {
         let uris = reach.uris.iter().map(|uri| {
             let mut target = Target::at(uri.replace("{number}", &escaped(number)));
             target.nat = reach.nat;
+            target.disclosure = reach.disclosure();
             target
         });
         let users = self.rules.users.iter().filter(|(_, user)| {
             user.organization == place.organization && user.endpoint.as_ref() == Some(endpoint)
         });
-        uris.chain(users.map(|(name, _)| Target::user(name))).take(Plan::MOST_TARGETS).collect()
+        let users = users.map(|(name, _)| phone(name, Some(&reach)));
+        uris.chain(users).take(Plan::MOST_TARGETS).collect()
     }
 
     fn plan(
@@ -176,10 +178,22 @@ impl Routing<'_> {
                 name: trunk.name.clone(),
                 most_calls: trunk.most_calls,
             }),
+            headers: self.headers(trunk),
             targets,
             record: record && !opt_out,
             limits: self.rules.limits,
         }
+    }
+
+    /// The headers of a call that are kept and passed on.
+    fn headers(&self, trunk: Option<&Trunk>) -> Vec<String> {
+        let mut names = self.rules.headers.clone();
+        for name in trunk.into_iter().flat_map(|trunk| &trunk.headers) {
+            if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+                names.push(name.clone());
+            }
+        }
+        names
     }
 
     /// A call that the organization orders: first the number outside, then the endpoint.
@@ -227,7 +241,7 @@ impl Routing<'_> {
             return None;
         }
         if self.rules.users.get(&to).is_some_and(|user| user.organization == place.organization) {
-            return Some(Target::user(to));
+            return Some(phone(&to, None));
         }
         if let Some(endpoint) = EndpointName::new(&to).ok().filter(|id| place.listing.reach(id).is_some()) {
             return self.targets(&place, &endpoint, &to).into_iter().next();
@@ -253,6 +267,12 @@ impl Routing<'_> {
         let own = |trunk: &&Trunk| trunk.organization == place.organization && trunk.outbound.is_some();
         self.rules.trunks.iter().find(own)
     }
+}
+
+/// A phone that registers, and the endpoint that it is.
+fn phone(name: &str, reach: Option<&Reach>) -> Target {
+    let disclosure = reach.map_or(Disclosure::Public, Reach::disclosure);
+    Target { disclosure, ..Target::user(name) }
 }
 
 /// The organization's line that a call asks for. A local number is also looked for behind the prefix that it is said to be

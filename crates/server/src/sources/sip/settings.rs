@@ -50,6 +50,8 @@ pub struct Rules {
     pub record_of: BTreeMap<OrganizationName, bool>,
     /// Organizations of whose calls nothing sensitive is kept.
     pub opted_out: BTreeSet<OrganizationName>,
+    /// Headers of calls that are kept and passed on to endpoints.
+    pub headers: Vec<String>,
 }
 
 /// A carrier, or a switch in front.
@@ -67,6 +69,8 @@ pub struct Trunk {
     pub most_calls: Option<usize>,
     /// Its media may come from elsewhere than its SDP says.
     pub nat: bool,
+    /// Headers of its calls that are kept and passed on to endpoints, beside [`Rules::headers`].
+    pub headers: Vec<String>,
 }
 
 /// Where calls go out.
@@ -166,6 +170,7 @@ impl Config {
             record: self.recording.record,
             record_of: BTreeMap::new(),
             opted_out: BTreeSet::new(),
+            headers: headers("sip.headers", &self.headers)?,
             trunks: Vec::new(),
             users: BTreeMap::new(),
         };
@@ -338,6 +343,7 @@ impl TrunkConfig {
             caller_number: number(&format!("{key}.caller_number"), &self.caller_number)?,
             most_calls: (self.most_calls > 0).then_some(self.most_calls),
             nat: self.nat,
+            headers: headers(&format!("{key}.headers"), &self.headers)?,
         };
         Ok((trunk, peer))
     }
@@ -375,6 +381,68 @@ impl UserConfig {
         };
         Ok((user, UserPeer { name: self.name.clone(), secrets, nat: self.nat }))
     }
+}
+
+/// Headers in use by SIP itself, or by the gateway: they are not anybody's own to pass on.
+const OWN_HEADERS: [&str; 34] = [
+    "Accept",
+    "Accept-Encoding",
+    "Allow",
+    "Authentication-Info",
+    "Authorization",
+    "CSeq",
+    "Call-ID",
+    "Contact",
+    "Content-Disposition",
+    "Content-Encoding",
+    "Content-Length",
+    "Content-Type",
+    "Expires",
+    "From",
+    "Max-Forwards",
+    "Min-SE",
+    "P-Asserted-Identity",
+    "P-Preferred-Identity",
+    "Path",
+    "Privacy",
+    "Proxy-Authenticate",
+    "Proxy-Authorization",
+    "Proxy-Require",
+    "RAck",
+    "RSeq",
+    "Record-Route",
+    "Replaces",
+    "Require",
+    "Route",
+    "Session-Expires",
+    "Supported",
+    "To",
+    "User-Agent",
+    "Via",
+];
+/// Most headers that a list may name.
+const MOST_HEADERS: usize = 32;
+
+/// Names of headers, each once.
+fn headers(key: &str, names: &[String]) -> Result<Vec<String>, String> {
+    let mut read: Vec<String> = Vec::new();
+    for name in names {
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte);
+        // A single letter is the short form of another name.
+        if !(2..=64).contains(&name.len()) || !name.bytes().all(is_token) {
+            return Err(format!("{key}: {name:?} is no name of a header, such as X-Call-Ref"));
+        }
+        if OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+            return Err(format!("{key}: {name} is a header of SIP itself and cannot be passed on"));
+        }
+        if !read.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            read.push(name.clone());
+        }
+    }
+    if read.len() > MOST_HEADERS {
+        return Err(format!("{key}: takes at most {MOST_HEADERS} names"));
+    }
+    Ok(read)
 }
 
 fn taken(key: &str, name: &str) -> String {

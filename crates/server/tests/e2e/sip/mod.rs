@@ -2,6 +2,7 @@
 
 pub mod audio;
 mod calls;
+mod identity;
 mod kamailio;
 pub mod lab;
 mod media;

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use pegcount_calls::{Call, Event, History, Status, fold};
 use pegcount_gateway::{
     By, Cause, Direction,
@@ -17,6 +19,7 @@ fn reports(note: &Note, course: &[(u64, What)]) -> Vec<Report> {
         trunk: Some("carrier".into()),
         sip_call_id: (!note.ordered).then(|| "abc@carrier".into()),
         note: note.text(),
+        identity: Arc::default(),
     };
     let report = |(at, what): (u64, What)| Report {
         call: CallId::new("call_1"),
@@ -283,6 +286,51 @@ fn what_an_order_wants_to_be_found_by_is_the_calls_metadata() {
     let first = events(&note, &[]).remove(0).2;
     assert_eq!(first["metadata"], json!({ "batch_call_id": "b1" }));
     assert_eq!(first.get("telephony"), None);
+}
+
+#[test]
+fn what_is_known_of_the_caller_is_on_the_call() {
+    let identity = CallerIdentity {
+        name: Some("Anonymous".into()),
+        asserted_number: Some("+15559999".into()),
+        is_private: true,
+        diversions: vec![pegcount_gateway::Diversion {
+            number: "+15550188".into(),
+            reason: Some("user-busy".into()),
+        }],
+        attestation: Some(pegcount_gateway::Attestation {
+            level: Some(AttestationLevel::B),
+            passed: Some(true),
+            reason: Some("TN-Validation-Passed-B".into()),
+        }),
+        headers: vec![("X-Ref".into(), "r1".into()), ("User-to-User".into(), "56;encoding=hex".into())],
+    };
+    let note = Note { metadata: Some(r#"{"X-Ref":"ordered"}"#.into()), ..inbound() };
+    let mut report = reports(&note, &[]).remove(0);
+    let What::Invited { identity: known, .. } = &mut report.what else { panic!("a beginning") };
+    *known = Arc::new(identity);
+    let mut mapper = Mapper::new(Duration::from_secs(1));
+    let mapped = mapper.map(&report, Timestamp::from_millis(NOW)).unwrap();
+    let data: Value = serde_json::from_str(&mapped.telling.data).unwrap();
+    let headers = json!({ "X-Ref": "r1", "User-to-User": "56;encoding=hex" });
+    for (field, value) in [
+        ("caller_name", json!("Anonymous")),
+        ("asserted_number", json!("+15559999")),
+        ("privacy", json!(true)),
+        ("diversion", json!([{ "number": "+15550188", "reason": "user-busy" }])),
+        ("attestation", json!({ "level": "B", "passed": true, "reason": "TN-Validation-Passed-B" })),
+        ("headers", headers),
+        // What an order says goes before what a message says.
+        ("metadata", json!({ "X-Ref": "ordered", "User-to-User": "56;encoding=hex" })),
+    ] {
+        assert_eq!(data[field], value, "{field}");
+    }
+    let event = vocabulary::tell(mapped.telling).expect("an event that is taken").event;
+    let caller = fold(&History::of([event]).expect("a call")).content.caller;
+    assert_eq!((caller.asserted_number.as_deref(), caller.privacy), (Some("+15559999"), Some(true)));
+    assert_eq!(caller.headers.unwrap()["User-to-User"], "56;encoding=hex");
+    assert_eq!(caller.attestation.unwrap().level, Some(pegcount_calls::AttestationLevel::B));
+    assert_eq!(caller.diversion.unwrap()[0].number, "+15550188");
 }
 
 #[test]

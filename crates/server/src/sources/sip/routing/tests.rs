@@ -58,6 +58,7 @@ fn trunk(name: &str, organization: &str, outbound: bool) -> Trunk {
         caller_number: None,
         most_calls: Some(3),
         nat: true,
+        headers: if outbound { Vec::new() } else { vec!["X-Trunk".into(), "x-all".into()] },
     }
 }
 
@@ -73,6 +74,7 @@ fn world() -> (Rules, Directory) {
             ("mallory".to_owned(), user("two", Some("ep_theirs"), None)),
         ]),
         record: true,
+        headers: vec!["X-All".into()],
         ..Rules::default()
     };
     let directory = Directory::default();
@@ -88,10 +90,12 @@ fn world() -> (Rules, Directory) {
                 number(1, "pn_4", "+49304", Some("ep_nowhere")),
                 number(1, "pn_5", "+49305", Some("ep_silent")),
                 number(1, "pn_6", "+49306", Some("ep_gone")),
+                number(1, "pn_7", "+49307", Some("ep_trusted")),
             ],
             &[
                 endpoint(1, "ep_agent", Some("sip:{number}@agents;transport=tls"), two_uris),
                 endpoint(1, "ep_alice", None, "{}"),
+                endpoint(1, "ep_trusted", Some("sip:t@agents"), r#"{"trusted": true}"#),
                 endpoint(1, "ep_nowhere", None, "{}"),
                 endpoint(1, "ep_silent", Some("sip:s@agents"), r#"{"opt_out_sensitive_data_storage": true}"#),
                 endpoint(1, "ep_mute", Some("sip:m@agents"), r#"{"recording": false}"#),
@@ -270,6 +274,22 @@ fn an_ordered_call_goes_out_from_a_number_of_the_organization_to_its_endpoint() 
     ] {
         assert_eq!(order(id, from, to, endpoint).unwrap_err(), problem, "{id} {from} {to}");
     }
+}
+
+#[test]
+fn an_endpoint_learns_about_callers_and_a_carrier_does_not() {
+    let (rules, directory) = world();
+    let routing = Routing { rules: &rules, directory: &directory };
+    let plan = routing.route(&by_trunk("in", "+49301")).unwrap();
+    assert_eq!(plan.headers, ["X-All", "X-Trunk"]);
+    let told = |plan: &Plan| plan.targets.iter().map(|target| target.disclosure).collect::<Vec<_>>();
+    assert_eq!(told(&plan), [Disclosure::Public; 2]);
+    let trusting = routing.route(&by_trunk("in", "+49307")).unwrap();
+    assert_eq!(told(&trusting), [Disclosure::Everything]);
+    let out = routing.route(&by_user("bob", "+14155551234")).unwrap();
+    assert_eq!((told(&out), out.headers), (vec![Disclosure::Nothing], vec!["X-All".to_owned()]));
+    let inside = routing.route(&by_user("bob", "alice")).unwrap();
+    assert_eq!(told(&inside), [Disclosure::Public]);
 }
 
 #[test]

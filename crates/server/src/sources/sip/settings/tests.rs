@@ -123,6 +123,12 @@ fn what_is_wrong_is_named_by_its_key() {
         (trunk("user = \"a b\"\npassword = \"x\""), "sip.trunks[0].user: "),
         ("[guard]\nlargest_message_bytes = 57345".to_owned(), "sip.guard.largest_message_bytes: "),
         ("[guard]\nlargest_message_bytes = 1024".to_owned(), "sip.guard.largest_message_bytes: "),
+        ("headers = [\"X Ref\"]".to_owned(), "sip.headers: \"X Ref\" is no name of a header"),
+        ("headers = [\"v\"]".to_owned(), "sip.headers: \"v\" is no name of a header"),
+        (
+            trunk("outbound = \"sip:c\"\nheaders = [\"from\"]"),
+            "sip.trunks[0].headers: from is a header of SIP",
+        ),
         (trunk("outbound = \"carrier\""), "sip.trunks[0].outbound: "),
         (trunk("outbound = \"sip:c\"\noutbound_user = \"x\""), "sip.trunks[0]: set both outbound_user"),
         (trunk("networks = [\"10.0.0.1\"]\noutbound_user = \"x\""), "sip.trunks[0]: outbound_user and"),
