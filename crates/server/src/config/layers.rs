@@ -4,7 +4,7 @@ use std::path::Path;
 
 use figment::{
     Figment, Metadata, Profile, Provider, Source,
-    error::Kind,
+    error::{Actual, Kind},
     providers::{Env, Format, Serialized, Toml},
     value::{Dict, Map, Value},
 };
@@ -103,7 +103,8 @@ fn explain(error: &figment::Error) -> String {
             format!("there is no such setting{}", proposal(name, known))
         }
         Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
-            format!("must be {}, not {found}{}", in_words(expected), by_organization(&path, expected))
+            let (words, advice) = (in_words(expected), by_organization(&path, expected));
+            format!("must be {words}, not {}{advice}", value_of(found, expected))
         }
         Kind::UnknownVariant(found, known) => {
             let known: Vec<String> = known.iter().map(|word| format!("{word:?}")).collect();
@@ -129,6 +130,22 @@ fn explain(error: &figment::Error) -> String {
         _ => format!(" ({})", metadata.name),
     });
     format!("{place}{text}{}", source.unwrap_or_default())
+}
+
+/// A value as it is written in the file. A text in the place of a table may be a secret that belongs into it.
+fn value_of(found: &Actual, expected: &str) -> String {
+    let is_of_many = expected.starts_with("struct ") || ["a map", "a sequence"].contains(&expected);
+    match found {
+        Actual::Str(_) if is_of_many => "a text".to_owned(),
+        Actual::Bool(value) => value.to_string(),
+        Actual::Unsigned(value) => value.to_string(),
+        Actual::Signed(value) => value.to_string(),
+        Actual::Float(value) => value.to_string(),
+        Actual::Str(value) => format!("{value:?}"),
+        Actual::Seq => "a list".to_owned(),
+        Actual::Map => "a table".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// A key as the rest of the program writes it: `sip.users[0].name`.

@@ -43,6 +43,9 @@ fn a_wrong_environment_variable_is_named() {
     holds(&refused(&with("PEGCOUNT_LISENT", "x")), &["PEGCOUNT_LISENT", "did you mean \"listen\""]);
     holds(&refused(&with("PEGCOUNT_SIP__LISENT", "x")), &["sip.lisent", "PEGCOUNT_SIP__LISENT"]);
     holds(&refused(&with("PEGCOUNT_LISTEN", "8080")), &["PEGCOUNT_LISTEN", "127.0.0.1:8080"]);
+    let secret = refused(&with("PEGCOUNT_ENCRYPTION", "c2VjcmV0"));
+    holds(&secret, &["PEGCOUNT_ENCRYPTION", "a table of settings, not a text"]);
+    assert!(!secret.contains("c2VjcmV0"), "{secret}");
     holds(&refused(&with("PEGCOUNT_LIMITS__BURST", "many")), &["a whole number", "PEGCOUNT_LIMITS__BURST"]);
 }
 
@@ -382,7 +385,7 @@ fn a_wrong_value_of_a_configuration_is_told_in_its_own_words() {
         ("log = \"debug\"", &["log:", "a table of settings"]),
         ("[sip]\nusers = \"alice\"", &["sip.users:", "a list"]),
         ("[limits]\nburst = \"10\"", &["limits.burst:", "a whole number"]),
-        ("[limits]\nburst = -1", &["limits.burst:", "a whole number"]),
+        ("[limits]\nburst = -1", &["limits.burst:", "a whole number", ", not -1"]),
         ("[log]\njson = 1", &["log.json:", "true or false"]),
         ("[tenant]\naccess = \"none\"", &["tenant.access:", "\"key\" or \"open\""]),
         ("[retention]\nrecording_days = 30", &["retention.recording_days:", "below `default`"]),
