@@ -20,6 +20,25 @@ fn value(text: &str, series: &str) -> f64 {
     line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{series} in {text}"))
 }
 
+/// What promtool says of this text; it must not fail.
+fn promtool(arguments: &[&str], text: &str) -> String {
+    let mut check = Command::new("promtool");
+    let check = check.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut check = check.spawn().expect("promtool is installed: scripts/tools");
+    check.stdin.take().expect("stdin").write_all(text.as_bytes()).expect("promtool reads");
+    let checked = check.wait_with_output().expect("an end");
+    let said = String::from_utf8_lossy(&[checked.stdout, checked.stderr].concat()).into_owned();
+    assert!(checked.status.success(), "{said}");
+    said
+}
+
+#[test]
+fn promtool_takes_the_alerts() {
+    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/monitoring/pegcount.rules.yml");
+    let said = promtool(&["check", "rules", rules], "");
+    assert!(said.contains("SUCCESS"), "{said}");
+}
+
 #[tokio::test]
 async fn promtool_finds_nothing_wrong_with_the_metrics() {
     let home =
@@ -28,14 +47,8 @@ async fn promtool_finds_nothing_wrong_with_the_metrics() {
     server.tell(&json!({ "call_id": "a", "event_type": "call_answered" })).await;
     let answer = metrics(&server, "*/*").await;
     assert_eq!(answer.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
-    let mut check = Command::new("promtool");
-    let check =
-        check.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut check = check.spawn().expect("promtool is installed: scripts/tools");
-    check.stdin.take().expect("stdin").write_all(answer.text.as_bytes()).expect("promtool reads");
-    let checked = check.wait_with_output().expect("an end");
-    let said = String::from_utf8_lossy(&[checked.stdout, checked.stderr].concat()).into_owned();
-    assert!(checked.status.success() && said.is_empty(), "{said}");
+    let said = promtool(&["check", "metrics"], &answer.text);
+    assert!(said.is_empty(), "{said}");
     assert_eq!(value(&answer.text, "pegcount_live_calls"), 1.0);
     for name in ["pegcount_disk_free_bytes", "pegcount_store_bytes", "pegcount_store_log_bytes"] {
         assert!(value(&answer.text, name) > 0.0, "{name}");
