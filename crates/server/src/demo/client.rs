@@ -57,6 +57,8 @@ struct ControlUrl {
 #[derive(Deserialize)]
 struct Failure {
     error: String,
+    #[serde(default)]
+    code: String,
 }
 
 /// What became of something that was to be made.
@@ -106,6 +108,7 @@ impl Client {
             StatusCode::FORBIDDEN => {
                 Err("the key may not send events: use one with the scope events:write".to_owned())
             }
+            StatusCode::NOT_FOUND => Err(format!("{} is no Pegcount: check --url", self.base)),
             status => Err(self.unexpected(status, &answer.body)),
         }
     }
@@ -189,7 +192,6 @@ impl Client {
                         StatusCode::UNAUTHORIZED => {
                             return Err(format!("{} does not know the key: check --key", self.base));
                         }
-                        StatusCode::NOT_FOUND => return Err(self.not_found()),
                         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
                             sleep(retry_after(&response)).await;
                             continue;
@@ -197,7 +199,8 @@ impl Client {
                         _ => {}
                     }
                     if let Ok(body) = response.bytes().await {
-                        return Ok(Answer { status, body: body.to_vec() });
+                        let answer = Answer { status, body: body.to_vec() };
+                        return self.lacks_organization(&answer).map_or(Ok(answer), Err);
                     }
                 }
                 Err(error) if !self.reached || Instant::now() > give_up => {
@@ -210,16 +213,17 @@ impl Client {
         }
     }
 
-    /// Why a path that every Pegcount has was not found.
-    fn not_found(&self) -> String {
-        match &self.organization {
-            Some(organization) => format!(
+    /// Why nothing can be asked: there is no such organization. What else was not found is an answer.
+    fn lacks_organization(&self, answer: &Answer) -> Option<String> {
+        let organization = self.organization.as_deref()?;
+        let failure = serde_json::from_slice::<Failure>(&answer.body).ok()?;
+        (answer.status == StatusCode::NOT_FOUND && failure.code == "ORGANIZATION_NOT_FOUND").then(|| {
+            format!(
                 "{} has no organization {organization:?} that the key may act for: make it with `pegcount organizations \
                  create --id {organization}`, and use one of its keys or one with the scope server",
                 self.base
-            ),
-            None => format!("{} is no Pegcount: check --url", self.base),
-        }
+            )
+        })
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> String {

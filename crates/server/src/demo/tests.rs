@@ -194,10 +194,8 @@ async fn what_cannot_work_is_said_in_a_sentence() {
     assert!(gone.contains("is the server running"), "{gone}");
     let nowhere = run_reporting(options("localhost", "good"), |_| {}).await.unwrap_err();
     assert!(nowhere.contains("http://host:port"), "{nowhere}");
-    let elsewhere =
-        DemoOptions { organization: Some("org-9".into()), ..options(&format!("{url}/no"), "good") };
-    let unknown = run_reporting(elsewhere, |_| {}).await.unwrap_err();
-    assert!(unknown.contains("organizations create --id org-9"), "{unknown}");
+    let elsewhere = run_reporting(options(&format!("{url}/no"), "good"), |_| {}).await.unwrap_err();
+    assert!(elsewhere.contains("is no Pegcount"), "{elsewhere}");
     let tls = run_reporting(options(&url.replace("http:", "https:"), "good"), |_| {}).await.unwrap_err();
     assert!(tls.contains("--url http://"), "{tls}");
     let still = DemoOptions { calls_per_second: 0.0, ..options(&url, "good") };
