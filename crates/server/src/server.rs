@@ -34,7 +34,8 @@ use crate::{
     operator_socket, preflight, reference, sources,
     status::{self, Places, Status, StatusParts},
     web::{
-        failure::Failure,
+        document::{self, Family},
+        failure::{Failure, FailureBody},
         layers::{self, Surroundings},
         route_table::RouteTable,
     },
@@ -65,9 +66,9 @@ pub struct Ready {
 /// The documented routes of everything, and what documents them.
 pub fn routes(config: &Config, feed: &Arc<dialects::tenant::Feed>) -> (Router<Arc<Ledger>>, OpenApi) {
     OpenApiRouter::with_openapi(reference::frame())
+        .merge(dialects::v1::routes())
         .merge(sources::native::routes(config.control_url_reach()))
         .merge(sources::freeswitch::routes())
-        .merge(dialects::v1::routes())
         .merge(dialects::organization::routes())
         .merge(dialects::agent::routes(config.agent.clone()))
         .merge(dialects::tenant::routes(config.tenant.clone(), Arc::clone(feed)))
@@ -78,7 +79,8 @@ pub fn routes(config: &Config, feed: &Arc<dialects::tenant::Feed>) -> (Router<Ar
 fn main_router(app: &App, config: &Config, feed: &Arc<dialects::tenant::Feed>) -> Result<Router, String> {
     let (router, mut api) = routes(config, feed);
     let status = Arc::new(status_of(app, config, feed));
-    let (status_router, status_api) = status::routes(status).split_for_parts();
+    let status_routes = document::complete::<FailureBody, _>(status::routes(status), &Family::native());
+    let (status_router, status_api) = status_routes.split_for_parts();
     api.merge(status_api);
     let surroundings = Surroundings {
         metrics: Arc::clone(&app.metrics),
@@ -86,9 +88,10 @@ fn main_router(app: &App, config: &Config, feed: &Arc<dialects::tenant::Feed>) -
         refuse: dialects::refused,
         cors: config.cors.layer()?,
     };
+    let document = reference::finish(&api, &config.public_url);
     let router = router
         .merge(status_router)
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", api).config(offline()))
+        .merge(SwaggerUi::new("/docs").external_url_unchecked("/openapi.json", document).config(offline()))
         .fallback(dialects::no_route)
         .method_not_allowed_fallback(|| async { Failure::wrong_method() })
         .with_state(Arc::clone(&app.ledger));

@@ -175,7 +175,7 @@ pub fn routes<S: Clone + Send + Sync + 'static>(status: Arc<Status>) -> OpenApiR
 }
 
 /// Tell that the program is alive.
-#[utoipa::path(get, path = "/healthz", tag = "status", security(()), responses((status = 200, description = "It is alive")))]
+#[utoipa::path(get, path = "/healthz", tag = "status", security(()), operation_id = "get_health", responses((status = 200, description = "It is alive", body = String, content_type = "text/plain")))]
 async fn healthz() -> &'static str {
     "ok\n"
 }
@@ -205,6 +205,7 @@ pub struct Part {
     pub ok: bool,
     /// What is to be known of it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     pub message: Option<String>,
 }
 
@@ -215,6 +216,7 @@ pub struct StorePart {
     pub ok: bool,
     /// Why it takes none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     pub message: Option<String>,
     /// Size of its file; null if unknown.
     pub bytes: Option<u64>,
@@ -229,6 +231,7 @@ pub struct DiskPart {
     pub ok: bool,
     /// Which folder lacks room.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     pub message: Option<String>,
     /// Room for this program; null if unknown.
     pub free_bytes: Option<u64>,
@@ -241,6 +244,7 @@ pub struct JobsPart {
     pub ok: bool,
     /// How many are dead, and where to see them.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     pub message: Option<String>,
     /// Jobs that wait or run; null if unknown.
     pub unfinished: Option<u64>,
@@ -250,8 +254,11 @@ pub struct JobsPart {
 
 /// Tell whether the program can do its work, and what does not work.
 #[utoipa::path(
-    get, path = "/readyz", tag = "status", security(()),
-    responses((status = 200, body = Readiness), (status = 503, body = Readiness))
+    get, path = "/readyz", tag = "status", operation_id = "get_readiness", security(()),
+    responses(
+        (status = 200, description = "Everything works", body = Readiness),
+        (status = 503, description = "Something does not work", body = Readiness),
+    )
 )]
 async fn readyz(Extension(status): Extension<Arc<Status>>) -> Response {
     let known = status.ask_store().await;
@@ -283,11 +290,11 @@ async fn readyz(Extension(status): Extension<Arc<Status>>) -> Response {
 
 /// Show what is counted, as Prometheus text or, where `Accept` asks for it, OpenMetrics.
 #[utoipa::path(
-    get, path = "/metrics", tag = "status", security(()),
+    get, path = "/metrics", tag = "status", operation_id = "get_metrics", security(()),
     responses(
         (status = 200, description = "The metrics", content(
-            (String = "text/plain; version=0.0.4"),
-            (String = "application/openmetrics-text; version=1.0.0"),
+            (String = "text/plain"),
+            (String = "application/openmetrics-text"),
         ))
     )
 )]

@@ -55,7 +55,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("dialects", &["access", "auth", "live", "vocabulary", "web"]),
     ("status", &["clock", "disk", "live", "metrics"]),
     ("demo", &["clock", "vocabulary", "web"]),
-    ("reference", &[]),
+    ("reference", &["web"]),
     (
         "config",
         &[

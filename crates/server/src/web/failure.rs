@@ -25,10 +25,11 @@ pub struct FailureBody {
     pub code: &'static str,
     /// Seconds after which the request may be sent again.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = f64, required = false)]
     pub retry_after: Option<f64>,
     /// What the sentence is about, for programs.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Object, required = false)]
     pub details: Option<Value>,
 }
 

@@ -7,6 +7,7 @@ pub mod caller;
 pub mod compression;
 pub mod cors;
 pub mod credentials;
+pub mod document;
 pub mod failure;
 pub mod host;
 pub mod json;

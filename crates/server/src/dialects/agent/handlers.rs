@@ -16,7 +16,7 @@ use crate::{
     web::{credentials, host},
 };
 
-/// Every call of an agent, newest first.
+/// List every call of an agent, newest first.
 #[utoipa::path(
     get,
     path = "/api/agents/{agent_id}/call_stats",
@@ -24,7 +24,7 @@ use crate::{
     tag = "agent",
     params(
         ("agent_id" = i64, Path, description = "The agent's number"),
-        ("limit" = Option<u32>, Query, description = "1 to 10000; without it the array is whole"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 10_000, description = "1 to 10000; without it the array is whole"),
         ("offset" = Option<u64>, Query, description = "How many of the newest to pass over"),
         ("from_date" = Option<String>, Query, description = "Calls created from this RFC 3339 time or date on"),
         ("to_date" = Option<String>, Query, description = "Until this date, or before this RFC 3339 time"),
@@ -32,7 +32,6 @@ use crate::{
     ),
     responses(
         (status = 200, body = Vec<CallStats<'static>>),
-        (status = 401, description = "No key, or a bad one"),
         (status = 404, description = "There is no such agent"),
         (status = 422, description = "The path or a parameter has a bad value"),
     )

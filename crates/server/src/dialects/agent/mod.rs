@@ -17,7 +17,10 @@ use axum::Extension;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::access::Ledger;
+use crate::{
+    access::Ledger,
+    web::document::{self, Family},
+};
 
 /// How this dialect is set up.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
@@ -53,6 +56,14 @@ pub fn routes(config: Config) -> OpenApiRouter<Arc<Ledger>> {
     let (schemas, paths, methods) = routes!(handlers::call_stats);
     // A fallback of the route, not of the router: the application merges routers, and each dialect refuses a method in
     // its own words.
+    let family = Family::with_key().open_if(config.access == AccessMode::Open);
     let methods = methods.fallback(handlers::wrong_method).layer(Extension(config));
-    OpenApiRouter::new().routes((schemas, paths, methods))
+    let router = OpenApiRouter::new().routes((schemas, paths, methods));
+    let mut router = document::complete::<wire::Detail, _>(router, &family);
+    document::show_example(
+        router.get_openapi_mut(),
+        "agent_call_stats",
+        include_str!("golden/call_stats.json"),
+    );
+    router
 }

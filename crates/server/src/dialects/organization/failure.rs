@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::wire::Envelope;
+use super::wire::FailureEnvelope;
 use crate::{
     access::{Refusal, Remedy, Thing},
     vocabulary,
@@ -152,7 +152,7 @@ impl From<BodyError> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let envelope = Envelope::<()>::failure(self.message, self.error);
+        let envelope = FailureEnvelope::new(self.message, self.error);
         let mut response = (self.status, Json(envelope)).into_response();
         if let Some(wait) = self.retry_after {
             let seconds = HeaderValue::from(retry_after_seconds(wait));

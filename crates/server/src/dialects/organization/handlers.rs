@@ -15,7 +15,10 @@ use super::{
     criteria::Criteria,
     failure::Failure,
     listing::Listing,
-    wire::{AgentPerformance, CallList, Envelope, FoundCall},
+    wire::{
+        AgentPerformance, CallList, CallStatus, CallType, Direction, DisconnectionReason, Envelope,
+        FoundCall, SearchRequest, SortBy, SortOrder,
+    },
 };
 use crate::{
     access::{Access, Answer, Refusal},
@@ -25,43 +28,40 @@ use crate::{
 /// Largest body of a search in bytes: many times what every filter at its longest needs.
 const LARGEST_SEARCH: usize = 1024 * 1024;
 
-/// Lists calls.
+/// List calls.
 #[utoipa::path(
     get,
     path = "/api/calls",
     operation_id = "organization_list_calls",
     tag = "organization",
     params(
-        ("X-API-KEY" = String, Header, description = "The key's id"),
-        ("X-API-SECRET" = String, Header, description = "The key's secret"),
-        ("page" = Option<u64>, Query, description = "From 0"),
-        ("limit" = Option<u32>, Query, description = "1 to 100, default 20"),
-        ("sort_by" = Option<String>, Query, description = "start_timestamp, end_timestamp, created_at or call_duration"),
-        ("sort_order" = Option<String>, Query, description = "descending or ascending"),
-        ("call_status" = Option<String>, Query, description = "Repeatable or separated by commas, as are all lists"),
-        ("call_type" = Option<String>, Query, description = "PHONE_CALL, WEB_CALL"),
-        ("direction" = Option<String>, Query, description = "INBOUND, OUTBOUND"),
-        ("agent_id" = Option<String>, Query, description = "Agents"),
-        ("from_number" = Option<String>, Query, description = "Calling numbers"),
-        ("to_number" = Option<String>, Query, description = "Called numbers"),
-        ("disconnection_reason" = Option<String>, Query, description = "Why the call ended"),
-        ("batch_call_id" = Option<String>, Query, description = "The same as metadata.batch_call_id"),
-        ("call_successful" = Option<bool>, Query, description = "What the analysis says"),
-        ("user_sentiment" = Option<String>, Query, description = "What the analysis says"),
-        ("in_voicemail" = Option<bool>, Query, description = "What the analysis says"),
-        ("metadata.KEY" = Option<String>, Query, description = "Calls with this value of a metadata key"),
+        ("page" = Option<u64>, Query, minimum = 0, description = "From 0; default 0"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Calls on a page, default 20"),
+        ("sort_by" = Option<SortBy>, Query, description = "What the list is ordered by; default start_timestamp"),
+        ("sort_order" = Option<SortOrder>, Query, description = "Which way; default descending"),
+        ("call_status" = Option<Vec<CallStatus>>, Query, description = "Where the call stands. Repeatable or separated by commas, as are all lists; words in either case"),
+        ("call_type" = Option<Vec<CallType>>, Query, description = "What carries the call"),
+        ("direction" = Option<Vec<Direction>>, Query, description = "From the agent's view"),
+        ("agent_id" = Option<Vec<String>>, Query, description = "Agents"),
+        ("from_number" = Option<Vec<String>>, Query, description = "Calling numbers"),
+        ("to_number" = Option<Vec<String>>, Query, description = "Called numbers"),
+        ("disconnection_reason" = Option<Vec<DisconnectionReason>>, Query, description = "Why the call ended"),
+        ("batch_call_id" = Option<Vec<String>>, Query, description = "The same as metadata.batch_call_id"),
+        ("call_successful" = Option<Vec<bool>>, Query, description = "What the analysis says"),
+        ("user_sentiment" = Option<Vec<String>>, Query, description = "What the analysis says, in either case"),
+        ("in_voicemail" = Option<Vec<bool>>, Query, description = "What the analysis says"),
+        ("metadata.KEY" = Option<Vec<String>>, Query, description = "Calls with this value of a metadata key"),
         ("start_timestamp_from" = Option<i64>, Query, description = "Epoch milliseconds, inclusive"),
         ("start_timestamp_to" = Option<i64>, Query, description = "Epoch milliseconds, inclusive"),
         ("end_timestamp_from" = Option<i64>, Query, description = "Epoch milliseconds, inclusive"),
         ("end_timestamp_to" = Option<i64>, Query, description = "Epoch milliseconds, inclusive"),
-        ("duration_ms_from" = Option<i64>, Query, description = "Milliseconds, inclusive"),
-        ("duration_ms_to" = Option<i64>, Query, description = "Milliseconds, inclusive"),
+        ("duration_ms_from" = Option<i64>, Query, minimum = 0, description = "Milliseconds, inclusive"),
+        ("duration_ms_to" = Option<i64>, Query, minimum = 0, description = "Milliseconds, inclusive"),
         ("transcript_search" = Option<String>, Query, description = "Words of the transcript or the summary, as q of /v1/calls has them"),
     ),
     responses(
         (status = 200, body = Envelope<CallList<'static>>),
         (status = 400, description = "A parameter has a bad value; `error` names it"),
-        (status = 401, description = "No key, half a key, or a bad one"),
     )
 )]
 pub(super) async fn list(caller: Caller, RawQuery(query): RawQuery) -> Result<Response, Failure> {
@@ -69,27 +69,21 @@ pub(super) async fn list(caller: Caller, RawQuery(query): RawQuery) -> Result<Re
     listed(caller.access, Listing::of(&criteria)?).await
 }
 
-/// Lists calls, asked for in a body.
+/// List calls, asked for in a body.
 #[utoipa::path(
     post,
     path = "/api/calls",
     operation_id = "organization_search_calls",
     tag = "organization",
-    params(
-        ("X-API-KEY" = String, Header, description = "The key's id"),
-        ("X-API-SECRET" = String, Header, description = "The key's secret"),
-    ),
     request_body(
-        content = serde_json::Value,
+        content = SearchRequest,
         content_type = "application/json",
-        description = "page, limit, sort_by, sort_order, and filter_criteria with the filters of the query"
+        description = "The parameters of the list, and its filters"
     ),
     responses(
         (status = 200, body = Envelope<CallList<'static>>),
         (status = 400, description = "Bad JSON, or a field with a bad value; `error` names it"),
-        (status = 401, description = "No key, half a key, or a bad one"),
         (status = 413, description = "The body is larger than 1 MiB"),
-        (status = 415, description = "The body is no application/json"),
     )
 )]
 pub(super) async fn search(caller: Caller, headers: HeaderMap, body: Body) -> Result<Response, Failure> {
@@ -109,7 +103,7 @@ async fn listed(access: Access, listing: Listing) -> Result<Response, Failure> {
     Ok(aside::json(write).await?)
 }
 
-/// One call, by its string id or its UUID.
+/// Show a call, by its string id or its UUID.
 #[utoipa::path(
     get,
     path = "/api/calls/{callId}",
@@ -117,12 +111,9 @@ async fn listed(access: Access, listing: Listing) -> Result<Response, Failure> {
     tag = "organization",
     params(
         ("callId" = String, Path, description = "The call's string id or its UUID"),
-        ("X-API-KEY" = String, Header, description = "The key's id"),
-        ("X-API-SECRET" = String, Header, description = "The key's secret"),
     ),
     responses(
         (status = 200, body = Envelope<FoundCall<'static>>),
-        (status = 401, description = "No key, half a key, or a bad one"),
         (status = 404, description = "There is no such call"),
     )
 )]
@@ -150,8 +141,6 @@ fn last_segment(uri: &Uri) -> &str {
     operation_id = "organization_agent_performance",
     tag = "organization",
     params(
-        ("X-API-KEY" = String, Header, description = "The key's id"),
-        ("X-API-SECRET" = String, Header, description = "The key's secret"),
         ("agent_id" = String, Query, description = "The agent"),
         ("from_date" = Option<String>, Query, description = "Calls created from this RFC 3339 time or date on"),
         ("to_date" = Option<String>, Query, description = "Until this date, or before this RFC 3339 time"),
@@ -160,7 +149,6 @@ fn last_segment(uri: &Uri) -> &str {
     responses(
         (status = 200, body = Envelope<AgentPerformance<'static>>),
         (status = 400, description = "No agent_id, or a bad value"),
-        (status = 401, description = "No key, half a key, or a bad one"),
         (status = 404, description = "There is no such agent"),
     )
 )]

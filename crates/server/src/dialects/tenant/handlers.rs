@@ -11,14 +11,14 @@ use pegcount_store::StatsQuery;
 use super::{
     AccessMode, Config, body,
     failure::Failure,
-    wire::{CdrStats, ErrorBody, LiveCalls, Question},
+    wire::{CdrStats, LiveCalls, Question},
 };
 use crate::{
     access::{Access, KeyFault, Ledger, Refusal, Thing},
     web::{credentials, query::Params},
 };
 
-/// The statistics of a tenant's calls.
+/// Count a tenant's calls that have ended.
 #[utoipa::path(
     post,
     path = "/apis/get_cdr_stats.php",
@@ -30,15 +30,15 @@ use crate::{
         ("to_date" = Option<String>, Query, description = "As in the body"),
         ("tz" = Option<String>, Query, description = "As in the body"),
     ),
-    request_body(content = Question, content_type = "application/x-www-form-urlencoded"),
+    request_body(content(
+        (Question = "application/x-www-form-urlencoded"),
+        (Question = "multipart/form-data"),
+        (Question = "application/json")
+    )),
     responses(
         (status = 200, description = "Counts of the calls that have ended", body = CdrStats),
-        (status = 400, description = "tenant_id is missing, or a parameter has a bad value", body = ErrorBody),
-        (status = 401, description = "No key, or a bad one", body = ErrorBody),
-        (status = 403, description = "The key lacks the scope calls:read", body = ErrorBody),
-        (status = 404, description = "There is no such tenant, or it is not the key's", body = ErrorBody),
-        (status = 429, description = "Too many requests with this key", body = ErrorBody),
-        (status = 503, description = "The server cannot do this at the moment", body = ErrorBody),
+        (status = 400, description = "tenant_id is missing, or a parameter has a bad value"),
+        (status = 404, description = "There is no such tenant, or it is not the key's"),
     )
 )]
 pub(super) async fn get_cdr_stats(
@@ -52,21 +52,22 @@ pub(super) async fn get_cdr_stats(
     Ok(Json(CdrStats::of(asked.tenant_id, &stats)))
 }
 
-/// How many of a tenant's calls are live.
+/// Count a tenant's live calls.
 #[utoipa::path(
     post,
     path = "/apis/get_live_calls.php",
     operation_id = "get_live_calls",
     tag = "tenant",
     params(("tenant_id" = Option<String>, Query, description = "As in the body, which goes before it")),
-    request_body(content = Question, content_type = "application/x-www-form-urlencoded"),
+    request_body(content(
+        (Question = "application/x-www-form-urlencoded"),
+        (Question = "multipart/form-data"),
+        (Question = "application/json")
+    )),
     responses(
         (status = 200, description = "The count of live calls", body = LiveCalls),
-        (status = 400, description = "tenant_id is missing", body = ErrorBody),
-        (status = 401, description = "No key, or a bad one", body = ErrorBody),
-        (status = 403, description = "The key lacks the scope calls:read", body = ErrorBody),
-        (status = 404, description = "There is no such tenant, or it is not the key's", body = ErrorBody),
-        (status = 429, description = "Too many requests with this key", body = ErrorBody),
+        (status = 400, description = "tenant_id is missing"),
+        (status = 404, description = "There is no such tenant, or it is not the key's"),
     )
 )]
 pub(super) async fn get_live_calls(

@@ -18,7 +18,10 @@ use axum::{Extension, Router, routing::get};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::access::Ledger;
+use crate::{
+    access::Ledger,
+    web::document::{self, Family},
+};
 
 pub use feed::Feed;
 pub use guests::Door;
@@ -65,10 +68,14 @@ pub fn refused(refusal: crate::access::Refusal) -> axum::response::Response {
 
 /// The routes of the main port.
 pub fn routes(config: Config, feed: Arc<Feed>) -> OpenApiRouter<Arc<Ledger>> {
-    let (documented, api) = OpenApiRouter::new()
+    let documented = OpenApiRouter::new()
         .routes(routes!(handlers::get_cdr_stats))
-        .routes(routes!(handlers::get_live_calls))
-        .split_for_parts();
+        .routes(routes!(handlers::get_live_calls));
+    let family = Family::with_key().open_if(config.access == AccessMode::Open);
+    let (documented, mut api) =
+        document::complete::<wire::ErrorBody, _>(documented, &family).split_for_parts();
+    document::show_example(&mut api, "get_cdr_stats", include_str!("golden/cdr_stats.json"));
+    document::show_example(&mut api, "get_live_calls", include_str!("golden/live_calls.json"));
     let router = documented
         .method_not_allowed_fallback(|| async { failure::Failure::only("POST") })
         .layer(Extension(config))

@@ -12,11 +12,7 @@ use super::{handlers::params, query::plain_paging, wire::raw};
 use crate::{
     access::{Action, AuditFilter, Refusal},
     vocabulary::time::format_rfc3339,
-    web::{
-        caller::Caller,
-        failure::{Failure, FailureBody},
-        query::Params,
-    },
+    web::{caller::Caller, failure::Failure, query::Params},
 };
 
 /// An entry of the audit log.
@@ -25,6 +21,7 @@ pub struct AuditBody {
     /// Its place in the log of the server. Entries of other organizations lie between.
     pub number: i64,
     /// When it was done.
+    #[schema(format = DateTime)]
     pub created_at: String,
     /// The id of a key; or `link`, `open`, `operator` or `server`, who have none.
     #[schema(example = "key_abcdefghijklmnop")]
@@ -108,13 +105,12 @@ fn read_cursor(text: &str) -> Option<AuditPlace> {
         ("from_date" = Option<String>, Query, description = "Start date or time (ISO 8601), inclusive"),
         ("to_date" = Option<String>, Query, description = "End: a date is covered whole, a time is exclusive"),
         ("tz" = Option<String>, Query, description = "IANA time zone of dates without an offset; default UTC"),
-        ("limit" = Option<u32>, Query, description = "1 to 100, default 50"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "1 to 100, default 50"),
         ("cursor" = Option<String>, Query, description = "The next_cursor of an answer: continues there"),
     ),
     responses(
         (status = 200, body = AuditList),
-        (status = 400, body = FailureBody),
-        (status = 404, description = "CALL_NOT_FOUND: there is no call of this id; a UUID is always searched for", body = FailureBody),
+        (status = 404, description = "CALL_NOT_FOUND: there is no call of this id; a UUID is always searched for"),
     )
 )]
 pub(super) async fn list_audit(

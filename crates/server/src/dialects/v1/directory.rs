@@ -11,12 +11,7 @@ use super::{handlers::params, query::plain_paging, wire::raw};
 use crate::{
     access::{EndpointChange, PhoneNumberChange, Refusal, Thing},
     vocabulary,
-    web::{
-        caller::Caller,
-        failure::{Failure, FailureBody},
-        json::JsonBody,
-        path::Path,
-    },
+    web::{caller::Caller, failure::Failure, json::JsonBody, path::Path},
 };
 
 /// Longest name, provider or URI, in bytes.
@@ -156,11 +151,11 @@ pub(super) fn metadata(value: Option<Box<RawValue>>) -> Result<Option<Document>,
 #[utoipa::path(
     get, path = "/v1/endpoints", tag = "directory",
     params(
-        ("limit" = Option<u32>, Query, description = "1 to 100, default 50"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "1 to 100, default 50"),
         ("offset" = Option<u64>, Query, description = "Pagination offset"),
-        ("page" = Option<u32>, Query, description = "Another way to say offset, from 1"),
+        ("page" = Option<u32>, Query, minimum = 1, description = "Another way to say offset, from 1"),
     ),
-    responses((status = 200, body = EndpointList), (status = 400, body = FailureBody))
+    responses((status = 200, body = EndpointList))
 )]
 pub(super) async fn list_endpoints(
     caller: Caller,
@@ -177,8 +172,7 @@ pub(super) async fn list_endpoints(
     post, path = "/v1/endpoints", tag = "directory", request_body = NewEndpointBody,
     responses(
         (status = 201, body = EndpointBody),
-        (status = 400, body = FailureBody),
-        (status = 409, description = "ALREADY_EXISTS", body = FailureBody),
+        (status = 409, description = "ALREADY_EXISTS"),
     )
 )]
 pub(super) async fn create_endpoint(
@@ -209,7 +203,7 @@ pub(super) async fn create_endpoint(
 #[utoipa::path(
     get, path = "/v1/endpoints/{id}", tag = "directory",
     params(("id" = String, Path, description = "The endpoint's id")),
-    responses((status = 200, body = EndpointBody), (status = 404, body = FailureBody))
+    responses((status = 200, body = EndpointBody))
 )]
 pub(super) async fn get_endpoint(
     caller: Caller,
@@ -223,7 +217,7 @@ pub(super) async fn get_endpoint(
 #[utoipa::path(
     patch, path = "/v1/endpoints/{id}", tag = "directory", request_body = EndpointPatch,
     params(("id" = String, Path, description = "The endpoint's id")),
-    responses((status = 200, body = EndpointBody), (status = 404, body = FailureBody))
+    responses((status = 200, body = EndpointBody))
 )]
 pub(super) async fn change_endpoint(
     caller: Caller,
@@ -249,7 +243,7 @@ pub(super) async fn change_endpoint(
 #[utoipa::path(
     delete, path = "/v1/endpoints/{id}", tag = "directory",
     params(("id" = String, Path, description = "The endpoint's id")),
-    responses((status = 204), (status = 404, body = FailureBody))
+    responses((status = 204))
 )]
 pub(super) async fn delete_endpoint(caller: Caller, Path(id): Path<String>) -> Result<StatusCode, Failure> {
     let id = EndpointName::new(&id).map_err(|_| Refusal::NotFound(Thing::Endpoint))?;
@@ -323,11 +317,11 @@ pub struct PhoneNumberPatch {
 #[utoipa::path(
     get, path = "/v1/phone-numbers", tag = "directory",
     params(
-        ("limit" = Option<u32>, Query, description = "1 to 100, default 50"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "1 to 100, default 50"),
         ("offset" = Option<u64>, Query, description = "Pagination offset"),
-        ("page" = Option<u32>, Query, description = "Another way to say offset, from 1"),
+        ("page" = Option<u32>, Query, minimum = 1, description = "Another way to say offset, from 1"),
     ),
-    responses((status = 200, body = PhoneNumberList), (status = 400, body = FailureBody))
+    responses((status = 200, body = PhoneNumberList))
 )]
 pub(super) async fn list_phone_numbers(
     caller: Caller,
@@ -344,8 +338,7 @@ pub(super) async fn list_phone_numbers(
     post, path = "/v1/phone-numbers", tag = "directory", request_body = NewPhoneNumberBody,
     responses(
         (status = 201, body = PhoneNumberBody),
-        (status = 400, body = FailureBody),
-        (status = 409, description = "ALREADY_EXISTS", body = FailureBody),
+        (status = 409, description = "ALREADY_EXISTS"),
     )
 )]
 pub(super) async fn create_phone_number(
@@ -363,7 +356,7 @@ pub(super) async fn create_phone_number(
 #[utoipa::path(
     get, path = "/v1/phone-numbers/{id}", tag = "directory",
     params(("id" = String, Path, description = "The phone number's id")),
-    responses((status = 200, body = PhoneNumberBody), (status = 404, body = FailureBody))
+    responses((status = 200, body = PhoneNumberBody))
 )]
 pub(super) async fn get_phone_number(
     caller: Caller,
@@ -377,7 +370,7 @@ pub(super) async fn get_phone_number(
 #[utoipa::path(
     patch, path = "/v1/phone-numbers/{id}", tag = "directory", request_body = PhoneNumberPatch,
     params(("id" = String, Path, description = "The phone number's id")),
-    responses((status = 200, body = PhoneNumberBody), (status = 404, body = FailureBody))
+    responses((status = 200, body = PhoneNumberBody))
 )]
 pub(super) async fn change_phone_number(
     caller: Caller,
@@ -395,7 +388,7 @@ pub(super) async fn change_phone_number(
 #[utoipa::path(
     delete, path = "/v1/phone-numbers/{id}", tag = "directory",
     params(("id" = String, Path, description = "The phone number's id")),
-    responses((status = 204), (status = 404, body = FailureBody))
+    responses((status = 204))
 )]
 pub(super) async fn delete_phone_number(
     caller: Caller,

@@ -9,16 +9,12 @@ use utoipa::ToSchema;
 
 use super::{
     privacy::HoldBody,
-    wire::{CallDetail, CauseWord},
+    wire::{CallDetail, CauseWord, StatusWord},
 };
 use crate::{
     access::Explained,
     vocabulary::time::format_rfc3339,
-    web::{
-        caller::Caller,
-        failure::{Failure, FailureBody},
-        path::Path,
-    },
+    web::{caller::Caller, failure::Failure, path::Path},
 };
 
 /// A call, field by field.
@@ -27,18 +23,20 @@ pub struct ExplainBody {
     /// The call's string id.
     pub id: String,
     /// Where it stands.
-    #[schema(value_type = String)]
+    #[schema(value_type = StatusWord)]
     pub status: Value,
     /// How many events it is made of.
     pub events: usize,
     /// Since when its events are not kept: what they said of its fields is not known any more.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, format = DateTime)]
     pub sealed_at: Option<String>,
     /// Whether it was recorded and its recording, which should be there by now, is not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub recording_missing: bool,
     /// What keeps it from being erased.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = HoldBody, required = false)]
     pub hold: Option<HoldBody>,
     /// What does not fit together in its events.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -100,7 +98,6 @@ pub struct FieldBody {
     /// Its name.
     pub field: String,
     /// What it is now; a count where many events add up.
-    #[schema(value_type = Object)]
     pub value: Value,
     /// The events that made it so.
     pub set_by: Vec<WitnessBody>,
@@ -116,11 +113,13 @@ pub struct WitnessBody {
     /// Its type.
     pub event_type: String,
     /// When it happened.
+    #[schema(format = DateTime)]
     pub created_at: String,
     /// The source it came through.
     pub source: String,
     /// Why it lost.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = ReasonWord, required = false)]
     pub reason: Option<ReasonWord>,
 }
 
@@ -153,7 +152,7 @@ impl From<Why> for ReasonWord {
 #[utoipa::path(
     get, path = "/v1/calls/{id}/explain", tag = "calls",
     params(("id" = String, Path, description = "The call's id, or its UUID")),
-    responses((status = 200, body = ExplainBody), (status = 404, body = FailureBody))
+    responses((status = 200, body = ExplainBody))
 )]
 pub(super) async fn explain_call(
     caller: Caller,

@@ -5,17 +5,13 @@ use axum::{Json, extract::RawQuery, http::StatusCode, response::Response};
 use super::{
     matches::Seeker,
     query::{call_query, stats_query, write_cursor},
-    wire::{CallDetail, CallList, CallRow, EventBody, EventList, HangupBody, StatsBody},
+    wire::{
+        CallDetail, CallList, CallRow, DirectionWord, EventBody, EventList, HangupBody, StatsBody, StatusWord,
+    },
 };
 use crate::{
     vocabulary::kinds,
-    web::{
-        aside,
-        caller::Caller,
-        failure::{Failure, FailureBody},
-        path::Path,
-        query::Params,
-    },
+    web::{aside, caller::Caller, failure::Failure, path::Path, query::Params},
 };
 
 /// The parameters of a query string.
@@ -27,22 +23,22 @@ pub(super) fn params(query: Option<&str>) -> Params {
 #[utoipa::path(
     get, path = "/v1/calls", tag = "calls",
     params(
-        ("status" = Option<String>, Query, description = "initiated, ringing, in_progress, completed, failed, busy, no_answer; repeatable or comma-separated"),
-        ("direction" = Option<String>, Query, description = "inbound, outbound"),
-        ("phone_number_id" = Option<String>, Query, description = "Filter by phone number"),
-        ("endpoint_id" = Option<String>, Query, description = "Filter by endpoint"),
+        ("status" = Option<Vec<StatusWord>>, Query, description = "initiated, ringing, in_progress, completed, failed, busy, no_answer; repeatable or comma-separated"),
+        ("direction" = Option<Vec<DirectionWord>>, Query, description = "inbound, outbound"),
+        ("phone_number_id" = Option<Vec<String>>, Query, description = "Filter by phone number; repeatable or comma-separated"),
+        ("endpoint_id" = Option<Vec<String>>, Query, description = "Filter by endpoint; repeatable or comma-separated"),
         ("from_date" = Option<String>, Query, description = "Start date or time (ISO 8601), inclusive"),
         ("to_date" = Option<String>, Query, description = "End: a date is covered whole, a time is exclusive"),
         ("tz" = Option<String>, Query, description = "IANA time zone of dates without an offset; default UTC"),
         ("q" = Option<String>, Query, description = "Words said in the transcript or summary of calls that have ended: every word must occur, in either case, with or without accents; a phrase goes in double quotes; a star ends the beginning of a word, of three letters or more (refun*), but not where the store is encrypted. Each call then has matches"),
-        ("metadata.KEY" = Option<String>, Query, description = "Filter by a metadata value"),
+        ("metadata.KEY" = Option<Vec<String>>, Query, description = "Filter by a metadata value"),
         ("sort" = Option<String>, Query, description = "created_at, -created_at (default), completed_at, -completed_at; with q also relevance: the best match first"),
-        ("limit" = Option<u32>, Query, description = "1 to 100, default 50"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "1 to 100, default 50"),
         ("offset" = Option<u64>, Query, description = "Pagination offset"),
-        ("page" = Option<u32>, Query, description = "Another way to say offset, from 1"),
+        ("page" = Option<u32>, Query, minimum = 1, description = "Another way to say offset, from 1"),
         ("cursor" = Option<String>, Query, description = "The next_cursor of an answer: continues there at any depth, with the same sort. A list by relevance has none"),
     ),
-    responses((status = 200, body = CallList), (status = 400, body = FailureBody), (status = 401, body = FailureBody))
+    responses((status = 200, body = CallList))
 )]
 pub(super) async fn list_calls(
     Caller { access, .. }: Caller,
@@ -79,7 +75,7 @@ pub(super) async fn list_calls(
         ("to_date" = Option<String>, Query, description = "End: a date is covered whole, a time is exclusive"),
         ("tz" = Option<String>, Query, description = "IANA time zone of dates without an offset; default UTC"),
     ),
-    responses((status = 200, body = StatsBody), (status = 400, body = FailureBody))
+    responses((status = 200, body = StatsBody))
 )]
 pub(super) async fn call_stats(
     caller: Caller,
@@ -93,7 +89,7 @@ pub(super) async fn call_stats(
 #[utoipa::path(
     get, path = "/v1/calls/{id}", tag = "calls",
     params(("id" = String, Path, description = "The call's id, or its UUID")),
-    responses((status = 200, body = CallDetail), (status = 404, body = FailureBody))
+    responses((status = 200, body = CallDetail))
 )]
 pub(super) async fn get_call(caller: Caller, Path(id): Path<String>) -> Result<Json<CallDetail>, Failure> {
     let filed = caller.access.call(&id).await?;
@@ -109,8 +105,7 @@ pub(super) async fn get_call(caller: Caller, Path(id): Path<String>) -> Result<J
     params(("id" = String, Path, description = "The call's id, or its UUID")),
     responses(
         (status = 204),
-        (status = 404, body = FailureBody),
-        (status = 409, description = "CALL_ACTIVE: it is not over; LEGAL_HOLD: it is on hold", body = FailureBody),
+        (status = 409, description = "CALL_ACTIVE: it is not over; LEGAL_HOLD: it is on hold"),
     )
 )]
 pub(super) async fn erase_call(caller: Caller, Path(id): Path<String>) -> Result<StatusCode, Failure> {
@@ -123,9 +118,9 @@ pub(super) async fn erase_call(caller: Caller, Path(id): Path<String>) -> Result
     get, path = "/v1/calls/{id}/events", tag = "calls",
     params(
         ("id" = String, Path, description = "The call's id, or its UUID"),
-        ("types" = Option<String>, Query, description = "Only these types; repeatable or comma-separated"),
+        ("types" = Option<Vec<String>>, Query, description = "Only these types; repeatable or comma-separated"),
     ),
-    responses((status = 200, body = EventList), (status = 404, body = FailureBody))
+    responses((status = 200, body = EventList))
 )]
 pub(super) async fn call_events(
     caller: Caller,
@@ -152,9 +147,8 @@ pub(super) async fn call_events(
     params(("id" = String, Path, description = "The call's id, or its UUID")),
     responses(
         (status = 200, body = HangupBody),
-        (status = 404, body = FailureBody),
-        (status = 409, description = "CALL_NOT_ACTIVE or NOT_CONTROLLABLE", body = FailureBody),
-        (status = 503, description = "SOURCE_UNREACHABLE", body = FailureBody),
+        (status = 409, description = "CALL_NOT_ACTIVE or NOT_CONTROLLABLE"),
+        (status = 503, description = "SOURCE_UNREACHABLE"),
     )
 )]
 pub(super) async fn hang_up(caller: Caller, Path(id): Path<String>) -> Result<Json<HangupBody>, Failure> {

@@ -11,12 +11,7 @@ use super::{handlers::params, query::plain_paging, wire::raw};
 use crate::{
     access::{Refusal, Thing},
     vocabulary::time::format_rfc3339,
-    web::{
-        caller::Caller,
-        failure::{Failure, FailureBody},
-        path::Path,
-        query::Params,
-    },
+    web::{caller::Caller, failure::Failure, path::Path, query::Params},
 };
 
 /// A job.
@@ -34,12 +29,16 @@ pub struct JobBody {
     /// How often it was begun.
     pub attempts: u32,
     /// When it is or was to be run.
+    #[schema(format = DateTime)]
     pub due_at: String,
     /// Until when it may run; null while it does not.
+    #[schema(format = DateTime)]
     pub running_until: Option<String>,
     /// When it was asked for.
+    #[schema(format = DateTime)]
     pub created_at: String,
     /// When it failed the last time.
+    #[schema(format = DateTime)]
     pub failed_at: Option<String>,
     /// Why it failed the last time.
     pub error: Option<String>,
@@ -73,6 +72,7 @@ pub struct JobList {
     pub jobs: Vec<JobBody>,
     /// How many there are; absent when continued from a cursor.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false)]
     pub total: Option<u64>,
     /// How many were asked for.
     pub limit: u32,
@@ -118,10 +118,10 @@ fn job_id(text: &str) -> Result<JobId, Refusal> {
     params(
         ("state" = Option<String>, Query, description = "waiting, running or dead"),
         ("kind" = Option<String>, Query, description = "Only jobs of this kind"),
-        ("limit" = Option<u32>, Query, description = "1 to 100, default 50"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "1 to 100, default 50"),
         ("cursor" = Option<String>, Query, description = "The next_cursor of an answer: continues there"),
     ),
-    responses((status = 200, body = JobList), (status = 400, body = FailureBody))
+    responses((status = 200, body = JobList))
 )]
 pub(super) async fn list_jobs(caller: Caller, RawQuery(query): RawQuery) -> Result<Json<JobList>, Failure> {
     let query = job_query(&params(query.as_deref()))?;
@@ -139,7 +139,7 @@ pub(super) async fn list_jobs(caller: Caller, RawQuery(query): RawQuery) -> Resu
 #[utoipa::path(
     get, path = "/v1/jobs/{id}", tag = "jobs",
     params(("id" = i64, Path, description = "The job's number")),
-    responses((status = 200, body = JobBody), (status = 404, body = FailureBody))
+    responses((status = 200, body = JobBody))
 )]
 pub(super) async fn get_job(caller: Caller, Path(id): Path<String>) -> Result<Json<JobBody>, Failure> {
     Ok(Json(JobBody::from(&caller.access.job(job_id(&id)?).await?)))
@@ -153,8 +153,7 @@ pub(super) async fn get_job(caller: Caller, Path(id): Path<String>) -> Result<Js
     params(("id" = i64, Path, description = "The job's number")),
     responses(
         (status = 204),
-        (status = 404, body = FailureBody),
-        (status = 409, description = "JOB_RUNNING: it runs at the moment", body = FailureBody),
+        (status = 409, description = "JOB_RUNNING: it runs at the moment"),
     )
 )]
 pub(super) async fn retry_job(caller: Caller, Path(id): Path<String>) -> Result<StatusCode, Failure> {
@@ -168,8 +167,7 @@ pub(super) async fn retry_job(caller: Caller, Path(id): Path<String>) -> Result<
     params(("id" = i64, Path, description = "The job's number")),
     responses(
         (status = 204),
-        (status = 404, body = FailureBody),
-        (status = 409, description = "JOB_RUNNING: it runs at the moment", body = FailureBody),
+        (status = 409, description = "JOB_RUNNING: it runs at the moment"),
     )
 )]
 pub(super) async fn forget_job(caller: Caller, Path(id): Path<String>) -> Result<StatusCode, Failure> {

@@ -13,12 +13,7 @@ use crate::{
     access::{LONGEST_GRACE, Refusal},
     auth::{NewKey, Scopes},
     vocabulary::time::format_rfc3339,
-    web::{
-        caller::Caller,
-        failure::{Failure, FailureBody},
-        json::JsonBody,
-        path::Path,
-    },
+    web::{caller::Caller, failure::Failure, json::JsonBody, path::Path},
 };
 
 /// For how long a rotated key still works where the request does not say.
@@ -48,10 +43,13 @@ pub struct KeyBody {
     /// What it may do.
     pub scopes: Vec<&'static str>,
     /// When it was made.
+    #[schema(format = DateTime)]
     pub created_at: String,
     /// When it stops working: it was rotated.
+    #[schema(format = DateTime)]
     pub expires_at: Option<String>,
     /// When it was last used, to the minute; up to five minutes of it may be lost in a crash.
+    #[schema(format = DateTime)]
     pub last_used_at: Option<String>,
 }
 
@@ -104,7 +102,7 @@ pub(super) async fn list_keys(caller: Caller) -> Result<Json<KeyList>, Failure> 
 /// Make a key. It can do no more than the key it is made with.
 #[utoipa::path(
     post, path = "/v1/keys", tag = "settings", request_body = NewKeyBody,
-    responses((status = 201, body = MadeKeyBody), (status = 403, body = FailureBody))
+    responses((status = 201, body = MadeKeyBody))
 )]
 pub(super) async fn create_key(
     caller: Caller,
@@ -150,6 +148,7 @@ pub struct RotatedKeyBody {
     /// The id of the old key.
     pub old_key_id: String,
     /// When the old key stops working.
+    #[schema(format = DateTime)]
     pub old_key_expires_at: String,
 }
 
@@ -160,12 +159,7 @@ pub struct RotatedKeyBody {
 #[utoipa::path(
     post, path = "/v1/keys/{id}/rotate", tag = "settings", request_body = RotationBody,
     params(("id" = String, Path, description = "The old key's id")),
-    responses(
-        (status = 201, body = RotatedKeyBody),
-        (status = 400, body = FailureBody),
-        (status = 403, body = FailureBody),
-        (status = 404, body = FailureBody),
-    )
+    responses((status = 201, body = RotatedKeyBody))
 )]
 pub(super) async fn rotate_key(
     caller: Caller,
@@ -190,7 +184,7 @@ pub(super) async fn rotate_key(
 #[utoipa::path(
     delete, path = "/v1/keys/{id}", tag = "settings",
     params(("id" = String, Path, description = "The key's id")),
-    responses((status = 204), (status = 404, body = FailureBody))
+    responses((status = 204))
 )]
 pub(super) async fn revoke_key(caller: Caller, Path(id): Path<String>) -> Result<StatusCode, Failure> {
     caller.access.revoke_key(&id).await?;

@@ -6,10 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{handlers::params, query::plain_paging, wire::CallRow};
-use crate::web::{
-    caller::Caller,
-    failure::{Failure, FailureBody},
-};
+use crate::web::{caller::Caller, failure::Failure};
 
 /// The calls in progress.
 #[derive(Debug, Serialize, ToSchema)]
@@ -37,11 +34,11 @@ pub struct ByStatus {
 #[utoipa::path(
     get, path = "/v1/live", tag = "calls",
     params(
-        ("limit" = Option<u32>, Query, description = "1 to 100, default 50"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "1 to 100, default 50"),
         ("offset" = Option<u64>, Query, description = "Pagination offset"),
-        ("page" = Option<u32>, Query, description = "Another way to say offset, from 1"),
+        ("page" = Option<u32>, Query, minimum = 1, description = "Another way to say offset, from 1"),
     ),
-    responses((status = 200, body = LiveBody), (status = 400, body = FailureBody))
+    responses((status = 200, body = LiveBody))
 )]
 pub(super) async fn live_calls(caller: Caller, RawQuery(query): RawQuery) -> Result<Json<LiveBody>, Failure> {
     let (limit, offset) = plain_paging(&params(query.as_deref()))?;

@@ -13,15 +13,12 @@ use super::{
 };
 use crate::{
     access::{Ledger, Refusal, Thing},
-    web::{
-        failure::{Failure, FailureBody},
-        path::Path,
-    },
+    web::{failure::Failure, path::Path},
 };
 
 /// Read the log of a call by a signed link that expires; no key is needed.
 #[utoipa::path(
-    get, path = "/logs/{organization}/{call}", tag = "calls", security(()),
+    get, path = "/logs/{organization}/{call}", tag = "links", operation_id = "get_call_log", security(()),
     params(
         ("organization" = i64, Path, description = "The organization's number"),
         ("call" = String, Path, description = "The call's UUID"),
@@ -30,8 +27,9 @@ use crate::{
     ),
     responses(
         (status = 200, body = EventList),
-        (status = 403, description = "LINK_EXPIRED", body = FailureBody),
-        (status = 404, description = "No such link", body = FailureBody),
+        (status = 403, description = "LINK_EXPIRED"),
+        (status = 404, description = "No such link"),
+        (status = 503),
     )
 )]
 pub(super) async fn call_log(

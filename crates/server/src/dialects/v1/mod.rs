@@ -24,22 +24,27 @@ use std::sync::Arc;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::access::Ledger;
+use crate::{
+    access::Ledger,
+    web::{
+        document::{self, Family},
+        failure::FailureBody,
+    },
+};
 
 /// Its routes.
 pub fn routes() -> OpenApiRouter<Arc<Ledger>> {
-    OpenApiRouter::new()
+    let router = OpenApiRouter::new()
         .routes(routes!(handlers::list_calls))
-        .routes(routes!(handlers::call_stats))
-        .routes(routes!(trends::trends))
-        .routes(routes!(statistics::statistics))
         .routes(routes!(handlers::get_call, handlers::erase_call))
         .routes(routes!(handlers::call_events))
         .routes(routes!(handlers::hang_up))
-        .routes(routes!(recording::recording))
-        .routes(routes!(recording::audio))
-        .routes(routes!(explain::explain_call))
+        .routes(routes!(handlers::call_stats))
         .routes(routes!(live::live_calls))
+        .routes(routes!(recording::recording))
+        .routes(routes!(explain::explain_call))
+        .routes(routes!(trends::trends))
+        .routes(routes!(statistics::statistics))
         .routes(routes!(directory::list_endpoints, directory::create_endpoint))
         .routes(routes!(directory::get_endpoint, directory::change_endpoint, directory::delete_endpoint))
         .routes(routes!(directory::list_phone_numbers, directory::create_phone_number))
@@ -60,7 +65,18 @@ pub fn routes() -> OpenApiRouter<Arc<Ledger>> {
         .routes(routes!(privacy::get_erasure))
         .routes(routes!(outbound::place_call))
         .routes(routes!(sip_trace::sip_trace))
-        .routes(routes!(log::call_log))
+        .routes(routes!(recording::audio))
+        .routes(routes!(log::call_log));
+    let mut router = document::complete::<FailureBody, _>(router, &Family::native());
+    for (operation, golden) in [
+        ("list_calls", include_str!("golden/list.json")),
+        ("get_call", include_str!("golden/get.json")),
+        ("call_stats", include_str!("golden/stats.json")),
+        ("call_events", include_str!("golden/events.json")),
+    ] {
+        document::show_example(router.get_openapi_mut(), operation, golden);
+    }
+    router
 }
 
 #[cfg(test)]

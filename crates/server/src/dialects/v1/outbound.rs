@@ -11,11 +11,7 @@ use super::{
 };
 use crate::{
     access::NewCall,
-    web::{
-        caller::Caller,
-        failure::{Failure, FailureBody},
-        json::JsonBody,
-    },
+    web::{caller::Caller, failure::Failure, json::JsonBody},
 };
 
 /// Longest number in bytes.
@@ -47,9 +43,9 @@ pub struct NewCallBody {
     post, path = "/v1/outbound-calls", tag = "calls", request_body = NewCallBody,
     responses(
         (status = 201, body = CallDetail),
-        (status = 400, description = "INVALID_PARAMETER names the field", body = FailureBody),
-        (status = 409, description = "NO_TRUNK", body = FailureBody),
-        (status = 503, description = "SOURCE_UNREACHABLE: the SIP gateway is off", body = FailureBody),
+        (status = 400, description = "INVALID_PARAMETER names the field"),
+        (status = 409, description = "NO_TRUNK"),
+        (status = 503, description = "SOURCE_UNREACHABLE: the SIP gateway is off"),
     )
 )]
 pub(super) async fn place_call(

@@ -9,12 +9,7 @@ use super::directory::bounded;
 use crate::{
     access::Refusal,
     vocabulary::time::format_rfc3339,
-    web::{
-        caller::Caller,
-        failure::{Failure, FailureBody},
-        json::JsonBody,
-        path::Path,
-    },
+    web::{caller::Caller, failure::Failure, json::JsonBody, path::Path},
 };
 
 /// Longest reason in bytes, and longest number.
@@ -36,6 +31,7 @@ pub struct HoldBody {
     /// Why.
     pub reason: String,
     /// Since when.
+    #[schema(format = DateTime)]
     pub since: String,
 }
 
@@ -63,8 +59,10 @@ pub struct ErasureBody {
     #[schema(example = "running")]
     pub state: &'static str,
     /// When it was ordered.
+    #[schema(format = DateTime)]
     pub created_at: String,
     /// When it was done.
+    #[schema(format = DateTime)]
     pub finished_at: Option<String>,
     /// Calls that are gone.
     pub erased: u64,
@@ -92,7 +90,7 @@ impl From<Erasure> for ErasureBody {
 #[utoipa::path(
     get, path = "/v1/calls/{id}/hold", tag = "privacy",
     params(("id" = String, Path, description = "The call's id, or its UUID")),
-    responses((status = 200, body = HoldBody), (status = 404, body = FailureBody))
+    responses((status = 200, body = HoldBody))
 )]
 pub(super) async fn get_hold(caller: Caller, Path(id): Path<String>) -> Result<Json<HoldBody>, Failure> {
     Ok(Json(caller.access.hold(&id).await?.into()))
@@ -104,8 +102,7 @@ pub(super) async fn get_hold(caller: Caller, Path(id): Path<String>) -> Result<J
     params(("id" = String, Path, description = "The call's id, or its UUID")),
     responses(
         (status = 200, body = HoldBody),
-        (status = 400, description = "INVALID_PARAMETER names the field", body = FailureBody),
-        (status = 404, body = FailureBody),
+        (status = 400, description = "INVALID_PARAMETER names the field"),
     )
 )]
 pub(super) async fn set_hold(
@@ -124,7 +121,7 @@ pub(super) async fn set_hold(
 #[utoipa::path(
     delete, path = "/v1/calls/{id}/hold", tag = "privacy",
     params(("id" = String, Path, description = "The call's id, or its UUID")),
-    responses((status = 204), (status = 404, body = FailureBody))
+    responses((status = 204))
 )]
 pub(super) async fn release_hold(caller: Caller, Path(id): Path<String>) -> Result<StatusCode, Failure> {
     caller.access.release_hold(&id).await?;
@@ -139,7 +136,7 @@ pub(super) async fn release_hold(caller: Caller, Path(id): Path<String>) -> Resu
     post, path = "/v1/erasures", tag = "privacy", request_body = NewErasureBody,
     responses(
         (status = 202, body = ErasureBody),
-        (status = 400, description = "INVALID_PARAMETER names the field", body = FailureBody),
+        (status = 400, description = "INVALID_PARAMETER names the field"),
     )
 )]
 pub(super) async fn create_erasure(
@@ -155,7 +152,7 @@ pub(super) async fn create_erasure(
 #[utoipa::path(
     get, path = "/v1/erasures/{id}", tag = "privacy",
     params(("id" = String, Path, description = "The erasure's id")),
-    responses((status = 200, body = ErasureBody), (status = 404, body = FailureBody))
+    responses((status = 200, body = ErasureBody))
 )]
 pub(super) async fn get_erasure(
     caller: Caller,

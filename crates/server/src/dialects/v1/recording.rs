@@ -17,24 +17,19 @@ use super::{
 use crate::{
     access::{Ledger, Refusal, Thing},
     vocabulary::time::format_rfc3339,
-    web::{
-        caller::Caller,
-        failure::{Failure, FailureBody},
-        number::Measure,
-        path::Path,
-    },
+    web::{caller::Caller, failure::Failure, number::Measure, path::Path},
 };
 
-/// Tell where the recording of a call can be had.
+/// Show where the recording of a call can be had.
 ///
 /// A recording of our own has a signed link that is good for an hour and needs no key, here or in the object store that it
 /// has gone to; that of another is where its source said.
 #[utoipa::path(
-    get, path = "/v1/calls/{id}/recording", tag = "calls",
+    get, path = "/v1/calls/{id}/recording", tag = "calls", operation_id = "get_recording",
     params(("id" = String, Path, description = "The call's id, or its UUID")),
     responses(
         (status = 200, body = RecordingBody),
-        (status = 404, description = "CALL_NOT_FOUND or RECORDING_NOT_FOUND", body = FailureBody),
+        (status = 404, description = "CALL_NOT_FOUND or RECORDING_NOT_FOUND"),
     )
 )]
 pub(super) async fn recording(
@@ -52,23 +47,30 @@ pub(super) async fn recording(
     }))
 }
 
+/// The bytes of a file, as generators of clients know them.
+#[derive(utoipa::ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "it is never made: the bytes are streamed")]
+struct Binary(Vec<u8>);
+
 /// Hear a recording by a signed link that expires; no key is needed.
 ///
 /// Takes `Range`, `If-Range` and `If-Modified-Since`, and HEAD.
 #[utoipa::path(
-    get, path = "/recordings/{object}", tag = "calls", security(()),
+    get, path = "/recordings/{object}", tag = "links", operation_id = "download_recording", security(()),
     params(
         ("object" = String, Path, description = "The file's name"),
         ("expires" = i64, Query, description = "Until when the link is good, in epoch seconds"),
         ("signature" = String, Query, description = "The signature of the link"),
     ),
     responses(
-        (status = 200, description = "The whole recording", content_type = "audio/mpeg"),
-        (status = 206, description = "The range that was asked for"),
-        (status = 403, description = "LINK_EXPIRED", body = FailureBody),
-        (status = 404, description = "No such link; or the recording is gone", body = FailureBody),
+        (status = 200, description = "The whole recording", content((Binary = "audio/mpeg"), (Binary = "audio/wav"))),
+        (status = 206, description = "The range that was asked for", content((Binary = "audio/mpeg"), (Binary = "audio/wav"))),
+        (status = 304, description = "It is the recording that `If-Modified-Since` has the date of"),
+        (status = 403, description = "LINK_EXPIRED"),
+        (status = 404, description = "No such link; or the recording is gone"),
         (status = 416, description = "The recording has no such range"),
-        (status = 503, description = "UNAVAILABLE: the object store cannot be used", body = FailureBody),
+        (status = 503, description = "UNAVAILABLE: the object store cannot be used"),
     )
 )]
 pub(super) async fn audio(

@@ -7,11 +7,7 @@ use utoipa::ToSchema;
 use crate::{
     access::SipMessage,
     vocabulary::time::format_rfc3339,
-    web::{
-        caller::Caller,
-        failure::{Failure, FailureBody},
-        path::Path,
-    },
+    web::{caller::Caller, failure::Failure, path::Path},
 };
 
 /// The SIP messages of a call.
@@ -25,6 +21,7 @@ pub struct SipTraceBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SipMessageBody {
     /// When it was sent or received.
+    #[schema(format = DateTime)]
     pub timestamp: String,
     /// Which dialog of the call it belongs to, in the order of their beginnings, from 0.
     pub dialog: u32,
@@ -56,11 +53,11 @@ impl From<SipMessage> for SipMessageBody {
 ///
 /// The gateway remembers the last messages of calls in progress, and for a while those of calls that are over.
 #[utoipa::path(
-    get, path = "/v1/calls/{id}/sip-trace", tag = "calls",
+    get, path = "/v1/calls/{id}/sip-trace", tag = "calls", operation_id = "get_sip_trace",
     params(("id" = String, Path, description = "The call's id, or its UUID")),
     responses(
         (status = 200, body = SipTraceBody),
-        (status = 404, description = "CALL_NOT_FOUND, or SIP_TRACE_NOT_FOUND: nothing is remembered of it", body = FailureBody),
+        (status = 404, description = "CALL_NOT_FOUND, or SIP_TRACE_NOT_FOUND: nothing is remembered of it"),
     )
 )]
 pub(super) async fn sip_trace(caller: Caller, Path(id): Path<String>) -> Result<Json<SipTraceBody>, Failure> {

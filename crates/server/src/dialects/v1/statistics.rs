@@ -9,26 +9,27 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    explain::stage_word, handlers::params, intervals::Interval, query::statistics_query, trends::stretch,
-    wire::StatusWord,
+    explain::stage_word,
+    handlers::params,
+    intervals::Interval,
+    query::statistics_query,
+    trends::stretch,
+    wire::{DirectionWord, StatusWord},
 };
 use crate::{
     access::Refusal,
     vocabulary::time::format_rfc3339,
-    web::{
-        caller::Caller,
-        failure::{Failure, FailureBody},
-        number::Measure,
-        query::Params,
-    },
+    web::{caller::Caller, failure::Failure, number::Measure, query::Params},
 };
 
 /// Extended statistics of the calls created within a stretch of time.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StatisticsBody {
     /// When the stretch begins.
+    #[schema(format = DateTime)]
     pub from: String,
     /// When it ends; not part of it.
+    #[schema(format = DateTime)]
     pub to: String,
     /// The time zone of the buckets.
     pub timezone: String,
@@ -44,8 +45,10 @@ pub struct StatisticsBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BucketBody {
     /// When it begins.
+    #[schema(format = DateTime)]
     pub start: String,
     /// When it ends; not part of it.
+    #[schema(format = DateTime)]
     pub end: String,
     /// Its figures.
     #[serde(flatten)]
@@ -75,9 +78,11 @@ pub struct FiguresBody {
     pub total_cost_cents: i64,
     /// Percentiles of calls that are over; absent when not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = PercentilesBody, required = false)]
     pub percentiles: Option<PercentilesBody>,
     /// Calls at once; absent when not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = ConcurrencyBody, required = false)]
     pub concurrency: Option<ConcurrencyBody>,
 }
 
@@ -117,6 +122,7 @@ pub struct ConcurrencyBody {
     /// The most.
     pub peak: u64,
     /// When there were as many first; null when there was none.
+    #[schema(format = DateTime)]
     pub peak_at: Option<String>,
     /// On average over the stretch, which is its traffic in erlangs, to three decimals.
     #[schema(value_type = f64)]
@@ -129,19 +135,19 @@ pub struct ConcurrencyBody {
 /// follow the time zone of `tz`, daylight saving included. `concurrency` is about calls in progress within the stretch,
 /// and takes longest where there are many: leave it out with `with=percentiles`.
 #[utoipa::path(
-    get, path = "/v1/stats", tag = "calls",
+    get, path = "/v1/stats", tag = "calls", operation_id = "get_statistics",
     params(
-        ("interval" = Option<String>, Query, description = "hour, day, week (from Monday on) or month; without it no buckets"),
+        ("interval" = Option<Interval>, Query, description = "hour, day, week (from Monday on) or month; without it no buckets"),
         ("tz" = Option<String>, Query, description = "IANA time zone; default UTC"),
         ("phone_number_id" = Option<String>, Query, description = "Filter by phone number"),
         ("endpoint_id" = Option<String>, Query, description = "Filter by endpoint"),
-        ("direction" = Option<String>, Query, description = "inbound or outbound"),
-        ("status" = Option<String>, Query, description = "Filter by status; repeatable or comma-separated"),
+        ("direction" = Option<Vec<DirectionWord>>, Query, description = "inbound or outbound"),
+        ("status" = Option<Vec<StatusWord>>, Query, description = "Filter by status; repeatable or comma-separated"),
         ("from_date" = Option<String>, Query, description = "Start date or time (ISO 8601), inclusive"),
         ("to_date" = Option<String>, Query, description = "End: a date is covered whole, a time is exclusive"),
         ("with" = Option<String>, Query, description = "percentiles, concurrency, both (default) or none"),
     ),
-    responses((status = 200, body = StatisticsBody), (status = 400, body = FailureBody))
+    responses((status = 200, body = StatisticsBody))
 )]
 pub(super) async fn statistics(
     caller: Caller,

@@ -9,10 +9,7 @@ use utoipa::ToSchema;
 use super::{handlers::params, intervals::Interval, query::stats_query, wire::StatsBody};
 use crate::{
     vocabulary::time::format_rfc3339,
-    web::{
-        caller::Caller,
-        failure::{Failure, FailureBody},
-    },
+    web::{caller::Caller, failure::Failure},
 };
 
 /// Days back that are shown when no `from_date` says otherwise.
@@ -31,8 +28,10 @@ pub struct TrendsBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TrendBody {
     /// When it begins.
+    #[schema(format = DateTime)]
     pub start: String,
     /// When it ends; not part of it.
+    #[schema(format = DateTime)]
     pub end: String,
     /// What its calls add up to.
     #[serde(flatten)]
@@ -44,16 +43,16 @@ pub struct TrendBody {
 /// Buckets follow the time zone of `tz`, daylight saving included. Without `from_date` the last 30 days, without
 /// `to_date` until now.
 #[utoipa::path(
-    get, path = "/v1/calls/trends", tag = "calls",
+    get, path = "/v1/calls/trends", tag = "calls", operation_id = "call_trends",
     params(
-        ("interval" = Option<String>, Query, description = "hour, day (default), week (from Monday on) or month"),
+        ("interval" = Option<Interval>, Query, description = "hour, day (default), week (from Monday on) or month"),
         ("tz" = Option<String>, Query, description = "IANA time zone; default UTC"),
         ("phone_number_id" = Option<String>, Query, description = "Filter by phone number"),
         ("endpoint_id" = Option<String>, Query, description = "Filter by endpoint"),
         ("from_date" = Option<String>, Query, description = "Start date or time (ISO 8601), inclusive"),
         ("to_date" = Option<String>, Query, description = "End: a date is covered whole, a time is exclusive"),
     ),
-    responses((status = 200, body = TrendsBody), (status = 400, body = FailureBody))
+    responses((status = 200, body = TrendsBody))
 )]
 pub(super) async fn trends(caller: Caller, RawQuery(query): RawQuery) -> Result<Json<TrendsBody>, Failure> {
     let params = params(query.as_deref());

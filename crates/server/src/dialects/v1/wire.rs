@@ -136,17 +136,22 @@ pub struct CallRow {
     /// The phone number's id.
     pub phone_number_id: Option<String>,
     /// Where the recording can be had.
+    #[schema(format = "uri")]
     pub recording_url: Option<String>,
     /// `[Agent]: …` and `[Caller]: …` lines.
     pub transcript: Option<String>,
     /// When it was created.
+    #[schema(format = DateTime)]
     pub created_at: String,
     /// When it was answered.
+    #[schema(format = DateTime)]
     pub answered_at: Option<String>,
     /// When it ended, however.
+    #[schema(format = DateTime)]
     pub completed_at: Option<String>,
     /// Where the words of `q` stand in it: at most three places, that of the summary first and then by time. Only with `q`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<MatchBody>, required = false)]
     pub matches: Option<Vec<MatchBody>>,
 }
 
@@ -216,6 +221,7 @@ pub struct CallList {
     pub calls: Vec<CallRow>,
     /// How many there are; absent when continued from a cursor.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false)]
     pub total: Option<u64>,
     /// How many were asked for.
     pub limit: u32,
@@ -223,6 +229,7 @@ pub struct CallList {
     pub offset: u64,
     /// Where the next part begins; absent at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     pub next_cursor: Option<String>,
 }
 
@@ -248,6 +255,7 @@ pub struct CallDetail {
     /// The phone number.
     pub phone_number: Option<PhoneNumberInCall>,
     /// Where the recording can be had.
+    #[schema(format = "uri")]
     pub recording_url: Option<String>,
     /// `[Agent]: …` and `[Caller]: …` lines.
     pub transcript: Option<String>,
@@ -256,10 +264,13 @@ pub struct CallDetail {
     /// Why it ended.
     pub hangup_cause: Option<CauseWord>,
     /// When it was created.
+    #[schema(format = DateTime)]
     pub created_at: String,
     /// When it was answered.
+    #[schema(format = DateTime)]
     pub answered_at: Option<String>,
     /// When it ended, however.
+    #[schema(format = DateTime)]
     pub completed_at: Option<String>,
     /// What is known of the caller, beside the number; absent where nothing is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -516,6 +527,7 @@ pub struct EventBody {
     /// Its type.
     pub event_type: String,
     /// When it happened.
+    #[schema(format = DateTime)]
     pub created_at: String,
     /// What it says.
     #[schema(value_type = Object)]
@@ -552,8 +564,10 @@ pub struct HangupBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RecordingBody {
     /// The link.
+    #[schema(format = "uri")]
     pub recording_url: String,
     /// Until when it is good; null for a link that the source gave.
+    #[schema(format = DateTime)]
     pub expires_at: Option<String>,
     /// Seconds.
     #[schema(value_type = Option<f64>)]

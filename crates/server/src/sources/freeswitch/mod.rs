@@ -25,14 +25,21 @@ pub use map::map;
 pub use wire::Cdr;
 
 use super::Mapped;
-use crate::access::Ledger;
+use crate::{
+    access::Ledger,
+    web::{
+        document::{self, Family},
+        failure::FailureBody,
+    },
+};
 
 /// The name that events of this source carry.
 pub const SOURCE: &str = "freeswitch";
 
 /// Its routes.
 pub fn routes() -> OpenApiRouter<Arc<Ledger>> {
-    OpenApiRouter::new().routes(routes!(http::post_cdr))
+    let router = OpenApiRouter::new().routes(routes!(http::post_cdr));
+    document::complete::<FailureBody, _>(router, &Family::native().for_sources())
 }
 
 /// Reads the body of a mod_json_cdr request, in whichever encoding it came.

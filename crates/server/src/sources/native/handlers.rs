@@ -13,7 +13,10 @@ use pegcount_store::ControlUrl;
 
 use super::{
     NAME, hangup,
-    wire::{self, ControlUrlBody, ControlUrlRequest, Form, Receipt, RejectedEvent, Unreadable},
+    wire::{
+        self, ControlUrlBody, ControlUrlRequest, Form, NewCloudEvent, NewEvents, Receipt, RejectedEvent,
+        Unreadable,
+    },
 };
 use crate::{
     access::{Access, Refusal},
@@ -26,22 +29,28 @@ use crate::{
 /// Largest body in bytes (contract, events.md).
 const LARGEST_BODY: usize = 16 * 1024 * 1024;
 
-/// Takes events in.
+/// Take events in.
 ///
 /// Answers after the events are durable and visible to the next read. One bad event never loses its neighbours.
 #[utoipa::path(
     post, path = "/v1/events", tag = "events",
     request_body(
-        content = Object,
         description = "One event, an array, NDJSON or CloudEvents 1.0; at most 16 MiB and 10,000 events",
-        example = json!({"call_id": "call_abc123", "event_type": "call_answered", "created_at": "2025-01-10T10:00:05Z", "event_data": {}})
+        content(
+            (NewEvents = "application/json", example = json!({
+                "call_id": "call_abc123", "event_type": "call_answered", "created_at": "2025-01-10T10:00:05Z", "event_data": {}
+            })),
+            (String = "application/x-ndjson"),
+            (NewCloudEvent = "application/cloudevents+json"),
+            (Vec<NewCloudEvent> = "application/cloudevents-batch+json")
+        )
     ),
     responses(
         (status = 200, description = "Something was accepted or known already", body = Receipt),
         (status = 422, description = "Every event was rejected", body = Receipt),
-        (status = 400, description = "The body is no JSON", body = crate::web::failure::FailureBody),
-        (status = 413, description = "The body is too large", body = crate::web::failure::FailureBody),
-        (status = 503, description = "Nothing was taken in; send it again", body = crate::web::failure::FailureBody),
+        (status = 400, description = "The body is no JSON"),
+        (status = 413, description = "The body is too large"),
+        (status = 503, description = "Nothing was taken in; send it again"),
     )
 )]
 pub(super) async fn post_events(caller: Caller, request: Request) -> Result<Response, Failure> {
@@ -108,23 +117,23 @@ impl Receipt {
     }
 }
 
-/// Tells where the organization takes hang-up orders.
+/// Show where the organization takes hang-up orders.
 #[utoipa::path(
     get, path = "/v1/control-url", tag = "settings",
-    responses((status = 200, body = ControlUrlBody), (status = 404, body = crate::web::failure::FailureBody))
+    responses((status = 200, body = ControlUrlBody), (status = 404))
 )]
 pub(super) async fn get_control_url(caller: Caller) -> Result<Json<ControlUrlBody>, Failure> {
     let control = caller.access.control_url().await?;
     Ok(Json(ControlUrlBody { url: control.url, secret: None }))
 }
 
-/// Sets where the organization takes hang-up orders.
+/// Set where the organization takes hang-up orders.
 ///
 /// A hang-up of a call whose events come through `POST /v1/events` posts a signed order there (Standard Webhooks) and
 /// succeeds when that answers 2xx.
 #[utoipa::path(
     put, path = "/v1/control-url", tag = "settings", request_body = ControlUrlRequest,
-    responses((status = 200, body = ControlUrlBody), (status = 400, body = crate::web::failure::FailureBody))
+    responses((status = 200, body = ControlUrlBody), (status = 400))
 )]
 pub(super) async fn put_control_url(
     caller: Caller,
@@ -153,7 +162,7 @@ fn new_secret() -> Result<String, Failure> {
     Ok(format!("whsec_{}", BASE64.encode(&random)))
 }
 
-/// Forgets where the organization takes hang-up orders.
+/// Forget where the organization takes hang-up orders.
 #[utoipa::path(delete, path = "/v1/control-url", tag = "settings", responses((status = 204)))]
 pub(super) async fn delete_control_url(caller: Caller) -> Result<StatusCode, Failure> {
     caller.access.set_control_url(None).await?;

@@ -17,6 +17,10 @@ use crate::{
     access::Ledger,
     intake::CallReference,
     vocabulary::{Telling, Told, source_name},
+    web::{
+        document::{self, Family},
+        failure::FailureBody,
+    },
 };
 
 /// What can be set.
@@ -32,10 +36,11 @@ pub const NAME: &str = "native";
 
 /// Its routes. Control URLs may lead as far as `reach` says.
 pub fn routes(reach: hangup::Reach) -> OpenApiRouter<Arc<Ledger>> {
-    OpenApiRouter::new()
+    let router = OpenApiRouter::new()
         .routes(routes!(handlers::post_events))
         .routes(routes!(handlers::get_control_url, handlers::put_control_url, handlers::delete_control_url))
-        .layer(axum::Extension(reach))
+        .layer(axum::Extension(reach));
+    document::complete::<FailureBody, _>(router, &Family::native())
 }
 
 /// Reads a file of events: each line is of the form of `POST /v1/events`.

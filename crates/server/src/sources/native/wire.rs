@@ -267,6 +267,67 @@ fn read_data(data: Option<&RawValue>, field: &str) -> Result<String, Rejection> 
     }
 }
 
+/// One event, or several.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it is never made: events are read one by one")]
+pub(super) enum NewEvents {
+    One(NewEvent),
+    Several(Vec<NewEvent>),
+}
+
+/// An event to be taken in.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is never made: events are read one by one")]
+pub(super) struct NewEvent {
+    /// The call's string id. The first event of an unknown call creates the call.
+    #[schema(example = "call_abc123", min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9_.:@+~=-]+$")]
+    call_id: String,
+    /// The event's id, unique within its call; derived from the event when absent.
+    #[schema(min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9_.:@+~=-]+$")]
+    id: Option<String>,
+    /// A documented type, or one that begins with `x_`.
+    #[schema(example = "call_answered")]
+    event_type: String,
+    /// When it happened; when absent, the time of receipt.
+    created_at: Option<EventTime>,
+    /// The fields of the type, and any others.
+    #[schema(value_type = Option<Object>)]
+    event_data: Option<Box<RawValue>>,
+}
+
+/// An RFC 3339 time, or epoch milliseconds.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it is never made: events are read one by one")]
+pub(super) enum EventTime {
+    Text(String),
+    Millis(i64),
+}
+
+/// An event as CloudEvents 1.0 has it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it is never made: events are read one by one")]
+pub(super) struct NewCloudEvent {
+    /// `1.0`
+    #[schema(example = "1.0")]
+    specversion: String,
+    /// The event's id.
+    id: String,
+    source: Option<String>,
+    /// The call's string id.
+    #[schema(example = "call_abc123")]
+    subject: String,
+    /// The event's type.
+    #[schema(example = "call_answered")]
+    r#type: String,
+    #[schema(format = DateTime)]
+    time: Option<String>,
+    /// The fields of the type.
+    #[schema(value_type = Option<Object>)]
+    data: Option<Box<RawValue>>,
+}
+
 /// What became of the events of a request.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Receipt {
@@ -295,7 +356,7 @@ pub struct RejectedEvent {
 #[serde(deny_unknown_fields)]
 pub struct ControlUrlRequest {
     /// An https URL.
-    #[schema(example = "https://calls.example.com/hangup")]
+    #[schema(example = "https://calls.example.com/hangup", format = "uri")]
     pub url: String,
     /// `whsec_` and base64; made when absent.
     pub secret: Option<String>,
@@ -305,8 +366,10 @@ pub struct ControlUrlRequest {
 #[derive(Serialize, ToSchema)]
 pub struct ControlUrlBody {
     /// The URL.
+    #[schema(format = "uri")]
     pub url: String,
     /// The secret of the signature (Standard Webhooks); only shown when it is set.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     pub secret: Option<String>,
 }

@@ -31,6 +31,7 @@ impl From<Role> for Speaker {
 pub(super) struct Utterance<'a> {
     role: Speaker,
     content: &'a str,
+    #[schema(format = DateTime)]
     timestamp: String,
     words: Vec<Word<'a>>,
 }
@@ -69,10 +70,12 @@ pub(super) struct ToolUse<'a> {
     name: Option<&'a str>,
     #[schema(value_type = Option<Object>)]
     arguments: Option<Verbatim<'a>>,
+    #[schema(format = DateTime)]
     timestamp: Option<String>,
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = serde_json::Value)]
     result: Option<Verbatim<'a>>,
     is_error: Option<bool>,
+    #[schema(format = DateTime)]
     result_timestamp: Option<String>,
 }
 

@@ -13,6 +13,7 @@ use crate::vocabulary::{kinds, time::format_rfc3339};
 #[schema(as = AgentTimelineEntry)]
 pub(super) struct TimelineEntry<'a> {
     event: &'a str,
+    #[schema(format = DateTime)]
     timestamp: String,
     #[schema(value_type = Object)]
     data: Verbatim<'a>,
@@ -53,6 +54,7 @@ enum CallState {
 #[schema(as = AgentStateChange)]
 pub(super) struct StateChange {
     state: CallState,
+    #[schema(format = DateTime)]
     timestamp: String,
 }
 

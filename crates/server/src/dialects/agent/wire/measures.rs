@@ -37,11 +37,13 @@ pub(super) fn stage_data(reports: &[Report]) -> [Vec<StageData>; 3] {
 #[schema(as = AgentCallQuality)]
 pub(super) struct CallQuality<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = LegQuality<'a>, required = false)]
     agent: Option<LegQuality<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = LegQuality<'a>, required = false)]
     caller: Option<LegQuality<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<f64>)]
+    #[schema(value_type = f64, required = false)]
     worst_packet_loss: Option<Measure>,
 }
 
@@ -84,58 +86,65 @@ impl<'a> From<&'a Quality> for LegQuality<'a> {
 }
 
 /// What an analysis found, under the names it was reported with; `{}` until there is one.
-#[derive(Debug, Default, Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AgentCallInsights)]
-pub(super) struct CallInsights<'a> {
-    #[serde(flatten)]
-    found: Option<Found<'a>>,
+#[serde(untagged)]
+pub(super) enum CallInsights<'a> {
+    Found(Found<'a>),
+    None(Nothing),
 }
+
+/// `{}`
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AgentNothing, max_properties = 0)]
+pub(super) struct Nothing {}
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AgentInsightsFound)]
-struct Found<'a> {
+pub(super) struct Found<'a> {
     call_successful: Option<bool>,
     call_summary: Option<&'a str>,
     user_sentiment: Option<&'a str>,
     in_voicemail: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Object, required = false)]
     custom: Option<Verbatim<'a>>,
 }
 
 impl<'a> From<Option<&'a Analysis>> for CallInsights<'a> {
     fn from(analysis: Option<&'a Analysis>) -> Self {
-        let found = analysis.map(|analysis| Found {
+        let Some(analysis) = analysis else { return Self::None(Nothing {}) };
+        Self::Found(Found {
             call_successful: analysis.successful,
             call_summary: analysis.summary.as_deref(),
             user_sentiment: analysis.sentiment.as_deref(),
             in_voicemail: analysis.in_voicemail,
             custom: analysis.custom.as_ref().map(|custom| Verbatim(custom.as_json_text())),
-        });
-        Self { found }
+        })
     }
 }
 
 /// What the audio last was; `{}` until that is known.
-#[derive(Debug, Default, Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AgentAudioConfig)]
-pub(super) struct AudioConfig<'a> {
-    #[serde(flatten)]
-    known: Option<KnownAudio<'a>>,
+#[serde(untagged)]
+pub(super) enum AudioConfig<'a> {
+    Known(KnownAudio<'a>),
+    Unknown(Nothing),
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AgentKnownAudio)]
-struct KnownAudio<'a> {
+pub(super) struct KnownAudio<'a> {
     codec: Option<&'a str>,
     sample_rate_hz: Option<u32>,
 }
 
 impl<'a> From<&'a pegcount_calls::AudioConfig> for AudioConfig<'a> {
     fn from(audio: &'a pegcount_calls::AudioConfig) -> Self {
-        let known = audio.codec.is_some() || audio.sample_rate_hz.is_some();
-        let known = known
-            .then_some(KnownAudio { codec: audio.codec.as_deref(), sample_rate_hz: audio.sample_rate_hz });
-        Self { known }
+        match (audio.codec.as_deref(), audio.sample_rate_hz) {
+            (None, None) => Self::Unknown(Nothing {}),
+            (codec, sample_rate_hz) => Self::Known(KnownAudio { codec, sample_rate_hz }),
+        }
     }
 }

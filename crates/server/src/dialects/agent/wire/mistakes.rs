@@ -42,6 +42,7 @@ pub(in super::super) struct Mistake {
     msg: String,
     input: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Bound, required = false)]
     ctx: Option<Bound>,
 }
 

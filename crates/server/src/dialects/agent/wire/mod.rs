@@ -78,6 +78,7 @@ pub(super) struct CallStats<'a> {
     #[schema(value_type = Vec<Object>)]
     tts_data: Vec<StageData>,
     call_transcription: Vec<Utterance<'a>>,
+    #[schema(format = "uri")]
     call_recording_url: Option<String>,
     from_number: Option<&'a str>,
     to_number: Option<&'a str>,
@@ -88,8 +89,11 @@ pub(super) struct CallStats<'a> {
     #[schema(value_type = Option<f64>)]
     call_duration: Option<Measure>,
     billed_duration: Option<u64>,
+    #[schema(format = DateTime)]
     initiation_time: String,
+    #[schema(format = DateTime)]
     answer_time: Option<String>,
+    #[schema(format = DateTime)]
     end_time: Option<String>,
     hangup_cause_name: Option<&'static str>,
     hangup_source: Option<&'static str>,

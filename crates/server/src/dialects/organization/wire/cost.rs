@@ -22,19 +22,20 @@ impl From<Amount> for Exact {
     }
 }
 
-/// The cost of a call.
+/// The cost of a call in a list.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OrganizationCostSum)]
+pub(super) struct CostSum {
+    #[schema(value_type = Option<f64>)]
+    combined_cost: Option<Exact>,
+}
+
+/// The cost of a call that was asked for by its id.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OrganizationCallCost)]
 pub(super) struct CallCost<'a> {
     #[schema(value_type = Option<f64>)]
     combined_cost: Option<Exact>,
-    #[serde(flatten)]
-    details: Option<CostDetails<'a>>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = OrganizationCostDetails)]
-struct CostDetails<'a> {
     product_costs: Vec<ProductCost<'a>>,
     total_duration_seconds: Option<u64>,
     #[schema(value_type = Option<f64>)]
@@ -53,14 +54,14 @@ struct ProductCost<'a> {
     unit_price: Option<Exact>,
 }
 
-impl<'a> CallCost<'a> {
-    /// The sum alone, as a list shows it.
-    pub(super) fn sum(bill: &Bill) -> Self {
-        Self { combined_cost: bill.total.map(Exact::from), details: None }
+impl From<&Bill> for CostSum {
+    fn from(bill: &Bill) -> Self {
+        Self { combined_cost: bill.total.map(Exact::from) }
     }
+}
 
-    /// The sum and what it is made of.
-    pub(super) fn details(bill: &'a Bill) -> Self {
+impl<'a> From<&'a Bill> for CallCost<'a> {
+    fn from(bill: &'a Bill) -> Self {
         // The minute item is the duration's; all others together are the one-time price, so that the two always make
         // the sum, also when a later item corrects an earlier one.
         let by_minute = bill.items.iter().position(|item| item.unit == BillUnit::Minute);
@@ -68,13 +69,11 @@ impl<'a> CallCost<'a> {
         let one_time: Amount = others.map(|(_, item)| item.cost).sum();
         let minute_item = by_minute.and_then(|place| bill.items.get(place));
         Self {
-            details: Some(CostDetails {
-                product_costs: bill.items.iter().map(Into::into).collect(),
-                total_duration_seconds: bill.minute_item_seconds(),
-                total_duration_unit_price: minute_item.and_then(|item| item.unit_price).map(Exact),
-                total_one_time_price: bill.total.map(|_| one_time.into()),
-            }),
-            ..Self::sum(bill)
+            combined_cost: bill.total.map(Exact::from),
+            product_costs: bill.items.iter().map(Into::into).collect(),
+            total_duration_seconds: bill.minute_item_seconds(),
+            total_duration_unit_price: minute_item.and_then(|item| item.unit_price).map(Exact),
+            total_one_time_price: bill.total.map(|_| one_time.into()),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod conversation;
 mod cost;
 mod performance;
+mod search;
 mod words;
 
 use indexmap::IndexMap;
@@ -10,7 +11,10 @@ use pegcount_calls::{Call, EndpointName, Stage, Summary, Timestamp};
 use pegcount_store::{Filed, Page, Report};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{Object, ObjectBuilder, Type},
+};
 use uuid::Uuid;
 
 use super::listing::Listing;
@@ -21,8 +25,9 @@ use crate::{
 };
 
 use conversation::{Spoken, Utterance};
-use cost::CallCost;
+use cost::{CallCost, CostSum};
 pub(super) use performance::AgentPerformance;
+pub(super) use search::SearchRequest;
 pub(super) use words::{
     CallStatus, CallType, Direction, DisconnectionReason, SortBy, SortOrder, Word, sentiment,
 };
@@ -31,22 +36,44 @@ pub(super) use words::{
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OrganizationEnvelope)]
 pub(super) struct Envelope<T> {
-    message: String,
+    message: &'static str,
+    #[schema(example = "success")]
     status: &'static str,
-    error: Option<String>,
-    data: Option<T>,
+    #[schema(schema_with = null)]
+    error: (),
+    data: T,
 }
 
 impl<T> Envelope<T> {
-    /// Round what was asked for.
-    pub(super) fn success(message: &str, data: T) -> Self {
-        Self { message: message.to_owned(), status: "success", error: None, data: Some(data) }
+    /// Around what was asked for.
+    pub(super) fn success(message: &'static str, data: T) -> Self {
+        Self { message, status: "success", error: (), data }
     }
+}
 
-    /// Round the reason why there is nothing.
-    pub(super) fn failure(message: String, error: String) -> Self {
-        Self { message, status: "error", error: Some(error), data: None }
+/// What every refusal is wrapped in.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OrganizationFailure)]
+pub(super) struct FailureEnvelope {
+    #[schema(example = "Call not found")]
+    message: String,
+    #[schema(example = "error")]
+    status: &'static str,
+    #[schema(example = "Call with ID 'x' does not exist")]
+    error: String,
+    #[schema(schema_with = null)]
+    data: (),
+}
+
+impl FailureEnvelope {
+    /// Around the reason why there is nothing.
+    pub(super) fn new(message: String, error: String) -> Self {
+        Self { message, status: "error", error, data: () }
     }
+}
+
+fn null() -> Object {
+    ObjectBuilder::new().schema_type(Type::Null).build()
 }
 
 /// One part of the list of calls.
@@ -124,7 +151,7 @@ impl Urls {
     }
 }
 
-/// A call in a list. Its keys are those of [`FoundCall`], in the list's order.
+/// A call in a list. Its keys are those of a call by itself, in the list's order.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OrganizationListedCall)]
 pub(super) struct ListedCall<'a> {
@@ -133,7 +160,7 @@ pub(super) struct ListedCall<'a> {
     call_id: &'a str,
     agent_id: Option<&'a str>,
     #[serde(flatten)]
-    rest: CallBody<'a>,
+    rest: CallBody<'a, CostSum>,
 }
 
 impl<'a> ListedCall<'a> {
@@ -143,7 +170,7 @@ impl<'a> ListedCall<'a> {
             id: filed.head.uuid,
             call_id: filed.head.name.as_str(),
             agent_id: agent_id(&filed.call),
-            rest: CallBody::of(filed, organization, urls, Vec::new(), CallCost::sum(&filed.bill)),
+            rest: CallBody::of(filed, organization, urls, Vec::new(), (&filed.bill).into()),
         }
     }
 }
@@ -157,7 +184,7 @@ pub(super) struct FoundCall<'a> {
     agent_id: Option<&'a str>,
     call_id: &'a str,
     #[serde(flatten)]
-    rest: CallBody<'a>,
+    rest: CallBody<'a, CallCost<'a>>,
 }
 
 impl<'a> FoundCall<'a> {
@@ -173,7 +200,7 @@ impl<'a> FoundCall<'a> {
             id: filed.head.uuid,
             agent_id: agent_id(&filed.call),
             call_id: filed.head.name.as_str(),
-            rest: CallBody::of(filed, organization, urls, events, CallCost::details(&filed.bill)),
+            rest: CallBody::of(filed, organization, urls, events, (&filed.bill).into()),
         }
     }
 }
@@ -185,7 +212,7 @@ fn agent_id(call: &Call) -> Option<&str> {
 /// What a call is in the list as well as by itself, in the order of both.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OrganizationCallBody)]
-struct CallBody<'a> {
+struct CallBody<'a, Cost> {
     organization_id: &'a str,
     call_status: CallStatus,
     call_type: CallType,
@@ -196,7 +223,9 @@ struct CallBody<'a> {
     end_timestamp: Option<i64>,
     call_duration: Option<u64>,
     disconnection_reason: Option<DisconnectionReason>,
+    #[schema(format = "uri")]
     recording_url: Option<String>,
+    #[schema(format = "uri")]
     public_log_url: Option<String>,
     opt_out_sensitive_data_storage: bool,
     #[schema(value_type = Object)]
@@ -207,17 +236,17 @@ struct CallBody<'a> {
     transcript_with_tool_calls: Vec<Spoken<'a>>,
     latency: Latency,
     call_analysis: Option<CallAnalysis<'a>>,
-    call_cost: CallCost<'a>,
+    call_cost: Cost,
     telephony_identifier: TelephonyIdentifier<'a>,
 }
 
-impl<'a> CallBody<'a> {
+impl<'a, Cost> CallBody<'a, Cost> {
     fn of(
         filed: &'a Filed,
         organization_id: &'a str,
         urls: Urls,
         events: Vec<CallEvent<'a>>,
-        call_cost: CallCost<'a>,
+        call_cost: Cost,
     ) -> Self {
         let call = &filed.call;
         let metadata = &call.content.metadata;
@@ -270,10 +299,15 @@ pub(super) struct CallEvent<'a> {
 #[schema(as = OrganizationEventData)]
 #[serde(untagged)]
 enum EventData<'a> {
-    None {},
+    None(Nothing),
     Parties { direction: Direction, from: Option<&'a str>, to: Option<&'a str> },
     End { disconnection_reason: Option<DisconnectionReason> },
 }
+
+/// `{}`
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = OrganizationNothing, max_properties = 0)]
+struct Nothing {}
 
 impl<'a> CallEvent<'a> {
     /// The lifecycle. What a call does once is told once, as the call knows it: each leg may have reported it, a record
@@ -296,8 +330,8 @@ impl<'a> CallEvent<'a> {
             to: call.to_number.as_deref(),
         };
         let end = EventData::End { disconnection_reason: call.disconnection().map(Into::into) };
-        let mut events = vec![entry(call.created_at, "Call created", EventData::None {})];
-        events.extend(call.ringing_at.map(|at| entry(at, "Call ringing", EventData::None {})));
+        let mut events = vec![entry(call.created_at, "Call created", EventData::None(Nothing {}))];
+        events.extend(call.ringing_at.map(|at| entry(at, "Call ringing", EventData::None(Nothing {}))));
         events.extend(call.answered_at().map(|at| entry(at, started, parties)));
         events.extend(reports.iter().filter_map(|report| {
             let event = match report.kind.as_str() {
@@ -306,7 +340,7 @@ impl<'a> CallEvent<'a> {
                 kinds::CALL_TRANSFERRED => "Call transferred",
                 _ => return None,
             };
-            Some(entry(report.at, event, EventData::None {}))
+            Some(entry(report.at, event, EventData::None(Nothing {})))
         }));
         events.extend(call.ended_at().map(|at| entry(at, "Call ended", end)));
         // Stable: what happened in one millisecond stays in the order of a call's life.
@@ -320,12 +354,16 @@ impl<'a> CallEvent<'a> {
 #[schema(as = OrganizationLatency)]
 struct Latency {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = LatencySummary, required = false)]
     e2e: Option<LatencySummary>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = LatencySummary, required = false)]
     llm: Option<LatencySummary>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = LatencySummary, required = false)]
     stt: Option<LatencySummary>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = LatencySummary, required = false)]
     tts: Option<LatencySummary>,
 }
 
@@ -380,7 +418,7 @@ struct CallAnalysis<'a> {
     user_sentiment: Option<String>,
     in_voicemail: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Object, required = false)]
     custom_analysis_data: Option<Verbatim<'a>>,
 }
 

@@ -17,9 +17,12 @@ pub(in super::super) struct AgentPerformance<'a> {
     completed_calls: u64,
     active_calls: u64,
     /// Every status that occurs here, also those without calls.
+    #[schema(value_type = HashMap<String, u64>)]
     status_distribution: Map<String, Value>,
+    #[schema(value_type = HashMap<String, u64>)]
     direction_distribution: Map<String, Value>,
     /// Only the reasons that ended a call.
+    #[schema(value_type = HashMap<String, u64>)]
     disconnection_reasons: Map<String, Value>,
 }
 
