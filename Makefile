@@ -55,7 +55,7 @@ guards: ## Count the instructions of hot paths; fails when one takes many more t
 reference: ## Write docs/api.md anew from the code
 	PEGCOUNT_WRITE_REFERENCE=1 $(CARGO) test -p pegcount --test e2e reference
 
-clients: ## The documents' own client programs against the program
+clients: ## Documents' own and generated clients, and /openapi.json, against the program
 	$(CARGO) build --bin pegcount
 	tests/clients/run
 
