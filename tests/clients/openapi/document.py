@@ -239,7 +239,9 @@ def answers():
     ask("delete_phone_number", 204, path={"id": "pn_checked"})
     made = ask("create_key", 201, json={"name": "reader", "scopes": ["calls:read"]}).json()
     ask("list_keys", 403, keys={"x-api-key": made["key"]})
-    ask("revoke_key", 204, path={"id": made["key_id"]})
+    rotated = ask("rotate_key", 201, path={"id": made["key_id"]}, json={"grace_seconds": 0}).json()
+    ask("list_keys", 200)
+    ask("revoke_key", 204, path={"id": rotated["key_id"]})
     ask("set_hold", 200, path={"id": "call_full"}, json={"reason": "Case 17/2025"})
     ask("get_hold", 200, path={"id": "call_full"})
     ask("explain_call", 200, path={"id": "call_full"})
@@ -284,6 +286,10 @@ def answers():
     for name in ("get_health", "get_readiness", "get_metrics"):
         ask(name, 200)
     ask("delete_endpoint", 204, path={"id": "ep_checked"})
+    # Lists that come later are compared too.
+    for name, (method, path, _) in OPERATIONS.items():
+        if method == "get" and "{" not in path:
+            ask(name, None)
 
 
 def keys_and_bodies():
