@@ -163,7 +163,7 @@ def tell_calls():
     """A call of which everything is known, one of which nothing is, and one that is live."""
     setup = {
         "direction": "inbound", "from_number": "+14155551234", "to_number": "+2348012345678",
-        "endpoint_id": "ep_checked", "phone_number_id": "pn_checked", "task_id": 7, "context": {"a": [1]},
+        "endpoint_id": "ep_checked", "phone_number_id": "pn_checked", "caller_name": "Ada", "task_id": 7, "context": {"a": [1]},
         "metadata": {"batch_call_id": "batch-001", "vip": True}, "telephony": {"call_sid": "CA1"},
     }
     words = [{"word": "Hello", "start_ms": 0, "end_ms": 400}]

@@ -274,6 +274,7 @@ pub struct CallDetail {
     pub completed_at: Option<String>,
     /// What is known of the caller, beside the number; absent where nothing is.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = CallerBody, required = false)]
     pub caller: Option<CallerBody>,
 }
 
