@@ -12,7 +12,7 @@ use std::{
 };
 
 use pegcount_gateway::{
-    Ask, Cause, Config, Direction, Gateway, Limits, Peers, Plan, Report, Routes, Target, TransferAsk,
+    Ask, Config, Denial, Direction, Gateway, Limits, Peers, Plan, Report, Routes, Target, TransferAsk,
     TrunkPeer, What, guard::Network,
 };
 use tokio::{io::AsyncReadExt, sync::mpsc, time::interval};
@@ -25,7 +25,7 @@ struct OnePlace {
 }
 
 impl Routes for OnePlace {
-    fn route(&self, _ask: &Ask) -> Result<Plan, Cause> {
+    fn route(&self, _ask: &Ask) -> Result<Plan, Denial> {
         Ok(Plan {
             account: "1".into(),
             note: "".into(),

@@ -55,9 +55,10 @@ pub use caller::{Attestation, AttestationLevel, CallerIdentity, Disclosure, Dive
 pub use cause::{Cause, Why};
 pub use frame::{Frame, Tap};
 pub use front::{
-    Addresses, Config, Counts, Digest, Finished, Gateway, GuardCount, GuardSettings, LeftOver, MediaSettings,
-    Peers, Recordings, RtpCounts, SipCounts, StartError, Tls, TraceSettings, Traced, TrunkPeer, UserPeer,
+    Addresses, Config, Contact, Counts, Digest, Finished, Gateway, GuardCount, GuardSettings, LeftOver,
+    MediaSettings, Peers, Recordings, RefusalCounts, Registered, Registrations, RtpCounts, SipCounts,
+    StartError, Tls, TraceSettings, Traced, TrunkPeer, UserPeer,
 };
-pub use report::{By, CallId, Direction, Ended, Quality, Recording, Report, What};
-pub use routes::{Ask, Credential, Limits, Plan, Routes, Target, TransferAsk, Trunk, Who};
+pub use report::{By, CallId, Denied, Direction, Ended, Quality, Recording, Report, What};
+pub use routes::{Ask, Attempt, Credential, Denial, Limits, Plan, Routes, Target, TransferAsk, Trunk, Who};
 pub use side::Side;

@@ -91,9 +91,12 @@ pub struct Report {
 }
 
 /// What happened. A call's first report is [`What::Invited`], its last [`What::Ended`]; both come once. Only what becomes of
-/// its recording comes later, at most once: [`What::Recorded`] or [`What::NotRecorded`].
+/// its recording comes later, at most once: [`What::Recorded`] or [`What::NotRecorded`]. A call that was refused before it
+/// began has one report, [`What::Denied`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
+    /// Somebody known wanted to call, and was refused.
+    Denied(Denied),
     /// A call began.
     Invited {
         /// Which way it goes.
@@ -224,6 +227,27 @@ impl What {
     const fn must_arrive(&self) -> bool {
         matches!(self, Self::Invited { .. } | Self::Answered | Self::Ended(_))
     }
+}
+
+/// An attempt to call that was refused before anybody was invited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// Which way the call would have gone.
+    pub direction: Direction,
+    /// The number or name of who calls.
+    pub from: String,
+    /// The number or name that is called.
+    pub to: String,
+    /// The trunk that it came by.
+    pub trunk: Option<String>,
+    /// The Call-ID of the caller's INVITE.
+    pub sip_call_id: String,
+    /// What else the INVITE says of who calls.
+    pub identity: Arc<CallerIdentity>,
+    /// What was noted: [`crate::Attempt::note`].
+    pub note: Arc<str>,
+    /// Why.
+    pub why: Why,
 }
 
 /// How a call ended.

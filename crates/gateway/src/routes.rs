@@ -10,8 +10,8 @@ pub trait Routes: Send + Sync + 'static {
     /// Where a call leads.
     ///
     /// # Errors
-    /// When it may not be made.
-    fn route(&self, ask: &Ask) -> Result<Plan, Cause>;
+    /// When it may not be made, and why.
+    fn route(&self, ask: &Ask) -> Result<Plan, Denial>;
 
     /// Where the party is that somebody asked to be replaced by; `None` when that may not be.
     fn transfer(&self, ask: &TransferAsk<'_>) -> Option<Target>;
@@ -82,6 +82,36 @@ pub struct Plan {
 impl Plan {
     /// Targets tried for one call.
     pub const MOST_TARGETS: usize = 16;
+}
+
+/// Why a call is not made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// What the caller is answered with.
+    pub cause: Cause,
+    /// The reason in a word, for counters: `unknown_number`.
+    pub reason: &'static str,
+    /// The reason in a sentence, for who looks at the call.
+    pub text: &'static str,
+    /// As what the attempt is reported; `None`: it is nobody's, and only counted.
+    pub attempt: Option<Attempt>,
+}
+
+/// Whose attempt to call it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// [`Plan::account`].
+    pub account: Arc<str>,
+    /// [`Plan::note`].
+    pub note: Arc<str>,
+    /// [`Plan::direction`].
+    pub direction: Direction,
+}
+
+impl From<&Plan> for Attempt {
+    fn from(plan: &Plan) -> Self {
+        Self { account: plan.account.clone(), note: plan.note.clone(), direction: plan.direction }
+    }
 }
 
 /// A trunk that a call uses.

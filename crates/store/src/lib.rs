@@ -13,6 +13,7 @@ mod error;
 mod jobs;
 mod model;
 mod privacy;
+mod registrations;
 mod rollups;
 mod sketch;
 mod sqlite;
@@ -35,6 +36,7 @@ pub use model::{
     Report, Resealed, SealCount, Severity, Size, StatsQuery, TariffId, Unindexed,
 };
 pub use privacy::{EndPlace, Erasure, ErasureProgress, Hold, Keepsake, OldCalls, OldPage, Scrub};
+pub use registrations::Registration;
 pub use sketch::Spreads;
 pub use sqlite::stand_back;
 
@@ -234,6 +236,11 @@ pub trait Store: Send + Sync {
     /// Sets or (with `None`) forgets it.
     async fn set_control_url(&self, organization: OrganizationNumber, url: Option<&ControlUrl>)
     -> Result<()>;
+
+    /// The registrations of SIP users that have not expired, by organization and user.
+    async fn registrations(&self, now: Timestamp) -> Result<Vec<Registration>>;
+    /// Replaces the registrations of these users, removes those without contacts, and deletes whatever has expired.
+    async fn save_registrations(&self, changed: &[Registration], now: Timestamp) -> Result<()>;
 
     /// Leases jobs of these kinds until then, so that nobody else runs them: those that are due, and those whose lease ran
     /// out, oldest due first. Each has begun one more attempt; its end is told with that attempt's number.

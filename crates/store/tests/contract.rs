@@ -25,6 +25,8 @@ mod lists;
 mod merges;
 #[path = "contract/privacy.rs"]
 mod privacy;
+#[path = "contract/registrations.rs"]
+mod registrations;
 #[path = "contract/rollups.rs"]
 mod rollups;
 #[path = "contract/sealing.rs"]

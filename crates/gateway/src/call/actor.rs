@@ -352,8 +352,12 @@ impl Actor {
                     return Some(Input::Failed { leg, failure: Failure::Unreachable });
                 };
                 self.media.party(side, way.party);
-                let Ok(offer) = self.words(side, body).await else {
-                    return Some(Input::MediaRefused { leg });
+                let offer = match self.words(side, body).await {
+                    Ok(offer) => offer,
+                    Err(reason) => {
+                        self.shared.settings.gate.refusals().count("codec");
+                        return Some(Input::MediaRefused { leg, reason });
+                    }
                 };
                 self.invite(leg, side, &target, way, (offer, session))
             }
@@ -373,9 +377,9 @@ impl Actor {
                 let side = self.legs.get(&leg)?.side;
                 match self.words(side, body).await {
                     Ok(body) => self.legs.get_mut(&leg)?.accept(body, session),
-                    Err(()) => {
+                    Err(reason) => {
                         self.forget(leg)?.reject(488, &crate::Cause::MediaFailure.into());
-                        return Some(Input::MediaRefused { leg });
+                        return Some(Input::MediaRefused { leg, reason });
                     }
                 }
                 None
@@ -392,7 +396,7 @@ impl Actor {
             Action::Take { leg, answer } => {
                 let side = self.legs.get(&leg)?.side;
                 let taken = self.media.relay(side, Stance::Answer, &answer).await;
-                taken.is_err().then_some(Input::MediaRefused { leg })
+                taken.err().map(|refused| Input::MediaRefused { leg, reason: refused.to_string() })
             }
             Action::Start { timer, after } => {
                 self.timers.insert(timer, Instant::now() + after);
@@ -429,8 +433,8 @@ impl Actor {
         Some(gone)
     }
 
-    /// The SDP of a message to a side.
-    pub(super) async fn words(&mut self, to: crate::Side, body: Body) -> Result<Option<Vec<u8>>, ()> {
+    /// The SDP of a message to a side; or why there is none.
+    pub(super) async fn words(&mut self, to: crate::Side, body: Body) -> Result<Option<Vec<u8>>, String> {
         let words = match body {
             Body::None => return Ok(None),
             Body::Offer(sdp) => self.media.relay(to.other(), Stance::Offer, &sdp).await,
@@ -441,7 +445,7 @@ impl Actor {
             Ok(words) => Ok(Some(words.to_vec())),
             Err(refused) => {
                 tracing::info!(call = %self.place.call(), %refused, "media refused");
-                Err(())
+                Err(refused.to_string())
             }
         }
     }

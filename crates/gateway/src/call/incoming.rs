@@ -1,6 +1,11 @@
 //! What comes in: to which call it goes, or how a call begins, or how it is answered.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+};
+
+use bytes::Bytes;
 
 use super::{
     actor::{Actor, Beginning, Ears, Note},
@@ -10,14 +15,15 @@ use super::{
     index::Entry,
     legs::SipLeg,
     media::Party,
+    registry::Refused,
     ringing::RELIABLE,
-    session::{LEAST, Session},
+    session::{LEAST, Session, SessionAsk},
     switch::Shared,
     wire,
     words::{Input, Invited, LegId},
 };
 use crate::{
-    Ask, Side,
+    Ask, Attempt, CallId, CallerIdentity, Cause, Denial, Denied, Report, Side, What, Who, Why,
     sip::{Answer, Event, Header, Message, Method, Received, Uri, uri_of},
     trace::TraceSeat,
 };
@@ -104,7 +110,12 @@ impl Shared {
             },
             (Some(Method::Invite), false) => match self.invited(door, &received) {
                 Ok(()) => return,
-                Err(answer) => answer,
+                Err(Turned { answer, is_recorded: true }) => {
+                    // Remembered: the same INVITE again is no other attempt.
+                    door.respond(&received, &answer);
+                    return;
+                }
+                Err(Turned { answer, is_recorded: false }) => answer,
             },
             (Some(Method::Options), false) => wire::capabilities(),
             (Some(Method::Bye | Method::Update | Method::Info | Method::Refer | Method::Notify), false) => {
@@ -124,12 +135,21 @@ impl Shared {
     }
 
     /// Begins a call, or says how to refuse it.
-    fn invited(self: &Arc<Self>, door: &Arc<Door>, received: &Received) -> Result<(), Answer> {
+    fn invited(self: &Arc<Self>, door: &Arc<Door>, received: &Received) -> Result<(), Turned> {
         let Screened { invited, trunk, from, known, max_forwards } =
             screen(self, &received.message, received.source)?;
         let (place, commands) = self.admit(trunk.as_ref()).map_err(|refused| {
-            tracing::info!(%refused, "a call was not taken");
-            Answer::with(503, Header::new("Retry-After", "5"))
+            let denial = match refused {
+                Refused::Full => {
+                    denied(Cause::Unreachable, "full", "there are as many calls as there may be")
+                }
+                Refused::Stopping => denied(Cause::Unreachable, "stopping", "the server stops"),
+            };
+            let denial = Denial { attempt: Some(Attempt::from(&invited.plan)), ..denial };
+            let answer = Answer::with(503, Header::new("Retry-After", "5"));
+            let (to, sip_call_id) = (&invited.to, &invited.sip_call_id);
+            let wish = Wish { from: &from, to, sip_call_id, identity: &invited.identity };
+            self.deny(&known.who, wish, &denial, answer)
         })?;
         let trace = self.settings.traces.begin(place.call());
         let (notes, note_ears) = tokio::sync::mpsc::unbounded_channel();
@@ -141,7 +161,7 @@ impl Shared {
         };
         entry.remember(self.now(), false, received.source, received.message.bytes().clone());
         // Merged or looped (RFC 3261, 8.2.2.2).
-        let seat = self.index.enter(&invited.sip_call_id, entry).ok_or(Answer::plain(482))?;
+        let seat = self.index.enter(&invited.sip_call_id, entry).ok_or(Turned::unrecorded(482))?;
         door.respond(received, &Answer::plain(100));
         let (account, note) = (invited.plan.account.clone(), invited.plan.note.clone());
         let identity = invited.identity.clone();
@@ -172,20 +192,42 @@ struct Screened {
     max_forwards: u8,
 }
 
+/// An INVITE that became no call.
+struct Turned {
+    answer: Answer,
+    /// Whether it is on record as a failed call.
+    is_recorded: bool,
+}
+
+impl Turned {
+    fn unrecorded(status: u16) -> Self {
+        Answer::plain(status).into()
+    }
+}
+
+impl From<Answer> for Turned {
+    fn from(answer: Answer) -> Self {
+        Self { answer, is_recorded: false }
+    }
+}
+
+/// Who wants to call whom.
+#[derive(Clone, Copy)]
+struct Wish<'a> {
+    from: &'a str,
+    to: &'a str,
+    sip_call_id: &'a str,
+    identity: &'a Arc<CallerIdentity>,
+}
+
 /// Looks at an INVITE before it becomes a call: whether it can be understood, who sent it, where it leads.
-fn screen(shared: &Shared, request: &Message, source: SocketAddr) -> Result<Screened, Answer> {
-    let bad = || Answer::plain(400);
+fn screen(shared: &Shared, request: &Message, source: SocketAddr) -> Result<Screened, Turned> {
     let known = shared.settings.directory.who(request, source)?;
+    let bad = || {
+        shared.settings.gate.refusals().count("bad_request");
+        Turned::unrecorded(400)
+    };
     let max_forwards = request.header("Max-Forwards").map_or(Ok(70), str::parse::<u8>).map_err(|_| bad())?;
-    let max_forwards = max_forwards.checked_sub(1).ok_or(Answer::plain(483))?;
-    if let Some(answer) = beyond_us(request) {
-        return Err(answer);
-    }
-    let session = wire::session_ask(request);
-    if Session::respond(&session, LEAST).is_err() {
-        return Err(Answer::with(422, Header::new("Min-SE", LEAST.to_string())));
-    }
-    let offer = wire::offer(request)?;
     let from = request.header("From").and_then(|from| Uri::read(uri_of(from))).ok_or_else(bad)?;
     let from = from.user_part().name.into_owned();
     let called = Uri::read(request.uri()).ok_or_else(bad)?.user_part();
@@ -193,18 +235,94 @@ fn screen(shared: &Shared, request: &Message, source: SocketAddr) -> Result<Scre
     let sip_call_id = request.header("Call-ID").ok_or_else(bad)?.to_owned();
     let uri = request.uri().to_owned();
     let ask = Ask { who: known.who.clone(), from: from.clone(), to: to.clone(), to_context, uri };
-    let plan = shared.settings.routes.route(&ask).map_err(|cause| Answer::plain(cause.status()))?;
+    let planned = shared.settings.routes.route(&ask);
+    let session = wire::session_ask(request);
+    let mut identity = Arc::new(identity(request, &known.who, &to));
+    let wish = Wish { from: &from, to: &to, sip_call_id: &sip_call_id, identity: &identity };
+    let offer = understood(request, max_forwards, &session).map_err(|refused| {
+        let (answer, denial) = *refused;
+        let attempt = match &planned {
+            Ok(plan) => Some(plan.into()),
+            Err(denial) => denial.attempt.clone(),
+        };
+        shared.deny(&known.who, wish, &Denial { attempt, ..denial }, answer)
+    })?;
+    let plan = planned.map_err(|denial| {
+        let answer = Answer::plain(denial.cause.status());
+        shared.deny(&known.who, wish, &denial, answer)
+    })?;
+    let max_forwards = max_forwards.saturating_sub(1);
     let trunk = plan.trunk.clone();
-    let mut identity = identity(request, &known.who, &to);
-    identity.headers = named_headers(request, &plan.headers);
-    let identity = Arc::new(identity);
+    Arc::make_mut(&mut identity).headers = named_headers(request, &plan.headers);
     let invited = Invited { from: from.clone(), identity, to, sip_call_id, offer, session, plan };
     Ok(Screened { invited, trunk, from, known, max_forwards })
 }
 
-/// The answer to an INVITE that asks for what is not spoken here.
-fn beyond_us(request: &Message) -> Option<Answer> {
+impl Shared {
+    /// Counts an attempt of somebody known that is answered so, and reports it as long as that one has not been refused too
+    /// often.
+    fn deny(&self, who: &Who, wish: Wish<'_>, denial: &Denial, answer: Answer) -> Turned {
+        let refusals = self.settings.gate.refusals();
+        refusals.count(denial.reason);
+        let (name, trunk) = match who {
+            Who::Trunk(name) => (format!("trunk {name}"), Some(name.clone())),
+            Who::User(name) => (format!("user {name}"), None),
+        };
+        if !refusals.records(&name, tokio::time::Instant::now().into_std()) {
+            return answer.into();
+        }
+        let Some(attempt) = &denial.attempt else {
+            tracing::warn!(peer = name, reason = denial.reason, "a call was refused: {}", denial.text);
+            return answer.into();
+        };
+        let why = Why { status: Some(answer.status), ..denial.cause.into() };
+        let denied = Denied {
+            direction: attempt.direction,
+            from: wish.from.to_owned(),
+            to: wish.to.to_owned(),
+            trunk,
+            sip_call_id: wish.sip_call_id.to_owned(),
+            identity: wish.identity.clone(),
+            note: attempt.note.clone(),
+            why: why.saying(Some(denial.text)),
+        };
+        let (call, account) = (CallId::fresh(), attempt.account.clone());
+        let report = Report { call, account, at: self.now(), what: What::Denied(denied) };
+        let is_recorded = self.settings.owner.try_send(report).is_ok();
+        self.lost.fetch_add(u64::from(!is_recorded), Ordering::Relaxed);
+        Turned { answer, is_recorded }
+    }
+}
+
+const fn denied(cause: Cause, reason: &'static str, text: &'static str) -> Denial {
+    Denial { cause, reason, text, attempt: None }
+}
+
+/// The offer of an INVITE that can be served; else the answer, and why.
+fn understood(
+    request: &Message,
+    max_forwards: u8,
+    session: &SessionAsk,
+) -> Result<Option<Bytes>, Box<(Answer, Denial)>> {
+    let refused = |answer, denial| Err(Box::new((answer, denial)));
+    if max_forwards == 0 {
+        let text = "the INVITE went through too many hops";
+        return refused(Answer::plain(483), denied(Cause::Unreachable, "too_many_hops", text));
+    }
     let known = |tag: &str| ["", "timer", RELIABLE].iter().any(|known| known.eq_ignore_ascii_case(tag));
     let mut required = request.headers("Require").flat_map(|value| value.split(',')).map(str::trim);
-    required.find(|tag| !known(tag)).map(|unknown| Answer::with(420, Header::new("Unsupported", unknown)))
+    if let Some(unknown) = required.find(|tag| !known(tag)) {
+        let text = "the INVITE requires an extension that is not supported";
+        let answer = Answer::with(420, Header::new("Unsupported", unknown));
+        return refused(answer, denied(Cause::Failure, "extension", text));
+    }
+    if Session::respond(session, LEAST).is_err() {
+        let text = "the INVITE asks for too short a session interval";
+        let answer = Answer::with(422, Header::new("Min-SE", LEAST.to_string()));
+        return refused(answer, denied(Cause::Failure, "session_interval", text));
+    }
+    wire::offer(request).map_err(|answer| {
+        let text = "the body of the INVITE holds no session description that can be read";
+        Box::new((answer, denied(Cause::MediaFailure, "content_type", text)))
+    })
 }

@@ -60,7 +60,8 @@ impl Shared {
                 let places = self.settings.directory.places(user);
                 if places.is_empty() {
                     // "Temporarily unavailable": its phone is off.
-                    return Err(Why { status: Some(480), ..Cause::NoAnswer.into() });
+                    let why = Why { status: Some(480), ..Cause::NoAnswer.into() };
+                    return Err(why.saying(Some("the called user is not registered")));
                 }
                 let said = |place: Target| Target {
                     caller: target.caller.clone(),

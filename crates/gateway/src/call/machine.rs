@@ -146,7 +146,7 @@ impl Machine {
                     self.misanswered(leg);
                 }
             }
-            Input::MediaRefused { leg } => self.media_refused(leg),
+            Input::MediaRefused { leg, reason } => self.media_refused(leg, &reason),
             Input::Located { ticket, targets } => self.located(ticket, targets),
             Input::Media(event) => self.media(event),
             Input::HangUp { reason } => {
@@ -292,11 +292,14 @@ impl Machine {
         }
     }
 
-    fn media_refused(&mut self, leg: LegId) {
+    fn media_refused(&mut self, leg: LegId, reason: &str) {
         if matches!(self.state(leg), Some(LegState::Calling { .. } | LegState::Unacknowledged)) {
             self.gone(leg);
         }
-        self.end(Cause::MediaFailure.into(), By::System);
+        // What a caller that waits is answered with.
+        let status = self.answered_at.is_none().then_some(488);
+        let why = Why { status, ..Cause::MediaFailure.into() };
+        self.end(why.saying(Some(reason)), By::System);
     }
 
     fn media(&mut self, event: MediaEvent) {

@@ -28,6 +28,7 @@ pub use door::{Opening, Transport};
 pub use media::{Media, MediaMaker, MediaRefused, Party, Stance};
 pub use registry::Refused;
 pub use switch::{Clock, HangUp, Settings, Switch};
+pub(crate) use wire::way_of;
 pub use words::{Dial, MediaEvent};
 
 #[cfg(test)]

@@ -221,9 +221,12 @@ impl Actor {
             Some(side) => self.words(side, body).await,
             None => Ok(None),
         };
-        let Ok(words) = words else {
-            door.respond(&received, &Answer::plain(488));
-            return Some(Input::MediaRefused { leg });
+        let words = match words {
+            Ok(words) => words,
+            Err(reason) => {
+                door.respond(&received, &Answer::plain(488));
+                return Some(Input::MediaRefused { leg, reason });
+            }
         };
         let mut headers = Vec::new();
         if status < 300 {

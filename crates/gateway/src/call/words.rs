@@ -136,6 +136,8 @@ pub enum Input {
     MediaRefused {
         /// Which leg's.
         leg: LegId,
+        /// Why not.
+        reason: String,
     },
     /// What the media says.
     Media(MediaEvent),

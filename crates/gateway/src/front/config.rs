@@ -10,6 +10,7 @@ use std::{
 
 use pegcount_sealed::Keys;
 
+use super::Registered;
 use crate::{
     guard::{Network, Policy, Rate},
     recording::Layout,
@@ -36,6 +37,9 @@ pub struct Config {
     pub algorithms: Vec<Algorithm>,
     /// Who may speak to the gateway.
     pub peers: Peers,
+    /// Users that were registered with an earlier run. Those that are no users any more, and contacts that have expired, are
+    /// passed over.
+    pub registered: Vec<Registered>,
     /// Who is asked for the SRV records of names; empty: whom the system asks.
     pub name_servers: Vec<SocketAddr>,
     /// How media is relayed.
@@ -68,6 +72,7 @@ impl Config {
             realm: "pegcount".to_owned(),
             algorithms: vec![Algorithm::Md5, Algorithm::Sha256],
             peers: Peers::default(),
+            registered: Vec::new(),
             name_servers: Vec::new(),
             media: MediaSettings::new(host),
             recordings: Recordings::in_folder(recordings),

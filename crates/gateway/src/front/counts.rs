@@ -1,5 +1,7 @@
 //! What the gateway counts.
 
+use std::collections::BTreeMap;
+
 use crate::{
     guard::Reason,
     media::{PacketCounts, Ports},
@@ -17,6 +19,8 @@ pub struct Counts {
     pub lost_reports: u64,
     /// Of SIP.
     pub sip: SipCounts,
+    /// Attempts that were refused.
+    pub refused: RefusalCounts,
     /// Messages that the guard stopped, by reason; a reason that never came up is not in it.
     pub guard: Vec<GuardCount>,
     /// Of media.
@@ -40,6 +44,15 @@ pub struct SipCounts {
     pub connections_refused: u64,
     /// Users that are registered.
     pub registered: usize,
+}
+
+/// Attempts to call or to register that were refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RefusalCounts {
+    /// How many, by reason. A reason that never came up is not in it.
+    pub by_reason: BTreeMap<&'static str, u64>,
+    /// How many of known peers were too many to be reported as calls.
+    pub unrecorded: u64,
 }
 
 /// Messages that the guard stopped for one reason.

@@ -1,19 +1,19 @@
 //! Who people are: trunks by their address or a digest, users by a digest, and where users can be reached.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
-use super::{GuardSettings, Peers};
+use super::{Contact, GuardSettings, Peers, Registered};
 use crate::{
-    Target, Who,
-    call::{Directory, Known},
-    guard::{Network, Policy, Strangers},
+    Clock, Target, Who,
+    call::{Directory, Known, Transport, way_of},
+    guard::{Network, Policy, Refusals, Strangers},
     registrar::{Asker, Binding, Credentials, Registrar, Registration, Reply, Terms},
     sip::{Answer, Header, Message, Uri, uri_of},
 };
@@ -26,8 +26,12 @@ pub(super) struct SameName(pub(super) String);
 pub(super) struct People {
     people: RwLock<Arc<Listed>>,
     registrar: Mutex<Registrar>,
+    refusals: Arc<Refusals>,
     /// The zero of the registrar's clock.
     since: Instant,
+    clock: Clock,
+    /// Told whenever somebody's registrations have changed.
+    pub(super) changed: Notify,
 }
 
 /// Those who are known, by how they are.
@@ -39,11 +43,14 @@ struct Listed {
 
 impl People {
     /// Knows nobody yet. The key signs what clients are challenged with.
-    pub(super) fn new(terms: Terms, key: [u8; 32]) -> Self {
+    pub(super) fn new(terms: Terms, key: [u8; 32], refusals: Arc<Refusals>, clock: Clock) -> Self {
         Self {
             people: RwLock::default(),
             registrar: Mutex::new(Registrar::new(terms, key)),
+            refusals,
             since: Instant::now(),
+            clock,
+            changed: Notify::new(),
         }
     }
 
@@ -68,6 +75,62 @@ impl People {
         self.registrar().set_users(digests.chain(users));
         *self.people.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(listed);
         Ok(())
+    }
+
+    /// Gives users the contacts that they had with an earlier run.
+    pub(super) fn restore(&self, registered: &[Registered]) {
+        let now = (self.clock)();
+        let mut registrar = self.registrar();
+        for Registered { user, contacts } in registered {
+            let bindings = contacts.iter().filter(|contact| contact.expires_at > now).filter_map(|contact| {
+                let left = Duration::from_millis(contact.expires_at - now);
+                let made_by = (contact.call_id.as_str(), contact.cseq);
+                Binding::restored(&contact.uri, contact.source, self.now() + left, made_by)
+            });
+            registrar.restore(user, bindings.collect());
+        }
+    }
+
+    /// The names of all users, in order.
+    pub(super) fn users(&self) -> Vec<String> {
+        let people = self.people();
+        let users = people.by_digest.iter().filter(|(_, known)| matches!(known.who, Who::User(_)));
+        let mut names: Vec<String> = users.map(|(name, _)| name.clone()).collect();
+        names.sort();
+        names
+    }
+
+    /// Where a user is registered.
+    pub(super) fn contacts(&self, user: &str) -> Vec<Contact> {
+        let (now, wall) = (self.now(), (self.clock)());
+        let contact = |binding: &Binding| {
+            let left = binding.expires_at.saturating_sub(now).as_millis();
+            Contact {
+                uri: binding.uri.clone(),
+                source: binding.source,
+                expires_at: wall.saturating_add(u64::try_from(left).unwrap_or(u64::MAX)),
+                call_id: binding.call_id.clone(),
+                cseq: binding.cseq,
+            }
+        };
+        self.registrar().bindings(user, now).into_iter().map(contact).collect()
+    }
+
+    /// Users whose registrations have changed since this was asked last.
+    pub(super) fn take_changed(&self) -> BTreeSet<String> {
+        self.registrar().take_changed()
+    }
+
+    /// The answer that this reply is. An impostor is counted and logged.
+    fn turned_away(&self, reply: Reply, credentials: &Credentials<'_>, source: SocketAddr) -> Answer {
+        if let Some(impostor) = reply.impostor {
+            let claimed = self.registrar().claimed(credentials);
+            let people = self.people();
+            let known = claimed.filter(|name| people.by_digest.contains_key(name));
+            let now = Instant::now().into_std();
+            self.refusals.of_stranger(source.ip(), impostor.name(), known.as_deref(), now);
+        }
+        reply.into()
     }
 
     /// Whether a request from a trunk's address is that of a phone there: it names a user in its credentials, or is from a
@@ -171,7 +234,8 @@ impl Directory for People {
         if people.by_digest.is_empty() {
             return Err(Answer::plain(403));
         }
-        let name = self.registrar().authenticate(&credentials, Asker::Proxy, self.now())?;
+        let proved = self.registrar().authenticate(&credentials, Asker::Proxy, self.now());
+        let name = proved.map_err(|reply| self.turned_away(reply, &credentials, source))?;
         people.by_digest.get(&name).cloned().ok_or(Answer::plain(403))
     }
 
@@ -180,16 +244,26 @@ impl Directory for People {
             return Answer::plain(405);
         }
         match Registration::of(request, source) {
-            Some(registration) => self.registrar().handle(&registration, self.now()).into(),
+            Some(registration) => {
+                let reply = self.registrar().handle(&registration, self.now());
+                if reply.status == 200 {
+                    self.changed.notify_one();
+                }
+                self.turned_away(reply, &registration.credentials, source)
+            }
             None => Answer::plain(400),
         }
     }
 
     fn places(&self, user: &str) -> Vec<Target> {
         let nat = self.people().by_digest.get(user).is_some_and(|known| known.nat);
+        // A connection of an earlier run is gone, and nobody listens where it came from.
+        let is_gone = |binding: &Binding| {
+            binding.is_restored && way_of(&binding.uri).is_some_and(|way| way.transport != Transport::Udp)
+        };
         let place = |binding: &Binding| Target {
             // Behind an address translation the URI leads nowhere; where there is none both are the same.
-            destination: Some(binding.source),
+            destination: (!is_gone(binding)).then_some(binding.source),
             nat,
             is_registered: true,
             ..Target::at(binding.uri.clone())
@@ -224,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_trunk_is_known_by_its_address_and_others_have_to_prove_who_they_are() {
-        let people = People::new(Terms::of("test"), [0; 32]);
+        let people = People::new(Terms::of("test"), [0; 32], Arc::default(), Arc::new(|| 0));
         let [inside, outside] = ["192.0.2.1:5060", "198.51.100.1:5060"].map(|at| at.parse().unwrap());
         assert_eq!(people.who(&invite(), inside).unwrap_err().status, 403, "nobody is known");
         let peers = Peers { trunks: vec![trunk("carrier", "192.0.2.0/24", None)], users: Vec::new() };
@@ -240,7 +314,7 @@ mod tests {
 
     #[test]
     fn two_peers_of_a_name_are_refused() {
-        let people = People::new(Terms::of("test"), [0; 32]);
+        let people = People::new(Terms::of("test"), [0; 32], Arc::default(), Arc::new(|| 0));
         let named =
             |first, second| people.set(&Peers { trunks: vec![first, second], users: vec![user("alice")] });
         let same = named(trunk("a", "192.0.2.1", None), trunk("a", "192.0.2.2", None));

@@ -11,7 +11,8 @@ use std::{
 use tokio::{runtime::Runtime, sync::mpsc};
 
 use super::{
-    Config, Counts, GuardCount, GuardSettings, Peers, RtpCounts, SipCounts, Traced,
+    Config, Counts, GuardCount, GuardSettings, Peers, RefusalCounts, Registrations, RtpCounts, SipCounts,
+    Traced,
     directory::{People, SameName, policy},
     opening::Opened,
     recordings::{Finished, owner_of, pass_on},
@@ -245,6 +246,10 @@ impl Gateway {
                 connections_refused,
                 registered: people.registered(),
             },
+            refused: RefusalCounts {
+                by_reason: gate.refusals().counts(),
+                unrecorded: gate.refusals().unrecorded(),
+            },
             guard: Reason::ALL
                 .iter()
                 .map(stopped)
@@ -264,6 +269,11 @@ impl Gateway {
         self.parts.people.set(peers)?;
         self.parts.gate.set_policy(policy(peers, &self.parts.guard));
         Ok(())
+    }
+
+    /// Where users are registered.
+    pub fn registrations(&self) -> Registrations {
+        Registrations(Arc::clone(&self.parts.people))
     }
 
     /// The recordings that a crash cut off. Each is to be given to [`Self::end_left_over`]; what is not is there again at

@@ -7,6 +7,7 @@ mod gateway;
 mod media;
 mod opening;
 mod recordings;
+mod registrations;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ pub use crate::trace::Traced;
 pub use config::{
     Config, Digest, GuardSettings, MediaSettings, Peers, Recordings, Tls, TraceSettings, TrunkPeer, UserPeer,
 };
-pub use counts::{Counts, GuardCount, RtpCounts, SipCounts};
+pub use counts::{Counts, GuardCount, RefusalCounts, RtpCounts, SipCounts};
 pub use gateway::{Addresses, Gateway, LeftOver, StartError};
 pub use recordings::Finished;
+pub use registrations::{Contact, Registered, Registrations};

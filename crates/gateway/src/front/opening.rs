@@ -244,12 +244,15 @@ pub(super) async fn open(
     let Ground { shown, ports, means, lame } = Ground::read(&config)?;
     let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(|error| StartError::System(io::Error::other(error)))?;
+    let gate = Gate::new(policy(&config.peers, &config.guard));
     let people = Arc::new(People::new(
         Terms { algorithms: config.algorithms.clone(), ..Terms::of(&config.realm) },
         key,
+        gate.refusals().clone(),
+        clock.clone(),
     ));
     people.set(&config.peers)?;
-    let gate = Gate::new(policy(&config.peers, &config.guard));
+    people.restore(&config.registered);
     let doors = doors(&config, &gate, shown, means.as_ref()).await?;
     let lame = lame.inspect_err(|error| tracing::warn!(error, "recordings will be WAV files")).ok();
     let format = if lame.is_some() { Format::Mp3 } else { Format::Wav };

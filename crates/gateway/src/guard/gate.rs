@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Counts, Limits, Policy, Source, Verdict, inspect};
+use super::{Counts, Limits, Policy, Reason, Refusals, Source, Verdict, inspect};
 
 /// How long after a call somebody is still heard: what they repeat belongs to that call (64 times T1, RFC 3261, 17).
 const LINGER: Duration = Duration::from_secs(40);
@@ -20,6 +20,7 @@ const SWEEP: usize = 1024;
 pub struct Gate {
     policy: RwLock<Arc<Policy>>,
     counts: Arc<Counts>,
+    refusals: Arc<Refusals>,
     expected: Mutex<HashMap<IpAddr, Waiting>>,
 }
 
@@ -39,6 +40,11 @@ impl Gate {
     /// What was done so far.
     pub fn counts(&self) -> Arc<Counts> {
         Arc::clone(&self.counts)
+    }
+
+    /// What was refused, here and behind.
+    pub fn refusals(&self) -> &Arc<Refusals> {
+        &self.refusals
     }
 
     /// From the next message on, this is let through.
@@ -85,7 +91,13 @@ impl Gate {
     pub fn judge(&self, bytes: &[u8], source: Source, now: Instant, limits: &mut Limits) -> Verdict {
         let policy = self.policy();
         let known = policy.knows(source.address.ip()) || self.expects(source.address.ip(), now);
-        inspect(bytes, source, known, now, &policy, limits)
+        let verdict = inspect(bytes, source, known, now, &policy, limits);
+        if let Verdict::Drop(reason @ (Reason::UnknownSource | Reason::Scanner)) = verdict
+            && !known
+        {
+            self.refusals.of_stranger(source.address.ip(), reason.name(), None, now);
+        }
+        verdict
     }
 }
 

@@ -32,6 +32,7 @@ mod limits;
 mod message;
 mod policy;
 mod reason;
+mod refusals;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ pub use gate::{Expected, Gate};
 pub use limits::Limits;
 pub use policy::{Network, NotANetwork, Policy, Rate, Strangers};
 pub use reason::{Counts, Reason};
+pub use refusals::{RECORDED, Refusals};
 pub use socket::{GuardedSocket, bind};
 pub use weather::{Weather, WeatheredSocket};
 

@@ -21,8 +21,12 @@ pub struct Binding {
     pub source: SocketAddr,
     /// When it ends, on the clock of the registrar's caller.
     pub expires_at: Duration,
-    call_id: String,
-    cseq: u32,
+    /// The Call-ID of the REGISTER that made it.
+    pub call_id: String,
+    /// The number in its CSeq.
+    pub cseq: u32,
+    /// Whether an earlier run of the program took it: a connection that it came over is gone.
+    pub is_restored: bool,
     same_as: String,
 }
 
@@ -91,6 +95,7 @@ pub(super) fn updated(
                     expires_at: now + Duration::from_secs(seconds),
                     call_id: update.call_id.to_owned(),
                     cseq: update.cseq,
+                    is_restored: false,
                     same_as,
                 },
             );
@@ -100,6 +105,17 @@ pub(super) fn updated(
 }
 
 impl Binding {
+    /// One that an earlier registrar had; `None` where its URI is none.
+    pub fn restored(
+        uri: &str,
+        source: SocketAddr,
+        expires_at: Duration,
+        (call_id, cseq): (&str, u32),
+    ) -> Option<Self> {
+        let (uri, same_as) = canonical(uri)?;
+        Some(Self { uri, source, expires_at, call_id: call_id.to_owned(), cseq, is_restored: true, same_as })
+    }
+
     /// A REGISTER of the same client that was sent before this binding was made changes nothing any more.
     fn is_newer_than(&self, update: &Update<'_>) -> bool {
         self.call_id == update.call_id && self.cseq >= update.cseq

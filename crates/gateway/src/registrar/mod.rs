@@ -11,7 +11,12 @@ mod nonce;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, net::SocketAddr, num::NonZeroUsize, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::SocketAddr,
+    num::NonZeroUsize,
+    time::Duration,
+};
 
 pub use bindings::Binding;
 pub(crate) use digest::proof;
@@ -87,11 +92,35 @@ pub struct Reply {
     pub phrase: &'static str,
     /// Headers beside those that every answer has.
     pub headers: Vec<(&'static str, String)>,
+    /// Why the request was turned away, where it was that of an impostor.
+    pub impostor: Option<Impostor>,
+}
+
+/// How a request does not come from whom it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Impostor {
+    /// It does not know the user's password.
+    WrongPassword,
+    /// There is no user of that name.
+    UnknownUser,
+    /// It is from one user and registers another.
+    OtherUser,
+}
+
+impl Impostor {
+    /// The word for counters and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::WrongPassword => "wrong_password",
+            Self::UnknownUser => "unknown_user",
+            Self::OtherUser => "other_user",
+        }
+    }
 }
 
 impl Reply {
     const fn plain(status: u16, phrase: &'static str) -> Self {
-        Self { status, phrase, headers: Vec::new() }
+        Self { status, phrase, headers: Vec::new(), impostor: None }
     }
 }
 
@@ -172,6 +201,8 @@ pub struct Registrar {
     users: HashMap<String, User>,
     /// What an unknown user is measured against, so that it takes as long.
     nobody: Vec<Ha1>,
+    /// Users whose bindings have changed since somebody asked.
+    changed: BTreeSet<String>,
 }
 
 #[derive(Default)]
@@ -186,7 +217,7 @@ impl Registrar {
         let nonces = Nonces::new(key, terms.nonce_good_for, terms.nonces_remembered);
         let nobody =
             terms.algorithms.iter().map(|algorithm| Ha1::of(*algorithm, "", &terms.realm, "")).collect();
-        Self { terms, nonces, users: HashMap::new(), nobody }
+        Self { terms, nonces, users: HashMap::new(), nobody, changed: BTreeSet::new() }
     }
 
     /// From now on these are the users, each with what is kept of its password: one hash for each algorithm. Who
@@ -197,6 +228,20 @@ impl Registrar {
             let bindings = before.remove(&name).map(|user| user.bindings).unwrap_or_default();
             self.users.insert(name, User { passwords, bindings });
         }
+    }
+
+    /// Gives a user the bindings that an earlier registrar had, the latest first, unless it has some. One that is not known
+    /// gets none.
+    pub fn restore(&mut self, user: &str, bindings: Vec<Binding>) {
+        if let Some(user) = self.users.get_mut(user).filter(|user| user.bindings.is_empty()) {
+            user.bindings = bindings;
+            user.bindings.truncate(self.terms.most_contacts);
+        }
+    }
+
+    /// The users whose bindings have changed since this was asked last.
+    pub fn take_changed(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.changed)
     }
 
     /// Where a user can be reached, the latest registration first.
@@ -230,7 +275,12 @@ impl Registrar {
         now: Duration,
     ) -> Result<String, Reply> {
         let Some(claim) = self.claim(request) else { return Err(self.challenge(asker, false, now)) };
-        if !self.is_proved(&claim, &request.method) || !is_same_target(&claim.uri, &request.uri) {
+        if !self.is_proved(&claim, &request.method) {
+            let is_known = self.users.contains_key(&claim.user);
+            let impostor = if is_known { Impostor::WrongPassword } else { Impostor::UnknownUser };
+            return Err(Reply { impostor: Some(impostor), ..self.challenge(asker, false, now) });
+        }
+        if !is_same_target(&claim.uri, &request.uri) {
             return Err(self.challenge(asker, false, now));
         }
         match self.nonces.take(&claim.nonce, claim.count, now) {
@@ -247,7 +297,7 @@ impl Registrar {
         };
         // Nobody registers another.
         let Some(user) = self.users.get_mut(&name).filter(|_| name == request.user) else {
-            return Reply::plain(403, "Forbidden");
+            return Reply { impostor: Some(Impostor::OtherUser), ..Reply::plain(403, "Forbidden") };
         };
         let update = Update {
             contacts: &request.contacts,
@@ -259,18 +309,19 @@ impl Registrar {
         match updated(&user.bindings, &update, &self.terms, now) {
             Ok(bindings) => {
                 user.bindings = bindings;
+                self.changed.insert(name);
                 let line = |binding: &Binding| {
                     ("Contact", format!("<{}>;expires={}", binding.uri, binding.seconds_left(now)))
                 };
-                Reply { status: 200, phrase: "OK", headers: user.bindings.iter().map(line).collect() }
+                let headers = user.bindings.iter().map(line).collect();
+                Reply { headers, ..Reply::plain(200, "OK") }
             }
             Err(Refusal::Malformed) => Reply::plain(400, "Bad Contact"),
             Err(Refusal::TooMany) => Reply::plain(403, "Too Many Contacts"),
             Err(Refusal::OutOfOrder) => Reply::plain(500, "Out Of Order"),
             Err(Refusal::TooBrief) => Reply {
-                status: 423,
-                phrase: "Interval Too Brief",
                 headers: vec![("Min-Expires", self.terms.shortest.as_secs().to_string())],
+                ..Reply::plain(423, "Interval Too Brief")
             },
         }
     }
@@ -298,7 +349,8 @@ impl Registrar {
                 ),
             )
         };
-        Reply { status, phrase, headers: self.terms.algorithms.iter().map(line).collect() }
+        let headers = self.terms.algorithms.iter().map(line).collect();
+        Reply { headers, ..Reply::plain(status, phrase) }
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Access, Answer, Refusal, Thing};
 use crate::{
     audit::Action,
     auth::Scope,
-    control::{NoPlacement, Placement, SipMessage},
+    control::{NoPlacement, Placement, SipMessage, UserContact},
 };
 
 /// A call to be placed.
@@ -78,6 +78,21 @@ impl Access {
         let messages = messages.ok_or(Refusal::NotFound(Thing::SipTrace))?;
         self.note_read(Action::SipTraceRead, &filed.head).await?;
         Ok(messages)
+    }
+
+    /// Where the users of the SIP gateway are registered, and how many places there are. Network addresses of persons are
+    /// for administrators.
+    ///
+    /// # Errors
+    /// [`Refusal::Forbidden`] without the scope `admin`.
+    pub fn registrations(&self, limit: u32, offset: u64) -> Answer<(Vec<UserContact>, u64)> {
+        self.need(Scope::Admin)?;
+        let switchboard = self.ledger.control.switchboard();
+        let number = self.organization.number;
+        let all = switchboard.map(|switchboard| switchboard.registrations(number)).unwrap_or_default();
+        let total = all.len() as u64;
+        let (limit, offset) = (limit as usize, usize::try_from(offset).unwrap_or(usize::MAX));
+        Ok((all.into_iter().skip(offset).take(limit).collect(), total))
     }
 
     /// Tells the gateway that numbers or endpoints have changed.

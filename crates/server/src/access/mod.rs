@@ -33,7 +33,7 @@ use crate::{
 
 pub use crate::{
     audit::Action,
-    control::SipMessage,
+    control::{SipMessage, UserContact},
     links::{Beginning, RequestedHost},
     recordings::{Object, Readable},
 };

@@ -21,7 +21,7 @@ use tokio::sync::OnceCell;
 
 use crate::clock::Clock;
 
-pub use switchboard::{NoPlacement, Placement, SipMessage, Switchboard};
+pub use switchboard::{NoPlacement, Placement, SipMessage, Switchboard, UserContact};
 
 /// How long an order that was taken stands before another one is sent: a source normally ends a call within a second.
 const ORDER_STANDS: Duration = Duration::from_secs(30);

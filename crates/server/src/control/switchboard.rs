@@ -64,6 +64,21 @@ pub struct SipMessage {
     pub text: String,
 }
 
+/// A place where a user is registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserContact {
+    /// The user.
+    pub user: String,
+    /// The endpoint that the user is.
+    pub endpoint: Option<EndpointName>,
+    /// The URI that calls go to.
+    pub uri: String,
+    /// Where the registration came from.
+    pub source: SocketAddr,
+    /// When it expires.
+    pub expires_at: Timestamp,
+}
+
 /// The way to the gateway.
 #[async_trait]
 pub trait Switchboard: Send + Sync {
@@ -71,6 +86,8 @@ pub trait Switchboard: Send + Sync {
     async fn place(&self, placement: Placement) -> Result<CallName, NoPlacement>;
     /// The last messages of a call, oldest first; `None` when nothing is known of it (any more).
     fn messages(&self, call: &CallName) -> Option<Vec<SipMessage>>;
+    /// Where the users of an organization are registered: by user, the latest registration of each first.
+    fn registrations(&self, organization: OrganizationNumber) -> Vec<UserContact>;
     /// The numbers or endpoints of an organization have changed. When this returns, the next call goes by them.
     async fn directory_changed(&self, organization: OrganizationNumber);
 }

@@ -31,6 +31,12 @@ pub struct GuardLabels {
     pub outcome: &'static str,
 }
 
+/// Why an attempt to call or to register was refused.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RefusalLabels {
+    reason: &'static str,
+}
+
 type Level = Gauge<u64, AtomicU64>;
 
 /// The gateway's part of the metrics. The gateway counts; here its counts are only shown.
@@ -43,6 +49,8 @@ pub struct SipMetrics {
     connections: Level,
     connections_refused: Counter,
     messages: Counter,
+    refused: Family<RefusalLabels, Counter>,
+    refused_unrecorded: Counter,
     /// Messages that the guard stopped.
     pub guard: Family<GuardLabels, Counter>,
     waiting_reports: Level,
@@ -89,8 +97,13 @@ impl SipMetrics {
         for (name, help, level) in levels {
             registry.register(name, help, level.clone());
         }
-        let counters: [(&str, &str, &Counter); 18] = [
+        let counters: [(&str, &str, &Counter); 19] = [
             ("sip_connections_refused", "Connections beyond as many as may be", &self.connections_refused),
+            (
+                "sip_refused_unrecorded",
+                "Refused attempts of trunks and users that were too many to become failed calls",
+                &self.refused_unrecorded,
+            ),
             ("sip_messages", "SIP messages that were let through", &self.messages),
             ("sip_lost_reports", "Reports of SIP calls that found no room", &self.lost_reports),
             ("sip_report_retries", "Times that the ledger was told reports again", &self.retries),
@@ -120,13 +133,18 @@ impl SipMetrics {
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());
         }
+        registry.register(
+            "sip_refused",
+            "Attempts to call or to register that were refused",
+            self.refused.clone(),
+        );
         registry.register("sip_guard", "SIP messages that were not let through", self.guard.clone());
     }
 
     /// Shows these figures from now on.
     pub fn show(&self, figures: &SipFigures) {
         let SipFigures { gateway, waiting_reports, retries, refused_events } = figures;
-        let Counts { calls, admitted: _, lost_reports, sip, guard, rtp, recording } = gateway;
+        let Counts { calls, admitted: _, lost_reports, sip, refused, guard, rtp, recording } = gateway;
         for (level, value) in [
             (&self.calls, *calls),
             (&self.registered, sip.registered),
@@ -161,6 +179,10 @@ impl SipMetrics {
         ] {
             set(counter, value);
         }
+        for (reason, count) in &refused.by_reason {
+            set(&self.refused.get_or_create(&RefusalLabels { reason }), *count);
+        }
+        set(&self.refused_unrecorded, refused.unrecorded);
         for count in guard {
             let reason = count.reason.name();
             for (outcome, value) in [("answered", count.answered), ("dropped", count.dropped)] {

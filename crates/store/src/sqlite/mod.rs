@@ -31,6 +31,7 @@ pub mod peek;
 mod query;
 mod ranking;
 mod recount;
+mod registrations;
 mod retention;
 mod rollups;
 mod room;
@@ -65,8 +66,8 @@ use crate::{
     AccessKey, AuditPage, AuditQuery, AuditVerdict, CallHead, CallKey, Concurrency, ControlUrl, Deed,
     Endpoint, EndpointNumber, Erasure, Filed, Finding, Hold, Job, JobCount, JobFailure, JobId, JobOrder,
     JobPage, JobQuery, Measure, NewEndpoint, Next, OldCalls, OldPage, OpenCall, Organization,
-    OrganizationNumber, Page, PhoneNumber, Report, Resealed, Result, Scrub, SealCount, Spreads, StatsQuery,
-    Store, StoreError, Transaction, Unindexed,
+    OrganizationNumber, Page, PhoneNumber, Registration, Report, Resealed, Result, Scrub, SealCount, Spreads,
+    StatsQuery, Store, StoreError, Transaction, Unindexed,
 };
 pub use connect::stand_back;
 pub(crate) use engine::Sqlite;
@@ -416,6 +417,14 @@ impl Store for Sqlite {
 
     async fn scrub(&self, begin: bool) -> Result<Scrub> {
         self.indexer.scrub(begin).await
+    }
+
+    async fn registrations(&self, now: Timestamp) -> Result<Vec<Registration>> {
+        self.slow(move |connection| registrations::current(connection, now)).await
+    }
+
+    async fn save_registrations(&self, changed: &[Registration], now: Timestamp) -> Result<()> {
+        self.write(|connection| registrations::save(connection, changed, now)).await
     }
 
     async fn empty_log(&self) -> Result<bool> {

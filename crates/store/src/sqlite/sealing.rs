@@ -144,6 +144,14 @@ impl Sealing {
     /// Seals with the key that seals whatever of these calls is in the clear or sealed with another one.
     pub(super) fn reseal(&self, connection: &Connection, after: CallKey, limit: u32) -> Result<Resealed> {
         let Some(keys) = &self.0 else { return Ok(Resealed::default()) };
+        if after.0 == 0 {
+            // Few and short-lived; not counted.
+            let sql = "UPDATE registrations SET contacts = sealed_text(
+                           opened_text(contacts, 'registration ' || org || ' ' || user), 'registration ' || org || ' ' || user)
+                       WHERE sealed_with(contacts) IS NOT ?1
+                       AND sealed_with(opened_text(contacts, 'registration ' || org || ' ' || user)) IS NULL";
+            run(connection, sql, [keys.sealing().0])?;
+        }
         let sql = "SELECT pk FROM calls WHERE pk > ?1 ORDER BY pk LIMIT ?2";
         let calls = many(connection, sql, params![after.0, limit], |row| Ok(CallKey(row.get(0)?)))?;
         let (Some(first), Some(last)) = (calls.first(), calls.last()) else { return Ok(Resealed::default()) };

@@ -13,7 +13,7 @@ use tokio::{net::UdpSocket, sync::mpsc};
 
 use super::phone::{LIMIT, Message as Heard, Phone, SDP};
 use crate::{
-    Ask, CallId, Cause, Direction, Ended, Limits, Plan, Report, Routes, Side, Target, TraceSettings,
+    Ask, CallId, Denial, Direction, Ended, Limits, Plan, Report, Routes, Side, Target, TraceSettings,
     TransferAsk, What, Who,
     call::{
         Directory, Known, Media, MediaEvent, MediaMaker, MediaRefused, Opening, Party, Settings, Stance,
@@ -105,7 +105,7 @@ impl Everywhere {
 }
 
 impl Routes for Everywhere {
-    fn route(&self, ask: &Ask) -> Result<Plan, Cause> {
+    fn route(&self, ask: &Ask) -> Result<Plan, Denial> {
         assert_eq!((ask.from.as_str(), ask.to.as_str()), ("4930123", "5551234"));
         Ok(self.plan())
     }

@@ -41,7 +41,7 @@ fn anything() -> impl Strategy<Value = Input> {
         8 => (leg(), 0..8_u32, reply, body(), asks()).prop_map(|(leg, exchange, status, body, session)| {
             Input::Replied { leg, exchange, status, body, session }
         }),
-        1 => leg().prop_map(|leg| Input::MediaRefused { leg }),
+        1 => leg().prop_map(|leg| Input::MediaRefused { leg, reason: "no audio".into() }),
         3 => (0..8_u32, 0..3_usize).prop_map(|(ticket, places)| Input::Located {
             ticket,
             targets: if places == 0 { Err(Cause::NoAnswer.into()) } else { Ok(plan(places).targets.into_iter().map(Found::from).collect()) },
@@ -116,7 +116,7 @@ impl Witness {
             | Input::Closed { leg }
             | Input::Failed { leg, .. }
             | Input::Cancelled { leg, .. }
-            | Input::MediaRefused { leg } => (leg, false),
+            | Input::MediaRefused { leg, .. } => (leg, false),
             _ => return,
         };
         if let Some(story) = self.0.get_mut(leg) {

@@ -160,7 +160,7 @@ async fn a_recording_that_a_crash_cut_off_is_made_when_its_call_is_ended() {
 async fn an_account_that_no_file_can_be_named_after_is_not_recorded() {
     struct Odd(Everywhere);
     impl Routes for Odd {
-        fn route(&self, ask: &Ask) -> Result<Plan, Cause> {
+        fn route(&self, ask: &Ask) -> Result<Plan, crate::Denial> {
             Ok(Plan { account: "../7".into(), ..self.0.route(ask)? })
         }
         fn transfer(&self, _: &TransferAsk<'_>) -> Option<Target> {

@@ -4,6 +4,7 @@ mod calls;
 mod messages;
 mod names;
 mod people;
+mod refusals;
 mod streams;
 
 use std::{
@@ -17,7 +18,7 @@ use tokio::sync::mpsc;
 
 use super::{Config, Gateway, Peers, TrunkPeer};
 use crate::{
-    Ask, Cause, Direction, Limits, Plan, Report, Routes, Target, TransferAsk, What,
+    Ask, Denial, Direction, Limits, Plan, Report, Routes, Target, TransferAsk, What,
     call::tests::phone::{LIMIT, Phone},
 };
 
@@ -32,7 +33,7 @@ pub struct Everywhere {
 }
 
 impl Routes for Everywhere {
-    fn route(&self, ask: &Ask) -> Result<Plan, Cause> {
+    fn route(&self, ask: &Ask) -> Result<Plan, Denial> {
         self.asked.lock().unwrap().push(ask.clone());
         Ok(Plan {
             account: "7".into(),

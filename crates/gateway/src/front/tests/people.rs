@@ -184,3 +184,33 @@ async fn an_answer_is_heard_from_who_is_called_although_nobody_knows_it() {
     callee.reply(&invite, "486 Busy Here", "").await;
     caller.expect("SIP/2.0 486").await;
 }
+
+#[tokio::test]
+async fn a_user_is_registered_with_the_next_run_too() {
+    let folder = TempDir::new().unwrap();
+    let lab = Lab::of(config(&folder, users()), folder, false).await;
+    let alice = lab.phone().await;
+    let registrations = lab.gateway.registrations();
+    assert!(registrations.all().is_empty());
+    registered(&lab, &alice).await;
+    assert_eq!(registrations.changed().await, ["alice".to_owned()].into());
+    assert!(registrations.take_changed().is_empty(), "each change is told once");
+    let kept = registrations.all();
+    let [crate::Registered { user, contacts }] = &kept[..] else { panic!("{kept:?}") };
+    assert_eq!((user.as_str(), contacts[0].source, contacts[0].cseq), ("alice", alice.addr, 2));
+    assert_eq!(lab.gateway.stop(LIMIT).await, 0);
+
+    let folder = TempDir::new().unwrap();
+    let mut next = config(&folder, users());
+    let expired = crate::Contact { expires_at: now() - 1, ..contacts[0].clone() };
+    next.registered = vec![
+        crate::Registered { user: "alice".into(), contacts: [contacts.clone(), vec![expired]].concat() },
+        crate::Registered { user: "nobody".into(), contacts: contacts.clone() },
+    ];
+    let lab = Lab::of(next, folder, false).await;
+    assert_eq!(lab.gateway.counts().sip.registered, 1);
+    let again = lab.gateway.registrations().all();
+    assert_eq!(again[0].contacts.len(), 1, "{again:?}");
+    assert!(again[0].contacts[0].expires_at.abs_diff(contacts[0].expires_at) < 1_000);
+    assert!(lab.gateway.registrations().take_changed().is_empty(), "what was kept is no news");
+}

@@ -14,6 +14,7 @@ mod outbound;
 mod privacy;
 mod query;
 mod recording;
+mod registrations;
 mod sip_trace;
 mod statistics;
 mod stored;
@@ -65,6 +66,7 @@ pub fn routes() -> OpenApiRouter<Arc<Ledger>> {
         .routes(routes!(privacy::get_erasure))
         .routes(routes!(outbound::place_call))
         .routes(routes!(sip_trace::sip_trace))
+        .routes(routes!(registrations::list_registrations))
         .routes(routes!(recording::audio))
         .routes(routes!(log::call_log));
     let mut router = document::complete::<FailureBody, _>(router, &Family::native());

@@ -277,7 +277,7 @@ pub struct TrunkConfig {
     pub caller_number: String,
     /// How many calls it carries at a time; 0: as many as there may be.
     pub most_calls: usize,
-    /// Its media may come from elsewhere than its SDP says.
+    /// Its media may come from any address.
     pub nat: bool,
     /// Headers of its calls that are kept and passed on to endpoints, beside [`Config::headers`].
     pub headers: Vec<String>,
@@ -299,7 +299,7 @@ pub struct UserConfig {
     pub endpoint: String,
     /// The number that it shows when it calls out.
     pub number: String,
-    /// Its media may come from elsewhere than its SDP says.
+    /// It is behind address translation: its media may come from any address.
     pub nat: bool,
 }
 

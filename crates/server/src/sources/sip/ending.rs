@@ -72,9 +72,9 @@ fn unanswered(why: &Why, by: By, note: &Note) -> Ending {
             // The gateway stops while it rings.
             None => Ending::failed(Cause::NetworkError, Party::System),
         },
-        Seen::Busy => Ending::failed(Cause::Busy, Party::Callee),
+        Seen::Busy => Ending::failed(Cause::Busy, refuser(by)),
         Seen::Rejected | Seen::InvalidNumber | Seen::NotAllowed => {
-            Ending::failed(Cause::Rejected, Party::Callee)
+            Ending::failed(Cause::Rejected, refuser(by))
         }
         Seen::NoAnswer => Ending::completed(Cause::NoAnswer, Party::System),
         // 408 says that nobody answered, unless its Reason says that a timer ran out.
@@ -83,11 +83,24 @@ fn unanswered(why: &Why, by: By, note: &Note) -> Ending {
         }
         Seen::Timeout => Ending::failed(Cause::Timeout, Party::System),
         // 488 and its like: what was offered was refused.
-        Seen::MediaFailure if why.status.is_some() => Ending::failed(Cause::Rejected, Party::Callee),
+        Seen::MediaFailure if why.status.is_some() => Ending::failed(Cause::Rejected, refuser(by)),
         Seen::Unreachable | Seen::MediaFailure | Seen::Failure => {
             Ending::failed(Cause::NetworkError, Party::System)
         }
     }
+}
+
+/// Who refused: the called side, unless it was the gateway.
+const fn refuser(by: By) -> Party {
+    match by {
+        By::System => Party::System,
+        By::Caller | By::Callee | By::Api => Party::Callee,
+    }
+}
+
+/// Why the gateway refused a call before it began.
+pub(super) fn refusal(why: &Why, note: &Note) -> Cause {
+    unanswered(why, By::System, note).cause
 }
 
 /// A party hung up or gave up.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pegcount_calls::{CallName, Timestamp};
-use pegcount_gateway::{CallId, HangUp, Refused, Side};
+use pegcount_gateway::{CallId, HangUp, Refused, Registered, Side};
 use pegcount_store::OrganizationNumber;
 
 use super::{
@@ -12,7 +12,9 @@ use super::{
     routing::{NoOrder, Wanted},
 };
 use crate::{
-    control::{ControlError, Hangup, NoPlacement, Order, Placement, Reply, SipMessage, Switchboard},
+    control::{
+        ControlError, Hangup, NoPlacement, Order, Placement, Reply, SipMessage, Switchboard, UserContact,
+    },
     vocabulary::call_name,
 };
 
@@ -80,6 +82,24 @@ impl Switchboard for Sip {
             text: traced.text,
         };
         Some(traced.into_iter().map(message).collect())
+    }
+
+    fn registrations(&self, organization: OrganizationNumber) -> Vec<UserContact> {
+        let Some(gateway) = self.gateway() else { return Vec::new() };
+        let rules = self.decisions.rules();
+        let all = gateway.registrations().all().into_iter();
+        let own = all.filter(|one| self.organization_of_user(&one.user) == Some(organization));
+        let contacts = own.flat_map(|Registered { user, contacts }| {
+            let endpoint = rules.users.get(&user).and_then(|user| user.endpoint.clone());
+            contacts.into_iter().map(move |contact| UserContact {
+                user: user.clone(),
+                endpoint: endpoint.clone(),
+                uri: contact.uri,
+                source: contact.source,
+                expires_at: Timestamp::from_millis(i64::try_from(contact.expires_at).unwrap_or(i64::MAX)),
+            })
+        });
+        contacts.collect()
     }
 
     async fn directory_changed(&self, organization: OrganizationNumber) {

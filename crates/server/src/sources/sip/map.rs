@@ -3,16 +3,16 @@
 use std::{collections::HashMap, num::NonZeroUsize, time::Duration};
 
 use lru::LruCache;
-use pegcount_calls::{CallName, EndpointName, PhoneNumberName, Timestamp};
+use pegcount_calls::{CallName, EndpointName, Party, PhoneNumberName, Timestamp};
 use pegcount_gateway::{
-    AttestationLevel, CallId, CallerIdentity, Ended, Quality, Recording, Report, Side, What, Why,
+    AttestationLevel, CallId, CallerIdentity, Denied, Ended, Quality, Recording, Report, Side, What, Why,
 };
 use pegcount_store::OrganizationNumber;
 use serde_json::{Map, Number, Value, json};
 
 use super::{
     NAME,
-    ending::{direction_word, ending},
+    ending::{direction_word, ending, refusal},
     note::Note,
 };
 use crate::{
@@ -76,9 +76,14 @@ impl Mapper {
                 let words = course.words(what, self.longest);
                 course.told = course.told.saturating_add(u32::from(words.is_some()));
                 let id = numbered(course.told);
-                if matches!(what, What::Ended(_)) {
-                    self.awaited.put(report.call.clone(), course.told);
-                    self.courses.remove(&report.call);
+                match what {
+                    What::Ended(_) => {
+                        self.awaited.put(report.call.clone(), course.told);
+                        self.courses.remove(&report.call);
+                    }
+                    // Nothing more comes of it.
+                    What::Denied(_) => drop(self.courses.remove(&report.call)),
+                    _ => {}
                 }
                 (words, id)
             }
@@ -107,6 +112,7 @@ type Words = Option<(&'static str, Data)>;
 impl Course {
     fn words(&mut self, what: &What, longest: Duration) -> Words {
         match what {
+            What::Denied(denied) => Some(self.denied(denied)),
             What::Invited { from, to, trunk, sip_call_id, note, identity, .. } => {
                 self.note = Note::read(note);
                 let data = self.setup(from, to, trunk.as_deref(), sip_call_id.as_deref(), identity);
@@ -205,6 +211,16 @@ impl Course {
             .with("metadata", (!metadata.is_empty()).then_some(metadata))
             .with("opt_out_sensitive_data_storage", note.opt_out.then_some(true));
         with_identity(data, identity).with("headers", (!headers.is_empty()).then_some(headers))
+    }
+
+    /// An attempt that was refused: its beginning and its end in one.
+    fn denied(&mut self, denied: &Denied) -> (&'static str, Data) {
+        self.note = Note::read(&denied.note);
+        let Denied { from, to, trunk, sip_call_id, identity, why, .. } = denied;
+        let cause = refusal(why, &self.note);
+        let data = self.setup(from, to, trunk.as_deref(), Some(sip_call_id), identity);
+        let data = data.with("duration", Some(0)).with_ending(Some(cause), Some(Party::System));
+        (kinds::CALL_FAILED, with_codes(data, why).with_text("reason", why.text.as_deref()))
     }
 
     fn end(&self, ended: &Ended, longest: Duration) -> (&'static str, Data) {

@@ -6,6 +6,7 @@
 
 mod address;
 mod config;
+mod denial;
 mod directory;
 mod ending;
 mod hangup;
@@ -14,6 +15,7 @@ mod note;
 mod outbox;
 mod overlap;
 mod recovery;
+mod registrations;
 mod routes;
 mod routing;
 mod settings;
@@ -116,13 +118,22 @@ impl Sip {
     /// # Errors
     /// A sentence that says what is wrong and what to do.
     pub async fn start(self: &Arc<Self>, settings: Settings, intake: Intake) -> Result<SocketAddr, String> {
-        let Settings { gateway, rules } = settings;
+        let Settings { mut gateway, rules } = settings;
         self.decisions.set_rules(rules);
         self.read_directory().await.map_err(|error| format!("sip: the store cannot be read: {error}"))?;
         // Before there are calls of this run.
         let left = recovery::left_live(self.store.as_ref())
             .await
             .map_err(|error| format!("sip: the store cannot be read: {error}"))?;
+        let organizations = self.organizations.read().unwrap_or_else(PoisonError::into_inner).clone();
+        gateway.registered = registrations::left_registered(
+            self.store.as_ref(),
+            &self.decisions.rules(),
+            &organizations,
+            outbox::now(&self.clock),
+        )
+        .await
+        .map_err(|error| format!("sip: the store cannot be read: {error}"))?;
         let routes = Arc::clone(&self.decisions);
         let listen = gateway.udp.first().copied();
         let (gateway, reports) = Gateway::start(gateway, routes, Arc::clone(&self.clock))
@@ -136,6 +147,7 @@ impl Sip {
         }
         let address = gateway.addresses().udp.first().copied();
         let address = address.ok_or("sip: the gateway has no address of its own")?;
+        let registrations = gateway.registrations();
         let gateway = Arc::new(gateway);
         *self.gateway.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&gateway));
         let telling = tokio::spawn(outbox::tell_all(
@@ -152,7 +164,11 @@ impl Sip {
             clock: Arc::clone(&self.clock),
             gateway,
         };
-        let others = vec![tokio::spawn(recovery.run(left)), tokio::spawn(Arc::clone(self).keep_reading())];
+        let others = vec![
+            tokio::spawn(recovery.run(left)),
+            tokio::spawn(Arc::clone(self).keep_reading()),
+            tokio::spawn(Arc::clone(self).keep_registrations(registrations)),
+        ];
         *self.tasks.lock().unwrap_or_else(PoisonError::into_inner) = Tasks { telling: Some(telling), others };
         Ok(address)
     }
@@ -181,7 +197,13 @@ impl Sip {
             let _ = task.await;
         }
         let Some(gateway) = alone(gateway).await else { return };
+        let registrations = gateway.registrations();
         let left = gateway.stop(GRACE).await;
+        // All of them: what was gathered went with its task.
+        let users = registrations.all().into_iter().map(|one| one.user).collect();
+        if let Err(error) = self.save_registrations(&registrations, &users).await {
+            tracing::warn!(%error, "SIP registrations cannot be kept; phones have to register again");
+        }
         if left > 0 {
             tracing::warn!(left, "SIP calls were not over when the gateway stopped");
         }

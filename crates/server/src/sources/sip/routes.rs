@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use pegcount_gateway::{Ask, Cause, Dial, Plan, Routes, Target, TransferAsk};
+use pegcount_gateway::{Ask, Denial, Dial, Plan, Routes, Target, TransferAsk};
 
 use super::{
     directory::Directory,
@@ -40,7 +40,7 @@ impl Decisions {
 }
 
 impl Routes for Decisions {
-    fn route(&self, ask: &Ask) -> Result<Plan, Cause> {
+    fn route(&self, ask: &Ask) -> Result<Plan, Denial> {
         Routing { rules: &self.rules(), directory: &self.directory }.route(ask)
     }
 

@@ -7,10 +7,11 @@
 use std::sync::Arc;
 
 use pegcount_calls::{EndpointName, OrganizationName};
-use pegcount_gateway::{Ask, Cause, Dial, Disclosure, Plan, Target, TransferAsk, Who, sip::Uri};
+use pegcount_gateway::{Ask, Attempt, Denial, Dial, Disclosure, Plan, Target, TransferAsk, Who, sip::Uri};
 
 use super::{
     address::dialled_number,
+    denial::NoRoute,
     directory::{Directory, Line, Listing, Reach},
     note::Note,
     settings::{Rules, Trunk},
@@ -56,56 +57,92 @@ struct Place {
     listing: Arc<Listing>,
 }
 
+impl Place {
+    fn account(&self) -> Arc<str> {
+        self.listing.organization.0.to_string().into()
+    }
+}
+
+/// A plan; or why there is none, and what is known of the call all the same.
+type Routed = Result<Plan, (NoRoute, Box<Note>)>;
+
+fn denial(why: NoRoute, attempt: Option<Attempt>) -> Denial {
+    Denial { cause: why.cause(), reason: why.reason(), text: why.text(), attempt }
+}
+
 impl Routing<'_> {
     /// Where a call leads.
-    pub(super) fn route(&self, ask: &Ask) -> Result<Plan, Cause> {
-        match &ask.who {
+    pub(super) fn route(&self, ask: &Ask) -> Result<Plan, Denial> {
+        let organization = match &ask.who {
             Who::Trunk(name) => {
-                let trunk = self.rules.trunks.iter().find(|trunk| trunk.name == *name);
-                self.of_trunk(trunk.ok_or(Cause::NotAllowed)?, ask)
+                self.rules.trunks.iter().find(|trunk| trunk.name == *name).map(|trunk| &trunk.organization)
             }
-            Who::User(name) => self.of_user(name, ask),
-        }
+            Who::User(name) => self.rules.users.get(name).map(|user| &user.organization),
+        };
+        let Some(place) = organization.and_then(|organization| self.place(organization)) else {
+            return Err(denial(NoRoute::UnknownPeer, None));
+        };
+        let routed = match &ask.who {
+            Who::Trunk(name) => self.of_trunk(name, &place, ask),
+            Who::User(name) => self.of_user(name, &place, ask),
+        };
+        routed.map_err(|(why, note)| {
+            let opt_out = self.rules.opted_out.contains(&place.organization);
+            let note = Note { opt_out, ..*note };
+            let attempt =
+                Attempt { account: place.account(), direction: note.direction(), note: note.text() };
+            denial(why, Some(attempt))
+        })
     }
 
-    fn of_trunk(&self, trunk: &Trunk, ask: &Ask) -> Result<Plan, Cause> {
-        let place = self.place(&trunk.organization).ok_or(Cause::InvalidNumber)?;
-        let line = line_called(&place.listing, ask).ok_or(Cause::InvalidNumber)?;
+    fn of_trunk(&self, name: &str, place: &Place, ask: &Ask) -> Routed {
         let note = Note { callee_is_ours: true, from: ask.from.clone(), ..Note::default() };
-        self.to_line(&place, line, note, Some(trunk))
+        let Some(trunk) = self.rules.trunks.iter().find(|trunk| trunk.name == *name) else {
+            return Err((NoRoute::UnknownPeer, note.into()));
+        };
+        let Some(line) = line_called(&place.listing, ask) else {
+            return Err((NoRoute::UnknownNumber, note.into()));
+        };
+        self.to_line(place, line, note, Some(trunk))
     }
 
-    fn of_user(&self, name: &str, ask: &Ask) -> Result<Plan, Cause> {
-        let user = self.rules.users.get(name).ok_or(Cause::NotAllowed)?;
-        let place = self.place(&user.organization).ok_or(Cause::NotAllowed)?;
+    fn of_user(&self, name: &str, place: &Place, ask: &Ask) -> Routed {
+        let Some(user) = self.rules.users.get(name) else {
+            return Err((NoRoute::UnknownPeer, Box::default()));
+        };
         let own = || user.endpoint.as_ref().and_then(|endpoint| place.listing.line_of(endpoint));
         let from = user.number.clone().or_else(|| own().map(|line| line.number.clone()));
-        let note = Note { caller_is_ours: true, callee_is_ours: true, ..Note::default() };
-        let inside = Note { from: from.unwrap_or_else(|| name.to_owned()), ..note.clone() };
+        let inside = Note {
+            caller_is_ours: true,
+            callee_is_ours: true,
+            from: from.unwrap_or_else(|| name.to_owned()),
+            ..Note::default()
+        };
         if let Some(callee) = self.rules.users.get(&ask.to)
             && callee.organization == user.organization
         {
             let to = callee.number.clone().unwrap_or_else(|| ask.to.clone());
             let note = Note { to, endpoint: callee.endpoint.clone(), ..inside };
             let reach = callee.endpoint.as_ref().and_then(|endpoint| place.listing.reach(endpoint));
-            return Ok(self.plan(&place, vec![phone(&ask.to, reach)], note, None, reach));
+            return Ok(self.plan(place, vec![phone(&ask.to, reach)], note, None, reach));
         }
         if let Some(line) = line_called(&place.listing, ask) {
-            return self.to_line(&place, line, inside, None);
+            return self.to_line(place, line, inside, None);
         }
         if let Some(endpoint) = EndpointName::new(&ask.to).ok().filter(|id| place.listing.reach(id).is_some())
         {
             let note = Note { to: ask.to.clone(), endpoint: Some(endpoint), ..inside };
-            return self.to_endpoint(&place, note, None);
+            return self.to_endpoint(place, note, None);
         }
-        let to = dialled_number(&ask.to).ok_or(Cause::InvalidNumber)?;
-        let trunk = self.way_out(&place).ok_or(Cause::NotAllowed)?;
+        let note = Note { callee_is_ours: false, ..inside };
+        let denied = |why: NoRoute| (why, Box::new(note.clone()));
+        let to = dialled_number(&ask.to).ok_or_else(|| denied(NoRoute::NotCallable))?;
+        let trunk = self.way_out(place).ok_or_else(|| denied(NoRoute::NoTrunk))?;
         let line = user.number.as_deref().and_then(|number| place.listing.line(number)).or_else(own);
         let shown = || trunk.caller_number.as_deref().and_then(|number| place.listing.line(number));
-        let line = line.or_else(shown).ok_or(Cause::NotAllowed)?;
-        let target = out(trunk, &to, line).ok_or(Cause::NotAllowed)?;
+        let line = line.or_else(shown).ok_or_else(|| denied(NoRoute::NoCallerNumber))?;
+        let target = out(trunk, &to, line).ok_or_else(|| denied(NoRoute::NoCallerNumber))?;
         let note = Note {
-            callee_is_ours: false,
             from: line.number.clone(),
             to,
             line: Some(line.number.clone()),
@@ -114,10 +151,10 @@ impl Routing<'_> {
             ..note
         };
         let reach = note.endpoint.as_ref().and_then(|endpoint| place.listing.reach(endpoint));
-        Ok(self.plan(&place, vec![target], note, Some(trunk), reach))
+        Ok(self.plan(place, vec![target], note, Some(trunk), reach))
     }
 
-    fn to_line(&self, place: &Place, line: &Line, note: Note, trunk: Option<&Trunk>) -> Result<Plan, Cause> {
+    fn to_line(&self, place: &Place, line: &Line, note: Note, trunk: Option<&Trunk>) -> Routed {
         let note = Note {
             to: line.number.clone(),
             line: Some(line.number.clone()),
@@ -129,12 +166,16 @@ impl Routing<'_> {
     }
 
     /// To the endpoint that the note names. One that nobody can reach is not there at the moment.
-    fn to_endpoint(&self, place: &Place, note: Note, trunk: Option<&Trunk>) -> Result<Plan, Cause> {
-        let endpoint = note.endpoint.clone().ok_or(Cause::NoAnswer)?;
+    fn to_endpoint(&self, place: &Place, note: Note, trunk: Option<&Trunk>) -> Routed {
+        let Some(endpoint) = note.endpoint.clone() else {
+            return Err((NoRoute::UnassignedNumber, note.into()));
+        };
         let reach = place.listing.reach(&endpoint);
         let targets = self.targets(place, &endpoint, &note.to);
         if targets.is_empty() {
-            return Err(Cause::NoAnswer);
+            // An endpoint that does not exist is not made by being named.
+            let note = Note { endpoint: reach.and(Some(endpoint)), ..note };
+            return Err((NoRoute::NoAddress, note.into()));
         }
         Ok(self.plan(place, targets, note, trunk, reach))
     }
@@ -171,7 +212,7 @@ impl Routing<'_> {
             .unwrap_or(self.rules.record);
         let note = Note { opt_out, ..note };
         Plan {
-            account: place.listing.organization.0.to_string().into(),
+            account: place.account(),
             direction: note.direction(),
             note: note.text(),
             trunk: trunk.map(|trunk| pegcount_gateway::Trunk {

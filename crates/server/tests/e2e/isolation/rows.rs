@@ -277,6 +277,13 @@ fn writing(world: &World) -> Vec<Row> {
             204,
             vec![(ask("/v1/phone-numbers/pn_b1"), NOT_FOUND)],
         ),
+        row(
+            "GET /v1/registrations",
+            "admin",
+            ask("/v1/registrations"),
+            200,
+            vec![(ask("/v1/registrations"), OK)],
+        ),
         row("GET /v1/keys", "admin", ask("/v1/keys"), 200, vec![(ask("/v1/keys"), OK)]),
         row(
             "POST /v1/keys",

@@ -167,3 +167,27 @@ async fn without_lame_a_recording_is_a_wav_file_and_readiness_says_so() {
     assert!(message.contains("LAME is missing") && message.contains("libmp3lame0"), "{message}");
     assert!(lab.server.log().contains("LAME is missing"), "{}", lab.server.log());
 }
+
+#[tokio::test]
+async fn media_from_elsewhere_is_refused_and_said_once() {
+    let place = Place::usual();
+    let Scene { lab, carrier, agent } = place.start().await;
+    let (mut caller, callee) = carrier.talk_to(&agent).await;
+    let elsewhere = lab.peer(&place.network.ip(9)).await;
+    let _speech = elsewhere.speak(callee.heard.expect("media"));
+    let call = lab.call("in_progress").await;
+    let refused = lab.event(&call, "x_media_refused").await;
+    assert_eq!(refused["leg"], "agent");
+    let names = |field: &str, host: u8| {
+        let address = refused[field].as_str().expect("an address");
+        address.starts_with(&format!("{}:", place.network.ip(host)))
+    };
+    assert!(names("from", 9) && names("expected", 3), "{refused}");
+    lab.wait("the counter", async || (lab.figure("pegcount_rtp_refused_total").await > 50.0).then_some(()))
+        .await;
+    let log = lab.server.log();
+    assert_eq!(log.matches("`nat = true`").count(), 1, "{log}");
+    caller.hang_up().await;
+    callee.hung_up().await;
+    lab.call("completed").await;
+}

@@ -13,6 +13,7 @@ mod peer;
 mod phones;
 mod program;
 mod programs;
+mod refusals;
 mod restart;
 mod speech;
 mod stored;

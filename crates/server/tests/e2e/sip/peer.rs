@@ -160,6 +160,15 @@ impl Peer {
 
     /// The same with more headers.
     pub async fn invite_with(&self, from: &str, to: &str, extra: &str) -> Dialog<'_> {
+        self.invite_saying(from, to, extra, &self.sdp("sendrecv")).await
+    }
+
+    /// The same with another offer.
+    pub async fn invite_offering(&self, from: &str, to: &str, offer: &str) -> Dialog<'_> {
+        self.invite_saying(from, to, "", offer).await
+    }
+
+    async fn invite_saying(&self, from: &str, to: &str, extra: &str, offer: &str) -> Dialog<'_> {
         let number = unique();
         let mut dialog = Dialog {
             peer: self,
@@ -172,7 +181,7 @@ impl Peer {
             branch: String::new(),
             routes: Vec::new(),
         };
-        dialog.request("INVITE", extra, &self.sdp("sendrecv")).await;
+        dialog.request("INVITE", extra, offer).await;
         dialog
     }
 

@@ -106,3 +106,56 @@ async fn two_hundred_calls_that_were_cut_off_are_over_soon_after_the_next_start_
         std::fs::read_dir(&recordings).expect("the folder").map(|entry| entry.expect("an entry").path());
     assert_eq!(files.filter(|file| file.extension().is_some_and(|kind| kind == "mp3")).count() as u64, MANY);
 }
+
+/// Two users of two organizations, and the gateway where it is again after a restart.
+fn with_users(network: &super::lab::Network) -> String {
+    let mallory = "[[sip.users]]\nname = \"mallory\"\norganization = \"org-b\"\npassword = \"wonderland\"\n";
+    let listen = format!("{}:0", network.ip(1));
+    network
+        .config(None, &format!("{}{mallory}", super::users::USERS))
+        .replace(&listen, &network.at(1).to_string())
+}
+
+#[tokio::test]
+async fn a_phone_that_has_registered_is_called_after_kill_minus_nine() {
+    let place = Place::configured(with_users);
+    let made = place.home.run(&["organizations", "create", "--id", "org-b", "--number", "2", "--init"]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let lab = place.start_alone();
+    lab.agent(None, json!({})).await;
+    let (phone, theirs) = (lab.peer(&place.network.ip(7)).await, lab.peer(&place.network.ip(8)).await);
+    for (peer, user) in [(&phone, "alice"), (&theirs, "mallory")] {
+        assert_eq!(super::users::register_as(peer, user, "wonderland").await.kind(), "200");
+    }
+    let listed = lab.server.get("/v1/registrations").await.expect(200);
+    let own = &listed["registrations"][0];
+    assert_eq!((&listed["total"], &own["user"]), (&json!(1), &json!("alice")), "{listed}");
+    assert_eq!(
+        (&own["endpoint_id"], &own["source"]),
+        (&json!("ep_agent"), &json!(phone.address.to_string()))
+    );
+    lab.wait("both on the disk", async || {
+        let log = std::fs::read(place.home.data().join("pegcount.db-wal")).unwrap_or_default();
+        let holds = |name: &str| log.windows(name.len()).any(|part| part == name.as_bytes());
+        (holds(&phone.address.to_string()) && holds(&theirs.address.to_string())).then_some(())
+    })
+    .await;
+    lab.server.kill();
+
+    let lab = place.start_alone();
+    assert_eq!(lab.server.get("/v1/registrations").await.expect(200), listed);
+    assert_eq!(lab.figure("pegcount_sip_registered").await, 2.0);
+    let carrier = lab.peer(&place.network.ip(2)).await;
+    let mut caller = carrier.invite(super::lab::CALLER, super::lab::NUMBER).await;
+    let callee = phone.take_call().await;
+    caller.connected().await;
+    caller.hang_up().await;
+    callee.hung_up().await;
+    lab.call("completed").await;
+
+    // One that leaves is not there after a restart.
+    assert_eq!(super::users::leave(&phone, "alice", "wonderland").await.kind(), "200");
+    assert!(lab.server.terminate().success());
+    let lab = place.start_alone();
+    assert_eq!(lab.server.get("/v1/registrations").await.expect(200)["total"], 0);
+}

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::server::signal;
 
-const USERS: &str = "[[sip.users]]\nname = \"alice\"\norganization = \"org_default\"\npassword = \"wonderland\"\n\
+pub const USERS: &str = "[[sip.users]]\nname = \"alice\"\norganization = \"org_default\"\npassword = \"wonderland\"\n\
                      endpoint = \"ep_agent\"\n";
 
 fn hash(parts: &[&str]) -> String {
@@ -35,14 +35,28 @@ fn proof(challenge: &Message, name: &str, user: &str, password: &str, method: &s
     )
 }
 
-async fn register(phone: &Peer, password: &str) -> Message {
+pub async fn register(phone: &Peer, password: &str) -> Message {
+    register_as(phone, "alice", password).await
+}
+
+/// The answer to a phone that registers as this user.
+pub async fn register_as(phone: &Peer, user: &str, password: &str) -> Message {
+    register_for(phone, user, password, 120).await
+}
+
+/// The answer to a phone that is not to be called any more.
+pub async fn leave(phone: &Peer, user: &str, password: &str) -> Message {
+    register_for(phone, user, password, 0).await
+}
+
+async fn register_for(phone: &Peer, user: &str, password: &str, seconds: u32) -> Message {
     let uri = format!("sip:{}", phone.gateway());
     let call = phone.unique();
     let send = |cseq: u32, extra: String| {
         let text = format!(
             "REGISTER {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch=z9hG4bK-{call}-{cseq};rport\r\n\
-             Max-Forwards: 70\r\nFrom: <sip:alice@pegcount>;tag=r\r\nTo: <sip:alice@pegcount>\r\n\
-             Call-ID: register-{call}\r\nCSeq: {cseq} REGISTER\r\nContact: <sip:alice@{address}>\r\nExpires: 120\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:{user}@pegcount>;tag=r\r\nTo: <sip:{user}@pegcount>\r\n\
+             Call-ID: register-{call}\r\nCSeq: {cseq} REGISTER\r\nContact: <sip:{user}@{address}>\r\nExpires: {seconds}\r\n\
              {extra}Content-Length: 0\r\n\r\n",
             address = phone.address,
         );
@@ -50,7 +64,7 @@ async fn register(phone: &Peer, password: &str) -> Message {
     };
     send(1, String::new()).await;
     let challenge = phone.expect("401").await;
-    let proof = proof(&challenge, "WWW-Authenticate", "alice", password, "REGISTER", &uri);
+    let proof = proof(&challenge, "WWW-Authenticate", user, password, "REGISTER", &uri);
     send(2, format!("Authorization: {proof}\r\n")).await;
     phone.next_within(std::time::Duration::from_secs(10)).await.expect("an answer")
 }

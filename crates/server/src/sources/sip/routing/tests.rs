@@ -148,19 +148,19 @@ fn a_trunk_reaches_the_numbers_of_its_organization_and_no_others() {
     assert_eq!((note.caller_is_ours, note.callee_is_ours), (false, true));
     assert_eq!(note.endpoint.unwrap().as_str(), "ep_agent");
     assert_eq!(note.phone_number.unwrap().as_str(), "pn_1");
-    for (trunk, to, cause) in [
-        ("in", "+49309", Cause::InvalidNumber),
-        ("in", "+1800", Cause::InvalidNumber),
-        ("theirs", "+49301", Cause::InvalidNumber),
-        ("in", "alice", Cause::InvalidNumber),
-        ("in", "ep_agent", Cause::InvalidNumber),
-        ("carrier", "+14155550000", Cause::InvalidNumber),
-        ("in", "+49303", Cause::NoAnswer),
-        ("in", "+49304", Cause::NoAnswer),
-        ("in", "+49306", Cause::NoAnswer),
-        ("unknown", "+49301", Cause::NotAllowed),
+    for (trunk, to, reason) in [
+        ("in", "+49309", "unknown_number"),
+        ("in", "+1800", "unknown_number"),
+        ("theirs", "+49301", "unknown_number"),
+        ("in", "alice", "unknown_number"),
+        ("in", "ep_agent", "unknown_number"),
+        ("carrier", "+14155550000", "unknown_number"),
+        ("in", "+49303", "unassigned_number"),
+        ("in", "+49304", "no_address"),
+        ("in", "+49306", "no_address"),
+        ("unknown", "+49301", "unknown_peer"),
     ] {
-        assert_eq!(routing.route(&by_trunk(trunk, to)).unwrap_err(), cause, "{trunk} {to}");
+        assert_eq!(routing.route(&by_trunk(trunk, to)).unwrap_err().reason, reason, "{trunk} {to}");
     }
     assert_eq!(uris(&routing.route(&by_trunk("theirs", "1800")).unwrap()), ["sip:t@theirs", "mallory"]);
 }
@@ -191,20 +191,20 @@ fn a_user_reaches_its_organization_and_others_only_over_its_trunk_from_its_numbe
     assert_eq!(note.endpoint.unwrap().as_str(), "ep_alice");
     let plan = route("bob", "+14155551234").unwrap();
     assert_eq!(plan.targets[0].caller.as_deref(), Some("sip:+49301@carrier.example.com"));
-    for (name, to, cause) in [
+    for (name, to, reason) in [
         // Neither a number of its own, nor one of its endpoint, nor one of the trunk.
-        ("carol", "+14155551234", Cause::NotAllowed),
+        ("carol", "+14155551234", "no_caller_number"),
         // A number that the organization does not own.
-        ("dave", "+14155551234", Cause::NotAllowed),
+        ("dave", "+14155551234", "no_caller_number"),
         // Another organization's user, number, endpoint; and no trunk that goes out.
-        ("alice", "mallory", Cause::InvalidNumber),
-        ("mallory", "alice", Cause::InvalidNumber),
-        ("mallory", "ep_agent", Cause::InvalidNumber),
-        ("mallory", "+14155551234", Cause::NotAllowed),
-        ("nobody", "+49301", Cause::NotAllowed),
-        ("alice", "*#06#", Cause::InvalidNumber),
+        ("alice", "mallory", "not_callable"),
+        ("mallory", "alice", "not_callable"),
+        ("mallory", "ep_agent", "not_callable"),
+        ("mallory", "+14155551234", "no_trunk"),
+        ("nobody", "+49301", "unknown_peer"),
+        ("alice", "*#06#", "not_callable"),
     ] {
-        assert_eq!(route(name, to).unwrap_err(), cause, "{name} {to}");
+        assert_eq!(route(name, to).unwrap_err().reason, reason, "{name} {to}");
     }
     // A number of another organization is one outside: it goes over the trunk, as any.
     assert_eq!(route("alice", "+1800").unwrap().direction, Direction::Outbound);
@@ -218,7 +218,7 @@ fn the_number_of_a_trunk_is_shown_for_who_has_none_if_the_organization_owns_it()
     let shown = plan(&rules).unwrap().targets[0].caller.clone();
     assert_eq!(shown.as_deref(), Some("sip:+49303@carrier.example.com"));
     rules.trunks[1].caller_number = Some("+1800".into());
-    assert_eq!(plan(&rules).unwrap_err(), Cause::NotAllowed);
+    assert_eq!(plan(&rules).unwrap_err().reason, "no_caller_number");
 }
 
 #[test]
@@ -329,4 +329,21 @@ fn an_outside_party_has_itself_transferred_to_no_number_that_costs() {
     let foreign =
         TransferAsk { call: &call, account: "9", note: &plan.note, by: Side::Callee, to: "sip:alice@x" };
     assert!(routing.transfer(&foreign).is_none());
+}
+
+#[test]
+fn a_refused_attempt_says_whose_it_was() {
+    let (mut rules, directory) = world();
+    rules.opted_out.insert(organization("two"));
+    let denied = |ask: &Ask| Routing { rules: &rules, directory: &directory }.route(ask).unwrap_err();
+    let unassigned = denied(&by_trunk("in", "+49303"));
+    let attempt = unassigned.attempt.unwrap();
+    assert_eq!((&*attempt.account, attempt.direction), ("1", Direction::Inbound));
+    let note = Note::read(&attempt.note);
+    assert_eq!((note.phone_number.unwrap().as_str(), note.opt_out), ("pn_3", false));
+    let outside = denied(&by_user("mallory", "+14155551234")).attempt.unwrap();
+    assert_eq!((&*outside.account, outside.direction), ("2", Direction::Outbound));
+    let note = Note::read(&outside.note);
+    assert_eq!((note.from.as_str(), note.opt_out), ("mallory", true));
+    assert_eq!(denied(&by_user("nobody", "+49301")).attempt, None);
 }
