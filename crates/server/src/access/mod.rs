@@ -458,11 +458,11 @@ impl Access {
         }
     }
 
-    /// The source says that the call is gone, though no event told its end: so it ended, at the latest now. A source's
-    /// clock may run ahead of ours, and an end before the `last` event would prove the call alive.
+    /// The source says that the call is gone, though no event told its end: when that was is not known, so it ended when the
+    /// `last` event shows it alive.
     async fn end_by_reconciliation(&self, filed: &Filed, last: Option<Timestamp>) -> Answer<()> {
         let now = self.now();
-        let at = last.map_or(now, |last| last.max(now));
+        let at = last.unwrap_or(now);
         let telling = Telling {
             id: vocabulary::event_id_of(&format!("gone {} {}", filed.head.uuid, now.millis())),
             at,

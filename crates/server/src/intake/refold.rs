@@ -1,11 +1,13 @@
 //! Folding calls again from their events: to show what would differ, and to repair it.
 
-use pegcount_calls::{Bill, Call, fold};
+use pegcount_calls::{Bill, Call, fold, open_end};
 use pegcount_store::{Basis, CallHead, Filed, Store, StoreError, Transaction};
 
 use super::{
+    Outside,
     basis::{Occasion, Renewal, Settler, VERSION, kept_basis},
     batch::{Standing, read_kept},
+    outside::wanted,
 };
 
 /// What came of folding calls again.
@@ -66,10 +68,12 @@ impl Refolded {
     }
 }
 
-/// Folds these calls again in one transaction, and keeps what came out unless it was only to be checked.
+/// Folds these calls again in one transaction, and keeps what came out unless it was only to be checked. A call that is
+/// left open is concluded as a new one is: an earlier program may not have asked for that.
 pub(super) async fn refold(
     store: &dyn Store,
     settler: &mut Settler,
+    outside: &[Box<dyn Outside>],
     heads: &[CallHead],
     order: Refold,
 ) -> Result<(Refolded, Standing), StoreError> {
@@ -92,6 +96,11 @@ pub(super) async fn refold(
             continue;
         }
         let Some(call) = kept.history().map(fold) else { continue };
+        let open =
+            kept.history().filter(|_| !order.check_only && !call.status().is_ended()).and_then(open_end);
+        for job in open.iter().flat_map(|open| wanted(outside, |one| one.left_open(head, open))) {
+            transaction.enqueue(&job).await?;
+        }
         refolded.examined += 1;
         let saved = saved(transaction.as_mut(), head).await?;
         let made =

@@ -398,7 +398,7 @@ impl Writer {
     }
 
     async fn refold(&mut self, heads: &[CallHead], order: Refold) -> Result<Refolded, IntakeError> {
-        match refold(self.store.as_ref(), &mut self.settler, heads, order).await {
+        match refold(self.store.as_ref(), &mut self.settler, &self.outside, heads, order).await {
             Ok((refolded, standing)) => {
                 self.live.apply(&standing);
                 // What is remembered of them says what they were folded with before.

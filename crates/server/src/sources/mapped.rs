@@ -8,6 +8,8 @@ use crate::{
     vocabulary::{Telling, cause_word, event_id_of, party_word, source_name},
 };
 
+pub(super) use crate::vocabulary::given_id;
+
 /// One record of a source: the call that it speaks of, and what it tells of it.
 #[derive(Clone, Debug)]
 pub struct Mapped {
@@ -31,17 +33,6 @@ pub(super) fn short_text(text: &str) -> Option<String> {
     cleaned.truncate(end);
     let trimmed = cleaned.trim();
     (!trimmed.is_empty()).then(|| trimmed.to_owned())
-}
-
-/// What stands in a column of ids where there is no id: exports of databases, and switches, fill the gap in many ways.
-const PLACEHOLDERS: [&str; 9] =
-    ["null", "\\n", "-", "0", "none", "(null)", "nil", "undefined", "00000000-0000-0000-0000-000000000000"];
-
-/// The id, unless it is a placeholder for one that is not there.
-pub(super) fn given_id(text: &str) -> Option<&str> {
-    let text = text.trim();
-    let is_placeholder = PLACEHOLDERS.iter().any(|placeholder| text.eq_ignore_ascii_case(placeholder));
-    (!text.is_empty() && !is_placeholder).then_some(text)
 }
 
 /// A leg's name. What is no possible name (too long, control characters) is named by its digest.
@@ -151,19 +142,4 @@ pub(super) fn cause_of_q850(code: i64) -> Option<Cause> {
         32..=126 => Cause::NetworkError,
         _ => return None,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_placeholder_is_no_id() {
-        for text in ["", " ", "NULL", "null", "\\N", "-", "0", "none", "None", "(null)"] {
-            assert_eq!(given_id(text), None, "{text:?}");
-        }
-        for text in ["00", "0.0", "n", "1768471200.1", " x "] {
-            assert_eq!(given_id(text), Some(text.trim()), "{text:?}");
-        }
-    }
 }

@@ -160,6 +160,17 @@ pub fn party_word(party: Party) -> &'static str {
     }
 }
 
+/// What stands in a column of ids where there is no id: exports of databases, and switches, fill the gap in many ways.
+const PLACEHOLDERS: [&str; 9] =
+    ["null", "\\n", "-", "0", "none", "(null)", "nil", "undefined", "00000000-0000-0000-0000-000000000000"];
+
+/// The id, unless it is a placeholder for one that is not there.
+pub fn given_id(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let is_placeholder = PLACEHOLDERS.iter().any(|placeholder| text.eq_ignore_ascii_case(placeholder));
+    (!text.is_empty() && !is_placeholder).then_some(text)
+}
+
 /// The name of a call that a source names in its own way: its own words where they fit the alphabet, else `call_` and
 /// 26 base32 characters of their SHA-256 (contract, events.md).
 pub fn call_name(foreign: &str) -> CallName {
@@ -197,5 +208,20 @@ pub fn shortened(text: &str) -> String {
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_placeholder_is_no_id() {
+        for text in ["", " ", "NULL", "null", "\\N", "-", "0", "none", "None", "(null)"] {
+            assert_eq!(given_id(text), None, "{text:?}");
+        }
+        for text in ["00", "0.0", "n", "1768471200.1", " x "] {
+            assert_eq!(given_id(text), Some(text.trim()), "{text:?}");
+        }
     }
 }

@@ -21,7 +21,7 @@ use super::{
         RecordingFailedData, ResidueData, SetupData, StageLatencyData, TimeWord, ToolInvokedData,
         ToolResultData, TranscriptData, TransferData, TurnData, UnitWord,
     },
-    kinds, time,
+    given_id, kinds, time,
 };
 
 type Read<T> = Result<T, Rejection>;
@@ -263,10 +263,12 @@ fn read_leg(data: &str, report: &Report) -> Read<Option<CallLeg>> {
 fn read_setup(data: &str) -> Read<Setup> {
     let said: SetupData<'_> = parse(data)?;
     let telephony = said.telephony.map(|Fields(telephony)| telephony).unwrap_or_default();
-    let endpoint = said.endpoint_id.map(|id| {
+    // Programs write a placeholder where they have no id; a count from 0 is one.
+    let given = |id: &String| given_id(id).is_some() || id == "0";
+    let endpoint = said.endpoint_id.filter(given).map(|id| {
         EndpointName::new(&id).map_err(|error| Rejection::invalid(format!("event_data.endpoint_id {error}")))
     });
-    let phone_number = said.phone_number_id.map(|id| {
+    let phone_number = said.phone_number_id.filter(given).map(|id| {
         PhoneNumberName::new(&id)
             .map_err(|error| Rejection::invalid(format!("event_data.phone_number_id {error}")))
     });

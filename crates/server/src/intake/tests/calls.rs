@@ -1,11 +1,14 @@
 //! What becomes of calls: told twice, told of by legs, opted out, known by number.
 
-use pegcount_calls::{EndpointName, PhoneNumberName, Status};
-use pegcount_store::PhoneNumber;
+use pegcount_calls::{CallName, EndpointName, LegId, PhoneNumberName, Status};
+use pegcount_store::{LegSpan, PhoneNumber};
 use serde_json::json;
 
 use super::{Desk, ORG, TEN, minute, named, record};
-use crate::{intake::Outcome, vocabulary::Rejection};
+use crate::{
+    intake::{CallReference, Incoming, Outcome, Ties},
+    vocabulary::Rejection,
+};
 
 fn rejected(outcome: &Outcome) -> &'static str {
     match outcome {
@@ -303,4 +306,54 @@ async fn an_endpoint_or_phone_number_that_an_event_names_is_made_by_its_id_alone
     assert_eq!(filed.endpoint.unwrap().id, EndpointName::new("ep_a").unwrap());
     assert_eq!(filed.phone_number.unwrap().number, None);
     assert_eq!(desk.store.phone_numbers(ORG, 10, 0).await.unwrap().1, 1);
+}
+
+#[tokio::test]
+async fn a_call_whose_known_legs_have_ended_is_to_be_concluded() {
+    let desk = Desk::new().await;
+    let leg = |leg: &str| json!({ "leg_id": leg });
+    let begin = |id: &str| json!([id, "call_initiated", 0, leg(id)]);
+    let end = |id: &str, at: i64| json!([format!("{id}-end"), "call_failed", at, leg(id)]);
+    desk.tell("c", &json!([begin("b"), begin("d"), end("b", 10)])).await;
+    assert!(desk.jobs().await.is_empty());
+    desk.tell("c", &json!([end("d", 20)])).await;
+    assert_eq!(desk.jobs().await, ["conclude c 20"]);
+    // A repetition asks for nothing, a refold for what an earlier program did not.
+    desk.tell("c", &json!([end("d", 20)])).await;
+    desk.refold(false).await;
+    assert_eq!(desk.jobs().await, ["conclude c 20"]);
+    assert_eq!(desk.call("c").await.call.status(), Status::Initiated);
+    // The end of leg a, or of the call, leaves nothing open.
+    desk.tell("e", &json!([begin("a"), begin("b"), end("b", 10), end("a", 11)])).await;
+    desk.tell("f", &json!([begin("b"), end("b", 10), ["z", "call_completed", 12, {}]])).await;
+    assert_eq!(desk.jobs().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_mark_is_found_in_the_direction_in_which_it_was_left() {
+    let desk = Desk::new().await;
+    let span = |id: &str| vec![LegSpan::unique(LegId::new(id).unwrap())];
+    let tied = |name: &str, left: &str, sought: &str| Incoming {
+        call: CallReference::Legs {
+            legs: span(name),
+            ties: Ties { left: span(left), sought: span(sought) },
+            name: CallName::new(name).unwrap(),
+        },
+        ..record(name, &[name], &json!([[name, "call_initiated", 0, {}]]))
+    };
+    let key = async |name: &str| desk.call(name).await.head.key;
+    // Two that dialled a channel of the same name stay apart.
+    for name in ["one", "two"] {
+        desk.accept(vec![tied(name, "dialled:1", "channel:1")]).await;
+    }
+    assert_ne!(key("one").await, key("two").await);
+    // The row that dialled and the row of what it dialled meet, whichever comes first.
+    for (dialling, dialled, order) in [("a", "b", [0, 1]), ("c", "d", [1, 0])] {
+        let (mark, other) = (format!("dialled:{dialling}"), format!("channel:{dialling}"));
+        let rows = [tied(dialling, &mark, &other), tied(dialled, &other, &mark)];
+        for place in order {
+            desk.accept(vec![rows[place].clone()]).await;
+        }
+        assert_eq!(key(dialling).await, key(dialled).await);
+    }
 }

@@ -10,7 +10,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use pegcount_calls::{CallName, Document, EventId, LegId, OrganizationName, Rate, Status, Tariff, Timestamp};
+use pegcount_calls::{
+    CallName, Document, EventId, LegId, OpenEnd, OrganizationName, Rate, Status, Tariff, Timestamp,
+};
 use pegcount_store::{
     CallHead, CallKey, Filed, JobQuery, LegSpan, NewJob, OrganizationNumber, Report, Store,
 };
@@ -68,6 +70,11 @@ impl Outside for Elsewhere {
     fn recorded_elsewhere(&self, head: &CallHead, organization: Option<&OrganizationName>) -> Option<NewJob> {
         let subject = format!("{} of {}", head.name, organization?);
         Some(Self::job(head.organization, "fetch", &subject, Some(head.key)))
+    }
+
+    fn left_open(&self, head: &CallHead, open: &OpenEnd) -> Option<NewJob> {
+        let subject = format!("{} {}", head.name, open.at.millis() - TEN);
+        Some(Self::job(head.organization, "conclude", &subject, Some(head.key)))
     }
 
     fn forgotten(&self, organization: OrganizationNumber, call: &CallName) -> Option<NewJob> {

@@ -271,6 +271,8 @@ impl OpenCalls {
         let kind = if is_failure(cause, answered) { kinds::CALL_FAILED } else { kinds::CALL_COMPLETED };
         let data = event
             .data()?
+            // It had begun by then, though the file does not show when.
+            .with_time("started_at", answered_about)
             .with_time("answered_about", answered_about)
             .with("answered_elsewhere", event.extra.is_answered_elsewhere().then_some(true))
             .with_ending(cause, by)
