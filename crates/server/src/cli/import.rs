@@ -137,7 +137,11 @@ fn files(args: &ImportArgs) -> Result<Vec<PathBuf>, String> {
     for path in &args.paths {
         let cannot = |error: io::Error| format!("{} cannot be read: {error}", path.display());
         if args.format == FileFormat::FreeswitchJsonCdr {
-            files.extend(freeswitch::record_files(path).map_err(cannot)?);
+            let found = freeswitch::record_files(path).map_err(cannot)?;
+            if found.is_empty() {
+                print::to_stderr(&format!("{}: there is no record (*.json) in it", path.display()));
+            }
+            files.extend(found);
         } else {
             std::fs::metadata(path).map_err(cannot)?;
             files.push(path.clone());

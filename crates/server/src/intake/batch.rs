@@ -184,7 +184,9 @@ impl<'a> Batch<'a> {
         let key = match heads.next() {
             Some(head) => head.key,
             None if was_known => return Ok(Found::Sealed),
-            None if self.is_erased(incoming, name, legs).await? => return Ok(Found::Erased),
+            None if self.is_erased(incoming, name, legs.iter().chain(&ties.sought)).await? => {
+                return Ok(Found::Erased);
+            }
             None => {
                 let opened = self.transaction.open_call(organization, name, Uuid::now_v7()).await?;
                 let key = opened.key;
@@ -206,7 +208,7 @@ impl<'a> Batch<'a> {
         &mut self,
         incoming: &Incoming,
         name: &CallName,
-        legs: &[LegSpan],
+        legs: impl Iterator<Item = &LegSpan>,
     ) -> Result<bool, StoreError> {
         let Incoming { organization, source, .. } = incoming;
         for leg in legs {
