@@ -242,7 +242,7 @@ mod tests {
         P-Asserted-Identity: \"Ann\" <sip:ann@h>, <tel:+1-555-9999>\r\n";
 
     #[test]
-    fn a_trunk_vouches_for_a_number_and_a_user_does_not() {
+    fn only_trunks_vouch_for_numbers() {
         let anonymous = of_trunk(ANONYMOUS_CALL);
         assert_eq!(anonymous.asserted_number.as_deref(), Some("+15559999"));
         assert!(anonymous.is_private);
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_taken_by_the_names_of_the_plan_while_there_is_room() {
+    fn named_headers_are_taken_while_there_is_room() {
         let long = "x".repeat(HEADER_BYTES);
         let headers = format!(
             "X-Ref: 1\r\nx-ref: 2\r\nX-Long: {long}\r\nUser-to-User: 56;encoding=hex\r\nX-Other: no\r\n"
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_number_is_shown_in_the_trust_domain_only() {
+    fn a_private_number_stays_in_the_trust_domain() {
         let at = "192.0.2.1:5060".parse().unwrap();
         let mut private = of_trunk(ANONYMOUS_CALL);
         private.headers = vec![("X-Ref".into(), "1".into()), ("diversion".into(), "<sip:+1@h>".into())];

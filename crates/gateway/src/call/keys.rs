@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_of_rtp_is_a_press_or_a_release() {
+    fn a_payload_is_a_press_or_a_release() {
         let keys = |event, flags| read("audio/telephone-event", &[event, flags, 3, 0x20]);
         assert_eq!(keys(5, 0x0a), Keys { pressed: vec!['5'], is_release: false });
         assert_eq!(keys(11, 0x8a), Keys { pressed: vec!['#'], is_release: true });

@@ -317,7 +317,7 @@ fn neither_an_ack_nor_one_whose_sender_cannot_be_read_is_answered() {
 }
 
 #[test]
-fn a_request_needs_no_max_forwards_and_may_have_none_left() {
+fn a_request_needs_no_max_forwards() {
     for method in ["INVITE", "ACK", "CANCEL", "BYE", "OPTIONS"] {
         let request = INVITE.replace("INVITE", method);
         for hops in ["", "Max-Forwards: 0\r\n"] {

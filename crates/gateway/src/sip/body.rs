@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn the_session_is_found_among_parts_that_need_not_be_understood() {
+    fn the_session_is_found_among_other_parts() {
         let optional = format!("{ISUP}Content-Disposition: signal;handling=optional\r\n");
         let location = "Content-Type: application/pidf+xml\r\nContent-ID: <alice@example.com>\r\n";
         let referred = format!("{location}Content-Disposition: by-reference\r\n");
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_must_be_understood_refuses_a_request_but_no_response() {
+    fn a_required_part_refuses_requests_only() {
         let required = format!("{ISUP}Content-Disposition: signal;handling=required\r\n");
         let silent = format!("{ISUP}Content-Disposition: signal\r\n");
         for other in [&required, &silent] {
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_may_hold_parts_and_a_part_for_another_purpose_is_no_session() {
+    fn nested_parts_are_read_and_early_sessions_not() {
         let inner = format!("--in\nContent-Type: application/sdp\n\n{SESSION}\n--in--");
         let nested = ("Content-Type: multipart/related;boundary=in\r\n", inner.as_str());
         assert_eq!(session(&mixed("multipart/mixed", &[nested])), Ok(Some(SESSION)));
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_of_one_part_is_judged_by_its_own_headers() {
+    fn a_single_body_is_judged_by_its_headers() {
         for (headers, found) in [
             ("", Ok(Some(SESSION))),
             ("c: Application/SDP ; x=y\r\n", Ok(Some(SESSION))),

@@ -44,7 +44,7 @@ impl<'a> Uri<'a> {
         Some(Self { is_secure, user, host: host.trim_matches(['[', ']']), port, parameters, headers })
     }
 
-    /// Whom it names, without the parameters and escapes of the user part.
+    /// The party that it names: the user part without escapes, and its parameters.
     pub fn user_part(&self) -> UserPart<'a> {
         if self.host.is_empty() {
             return UserPart { name: readable(self.user), parameters: self.parameters };
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_written_so_that_it_is_read_again() {
+    fn a_written_name_is_read_again() {
         for (name, written) in
             [("+15550100", "+15550100"), ("a;b@c", "a%3Bb%40c"), ("*21#", "*21%23"), ("ö", "%C3%B6")]
         {

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_a_codec_of_its_offer_changes_nothing() {
+    fn an_answer_without_an_offered_codec_changes_nothing() {
         let mut table = table();
         table.offer(Side::Caller, CALLER.as_bytes()).unwrap();
         let other = CALLEE.replace("AVP 8 101", "AVP 9 101");

@@ -82,7 +82,7 @@ async fn a_number_is_reached_however_its_uri_is_written() {
 }
 
 #[tokio::test]
-async fn a_caller_without_a_user_is_shown_as_the_grammar_allows() {
+async fn a_caller_without_a_user_has_a_valid_from() {
     let lab = Lab::with(trunk(), false).await;
     let (caller, callee) = (lab.phone().await, lab.phone().await);
     lab.lead_to(Target::at(callee.uri()));
@@ -143,7 +143,7 @@ async fn requests_without_max_forwards_are_taken() {
 }
 
 #[tokio::test]
-async fn a_session_is_found_among_other_parts_on_both_sides() {
+async fn a_session_is_found_among_other_parts() {
     let mut lab = Lab::with(trunk(), false).await;
     let (mut caller, callee) = (lab.phone().await, lab.phone().await);
     lab.lead_to(Target::at(callee.uri()));

@@ -244,12 +244,12 @@ fn headers_of(identity: &CallerIdentity) -> Map<String, Value> {
     identity.headers.iter().map(|(name, value)| (name.clone(), clean(value).into())).collect()
 }
 
-/// Who calls, beside the number (contract, events.md).
+/// Who calls, beside the number (docs/sources/native.md).
 fn with_identity(data: Data, identity: &CallerIdentity) -> Data {
     let diversions = identity.diversions.iter().filter_map(|diversion| {
-        let told = Data::default().with("number", short_text(&diversion.number));
-        let told = told.with_text("reason", diversion.reason.as_deref());
-        short_text(&diversion.number).map(|_| told.into_value())
+        let number = short_text(&diversion.number)?;
+        let entry = Data::default().with("number", Some(number));
+        Some(entry.with_text("reason", diversion.reason.as_deref()).into_value())
     });
     let diversions: Vec<Value> = diversions.collect();
     let attestation = identity.attestation.as_ref().map(|found| {
@@ -258,8 +258,8 @@ fn with_identity(data: Data, identity: &CallerIdentity) -> Data {
             AttestationLevel::B => "B",
             AttestationLevel::C => "C",
         });
-        let told = Data::default().with("level", level).with("passed", found.passed);
-        told.with_text("reason", found.reason.as_deref()).into_value()
+        let verdict = Data::default().with("level", level).with("passed", found.passed);
+        verdict.with_text("reason", found.reason.as_deref()).into_value()
     });
     data.with_text("caller_name", identity.name.as_deref())
         .with_text("asserted_number", identity.asserted_number.as_deref())

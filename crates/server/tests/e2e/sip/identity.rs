@@ -11,7 +11,7 @@ const SAYS: &str = "Privacy: id\r\nP-Asserted-Identity: \"Ann\" <sip:+15559999@c
 const HEADERS: &str = "headers = [\"X-Call-Ref\", \"User-to-User\"]\n";
 
 #[tokio::test]
-async fn a_private_caller_is_on_the_call_and_hidden_from_the_endpoint() {
+async fn a_private_caller_is_hidden_from_the_endpoint() {
     let place = Place::with(HEADERS);
     let Scene { lab, carrier, agent } = place.start().await;
     let mut caller = carrier.invite_with("anonymous", NUMBER, SAYS).await;

@@ -289,7 +289,7 @@ fn what_an_order_wants_to_be_found_by_is_the_calls_metadata() {
 }
 
 #[test]
-fn what_is_known_of_the_caller_is_on_the_call() {
+fn what_is_known_of_callers_is_kept() {
     let identity = CallerIdentity {
         name: Some("Anonymous".into()),
         asserted_number: Some("+15559999".into()),

@@ -277,7 +277,7 @@ fn an_ordered_call_goes_out_from_a_number_of_the_organization_to_its_endpoint() 
 }
 
 #[test]
-fn an_endpoint_learns_about_callers_and_a_carrier_does_not() {
+fn only_endpoints_learn_about_callers() {
     let (rules, directory) = world();
     let routing = Routing { rules: &rules, directory: &directory };
     let plan = routing.route(&by_trunk("in", "+49301")).unwrap();
@@ -293,7 +293,7 @@ fn an_endpoint_learns_about_callers_and_a_carrier_does_not() {
 }
 
 #[test]
-fn a_local_number_is_also_looked_for_behind_its_prefix() {
+fn a_local_number_is_found_behind_its_prefix() {
     let (rules, directory) = world();
     let routing = Routing { rules: &rules, directory: &directory };
     let routed = |to: &str, context: &str| {
