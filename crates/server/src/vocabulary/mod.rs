@@ -3,6 +3,7 @@
 //! [`tell`] is the only way to make a [`Told`]: whatever passed it can be folded, and read again after a restart.
 //! Nothing here knows a socket, a store or another source's words.
 
+mod caller;
 mod data;
 pub mod json;
 pub mod kinds;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 use pegcount_calls::{
-    Amount, Analysis, Attestation, AudioConfig, CallLeg, CallerIdentity, CostItem, Decimal, Diversion,
-    Document, EndpointName, Event, Fact, LatencySample, LegId, Media, MetadataPatch, PhoneNumberName, Price,
-    Quality, QualityLeg, QualityReport, Recording, Role, Setup, Speech, Stage, Summary, Timestamp,
-    ToolInvocation, ToolOutcome, TurnReport, Word, parse_decimal,
+    Amount, Analysis, AudioConfig, CallLeg, CostItem, Decimal, Document, EndpointName, Event, Fact,
+    LatencySample, LegId, Media, MetadataPatch, PhoneNumberName, Price, Quality, QualityLeg, QualityReport,
+    Recording, Role, Setup, Speech, Stage, Summary, Timestamp, ToolInvocation, ToolOutcome, TurnReport, Word,
+    parse_decimal,
 };
 use pegcount_store::Report;
 use serde::Deserialize;
@@ -15,27 +15,22 @@ use serde_json::{Map, Value, json, value::RawValue};
 
 use super::{
     Rejection,
+    caller::read_caller,
     data::{
-        AnalysisData, AttestationData, CostItemData, DiversionData, DtmfData, EndData, Fields, InviteData,
-        LatencySummaryData, LegData, MediaData, MediaQualityData, MetadataData, RecordingData,
-        RecordingFailedData, ResidueData, SetupData, StageLatencyData, TimeWord, ToolInvokedData,
-        ToolResultData, TranscriptData, TransferData, TurnData, UnitWord,
+        AnalysisData, CostItemData, DtmfData, EndData, Fields, InviteData, LatencySummaryData, LegData,
+        MediaData, MediaQualityData, MetadataData, RecordingData, RecordingFailedData, ResidueData,
+        SetupData, StageLatencyData, TimeWord, ToolInvokedData, ToolResultData, TranscriptData, TransferData,
+        TurnData, UnitWord,
     },
     given_id, kinds, time,
 };
 
-type Read<T> = Result<T, Rejection>;
+pub(super) type Read<T> = Result<T, Rejection>;
 
 /// Longest number, id or name in bytes.
-const LONGEST_SHORT_TEXT: usize = 256;
+pub(super) const LONGEST_SHORT_TEXT: usize = 256;
 /// Longest URL in bytes.
 const LONGEST_URL: usize = 4096;
-/// Most forwardings of a call.
-const MOST_DIVERSIONS: usize = 32;
-/// Most headers of a call.
-const MOST_HEADERS: usize = 64;
-/// Longest value of a header in bytes.
-const LONGEST_HEADER: usize = 8192;
 /// Ten years in seconds: no call lasts longer, and no latency.
 const LONGEST_SECONDS: f64 = 315_360_000.0;
 
@@ -177,7 +172,7 @@ fn bounded(field: &str, text: Option<String>, longest: usize) -> Read<Option<Str
     }
 }
 
-fn short(field: &str, text: Option<String>) -> Read<Option<String>> {
+pub(super) fn short(field: &str, text: Option<String>) -> Read<Option<String>> {
     bounded(field, text, LONGEST_SHORT_TEXT)
 }
 
@@ -261,7 +256,8 @@ fn read_leg(data: &str, report: &Report) -> Read<Option<CallLeg>> {
 }
 
 fn read_setup(data: &str) -> Read<Setup> {
-    let said: SetupData<'_> = parse(data)?;
+    let mut said: SetupData<'_> = parse(data)?;
+    let caller = read_caller(&mut said)?;
     let telephony = said.telephony.map(|Fields(telephony)| telephony).unwrap_or_default();
     // Programs write a placeholder where they have no id; a count from 0 is one.
     let given = |id: &String| given_id(id).is_some() || id == "0";
@@ -272,14 +268,6 @@ fn read_setup(data: &str) -> Read<Setup> {
         PhoneNumberName::new(&id)
             .map_err(|error| Rejection::invalid(format!("event_data.phone_number_id {error}")))
     });
-    let caller = CallerIdentity {
-        name: short("caller_name", said.caller_name)?,
-        asserted_number: short("asserted_number", said.asserted_number)?,
-        privacy: said.privacy,
-        diversion: said.diversion.map(read_diversion).transpose()?,
-        attestation: said.attestation.map(|Fields(said)| read_attestation(said)).transpose()?,
-        headers: said.headers.map(read_headers).transpose()?,
-    };
     Ok(Setup {
         direction: said.direction.map(Into::into),
         from_number: short("from_number", said.from_number)?,
@@ -293,41 +281,9 @@ fn read_setup(data: &str) -> Read<Setup> {
         call_sid: short("telephony.call_sid", telephony.call_sid)?,
         conference_sid: short("telephony.conference_sid", telephony.conference_sid)?,
         sip_call_id: short("telephony.sip_call_id", telephony.sip_call_id)?,
-        caller: Some(caller).filter(|caller| !caller.is_empty()).map(Box::new),
+        caller,
         opt_out: said.opt_out_sensitive_data_storage,
     })
-}
-
-fn read_diversion(said: Vec<Fields<DiversionData>>) -> Read<Vec<Diversion>> {
-    if said.len() > MOST_DIVERSIONS {
-        let message = format!("event_data.diversion has more than {MOST_DIVERSIONS} entries");
-        return Err(Rejection::invalid(message));
-    }
-    let read = |Fields(said): Fields<DiversionData>| {
-        let number = short("diversion.number", Some(said.number))?.unwrap_or_default();
-        Ok(Diversion { number, reason: short("diversion.reason", said.reason)? })
-    };
-    said.into_iter().map(read).collect()
-}
-
-fn read_attestation(said: AttestationData) -> Read<Attestation> {
-    let reason = short("attestation.reason", said.reason)?;
-    Ok(Attestation { level: said.level.map(Into::into), passed: said.passed, reason })
-}
-
-fn read_headers(said: IndexMap<String, String>) -> Read<IndexMap<String, String>> {
-    if said.len() > MOST_HEADERS {
-        return Err(Rejection::invalid(format!("event_data.headers has more than {MOST_HEADERS} keys")));
-    }
-    for (name, value) in &said {
-        if name.is_empty() || name.len() > LONGEST_SHORT_TEXT || value.len() > LONGEST_HEADER {
-            let message = format!(
-                "event_data.headers: a name must have 1 to {LONGEST_SHORT_TEXT} bytes, a value at most {LONGEST_HEADER}"
-            );
-            return Err(Rejection::invalid(message));
-        }
-    }
-    Ok(said)
 }
 
 fn read_end(data: &str, failed: bool, received_at: Timestamp) -> Read<pegcount_calls::End> {

@@ -1,6 +1,7 @@
 //! The v1 dialect: `/v1/calls` to the letter of its document, and in its style the native resources of cli.md.
 
 mod audit;
+mod caller;
 mod directory;
 mod explain;
 mod handlers;

@@ -10,6 +10,7 @@ mod denial;
 mod directory;
 mod ending;
 mod hangup;
+mod headers;
 mod map;
 mod note;
 mod outbox;

@@ -21,6 +21,7 @@ use pegcount_gateway::{
 use super::{
     address::{Proxy, is_user_name, plain_number},
     config::{Config, DigestWord, LayoutWord, OFF, Secret, TrunkConfig, UserConfig},
+    headers::headers,
 };
 
 /// What the largest message may be. Requests of telephone calls have 1,300 bytes and more (RFC 3261, 18.1.1).
@@ -381,68 +382,6 @@ impl UserConfig {
         };
         Ok((user, UserPeer { name: self.name.clone(), secrets, nat: self.nat }))
     }
-}
-
-/// Headers in use by SIP itself, or by the gateway: they are not anybody's own to pass on.
-const OWN_HEADERS: [&str; 34] = [
-    "Accept",
-    "Accept-Encoding",
-    "Allow",
-    "Authentication-Info",
-    "Authorization",
-    "CSeq",
-    "Call-ID",
-    "Contact",
-    "Content-Disposition",
-    "Content-Encoding",
-    "Content-Length",
-    "Content-Type",
-    "Expires",
-    "From",
-    "Max-Forwards",
-    "Min-SE",
-    "P-Asserted-Identity",
-    "P-Preferred-Identity",
-    "Path",
-    "Privacy",
-    "Proxy-Authenticate",
-    "Proxy-Authorization",
-    "Proxy-Require",
-    "RAck",
-    "RSeq",
-    "Record-Route",
-    "Replaces",
-    "Require",
-    "Route",
-    "Session-Expires",
-    "Supported",
-    "To",
-    "User-Agent",
-    "Via",
-];
-/// Most headers that a list may name.
-const MOST_HEADERS: usize = 32;
-
-/// Names of headers, each once.
-fn headers(key: &str, names: &[String]) -> Result<Vec<String>, String> {
-    let mut read: Vec<String> = Vec::new();
-    for name in names {
-        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte);
-        // A single letter is the short form of another name.
-        if !(2..=64).contains(&name.len()) || !name.bytes().all(is_token) {
-            return Err(format!("{key}: {name:?} is no name of a header, such as X-Call-Ref"));
-        }
-        if OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-            return Err(format!("{key}: {name} is a header of SIP itself and cannot be passed on"));
-        }
-        if !read.iter().any(|known| known.eq_ignore_ascii_case(name)) {
-            read.push(name.clone());
-        }
-    }
-    if read.len() > MOST_HEADERS {
-        return Err(format!("{key}: takes at most {MOST_HEADERS} names"));
-    }
-    Ok(read)
 }
 
 fn taken(key: &str, name: &str) -> String {
