@@ -392,7 +392,7 @@ impl Fact {
         }
     }
 
-    /// Who spoke, if it is a turn that was told while or after it was spoken, not one made of a recording.
+    /// Who spoke, if it is a turn that a source reported, not one made of a recording.
     pub fn speech(&self) -> Option<Speech> {
         match self {
             Self::Turn(said) if !said.inferred => Some(said.speech()),

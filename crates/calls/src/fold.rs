@@ -81,7 +81,7 @@ struct Draft {
     ringing_at: Option<Timestamp>,
     answer: Answer,
     progress: Progress,
-    /// Whether any of the progress was told while the call lived.
+    /// Whether a source reported any of the progress while the call lived.
     told_live: bool,
     direction: Option<Direction>,
     call_type: Option<CallType>,

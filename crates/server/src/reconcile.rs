@@ -1,8 +1,8 @@
 //! Ends calls that no source will end: every leg that is known has ended, and the originating one is not known.
 //!
-//! Where records of legs show that somebody talked, the fold ends such a call by itself. Tries that reached nobody do not
-//! say whether another leg rings or talks by now, nor do legs that are told live. So the end of these waits until
-//! nothing more has come for a while, in a job that survives a restart. It is inferred: what comes later corrects it.
+//! Where a record shows that its leg talked, the fold ends such a call by itself. An unanswered try does not say whether
+//! another leg rings or talks by now, nor does a leg that its source reports live. So their end waits until nothing more
+//! has come for a while, in a job that survives a restart. It is inferred: later events correct it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
 
 /// The word for this work.
 const KIND: &str = "conclusion";
-/// The source of the events that it tells.
+/// The source of its events.
 const SOURCE: &str = "reconciliation";
 /// How long one run may take.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -18,7 +18,7 @@ pub(super) struct Verdict<'a> {
 struct Decision<'a> {
     ended_at: Timestamp,
     end: &'a End,
-    /// Nobody told that the call is over: it was concluded of what was told.
+    /// No source reported that the call is over: it follows from what was reported.
     inferred: bool,
     /// How long the parties talked, where the end speaks of the whole call and says so.
     stated_talk_millis: Option<i64>,
@@ -46,7 +46,7 @@ pub struct OpenEnd {
     pub at: Timestamp,
     /// Why.
     pub cause: Cause,
-    /// Who ended it, where that was told.
+    /// Who ended it, where a source reported that.
     pub by: Option<Party>,
     /// It was reported as failed rather than completed.
     pub failed: bool,
@@ -259,7 +259,7 @@ struct Orphans<'a> {
     ended_at: Timestamp,
     /// The end of the leg that talked last, else of the one that ended last.
     speaker: Terminal<'a>,
-    /// Whether any of them was answered. Tries that reached nobody say nothing of whether the call goes on.
+    /// Whether any of them was answered. Unanswered tries do not show whether the call goes on.
     connected: bool,
     /// Whether all of them are reported only once they have ended.
     after_the_fact: bool,

@@ -19,7 +19,7 @@ pub(super) struct Legs<'a> {
     origin: Option<&'a LegId>,
     dialled: HashSet<&'a LegId>,
     handed_over: bool,
-    /// Whether the numbers are told by the call itself or by its originating leg.
+    /// Whether the call itself or its originating leg gives the numbers.
     parties_are_told: bool,
 }
 

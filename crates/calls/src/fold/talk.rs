@@ -42,8 +42,8 @@ impl Answer {
         }
     }
 
-    /// Takes in that somebody spoke. A turn is told when it was spoken or later, so its start lies no earlier than this
-    /// implies.
+    /// Takes in that somebody spoke. A turn is reported when it was spoken or later, so this implies the latest possible
+    /// answer.
     pub(super) fn hear(&mut self, index: usize, at: Timestamp, speech: Speech) {
         self.user_spoke |= speech.role == Role::User;
         let start = speech.start_millis.unwrap_or(0).max(0);

@@ -18,7 +18,7 @@
 # Leg a alone.
 10:00:00 initiated leg=a | 10:00:05 answered leg=a | 10:01:00 completed leg=a => status=completed talk=55
 
-# Without leg a no legs end a call while they are told live, and a leg that ended had been set up.
+# Without leg a legs that are reported live end no call, and a leg that ended had been set up.
 10:00:00 initiated leg=b | 10:01:00 completed leg=b => status=initiated ended=none live=yes
 10:01:00 failed leg=b cause=busy => status=initiated live=yes ended=none
 10:00:00 queued | 10:01:00 failed leg=b cause=busy => status=initiated live=yes

@@ -16,7 +16,7 @@
 10:02:00 completed leg=a after_the_fact=yes by=caller
 => status=completed ended=10:02:00 inferred=no by=caller from=+9 to=none talk=115
 
-# Tries that reached nobody say nothing of the call: another one may talk.
+# Unanswered tries do not show whether the call goes on: another one may talk.
 10:00:00 initiated leg=b after_the_fact=yes | 10:00:20 completed leg=b after_the_fact=yes cause=no_answer elsewhere=yes
 => status=queued live=no ended=none
 10:00:00 initiated leg=b after_the_fact=yes | 10:00:20 failed leg=b after_the_fact=yes cause=busy => status=queued live=no
@@ -26,7 +26,7 @@
 10:00:20 failed inferred=yes cause=busy
 => status=busy ended=10:00:20 inferred=yes
 
-# A try that reached nobody beside one that did: the one that talked speaks, once both are over.
+# An unanswered try beside an answered one: the one that talked gives the cause, once both are over.
 10:00:00 initiated leg=b after_the_fact=yes | 10:00:20 completed leg=b after_the_fact=yes cause=no_answer elsewhere=yes
 10:00:00 initiated leg=c after_the_fact=yes | 10:00:20 answered leg=c after_the_fact=yes
 10:01:00 completed leg=c after_the_fact=yes cause=agent_hangup by=callee
@@ -40,10 +40,10 @@
 10:01:00 completed leg=b after_the_fact=yes
 => status=in_progress live=yes ended=none
 
-# Whoever spoke after the leg had ended went on without it.
+# A turn after the end of the leg shows that the call went on without it.
 10:00:20 answered leg=b after_the_fact=yes | 10:01:00 completed leg=b after_the_fact=yes | 10:01:30 turn role=user says=hello
 => status=queued ended=none
 
-# A leg that is told live keeps the call open until it ends.
+# A leg that is reported live keeps the call open until it ends.
 10:00:20 answered leg=b after_the_fact=yes | 10:01:00 completed leg=b after_the_fact=yes | 10:00:30 ringing leg=c
 => status=in_progress ended=none

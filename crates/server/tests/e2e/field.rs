@@ -166,7 +166,7 @@ async fn post(server: &Server<'_>, record: &Value) {
 }
 
 #[tokio::test]
-async fn tries_that_reached_nobody_are_concluded_later_even_after_a_restart() {
+async fn unanswered_tries_are_concluded_later_even_after_a_restart() {
     let home = Home::new("");
     let server = home.start();
     post(&server, &record("b-leg", "USER_BUSY")).await;

@@ -73,7 +73,7 @@ impl From<&Note> for NoteBody {
             Note::AnsweredAfterEnd { answered_by, millis } => Self {
                 kind: NoteWord::ClockSkew,
                 message: format!(
-                    "the answer is told {} s after the end: two clocks differ; the call counts as answered at its \
+                    "the answer lies {} s after the end: two clocks differ; the call counts as answered at its \
                      end at the latest",
                     seconds(*millis)
                 ),

@@ -357,7 +357,7 @@ impl Talk {
             (Some(billed), Some(apart)) if apart == billed + 1000 && billed % 1000 == 0 => billed + 500,
             (Some(billed), _) => billed,
             (None, Some(apart)) => apart,
-            // It was answered, nobody says when.
+            // It was answered; no column says when.
             (None, None) => 0,
         };
         let by_clock = answer.zip(end_by_clock).map(|(answer, end)| since(answer, end).max(0));

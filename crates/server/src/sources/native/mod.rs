@@ -58,7 +58,7 @@ impl LineReader {
     }
 
     /// Reads one line. A file is read later than its calls end, so an end that names no time is dated by what the line or
-    /// the file tells of its call.
+    /// the file says of its call.
     ///
     /// # Errors
     /// A sentence that says what is wrong with it.

@@ -48,7 +48,7 @@ fn a_record_without_a_time_ended_when_its_lengths_say() {
     };
     assert_eq!(end(json!({"answered_at": TEN, "duration": 60})).millis(), TEN + 60_000);
     assert_eq!(end(json!({"started_at": TEN, "duration": 60})).millis(), TEN + 60_000);
-    // An end that is told now, and one that would lie in the future.
+    // An end that is sent when it happens, and one that would lie in the future.
     assert_eq!(end(json!({"answered_at": TEN})), RECEIVED_AT);
     assert_eq!(end(json!({"answered_at": RECEIVED_AT.millis(), "duration": 60})), RECEIVED_AT);
 }

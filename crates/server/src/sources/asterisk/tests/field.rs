@@ -178,7 +178,7 @@ fn a_call_of_which_only_the_called_channel_was_logged_ends_with_it() {
         assert_eq!(call.answered_at().map(Timestamp::millis), Some(TEN + 5_200), "{file}");
         assert_eq!(call.ending().map(|ending| (ending.inferred, ending.by)), Some((true, Some(Callee))));
     }
-    // Also if it reached nobody: the file ends, so the call has.
+    // Also if it was not answered: the file ends, so the call has.
     let unanswered = text("asterisk-cel/c10-callee-only");
     let kept = unanswered.lines().filter(|line| line.starts_with("\"CHAN_") || line.starts_with("\"HANG"));
     let rows =
