@@ -38,7 +38,7 @@ impl Names {
         Self { store: store.to_owned(), words, recordings: beside("-recordings") }
     }
 
-    /// From the first that has to be there before the next: who finds the store finds all of it.
+    /// In the order in which they get their names. The store is last, so that a backup with a store is whole.
     fn in_order(&self) -> [&Path; 3] {
         [&self.recordings, &self.words, &self.store]
     }
@@ -190,7 +190,7 @@ fn unwritable(path: &Path, error: &io::Error) -> String {
     let path = path.display();
     let hint = match error.kind() {
         io::ErrorKind::PermissionDenied => format!(
-            ": whoever makes it (a running server, else this command; here user {}) must be allowed to write there",
+            ": the process that makes it (a running server, else this command; here user {}) must be allowed to write there",
             rustix::process::geteuid().as_raw()
         ),
         io::ErrorKind::NotFound => ": there is no such folder".to_owned(),

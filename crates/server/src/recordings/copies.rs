@@ -1,7 +1,7 @@
 //! Copies of the folder of recordings, as backups need them.
 //!
-//! A file of a recording is never changed once it has its name: whatever makes it anew makes another file and renames it. So
-//! a hard link is a copy, for as long as the disk lasts.
+//! The file of a recording is never changed once it has its name: a new version is another file that takes the name. So a hard
+//! link is a copy, for as long as the disk lasts.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -163,7 +163,7 @@ impl Copy {
                 continue;
             }
             match self.file(&entry.path(), &to.join(&name), means) {
-                // Deleted meanwhile: where it matters it is pinned. Copied already: it has been made anew since.
+                // Deleted meanwhile: where it matters it is pinned. Copied already: another file has taken the name since.
                 Err(error)
                     if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => {}
                 copied => copied.map_err(|error| at(&to.join(&name), &error))?,
@@ -191,7 +191,7 @@ impl Copy {
         let mut source = File::open(from)?;
         let mut copy = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
         self.done.bytes += io::copy(&mut source, &mut copy)?;
-        // What was recorded when is told by it.
+        // Recovery takes the time of a recording from it.
         copy.set_modified(metadata.modified()?)?;
         copy.sync_all()
     }

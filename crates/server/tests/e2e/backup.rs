@@ -153,7 +153,7 @@ async fn missing_recordings_are_named_after_a_restore() {
     let metrics = restored.get("/metrics").await.text;
     assert!(metrics.contains("pegcount_recordings_lost 1\n"), "{metrics}");
 
-    // Whoever brings the files back is done.
+    // With the files back nothing is lost.
     std::fs::create_dir_all(new.data().join("recordings")).expect("a folder");
     std::fs::copy(home.data().join("recordings/1.call_1.mp3"), new.data().join("recordings/1.call_1.mp3"))
         .expect("the recording");

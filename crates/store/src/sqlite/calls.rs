@@ -155,7 +155,7 @@ const FILED: &str = "SELECT
     c.phone_number,
     e.number, e.name, e.provider, e.sip_uri, e.metadata,
     p.id, p.number, p.endpoint,
-    c.tariff, c.folded_by
+    c.price_list, c.folded_by
 FROM calls c
 LEFT JOIN call_documents d ON d.pk = c.pk
 LEFT JOIN endpoints e ON e.org = c.org AND e.id = c.endpoint

@@ -146,7 +146,7 @@ pub(super) fn row_of(call: &Call, bill: &Bill, basis: &Basis) -> CallRow {
         ("in_voicemail", analysis.and_then(|analysis| analysis.in_voicemail).into()),
         ("latencies", rollups::latencies(call).into()),
         ("keeps", keeps(&call.content).into()),
-        ("tariff", basis.tariff.map(|id| id.0).into()),
+        ("price_list", basis.tariff.map(|id| id.0).into()),
         ("folded_by", basis.folded_by.into()),
     ]
 }

@@ -23,13 +23,13 @@ pub(super) fn file(connection: &Connection, tariff: &Tariff) -> Result<TariffId>
     let body = serde_json::to_string(tariff).map_err(unavailable)?;
     let digest = digest(&body);
     let known = connection
-        .prepare_cached("SELECT id FROM tariffs WHERE digest = ?1")?
+        .prepare_cached("SELECT id FROM price_lists WHERE digest = ?1")?
         .query_row([&digest], |row| row.get(0))
         .optional()?;
     let id = match known {
         Some(id) => id,
         None => connection
-            .prepare_cached("INSERT INTO tariffs (digest, body) VALUES (?1, ?2)")?
+            .prepare_cached("INSERT INTO price_lists (digest, body) VALUES (?1, ?2)")?
             .insert(params![digest, body])?,
     };
     Ok(TariffId(id))
@@ -37,7 +37,7 @@ pub(super) fn file(connection: &Connection, tariff: &Tariff) -> Result<TariffId>
 
 /// The tariff with this number.
 pub(super) fn of_id(connection: &Connection, id: TariffId) -> Result<Option<Tariff>> {
-    let read = one(connection, "SELECT digest, body FROM tariffs WHERE id = ?1", [id.0], |row| {
+    let read = one(connection, "SELECT digest, body FROM price_lists WHERE id = ?1", [id.0], |row| {
         read(&row.get::<_, Vec<u8>>(0)?, &row.get::<_, String>(1)?)
     });
     read.map_err(|fault| fault.within(&format!("tariff {}", id.0)))
@@ -52,7 +52,7 @@ fn read(known: &[u8], body: &str) -> Result<Tariff> {
 
 /// What a saved call is kept with.
 pub(super) fn basis(connection: &Connection, key: CallKey) -> Result<Option<KeptBasis>> {
-    let sql = "SELECT tariff, folded_by, phone_number, named_phone_number IS NOT NULL, direction, from_number, to_number,
+    let sql = "SELECT price_list, folded_by, phone_number, named_phone_number IS NOT NULL, direction, from_number, to_number,
                ended_ms IS NOT NULL FROM calls WHERE pk = ?1 AND start_ms IS NOT NULL";
     one(connection, sql, [key.0], |row| {
         let columns = &mut Columns::of(row);
@@ -74,10 +74,9 @@ pub(super) fn basis(connection: &Connection, key: CallKey) -> Result<Option<Kept
 
 /// Every tariff: it can be read, and those that calls name are there.
 pub(super) fn check(connection: &Connection) -> Result<Finding> {
-    let ids = many(connection, "SELECT id FROM tariffs", [], |row| Ok(TariffId(row.get(0)?)))?;
+    let ids = many(connection, "SELECT id FROM price_lists", [], |row| Ok(TariffId(row.get(0)?)))?;
     let bad = ids.iter().filter(|id| of_id(connection, **id).is_err()).count();
-    let lost =
-        "SELECT count(*) FROM calls WHERE tariff IS NOT NULL AND tariff NOT IN (SELECT id FROM tariffs)";
+    let lost = "SELECT count(*) FROM calls WHERE price_list IS NOT NULL AND price_list NOT IN (SELECT id FROM price_lists)";
     let lost = count(connection, lost, [])?;
     let message =
         format!("{} tariffs looked at, {bad} damaged; {lost} calls name one that is not there", ids.len());
@@ -100,7 +99,7 @@ mod tests {
         transaction.commit().await.unwrap();
         let plain = Connection::open(&path).unwrap();
         assert_eq!(check(&plain).unwrap().severity, Severity::Fine);
-        plain.execute_batch("UPDATE tariffs SET body = replace(body, '{', '{ ')").unwrap();
+        plain.execute_batch("UPDATE price_lists SET body = replace(body, '{', '{ ')").unwrap();
         assert_eq!(check(&plain).unwrap().severity, Severity::Damage);
         let read = store.begin().await.unwrap().tariff(id).await;
         assert!(matches!(read, Err(StoreError::Unreadable { .. })), "{read:?}");
