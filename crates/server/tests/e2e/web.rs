@@ -186,6 +186,9 @@ async fn long_answers_are_compressed_for_clients_that_ask() {
     assert_eq!((text(&made, "cache-control"), text(&made, "content-encoding")), (Some("no-store"), None));
 }
 
+/// Answers that name the present: the next one may be longer or shorter.
+const MOVING: [&str; 6] = ["/metrics", "/readyz", "/v1/audit", "/v1/calls/trends", "/v1/keys", "/v1/stats"];
+
 #[tokio::test]
 async fn a_head_has_the_headers_of_a_get() {
     let home = Home::new("");
@@ -206,7 +209,7 @@ async fn a_head_has_the_headers_of_a_get() {
         "/api/agents/1/call_stats",
     ];
     paths.extend(found.into_iter().chain(pages).map(str::to_owned));
-    for path in paths.iter().filter(|path| *path != "/metrics") {
+    for path in &paths {
         for coding in ["identity", "gzip"] {
             let request = |method| {
                 let request = Dialect::of(path).with_key(client.to(method, path), &server.key);
@@ -219,6 +222,10 @@ async fn a_head_has_the_headers_of_a_get() {
                     .iter()
                     .filter(|(name, _)| !own.contains(&name.as_str()))
                     .map(|(name, value)| (name.to_string(), value.to_str().expect("text").to_owned()))
+                    .map(|(name, value)| match name.as_str() {
+                        "content-length" if MOVING.contains(&path.as_str()) => (name, String::new()),
+                        _ => (name, value),
+                    })
                     // A body without a length is sent in chunks; one that is not sent is not.
                     .filter(|(name, _)| name != "transfer-encoding")
                     .collect();
