@@ -29,7 +29,8 @@ pub(super) struct People {
     refusals: Arc<Refusals>,
     /// The zero of the registrar's clock.
     since: Instant,
-    clock: Clock,
+    /// The time of day at that zero: milliseconds since 1970.
+    began_at: u64,
     /// Told whenever somebody's registrations have changed.
     pub(super) changed: Notify,
 }
@@ -43,13 +44,13 @@ struct Listed {
 
 impl People {
     /// Knows nobody yet. The key signs what clients are challenged with.
-    pub(super) fn new(terms: Terms, key: [u8; 32], refusals: Arc<Refusals>, clock: Clock) -> Self {
+    pub(super) fn new(terms: Terms, key: [u8; 32], refusals: Arc<Refusals>, clock: &Clock) -> Self {
         Self {
             people: RwLock::default(),
             registrar: Mutex::new(Registrar::new(terms, key)),
             refusals,
             since: Instant::now(),
-            clock,
+            began_at: clock(),
             changed: Notify::new(),
         }
     }
@@ -79,13 +80,12 @@ impl People {
 
     /// Gives users the contacts that they had with an earlier run.
     pub(super) fn restore(&self, registered: &[Registered]) {
-        let now = (self.clock)();
         let mut registrar = self.registrar();
         for Registered { user, contacts } in registered {
-            let bindings = contacts.iter().filter(|contact| contact.expires_at > now).filter_map(|contact| {
-                let left = Duration::from_millis(contact.expires_at - now);
+            let bindings = contacts.iter().filter_map(|contact| {
+                let left = contact.expires_at.checked_sub(self.began_at).filter(|left| *left > 0)?;
                 let made_by = (contact.call_id.as_str(), contact.cseq);
-                Binding::restored(&contact.uri, contact.source, self.now() + left, made_by)
+                Binding::restored(&contact.uri, contact.source, Duration::from_millis(left), made_by)
             });
             registrar.restore(user, bindings.collect());
         }
@@ -102,18 +102,17 @@ impl People {
 
     /// Where a user is registered.
     pub(super) fn contacts(&self, user: &str) -> Vec<Contact> {
-        let (now, wall) = (self.now(), (self.clock)());
         let contact = |binding: &Binding| {
-            let left = binding.expires_at.saturating_sub(now).as_millis();
+            let after = u64::try_from(binding.expires_at.as_millis()).unwrap_or(u64::MAX);
             Contact {
                 uri: binding.uri.clone(),
                 source: binding.source,
-                expires_at: wall.saturating_add(u64::try_from(left).unwrap_or(u64::MAX)),
+                expires_at: self.began_at.saturating_add(after),
                 call_id: binding.call_id.clone(),
                 cseq: binding.cseq,
             }
         };
-        self.registrar().bindings(user, now).into_iter().map(contact).collect()
+        self.registrar().bindings(user, self.now()).into_iter().map(contact).collect()
     }
 
     /// Users whose registrations have changed since this was asked last.
@@ -298,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_trunk_is_known_by_its_address_and_others_have_to_prove_who_they_are() {
-        let people = People::new(Terms::of("test"), [0; 32], Arc::default(), Arc::new(|| 0));
+        let people = People::new(Terms::of("test"), [0; 32], Arc::default(), &(Arc::new(|| 0_u64) as Clock));
         let [inside, outside] = ["192.0.2.1:5060", "198.51.100.1:5060"].map(|at| at.parse().unwrap());
         assert_eq!(people.who(&invite(), inside).unwrap_err().status, 403, "nobody is known");
         let peers = Peers { trunks: vec![trunk("carrier", "192.0.2.0/24", None)], users: Vec::new() };
@@ -314,7 +313,7 @@ mod tests {
 
     #[test]
     fn two_peers_of_a_name_are_refused() {
-        let people = People::new(Terms::of("test"), [0; 32], Arc::default(), Arc::new(|| 0));
+        let people = People::new(Terms::of("test"), [0; 32], Arc::default(), &(Arc::new(|| 0_u64) as Clock));
         let named =
             |first, second| people.set(&Peers { trunks: vec![first, second], users: vec![user("alice")] });
         let same = named(trunk("a", "192.0.2.1", None), trunk("a", "192.0.2.2", None));

@@ -249,7 +249,7 @@ pub(super) async fn open(
         Terms { algorithms: config.algorithms.clone(), ..Terms::of(&config.realm) },
         key,
         gate.refusals().clone(),
-        clock.clone(),
+        &clock,
     ));
     people.set(&config.peers)?;
     people.restore(&config.registered);

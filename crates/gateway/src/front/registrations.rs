@@ -35,9 +35,13 @@ pub struct Registrations(pub(super) Arc<People>);
 impl Registrations {
     /// All users that are registered, by name.
     pub fn all(&self) -> Vec<Registered> {
-        let users = self.0.users();
-        let registered = users.into_iter().map(|user| Registered { contacts: self.of(&user), user });
+        let registered = self.users().into_iter().map(|user| Registered { contacts: self.of(&user), user });
         registered.filter(|one| !one.contacts.is_empty()).collect()
+    }
+
+    /// The names of all users, registered or not.
+    pub fn users(&self) -> Vec<String> {
+        self.0.users()
     }
 
     /// Where a user is registered, the latest first.

@@ -201,7 +201,7 @@ impl Sip {
         let registrations = gateway.registrations();
         let left = gateway.stop(GRACE).await;
         // All of them: what was gathered went with its task.
-        let users = registrations.all().into_iter().map(|one| one.user).collect();
+        let users = registrations.users().into_iter().collect();
         if let Err(error) = self.save_registrations(&registrations, &users).await {
             tracing::warn!(%error, "SIP registrations cannot be kept; phones have to register again");
         }

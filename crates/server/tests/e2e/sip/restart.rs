@@ -135,8 +135,9 @@ async fn a_phone_that_has_registered_is_called_after_kill_minus_nine() {
         (&json!("ep_agent"), &json!(phone.address.to_string()))
     );
     lab.wait("both on the disk", async || {
-        let log = std::fs::read(place.home.data().join("pegcount.db-wal")).unwrap_or_default();
-        let holds = |name: &str| log.windows(name.len()).any(|part| part == name.as_bytes());
+        let read = |file: &str| std::fs::read(place.home.data().join(file)).unwrap_or_default();
+        let kept = [read("pegcount.db"), read("pegcount.db-wal")].concat();
+        let holds = |name: &str| kept.windows(name.len()).any(|part| part == name.as_bytes());
         (holds(&phone.address.to_string()) && holds(&theirs.address.to_string())).then_some(())
     })
     .await;
