@@ -40,7 +40,7 @@ pub struct DemoOptions {
     pub calls_per_second: f64,
     /// The same seed gives the same calls; without one each run is another.
     pub seed: Option<u64>,
-    /// Stop when so many calls have begun and ended, the last day's not counted; without it: when told to.
+    /// Live calls after which the run stops, once they have ended. `None`: it runs until it is stopped.
     pub limit: Option<u64>,
 }
 
@@ -65,8 +65,8 @@ pub enum Progress {
         /// Shown again with this seed, the calls are the same.
         seed: u64,
     },
-    /// The last day was told.
-    Told {
+    /// The calls of the last 24 hours were sent.
+    PastSent {
         /// Calls.
         calls: u64,
         /// Their events.
@@ -97,8 +97,8 @@ impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Begun { seed } => write!(f, "sending calls with seed {seed}"),
-            Self::Told { calls, events } => {
-                write!(f, "told {calls} calls of the last 24 hours in {events} events")
+            Self::PastSent { calls, events } => {
+                write!(f, "created {calls} calls of the last 24 hours from {events} events")
             }
             Self::Note(note) => f.write_str(note),
             Self::Running(tally) => write!(f, "{tally}"),
@@ -126,7 +126,7 @@ pub async fn run(options: DemoOptions) -> Result<(), String> {
     run_reporting(options, |progress| tracing::info!("{progress}")).await
 }
 
-/// The same, with its progress told to `report`: at its begin, every ten seconds, and at its end.
+/// Runs like [`run`] and calls `report` at the beginning, every ten seconds, and at the end.
 ///
 /// # Errors
 /// As [`run`].
@@ -135,10 +135,11 @@ pub async fn run_reporting(
     report: impl Fn(Progress) + Send + Sync,
 ) -> Result<(), String> {
     let clock = Clock::system();
-    Sender::new(&options, clock, &report)?.run(told_to_stop()).await
+    Sender::new(&options, clock, &report)?.run(stop_signal()).await
 }
 
-async fn told_to_stop() {
+/// Completes at Ctrl-C or SIGTERM.
+async fn stop_signal() {
     let interrupted = async {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;

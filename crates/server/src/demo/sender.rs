@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{clock::Clock, vocabulary::kinds};
 
-/// How many ended calls are told of the last day.
+/// Ended calls of the last 24 hours.
 const PAST_CALLS: u64 = 300;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// The last day's calls end this long ago at the latest, what comes after the call included.
@@ -34,7 +34,7 @@ const PAST_ENDS_MS: i64 = 5_000;
 const TICK: Duration = Duration::from_millis(200);
 /// How many events go into one request.
 const BATCH: usize = 1000;
-/// How often progress is told.
+/// How often progress is reported.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 /// How long the calls in progress get to be ended when the run is stopped.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -97,7 +97,7 @@ impl<'a> Sender<'a> {
             limit: options.limit.unwrap_or(u64::MAX),
             scripts: Random::of(seed),
             arrivals: Random::of(seed.wrapping_add(1)),
-            // Another run with the same seed tells of other calls.
+            // Another run with the same seed makes other calls.
             ids: Random::of(seed ^ now.rotate_left(32)),
             due: BTreeMap::new(),
             made: 0,
@@ -123,7 +123,7 @@ impl<'a> Sender<'a> {
         let running = async {
             self.introduce().await?;
             self.take_orders().await?;
-            self.tell_the_past().await?;
+            self.send_past().await?;
             self.go_live().await
         };
         let result = tokio::select! {
@@ -181,8 +181,8 @@ impl<'a> Sender<'a> {
         Ok(())
     }
 
-    /// Tells calls of the last day, oldest first.
-    async fn tell_the_past(&mut self) -> Result<(), String> {
+    /// Sends the calls of the last 24 hours, oldest first.
+    async fn send_past(&mut self) -> Result<(), String> {
         let now = self.clock.now().millis();
         let mut starts: Vec<i64> = (0..PAST_CALLS).map(|_| now - DAY_MS + self.moment_of_day()).collect();
         starts.sort_unstable();
@@ -198,7 +198,7 @@ impl<'a> Sender<'a> {
         for batch in events.chunks(BATCH) {
             self.send(batch).await?;
         }
-        (self.report)(Progress::Told { calls: PAST_CALLS, events: self.tally.events });
+        (self.report)(Progress::PastSent { calls: PAST_CALLS, events: self.tally.events });
         Ok(())
     }
 

@@ -235,7 +235,7 @@ async fn the_demo_works_with_the_certificate_of_the_configuration() {
     let mut demo = home.command(&["demo", "--url", &url, "--limit", "1", "--rate", "1000"]);
     let mut demo = demo.stderr(Stdio::piped()).spawn().expect("the program starts");
     let lines = std::io::BufRead::lines(std::io::BufReader::new(demo.stderr.take().expect("stderr")));
-    let told = lines.map_while(Result::ok).find(|line| line.contains("told 300 calls"));
+    let told = lines.map_while(Result::ok).find(|line| line.contains("created 300 calls"));
     demo.kill().and_then(|()| demo.wait()).expect("it ends");
     assert!(told.is_some());
 }
