@@ -465,12 +465,7 @@ impl Store for Sqlite {
         }
         // Somebody is writing: then it can be written.
         let Ok(writer) = Arc::clone(&self.writer).try_lock_owned() else { return Ok(()) };
-        let mut writing = Writing::begin(writer)?;
-        // Committed, since a full disk shows at the commit.
-        let sql =
-            "INSERT INTO probe (id, count) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET count = count + 1";
-        writing.work(|writer| rows::run(&writer.connection, sql, []))?;
-        writing.finish()
+        room::probe(Writing::begin(writer)?)
     }
 
     async fn check(&self) -> Result<Vec<Finding>> {

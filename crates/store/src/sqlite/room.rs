@@ -12,11 +12,18 @@ use std::{
     },
 };
 
-use super::fault::unavailable;
+use super::{fault::unavailable, rows, transaction::Writing};
 use crate::{Result, StoreError};
 
 /// How much room is enough, in bytes.
 const ENOUGH: usize = 2 * 1024 * 1024;
+
+/// Writes one row and commits it, since a full disk shows at the commit.
+pub(super) fn probe(mut writing: Writing) -> Result<()> {
+    let sql = "INSERT INTO probe (id, count) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET count = count + 1";
+    writing.work(|writer| rows::run(&writer.connection, sql, []))?;
+    writing.finish()
+}
 
 /// The room beside the file.
 #[derive(Clone)]
