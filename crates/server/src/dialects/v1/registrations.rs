@@ -26,6 +26,7 @@ pub struct RegistrationBody {
     #[schema(example = "192.0.2.7:5060")]
     pub source: String,
     /// When it expires, unless the phone registers again.
+    #[schema(format = DateTime)]
     pub expires_at: String,
 }
 
