@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use pegcount_calls::{Document, PhoneNumberName};
-use pegcount_gateway::{CallId, Credential, Direction, Side};
+use pegcount_gateway::{CallId, Cause, Credential, Direction, Side};
 use pegcount_store::{Endpoint, EndpointNumber, OrganizationNumber, PhoneNumber};
 
 use super::*;
