@@ -25,16 +25,18 @@ pub(super) struct Legs<'a> {
 
 impl<'a> Legs<'a> {
     pub(super) fn of(events: &'a [Event]) -> Self {
-        let legs = || events.iter().filter_map(leg_in_play);
-        let dialled: HashSet<&LegId> = legs().filter_map(|leg| leg.dialled.as_ref()).collect();
-        let named = legs().map(|leg| &leg.id).find(|id| id.is_origin());
-        let undialled = || legs().find(|leg| leg.origin_unless_dialled && !dialled.contains(&leg.id));
+        let legs: Vec<&CallLeg> = events.iter().filter_map(leg_in_play).collect();
+        let dialled: HashSet<&LegId> = legs.iter().filter_map(|leg| leg.dialled.as_ref()).collect();
+        let may_be_origin = || legs.iter().filter(|leg| leg.origin_unless_dialled);
+        let named = legs.iter().map(|leg| &leg.id).find(|id| id.is_origin());
+        let undialled = || may_be_origin().find(|leg| !dialled.contains(&leg.id));
         // Where each leg was dialled by another one, the first of them began.
-        let first = || legs().find(|leg| leg.origin_unless_dialled);
+        let first = || may_be_origin().next();
         let origin = named.or_else(|| undialled().or_else(first).map(|leg| &leg.id));
-        let parties_are_told = origin.is_some() || events.iter().any(tells_parties_of_call);
-        // Somebody was called and calls on: that is how a CDR shows a transfer.
-        let handed_over = legs().any(|leg| leg.origin_unless_dialled && dialled.contains(&leg.id));
+        let parties_are_told =
+            legs.is_empty() || origin.is_some() || events.iter().any(tells_parties_of_call);
+        // A leg that was dialled and dials on: a CDR shows a transfer so.
+        let handed_over = may_be_origin().any(|leg| dialled.contains(&leg.id));
         Self { origin, dialled, handed_over, parties_are_told }
     }
 

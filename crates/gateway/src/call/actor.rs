@@ -366,13 +366,7 @@ impl Actor {
                 self.forget(leg);
                 None
             }
-            Action::Ring { leg, body } => {
-                let side = self.legs.get(&leg)?.side;
-                // Early media that cannot be relayed is no reason not to ring.
-                let body = self.words(side, body).await.unwrap_or_default();
-                self.legs.get_mut(&leg)?.ring(body);
-                None
-            }
+            Action::Ring { leg, body } => self.ring(leg, body).await,
             Action::Accept { leg, body, session } => {
                 let side = self.legs.get(&leg)?.side;
                 match self.words(side, body).await {
@@ -422,6 +416,14 @@ impl Actor {
             }
             Action::Finish => None,
         }
+    }
+
+    /// Rings a caller, with early media where it can be relayed. Media that cannot be is no reason not to ring.
+    async fn ring(&mut self, leg: LegId, body: Body) -> Option<Input> {
+        let side = self.legs.get(&leg)?.side;
+        let body = self.words(side, body).await.unwrap_or_default();
+        self.legs.get_mut(&leg)?.ring(body);
+        None
     }
 
     /// Lets a leg go. Who else stands on its side is there again, as far as the media is concerned.
