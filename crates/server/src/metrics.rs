@@ -20,7 +20,7 @@ use prometheus_client::{
 
 pub use jobs::{JobKind, JobLabels, JobMetrics};
 pub use room::RoomMetrics;
-pub use sip::{GuardLabels, SipFigures, SipMetrics};
+pub use sip::{GuardLabels, RefusalLabels, SipFigures, SipMetrics};
 pub use text::TextFormat;
 
 /// What became of events.

@@ -10,7 +10,8 @@ use std::{
 use pegcount::{
     config::{Config, Overrides},
     metrics::{
-        EventLabels, GuardLabels, JobKind, JobLabels, KeepsakeLabels, Metrics, RequestLabels, TextFormat,
+        EventLabels, GuardLabels, JobKind, JobLabels, KeepsakeLabels, Metrics, RefusalLabels, RequestLabels,
+        TextFormat,
     },
 };
 
@@ -321,6 +322,7 @@ fn metrics() -> BTreeSet<String> {
     let request = RequestLabels { route: "/".into(), method: "GET", status: 200 };
     metrics.requests.get_or_create(&request).inc();
     metrics.sip.guard.get_or_create(&GuardLabels { reason: "scanner", outcome: "dropped" }).inc();
+    metrics.sip.refused.get_or_create(&RefusalLabels { reason: "no_trunk" }).inc();
     metrics.deleted.get_or_create(&KeepsakeLabels { kind: "call" }).inc();
     let upload = JobKind::of("upload");
     metrics.jobs.done.get_or_create(&upload).inc();

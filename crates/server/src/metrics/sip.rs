@@ -33,8 +33,9 @@ pub struct GuardLabels {
 
 /// Why an attempt to call or to register was refused.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct RefusalLabels {
-    reason: &'static str,
+pub struct RefusalLabels {
+    /// Why.
+    pub reason: &'static str,
 }
 
 type Level = Gauge<u64, AtomicU64>;
@@ -49,7 +50,8 @@ pub struct SipMetrics {
     connections: Level,
     connections_refused: Counter,
     messages: Counter,
-    refused: Family<RefusalLabels, Counter>,
+    /// Refused attempts to call or to register.
+    pub refused: Family<RefusalLabels, Counter>,
     refused_unrecorded: Counter,
     /// Messages that the guard stopped.
     pub guard: Family<GuardLabels, Counter>,
