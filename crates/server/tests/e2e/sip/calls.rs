@@ -221,7 +221,10 @@ async fn nobody_reaches_what_is_not_theirs() {
     let answer = stranger.next_within(std::time::Duration::from_millis(500)).await;
     assert!(answer.is_none_or(|answer| ["401", "403", "407"].contains(&answer.kind())));
     assert!(agent.next_within(std::time::Duration::from_millis(200)).await.is_none());
-    assert_eq!(lab.server.get("/v1/calls").await.expect(200)["total"], 0);
+    // Only the attempt of the organization's own trunk is on record, as a failed call.
+    let refused = lab.call("failed").await;
+    assert_eq!(refused["to_number"], "+15550000");
+    assert_eq!(lab.server.get("/v1/calls").await.expect(200)["total"], 1);
     // What was unknown a moment ago is known as soon as the answer says so.
     let number = json!({ "id": "pn_2", "number": "+15550000", "endpoint_id": "ep_agent" });
     lab.server.post("/v1/phone-numbers", &number).await.expect(201);
