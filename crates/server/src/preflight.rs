@@ -53,9 +53,10 @@ pub fn warnings(config: &Config) -> Vec<String> {
 /// lacks none.
 ///
 /// # Errors
-/// A sentence when the store cannot be read.
+/// A sentence when the store cannot be read, or is sealed with a key that the configuration lacks.
 pub fn unknown_organizations(config: &Config) -> Result<Vec<String>, String> {
-    let known = pegcount_store::peek_at_organizations(&config.store_url())
+    let keys = config.encryption.keys()?;
+    let known = pegcount_store::peek_at_organizations(&config.store_url(), keys.as_ref())
         .map_err(|error| crate::operations::chain(&error))?;
     let Some(known) = known else { return Ok(Vec::new()) };
     let unknown = config

@@ -72,9 +72,10 @@ pub fn size_of(url: &str) -> Result<Size> {
 /// server may run on it. `None` where there is no store.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] when it cannot be read, or not by this version; [`StoreError::UnknownEngine`].
-pub fn peek_at_organizations(url: &str) -> Result<Option<Vec<Organization>>> {
-    sqlite::peek::organizations(&path_of(url)?)
+/// [`StoreError::Unavailable`] when it cannot be read, or not by this version; [`StoreError::UnknownEngine`];
+/// [`StoreError::MissingKey`] as [`open_with`].
+pub fn peek_at_organizations(url: &str, keys: Option<&Keys>) -> Result<Option<Vec<Organization>>> {
+    sqlite::peek::organizations(&path_of(url)?, keys)
 }
 
 fn path_of(url: &str) -> Result<PathBuf> {

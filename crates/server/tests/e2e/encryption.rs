@@ -143,6 +143,12 @@ async fn a_ledger_in_the_clear_is_sealed_while_it_runs_and_its_key_changed_later
     // It cannot be left out either.
     home.config = String::new();
     assert!(home.try_start().is_err());
+    let data = format!("data = {:?}\n", home.data());
+    std::fs::write(home.path("keyless.toml"), data).expect("a configuration");
+    let checked = home.run(&["check-config", "keyless.toml"]);
+    let message = String::from_utf8_lossy(&checked.stderr);
+    assert_eq!(checked.status.code(), Some(1), "{message}");
+    assert!(message.contains(&new.sealing().to_string()) && message.contains("encryption"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

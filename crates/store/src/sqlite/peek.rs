@@ -2,13 +2,17 @@
 
 use std::path::Path;
 
+use pegcount_sealed::Keys;
 use rusqlite::{Connection, OpenFlags};
 
-use super::{directory, fault::Fault, size};
+use super::{directory, fault::Fault, sealing, size};
 use crate::{Organization, Result, StoreError};
 
 /// The organizations of the store that lies here; `None` where none does.
-pub(crate) fn organizations(path: &Path) -> Result<Option<Vec<Organization>>> {
+///
+/// # Errors
+/// [`StoreError::MissingKey`] when something may be sealed with a key that is not among these.
+pub(crate) fn organizations(path: &Path, keys: Option<&Keys>) -> Result<Option<Vec<Organization>>> {
     let found = size::of(path).map_err(|error| StoreError::Unavailable(error.into()))?;
     // A file without a byte is a store that was never begun.
     if found.bytes == 0 {
@@ -16,6 +20,13 @@ pub(crate) fn organizations(path: &Path) -> Result<Option<Vec<Organization>>> {
     }
     let connection =
         open(path, found.log_bytes == 0).map_err(|error| StoreError::from(Fault::from(error)))?;
+    // A store of an earlier version has no such table, and nothing that is sealed.
+    if connection
+        .table_exists(None, sealing::KEYS_TABLE)
+        .map_err(|error| StoreError::from(Fault::from(error)))?
+    {
+        sealing::require_keys(&connection, keys)?;
+    }
     let organizations = directory::organizations(&connection)?;
     Ok(Some(organizations))
 }
@@ -43,18 +54,30 @@ mod tests {
     async fn organizations_are_read_whether_the_store_is_open_or_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("what? calls#1.db");
-        assert_eq!(organizations(&path).unwrap(), None);
+        assert_eq!(organizations(&path, None).unwrap(), None);
         let store = Sqlite::open(&path, None).unwrap();
         let made =
             store.create_organization(&OrganizationName::new("org-1").unwrap(), None, None).await.unwrap();
-        assert_eq!(organizations(&path).unwrap(), Some(vec![made.clone()]));
+        assert_eq!(organizations(&path, None).unwrap(), Some(vec![made.clone()]));
         store.close().await.unwrap();
         drop(store);
         let files = || std::fs::read_dir(folder.path()).unwrap().count();
         let before = files();
-        assert_eq!(organizations(&path).unwrap(), Some(vec![made]));
+        assert_eq!(organizations(&path, None).unwrap(), Some(vec![made]));
         assert_eq!(files(), before, "nothing is made");
         std::fs::write(&path, "no store at all, just words. ".repeat(100)).unwrap();
-        assert!(organizations(&path).is_err());
+        assert!(organizations(&path, None).is_err());
+    }
+    #[tokio::test]
+    async fn a_store_whose_key_is_missing_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("calls.db");
+        let keys = Keys::parse(&Keys::generate().unwrap()).unwrap();
+        let store = Sqlite::open(&path, Some(&keys)).unwrap();
+        assert_eq!(organizations(&path, Some(&keys)).unwrap(), Some(Vec::new()));
+        assert!(matches!(organizations(&path, None), Err(StoreError::MissingKey { .. })));
+        store.close().await.unwrap();
+        drop(store);
+        assert!(matches!(organizations(&path, None), Err(StoreError::MissingKey { .. })));
     }
 }

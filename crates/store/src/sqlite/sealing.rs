@@ -52,11 +52,7 @@ impl Sealing {
     /// # Errors
     /// [`StoreError::MissingKey`].
     pub(super) fn settle(&self, connection: &Connection) -> Result<()> {
-        let used = many(connection, "SELECT id FROM sealing_keys", [], |row| Ok(KeyId(row.get(0)?)))?;
-        let has = |id: &KeyId| self.0.as_ref().is_some_and(|keys| keys.ids().any(|one| one == *id));
-        if let Some(missing) = used.iter().find(|id| !has(id)) {
-            return Err(StoreError::MissingKey { key: *missing }.into());
-        }
+        let used = require_keys(connection, self.0.as_ref())?;
         if let Some(keys) = &self.0
             && !used.contains(&keys.sealing())
         {
@@ -166,6 +162,22 @@ impl Sealing {
                    AND sealed_with(opened_text(data, id)) IS NULL";
         let events = run(connection, sql, params![from, to, id])?;
         Ok(Resealed { last: Some(*last), documents: documents as u64, events: events as u64 })
+    }
+}
+
+/// The table of the keys that anything may be sealed with.
+pub(super) const KEYS_TABLE: &str = "sealing_keys";
+
+/// Reads the keys that anything may be sealed with.
+///
+/// # Errors
+/// [`StoreError::MissingKey`] when one of them is not among `keys`.
+pub(super) fn require_keys(connection: &Connection, keys: Option<&Keys>) -> Result<Vec<KeyId>> {
+    let used = many(connection, "SELECT id FROM sealing_keys", [], |row| Ok(KeyId(row.get(0)?)))?;
+    let has = |id: &KeyId| keys.is_some_and(|keys| keys.ids().any(|one| one == *id));
+    match used.iter().find(|id| !has(id)) {
+        Some(missing) => Err(StoreError::MissingKey { key: *missing }.into()),
+        None => Ok(used),
     }
 }
 
