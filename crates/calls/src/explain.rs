@@ -146,7 +146,7 @@ pub enum Note {
     },
 }
 
-/// What does not fit together in these events, which make this call.
+/// Finds contradictions in the events that make this call.
 pub fn notes(history: &History, call: &Call) -> Vec<Note> {
     let mut notes = Vec::new();
     let told = |event: &Event| match &event.fact {

@@ -437,7 +437,7 @@ fn private() -> fs::OpenOptions {
 
 /// Makes the first organization and its key, unless there is an organization. The organization comes last: once it is there nothing of this is ever done
 /// again, even if every key is revoked; a start that was cut off before is taken up by the next. Comes after everything
-/// that a setting can make fail: such a start leaves no key behind that nobody was shown.
+/// that a setting can make fail, so that a failed start leaves no key that was never shown.
 async fn first_key(store: &dyn Store, config: &Config, clock: &Clock) -> Result<Option<String>, String> {
     let organizations = store.organizations().await.map_err(|error| cannot_start(&error))?;
     // Those that cannot be read are told of now, at every start.

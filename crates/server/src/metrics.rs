@@ -153,7 +153,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Registers what has a value at a time.
+    /// Registers the gauges of the program itself.
     fn register_levels(&self, registry: &mut Registry) {
         for (name, help, level) in [
             ("live_calls", "Calls that are live", &self.live_calls),

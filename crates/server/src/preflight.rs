@@ -126,7 +126,7 @@ pub fn tls(config: &Config) -> Result<Option<RustlsConfig>, String> {
     }
     let secret = PrivateKeyDer::from_pem_slice(&read("tls.key", key)?)
         .map_err(|error| format!("tls.key: {} holds no private key in PEM: {error}", key.display()))?;
-    // No configuration is made without one. Whoever was first has decided; that is no error.
+    // A configuration needs a default provider. An error means that one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let built = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, secret);
     let mut built = built.map_err(|error| {

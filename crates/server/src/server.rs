@@ -109,7 +109,7 @@ fn live_router(app: &App, feed: &Arc<dialects::tenant::Feed>) -> Router {
     layers::around(dialects::tenant::live_routes::<()>(Arc::clone(feed)), surroundings)
 }
 
-/// What is asked how the program is.
+/// Builds the status behind `/readyz` and `/metrics`.
 fn status_of(app: &App, config: &Config, feed: &Arc<dialects::tenant::Feed>) -> Status {
     let (feed, sip) = (Arc::clone(feed), Arc::clone(&app.sip));
     let (shelf, lost) = (app.shelf.clone(), app.lost.clone());

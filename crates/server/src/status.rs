@@ -1,9 +1,6 @@
 //! How the program is: `/healthz`, `/readyz`, `/metrics`, and the page at `/`.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{path::PathBuf, sync::Arc};
 
 use axum::{
     Extension, Json,
@@ -43,7 +40,7 @@ impl Gateway {
     }
 }
 
-/// What is asked how the program is.
+/// The parts that the status is read from.
 pub struct StatusParts {
     /// Where calls are kept.
     pub store: Arc<dyn Store>,
@@ -77,7 +74,7 @@ pub struct Places {
 /// How the program is.
 pub struct Status {
     parts: StatusParts,
-    known: Mutex<Option<(Timestamp, Known)>>,
+    known: tokio::sync::Mutex<Option<(Timestamp, Known)>>,
 }
 
 /// What the store and its disk said.
@@ -96,16 +93,17 @@ struct Known {
 impl Status {
     /// Of these parts.
     pub fn new(parts: StatusParts) -> Self {
-        Self { parts, known: Mutex::default() }
+        Self { parts, known: tokio::sync::Mutex::default() }
     }
 
     async fn ask_store(&self) -> Known {
         let now = self.parts.clock.now();
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((asked_at, known)) = known
+        // Requests that come meanwhile wait for this one look: each look takes a thread and a write.
+        let mut cached = self.known.lock().await;
+        if let Some((asked_at, known)) = cached.as_ref()
             && now < asked_at.plus_millis(BELIEVED_MILLIS)
         {
-            return known;
+            return known.clone();
         }
         let places = self.parts.places.clone();
         // Files and disks may hang, on a network for instance: not on a thread that answers.
@@ -118,7 +116,7 @@ impl Status {
             size,
             room,
         };
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, known.clone()));
+        *cached = Some((now, known.clone()));
         known
     }
 }

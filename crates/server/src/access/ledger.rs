@@ -75,6 +75,7 @@ pub struct Ledger {
     pub(super) clock: Clock,
     limiter: Option<DefaultKeyedRateLimiter<Arc<str>>>,
     organizations: RwLock<BTreeMap<OrganizationNumber, Organization>>,
+    reloading: tokio::sync::Mutex<()>,
 }
 
 /// What a watcher of the live counts may see.
@@ -106,6 +107,7 @@ impl Ledger {
             clock: parts.clock,
             limiter,
             organizations: RwLock::default(),
+            reloading: tokio::sync::Mutex::default(),
         }
     }
 
@@ -114,11 +116,13 @@ impl Ledger {
         self.links.begin_with(beginning);
     }
 
-    /// Reads keys and organizations anew, after somebody changed them.
+    /// Reads keys and organizations again, after a change.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read; then all stays as it was.
     pub async fn reload(&self) -> Result<(), StoreError> {
+        // Of two reloads at once the one that read first could bring a revoked key back.
+        let _turn = self.reloading.lock().await;
         let organizations = self.store.organizations().await?;
         let organizations = organizations.into_iter().map(|one| (one.number, one)).collect();
         self.keyring.reload(self.store.keys().await?);

@@ -121,7 +121,7 @@ pub enum Refusal {
 pub enum KeyFault {
     /// There is none where keys are looked for.
     Missing,
-    /// It was never given out, or was revoked.
+    /// It was never issued, was revoked, or has expired.
     Unknown,
 }
 
@@ -130,7 +130,7 @@ impl std::fmt::Display for KeyFault {
         f.write_str(match self {
             Self::Missing => "a valid API key is needed",
             Self::Unknown => {
-                "this API key is not known here: it is mistyped, cut short or revoked. A whole key is KEY_ID_SECRET, \
+                "this API key is not known here: it is mistyped, cut short, revoked or expired. A whole key is KEY_ID_SECRET, \
                  without quotes"
             }
         })

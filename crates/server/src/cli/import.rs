@@ -119,7 +119,7 @@ pub(super) async fn run(common: &Common, args: ImportArgs, print: &Printer) -> R
         totals: Totals::default(),
     };
     let outcome = read_files(&files, &reader, args.format, &bar, &mut sink).await;
-    // What was read before an input that is none is taken in.
+    // Records that were read before the refused input are taken in.
     let flushed = sink.flush().await;
     bar.finish_and_clear();
     let Sink { door, totals, .. } = sink;

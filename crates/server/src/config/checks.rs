@@ -1,4 +1,4 @@
-//! What is refused of a configuration whose keys and types are right, and what is worth a word.
+//! Checks of the configuration's values, alone and in combination, after keys and types were read.
 
 use tracing_subscriber::EnvFilter;
 

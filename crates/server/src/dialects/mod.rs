@@ -15,7 +15,7 @@ use axum::{
 
 use crate::{access::Refusal, web::failure::Failure};
 
-/// Whose words are spoken below a path.
+/// The dialect that answers for a path.
 enum Family {
     Agent,
     Organization,

@@ -35,7 +35,7 @@ impl TariffsHandle {
     }
 }
 
-/// What an operator wants settled again, though it is kept.
+/// The parts of the basis that a refold replaces by the current ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Renewal {
     /// Price calls by the tariff that holds now.
@@ -57,7 +57,7 @@ pub(super) enum Occasion {
 pub(super) struct Settler {
     in_force: TariffsHandle,
     names: Names,
-    /// Tariffs that are on disk, the latest used last.
+    /// Tariffs that are on disk, the latest loaded last.
     filed: Vec<(TariffId, Arc<Tariff>)>,
     /// Those that the transaction which goes on has filed.
     pending: Vec<(TariffId, Arc<Tariff>)>,
@@ -73,7 +73,7 @@ impl Settler {
         &self.names
     }
 
-    /// A transaction begins. What one has filed that did not end well is not on disk.
+    /// Begins a transaction. Drops tariffs that a failed transaction filed: they are not on disk.
     pub(super) fn begin(&mut self) {
         self.pending.clear();
     }

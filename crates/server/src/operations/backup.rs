@@ -50,10 +50,15 @@ struct Staging(PathBuf);
 impl Staging {
     /// Beside the backup that it is to become. Nobody but the owner looks into it: calls are personal data.
     fn beside(store: &Path) -> io::Result<Self> {
-        let mut path = store.to_owned();
-        path.add_extension(format!("{}.partial", std::process::id()));
+        let path = Self::path(store);
         DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(path))
+    }
+
+    fn path(store: &Path) -> PathBuf {
+        let mut path = store.to_owned();
+        path.add_extension(format!("{}.partial", std::process::id()));
+        path
     }
 
     fn within(&self, names: &Names) -> Names {
@@ -74,7 +79,7 @@ impl Drop for Staging {
 
 impl Operator {
     /// Copies the store, and the recordings that it names unless they are to be left out, to files that must not be there.
-    /// What is not in the copy is said.
+    /// The answer lists what is not in the copy.
     pub(super) async fn backup(&self, path: &Path, without_recordings: bool) -> Done {
         let failed = |error: String| format!("no backup was made: {error}");
         let unwritable = |error: &io::Error| failed(unwritable(path, error));
@@ -88,7 +93,13 @@ impl Operator {
         if let Some(taken) = names.in_order().into_iter().find(|name| name.symlink_metadata().is_ok()) {
             return Err(format!("{} exists already: a backup replaces nothing", taken.display()));
         }
-        let staging = Staging::beside(path).map_err(|error| unwritable(&error))?;
+        let staging = Staging::beside(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => failed(format!(
+                "{} is there: another backup to this file runs, or one was cut off; then delete it",
+                Staging::path(path).display()
+            )),
+            _ => unwritable(&error),
+        })?;
         let staged = staging.within(&names);
         // Before the store is copied: what it names is deleted no more until its recordings are.
         let shelf = self.shelf.clone();

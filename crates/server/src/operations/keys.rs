@@ -30,7 +30,7 @@ impl Operator {
         self.store.create_key(&key.stored).await.map_err(|error| sentence(&error))?;
         let details = json!({ "scopes": scopes.names() });
         self.note(room, Some(organization.number), Some(key.stored.id.clone()), &details).await;
-        self.ledger.reload().await.map_err(|error| sentence(&error))?;
+        self.ledger.take_over_new_key().await;
         Ok(json!({
             "key_id": key.stored.id,
             "secret": key.secret,
@@ -79,9 +79,8 @@ impl Operator {
         if !kept.map_err(|error| sentence(&error))? {
             return Err(format!("there is no key {id}"));
         }
-        let reloaded = self.ledger.reload().await;
+        self.ledger.take_over_new_key().await;
         self.note(room, Some(old.organization), Some(id.to_owned()), &rotated.details()).await;
-        reloaded.map_err(|error| sentence(&error))?;
         Ok(json!({
             "key_id": new.stored.id,
             "secret": new.secret,

@@ -35,7 +35,7 @@ pub(super) struct Pins {
     copies: Mutex<u32>,
 }
 
-/// While it is there, recordings that are deleted stay at hand for a copy. Dropped, they are gone.
+/// A guard: while it exists, deleted recordings are kept aside for a copy. Dropping the last one deletes them.
 pub struct Pinned {
     pins: Arc<Pins>,
     folder: PathBuf,
@@ -51,9 +51,9 @@ impl Pins {
         }
         let aside = folder.join(PINS).join(within);
         match fs::rename(&path, aside) {
-            // Whatever keeps it from being moved does not keep it from being deleted.
-            Err(error) if error.kind() != io::ErrorKind::NotFound => fs::remove_file(path),
-            moved => moved,
+            // A missing folder, say, keeps it from being moved but not from being deleted.
+            Err(_) => fs::remove_file(path),
+            Ok(()) => Ok(()),
         }
     }
 }
@@ -272,6 +272,15 @@ mod tests {
         drop(other);
         assert_eq!(names(&folder.path().join("recordings")), ["journals", "speech"]);
         discard(&shelf, "none");
+    }
+
+    #[test]
+    fn a_deletion_needs_no_folder_of_pins() {
+        let (folder, shelf) = shelf(&["1.a.mp3"]);
+        let _pinned = shelf.pin().unwrap();
+        fs::remove_dir_all(folder.path().join("recordings").join(PINS)).unwrap();
+        discard(&shelf, "a");
+        assert!(!folder.path().join("recordings/1.a.mp3").exists());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! JSON bodies of requests, within bounds and with errors in the native form.
 
 use axum::{
-    extract::{FromRequest, Request},
-    http::StatusCode,
+    extract::{FromRequest, OptionalFromRequest, Request},
+    http::{HeaderMap, StatusCode},
 };
 use serde::de::DeserializeOwned;
 
@@ -24,12 +24,43 @@ where
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
         let (parts, body) = request.into_parts();
-        if body::media_type(&parts.headers).is_some_and(|media_type| media_type != "application/json") {
-            return Err(Failure::unsupported_media_type("application/json"));
-        }
+        check_type(&parts.headers)?;
+        Self::parse(&body::read(body, LARGEST).await?)
+    }
+}
+
+/// `None` where no body was sent.
+impl<S, T> OptionalFromRequest<S> for JsonBody<T>
+where
+    S: Send + Sync,
+    T: DeserializeOwned,
+{
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _: &S) -> Result<Option<Self>, Failure> {
+        let (parts, body) = request.into_parts();
         let bytes = body::read(body, LARGEST).await?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        check_type(&parts.headers)?;
+        Self::parse(&bytes).map(Some)
+    }
+}
+
+fn check_type(headers: &HeaderMap) -> Result<(), Failure> {
+    match body::media_type(headers) {
+        Some(media_type) if media_type != "application/json" => {
+            Err(Failure::unsupported_media_type("application/json"))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl<T: DeserializeOwned> JsonBody<T> {
+    fn parse(bytes: &[u8]) -> Result<Self, Failure> {
         let invalid = |message: String| Failure::new(StatusCode::BAD_REQUEST, "INVALID_JSON", message);
-        let text = std::str::from_utf8(&bytes).map_err(|_| invalid("the body is not UTF-8".into()))?;
+        let text = std::str::from_utf8(bytes).map_err(|_| invalid("the body is not UTF-8".into()))?;
         vocabulary::json::check(text).map_err(invalid)?;
         // Serde would take an array of its values for an object.
         if !text.trim_start().starts_with('{') {

@@ -29,7 +29,7 @@ pub async fn end_line(request: Request, next: Next) -> Response<Body> {
     if !is_shown || !is_json(response.headers()) || response.body().is_end_stream() {
         return response;
     }
-    // Counted anew from the longer body.
+    // Counted again from the longer body.
     response.headers_mut().remove(header::CONTENT_LENGTH);
     response.map(|inner| Body::new(Line { inner, is_over: false }))
 }

@@ -140,8 +140,11 @@ async fn a_running_server_honours_a_new_key_at_once_and_a_revoked_one_no_more() 
 
 async fn rotate(server: &Server<'_>, key: &str, id: &str, grace_seconds: u64) -> Answer {
     let body = json!({ "grace_seconds": grace_seconds });
-    let request = server.request(Method::POST, &format!("/v1/keys/{id}/rotate"));
-    send(request.header("x-api-key", key).json(&body)).await
+    send(rotation(server, key, id).json(&body)).await
+}
+
+fn rotation(server: &Server<'_>, key: &str, id: &str) -> reqwest::RequestBuilder {
+    server.request(Method::POST, &format!("/v1/keys/{id}/rotate")).header("x-api-key", key)
 }
 
 #[tokio::test]
@@ -181,6 +184,11 @@ async fn a_rotated_key_works_until_its_grace_is_over() {
         .map(|entry| entry["details"]["new_key"].clone())
         .collect();
     assert_eq!(ids, [&fourth, &third, &second].map(|key| key["key_id"].clone()), "newest first");
+
+    // Without a body the usual grace period counts.
+    let fifth = send(rotation(&server, &server.key, &text(&fourth, "key_id"))).await.expect(201);
+    assert_eq!(status_with(&server, &text(&fourth, "key")).await, 200);
+    assert_eq!(status_with(&server, &text(&fifth, "key")).await, 200);
 
     // A key that reaches one organization changes none that reaches all.
     let admin = home.run_json(&["keys", "create", "--organization", "org_default", "--scopes", "admin"]);

@@ -18,8 +18,9 @@ pub(crate) fn organizations(path: &Path, keys: Option<&Keys>) -> Result<Option<V
     if found.bytes == 0 {
         return Ok(None);
     }
-    let connection =
-        open(path, found.log_bytes == 0).map_err(|error| StoreError::from(Fault::from(error)))?;
+    // A server that runs may have emptied its log; its shared memory is there all the same.
+    let is_at_rest = found.log_bytes == 0 && !size::shared_memory_of(path).exists();
+    let connection = open(path, is_at_rest).map_err(|error| StoreError::from(Fault::from(error)))?;
     // A store of an earlier version has no such table, and nothing that is sealed.
     if connection
         .table_exists(None, sealing::KEYS_TABLE)
@@ -31,7 +32,7 @@ pub(crate) fn organizations(path: &Path, keys: Option<&Keys>) -> Result<Option<V
     Ok(Some(organizations))
 }
 
-/// Without a log nobody writes, and the file is read as it is: a usual reader would make files beside it.
+/// A store at rest is read as it is: a usual reader would make files beside it.
 fn open(path: &Path, is_at_rest: bool) -> rusqlite::Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;

@@ -1,6 +1,10 @@
 //! How much of a disk the files of a store take.
 
-use std::{ffi::OsStr, fs, io, path::Path};
+use std::{
+    ffi::OsStr,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use super::words::path_beside;
 use crate::Size;
@@ -16,9 +20,18 @@ fn of_index(store: &Path) -> io::Result<u64> {
 }
 
 /// SQLite's write-ahead log of a database.
-fn log_of(database: &Path) -> std::path::PathBuf {
+fn log_of(database: &Path) -> PathBuf {
+    beside(database, "-wal")
+}
+
+/// The shared memory of the processes that have a database open.
+pub(super) fn shared_memory_of(database: &Path) -> PathBuf {
+    beside(database, "-shm")
+}
+
+fn beside(database: &Path, ending: &str) -> PathBuf {
     let mut name = database.file_name().unwrap_or_default().to_owned();
-    name.push(OsStr::new("-wal"));
+    name.push(OsStr::new(ending));
     database.with_file_name(name)
 }
 

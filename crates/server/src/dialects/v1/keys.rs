@@ -99,7 +99,7 @@ pub(super) async fn list_keys(caller: Caller) -> Result<Json<KeyList>, Failure> 
     Ok(Json(KeyList { keys, total }))
 }
 
-/// Make a key. It can do no more than the key it is made with.
+/// Make a key. Only a key with the scope `server` makes one with that scope.
 #[utoipa::path(
     post, path = "/v1/keys", tag = "settings", request_body = NewKeyBody,
     responses((status = 201, body = MadeKeyBody))
@@ -157,15 +157,16 @@ pub struct RotatedKeyBody {
 /// The old key works for `grace_seconds` more, so that clients can change over one after the other. A key that has expired
 /// is answered like an unknown one, and its WebSockets are closed within 2 s.
 #[utoipa::path(
-    post, path = "/v1/keys/{id}/rotate", tag = "settings", request_body = RotationBody,
+    post, path = "/v1/keys/{id}/rotate", tag = "settings", request_body = Option<RotationBody>,
     params(("id" = String, Path, description = "The old key's id")),
     responses((status = 201, body = RotatedKeyBody))
 )]
 pub(super) async fn rotate_key(
     caller: Caller,
     Path(id): Path<String>,
-    JsonBody(body): JsonBody<RotationBody>,
+    body: Option<JsonBody<RotationBody>>,
 ) -> Result<(StatusCode, Uncached, Json<RotatedKeyBody>), Failure> {
+    let body = body.map(|JsonBody(body)| body).unwrap_or_default();
     let grace = body.grace_seconds.map_or(DEFAULT_GRACE, Duration::from_secs);
     if grace > LONGEST_GRACE {
         let message = format!("must be at most {}", LONGEST_GRACE.as_secs());

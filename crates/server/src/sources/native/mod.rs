@@ -89,8 +89,11 @@ impl LineReader {
         let is_over = matches!(&event.fact, Fact::Ended(end) if !end.inferred && event.leg.is_none());
         if is_over {
             self.latest.remove(&call);
-        } else {
+        } else if event.fact.shows_life() {
             let latest = self.latest.entry(call.clone()).or_default();
+            *latest = (*latest).max(report.at_given.then_some(at));
+        } else if let Some(latest) = self.latest.get_mut(&call) {
+            // What follows an end, such as an analysis, must not keep the call in memory.
             *latest = (*latest).max(report.at_given.then_some(at));
         }
         let telling = Telling {
