@@ -315,7 +315,7 @@ fn has_expired(key: &AccessKey, now: Timestamp) -> bool {
 }
 
 /// The two halves of a whole key.
-fn split_whole(key: &str) -> Option<(&str, &str)> {
+pub fn split_whole(key: &str) -> Option<(&str, &str)> {
     if !key.is_ascii() || key.len() <= ID_LENGTH {
         return None;
     }

@@ -13,7 +13,14 @@ const MOST_DIVERSIONS: usize = 10;
 /// Bytes of the headers that a plan names; one that does not fit any more is left out.
 const HEADER_BYTES: usize = 8 * 1024;
 /// Headers that name people. Those of a private call stay within the trust domain, even where the plan names them.
-const NAMING: [&str; 6] = [
+const NAMING: [&str; 13] = [
+    "Call-Info",
+    "Geolocation",
+    "Identity",
+    "P-Associated-URI",
+    "P-Called-Party-ID",
+    "P-Charge-Info",
+    "Reply-To",
     "P-Asserted-Identity",
     "P-Preferred-Identity",
     "Remote-Party-ID",

@@ -256,13 +256,9 @@ impl Directory for People {
 
     fn places(&self, user: &str) -> Vec<Target> {
         let nat = self.people().by_digest.get(user).is_some_and(|known| known.nat);
-        // A connection of an earlier run is gone, and nobody listens where it came from.
-        let is_gone = |binding: &Binding| {
-            binding.is_restored && way_of(&binding.uri).is_some_and(|way| way.transport != Transport::Udp)
-        };
         let place = |binding: &Binding| Target {
             // Behind an address translation the URI leads nowhere; where there is none both are the same.
-            destination: (!is_gone(binding)).then_some(binding.source),
+            destination: Some(destination(binding)),
             nat,
             is_registered: true,
             ..Target::at(binding.uri.clone())
@@ -271,10 +267,40 @@ impl Directory for People {
     }
 }
 
+/// Where a registered phone is called.
+///
+/// A connection of an earlier run is gone, and its port with it. Of the Contact only the port is believed: a host that it names
+/// could be any, a carrier's for instance.
+fn destination(binding: &Binding) -> SocketAddr {
+    match way_of(&binding.uri) {
+        Some(way) if binding.is_restored && way.transport != Transport::Udp => {
+            let port = way.port.unwrap_or_else(|| way.transport.usual_port());
+            SocketAddr::new(binding.source.ip(), port)
+        }
+        _ => binding.source,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{Digest, TrunkPeer, UserPeer};
+
+    #[test]
+    fn a_restored_contact_leads_to_the_host_that_registered() {
+        let source: SocketAddr = "192.0.2.7:51000".parse().unwrap();
+        let binding = |uri: &str, is_restored: bool| {
+            let mut binding = Binding::restored(uri, source, std::time::Duration::MAX, ("1", 1)).unwrap();
+            binding.is_restored = is_restored;
+            binding
+        };
+        let at = |uri: &str, is_restored: bool| destination(&binding(uri, is_restored)).to_string();
+        let carrier = "sip:+19005550000@203.0.113.1:5070;transport=tcp";
+        assert_eq!(at(carrier, true), "192.0.2.7:5070");
+        assert_eq!(at("sips:bob@203.0.113.1", true), "192.0.2.7:5061");
+        assert_eq!(at("sip:bob@203.0.113.1:5070", true), "192.0.2.7:51000");
+        assert_eq!(at(carrier, false), "192.0.2.7:51000");
+    }
 
     fn trunk(name: &str, network: &str, digest: Option<&str>) -> TrunkPeer {
         TrunkPeer {

@@ -148,15 +148,19 @@ fn in_place(description: &Description, shape: &Description, direction: Direction
 
 /// The session's lines, with our address for all streams.
 fn session(document: &Document, local: Local) -> Document {
-    let kept = document.session.iter().filter(|line| is_relayed(line)).cloned();
+    // The session's name may be that of a caller who asks not to be known.
+    let kept = document.session.iter().filter(|line| is_relayed(line)).map(|line| match line.letter {
+        's' => Line::new('s', "-".to_owned()),
+        _ => line.clone(),
+    });
     let connection = Line::new('c', format!("IN {}", host(local.rtp.ip())));
     Document { session: kept.chain([connection]).collect(), streams: Vec::new() }
 }
 
 fn is_relayed(line: &Line) -> bool {
     match line.letter {
-        // An address that is not ours, a key that nothing is encrypted with.
-        'c' | 'k' => false,
+        // An address that is not ours, a key that nothing is encrypted with, texts and addresses that name somebody.
+        'c' | 'k' | 'i' | 'u' | 'e' | 'p' => false,
         _ => line.attribute().is_none_or(|(name, _)| !NOT_RELAYED.contains(&name)),
     }
 }

@@ -40,9 +40,9 @@ pub(super) struct ImportArgs {
     /// Whose calls they are, by id or number.
     #[arg(long)]
     organization: String,
-    /// The time zone of times without one; Asterisk writes none.
-    #[arg(long, default_value = "UTC", value_name = "ZONE", value_parser = zone)]
-    tz: TimeZone,
+    /// The time zone of times without one [default: UTC]; Asterisk writes none.
+    #[arg(long, value_name = "ZONE", value_parser = zone)]
+    tz: Option<TimeZone>,
     /// The columns of a custom CEL file, separated by commas.
     #[arg(long, value_parser = CelColumns::named)]
     columns: Option<CelColumns>,
@@ -94,8 +94,13 @@ pub(super) async fn run(common: &Common, args: ImportArgs, print: &Printer) -> R
     if args.columns.is_some() && args.format != FileFormat::AsteriskCelCsv {
         return Ok(super::misused("--columns goes with asterisk-cel-csv only"));
     }
-    let times = TimeReader::new(args.tz.clone());
     let is_asterisk = matches!(args.format, FileFormat::AsteriskCdrCsv | FileFormat::AsteriskCelCsv);
+    if is_asterisk && args.tz.is_none() {
+        print::to_stderr(
+            "Times without a zone are read as UTC: give --tz if the switch writes local time. A known record keeps its time.",
+        );
+    }
+    let times = TimeReader::new(args.tz.clone().unwrap_or(TimeZone::UTC));
     let times = match &args.time_format {
         None => times,
         Some(_) if !is_asterisk => {

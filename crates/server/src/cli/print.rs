@@ -305,7 +305,10 @@ pub(super) fn served(ready: &Ready, scheme: &str, first_key: Option<&str>, data:
     }
     to_stdout(&format!("reference  {url}/docs/"));
     match first_key {
-        Some(key) => first_key_line(key, data),
+        Some(key) => {
+            to_stdout(&format!("store      new, in {}", data.display()));
+            first_key_line(key, data);
+        }
         None if data.join("first-key").exists() => {
             to_stdout(&format!("key        see {}/first-key", data.display()));
         }

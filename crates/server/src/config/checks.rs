@@ -55,9 +55,11 @@ impl Config {
         }
         let url = url::Url::parse(&self.public_url).ok();
         let is_base = url.is_some_and(|url| {
-            matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none()
+            let is_bare = url.query().is_none() && url.fragment().is_none();
+            let has_login = !url.username().is_empty() || url.password().is_some();
+            matches!(url.scheme(), "http" | "https") && is_bare && !has_login
         });
-        if is_base {
+        if is_base && self.public_url.trim() == self.public_url {
             return Ok(());
         }
         Err(format!(

@@ -112,7 +112,12 @@ impl Operator {
             };
         let has_words = match self.store.backup(&staged.store).await {
             Ok(words) => words.is_some(),
-            Err(error @ StoreError::Full) => return Err(failed(sentence(&error))),
+            Err(StoreError::Full) => {
+                let path = path.display();
+                return Err(failed(format!(
+                    "the disk of {path} is full: make room there, then run it again"
+                )));
+            }
             Err(error) => return Err(failed(format!("{}: {}", path.display(), sentence(&error)))),
         };
         let copied = match pinned {

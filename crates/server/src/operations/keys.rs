@@ -8,9 +8,17 @@ use super::{Done, Operator, sentence};
 use crate::{
     access::{LONGEST_GRACE, RotatedKey},
     audit::Action,
-    auth::{NewKey, Scopes},
+    auth::{self, NewKey, Scopes},
     vocabulary::time::format_rfc3339,
 };
+
+/// Says that no key has this id. A whole key is not repeated: it holds a secret.
+fn unknown(id: &str) -> String {
+    match auth::split_whole(id) {
+        Some((id, _)) => format!("that is a whole key: name it by its id, {id}"),
+        None => format!("there is no key {id}, or it was revoked or has expired: see `pegcount keys list`"),
+    }
+}
 
 impl Operator {
     pub(super) async fn create_key(
@@ -69,7 +77,7 @@ impl Operator {
             ));
         }
         let keys = self.ledger.current_keys().await.map_err(|error| sentence(&error))?;
-        let old = keys.iter().find(|key| key.id == id).ok_or_else(|| format!("there is no key {id}"))?;
+        let old = keys.iter().find(|key| key.id == id).ok_or_else(|| unknown(id))?;
         let organizations = self.store.organizations().await.map_err(|error| sentence(&error))?;
         let organization = organizations.iter().find(|one| one.number == old.organization);
         let rotated = RotatedKey::of(old, grace, self.clock.now()).map_err(|error| error.to_string())?;
@@ -77,7 +85,7 @@ impl Operator {
         let room = self.room(Action::KeyRotated).await?;
         let kept = self.store.rotate_key(id, &new.stored, expires_at).await;
         if !kept.map_err(|error| sentence(&error))? {
-            return Err(format!("there is no key {id}"));
+            return Err(unknown(id));
         }
         self.ledger.take_over_new_key().await;
         self.note(room, Some(old.organization), Some(id.to_owned()), &rotated.details()).await;
@@ -94,7 +102,7 @@ impl Operator {
 
     pub(super) async fn revoke_key(&self, id: &str) -> Done {
         let keys = self.store.keys().await.map_err(|error| sentence(&error))?;
-        let key = keys.iter().find(|key| key.id == id).ok_or_else(|| format!("there is no key {id}"))?;
+        let key = keys.iter().find(|key| key.id == id).ok_or_else(|| unknown(id))?;
         let room = self.room(Action::KeyRevoked).await?;
         self.store.revoke_key(id).await.map_err(|error| sentence(&error))?;
         let reloaded = self.ledger.reload().await;

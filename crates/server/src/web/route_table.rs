@@ -21,6 +21,8 @@ static PREFER: HeaderName = HeaderName::from_static("prefer");
 static PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 /// Longest value of `x-ignored-parameters` in bytes; further names are left out. Proxies refuse answers with long heads.
 const LONGEST_IGNORED: usize = 1024;
+/// The end of a list without room for all names.
+const CUT: &str = ", ...";
 /// What stands for any key at the end of a parameter's name in the document.
 const ANY_KEY: &str = "KEY";
 
@@ -150,21 +152,26 @@ fn not_taken(known: &[String], name: &str) -> Refusal {
     )
 }
 
-/// The names, each once and percent-encoded, so that any name fits a header.
+/// The names, each once and percent-encoded, so that any name fits a header. `...` stands for those that have no room.
 fn listed(names: &[String]) -> Option<HeaderValue> {
-    let mut list = String::new();
+    let (mut list, mut is_cut) = (String::new(), false);
     for name in names {
         let encoded: String = form_urlencoded::byte_serialize(name.as_bytes()).collect();
         if list.split(", ").any(|listed| listed == encoded) {
             continue;
         }
-        if list.len() + encoded.len() > LONGEST_IGNORED {
-            break;
+        // One long name must not hide the others.
+        if list.len() + encoded.len() + CUT.len() > LONGEST_IGNORED {
+            is_cut = true;
+            continue;
         }
         if !list.is_empty() {
             list.push_str(", ");
         }
         list.push_str(&encoded);
+    }
+    if is_cut {
+        list.push_str(if list.is_empty() { CUT.trim_start_matches(", ") } else { CUT });
     }
     HeaderValue::try_from(list).ok().filter(|_| !names.is_empty())
 }
@@ -224,6 +231,8 @@ mod tests {
         );
         let many: Vec<String> = (0..10_000).map(|number| format!("name{number}")).collect();
         assert!(listed(&many).is_some_and(|value| value.len() <= LONGEST_IGNORED + 2));
+        let long = ["a".repeat(5000), "b".to_owned()];
+        assert_eq!(listed(&long).unwrap(), "b, ...");
     }
 
     #[test]

@@ -24,9 +24,20 @@ const PRINTERS: [&str; 3] = ["curl/", "Wget/", "HTTPie/"];
 
 /// Ends answers in JSON with a line break where a terminal shows them.
 pub async fn end_line(request: Request, next: Next) -> Response<Body> {
-    let is_shown = is_shown(request.headers()) && request.method() != Method::HEAD;
+    let (is_shown, is_head) = (is_shown(request.headers()), request.method() == Method::HEAD);
     let mut response = next.run(request).await;
-    if !is_shown || !is_json(response.headers()) || response.body().is_end_stream() {
+    if !is_shown || !is_json(response.headers()) {
+        return response;
+    }
+    if is_head {
+        // The length of what GET would answer (RFC 9110, 8.6).
+        let length = header_text(response.headers(), header::CONTENT_LENGTH.as_str());
+        if let Some(length) = length.and_then(|length| length.parse::<u64>().ok()) {
+            response.headers_mut().insert(header::CONTENT_LENGTH, length.saturating_add(1).into());
+        }
+        return response;
+    }
+    if response.body().is_end_stream() {
         return response;
     }
     // Counted again from the longer body.

@@ -197,6 +197,9 @@ async fn a_rotated_key_works_until_its_grace_is_over() {
     let revoke = server.request(Method::DELETE, &format!("/v1/keys/{first_id}"));
     send(revoke.header("x-api-key", text(&admin, "key"))).await.expect(403);
     fails(&home.run(&["keys", "rotate", "key_none"]), &["key_none"]);
+    let whole = home.run(&["keys", "revoke", &text(&fourth, "key")]);
+    fails(&whole, &["whole key", &text(&fourth, "key_id")]);
+    assert!(!String::from_utf8_lossy(&whole.stderr).contains(&text(&fourth, "secret")));
     misused(&home.run(&["keys", "rotate", &old_id, "--grace", "soon"]), &["--grace", "24h"]);
     fails(&home.run(&["keys", "rotate", &old_id, "--grace", "9999d"]), &["366 days"]);
 

@@ -282,7 +282,10 @@ impl Worker {
         drop(kept_out);
         if !moved.all {
             let pages = moved.length;
-            tracing::warn!(pages, "a long read keeps the write-ahead log from being emptied");
+            tracing::info!(
+                pages,
+                "a read that goes on keeps the write-ahead log from being emptied; the next attempt follows"
+            );
         }
         Ok(moved.all && far_too_long)
     }

@@ -153,7 +153,8 @@ impl FetchParts {
     ) -> Result<(), Setback> {
         let fetching = self.names.pick(&self.fetching, organization).await?;
         if !fetching.is_enabled {
-            return Ok(());
+            // A start with the wrong configuration must not give up what is waiting.
+            return Err(Setback::later("recordings.fetch is off: switch it on, or forget the job"));
         }
         let Some(wanted) = self.wanted(organization, call).await? else { return Ok(()) };
         let url = guard::read(&wanted.url, &fetching)?;
