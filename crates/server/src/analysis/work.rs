@@ -54,10 +54,7 @@ impl Work for Analysis {
     async fn run(&self, job: &Job) -> Result<(), Setback> {
         let Self(desk) = self;
         let settings = desk.settings(job.organization).await?;
-        let Some(settings) = settings.as_ref() else {
-            // A start with the wrong configuration must not give up what is waiting.
-            return Err(Setback::later("analysis is off: switch it on, or forget the job"));
-        };
+        let Some(settings) = settings.as_ref() else { return Ok(()) };
         let Some(filed) = desk.to_analyse(job, settings).await? else { return Ok(()) };
         if desk.is_put_off(&filed, settings).await? {
             return Ok(());

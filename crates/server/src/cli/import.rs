@@ -95,11 +95,6 @@ pub(super) async fn run(common: &Common, args: ImportArgs, print: &Printer) -> R
         return Ok(super::misused("--columns goes with asterisk-cel-csv only"));
     }
     let is_asterisk = matches!(args.format, FileFormat::AsteriskCdrCsv | FileFormat::AsteriskCelCsv);
-    if is_asterisk && args.tz.is_none() {
-        print::to_stderr(
-            "Times without a zone are read as UTC: give --tz if the switch writes local time. A known record keeps its time.",
-        );
-    }
     let times = TimeReader::new(args.tz.clone().unwrap_or(TimeZone::UTC));
     let times = match &args.time_format {
         None => times,
@@ -131,7 +126,7 @@ pub(super) async fn run(common: &Common, args: ImportArgs, print: &Printer) -> R
     door.close().await?;
     flushed?;
     if outcome.is_ok() || totals.records > 0 {
-        print.imported(&totals.value());
+        print.imported(&totals.value(), is_asterisk && args.tz.is_none());
     }
     outcome?;
     Ok(if totals.bad.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

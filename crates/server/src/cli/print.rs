@@ -265,7 +265,7 @@ impl Printer {
         }
     }
 
-    pub(super) fn imported(self, value: &Value) {
+    pub(super) fn imported(self, value: &Value, zone_is_assumed: bool) {
         if self.print_json(value) {
             return;
         }
@@ -276,6 +276,9 @@ impl Printer {
             count(value, "duplicates"),
             items(value, "bad").len(),
         ));
+        if zone_is_assumed {
+            to_stdout("Times without a zone were read as UTC: give --tz where the switch writes local time.");
+        }
     }
 }
 
