@@ -141,7 +141,7 @@ pub enum What {
     },
     /// All media of one side has been refused for a second, for where it comes from. At most once a side and call.
     MediaRefused {
-        /// Whose.
+        /// The side that it concerns.
         side: Side,
         /// Where it comes from.
         from: SocketAddr,
@@ -246,7 +246,7 @@ pub struct Denied {
     pub identity: Arc<CallerIdentity>,
     /// What was noted: [`crate::Attempt::note`].
     pub note: Arc<str>,
-    /// Why.
+    /// The reason.
     pub why: Why,
 }
 

@@ -44,7 +44,7 @@ impl<'a> Decision<'a> {
 pub struct OpenEnd {
     /// When the last of its legs ended.
     pub at: Timestamp,
-    /// Why.
+    /// The cause.
     pub cause: Cause,
     /// Who ended it, where a source reported that.
     pub by: Option<Party>,

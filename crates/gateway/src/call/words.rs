@@ -127,7 +127,7 @@ pub enum Input {
     },
     /// A 2xx to an offer of ours within the dialog whose answer has no codec of that offer. Its ACK is not our business.
     Misanswered {
-        /// Whose.
+        /// The leg that it concerns.
         leg: LegId,
         /// The number that the request had.
         exchange: u32,
@@ -136,7 +136,7 @@ pub enum Input {
     MediaRefused {
         /// Which leg's.
         leg: LegId,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// What the media says.
@@ -296,7 +296,7 @@ pub enum MediaEvent {
     Heard(Side),
     /// All its media has been refused for a second, for where it comes from.
     Refused {
-        /// Whose.
+        /// The side that it concerns.
         side: Side,
         /// Where it comes from.
         from: SocketAddr,

@@ -43,7 +43,7 @@ pub(super) struct Buckets<K: Hash + Eq> {
 }
 
 impl<K: Hash + Eq> Buckets<K> {
-    /// Buckets with room for so many keys.
+    /// Holds buckets for at most this number of keys.
     pub(super) fn with_room(keys: NonZeroUsize) -> Self {
         Self { full_at: LruCache::new(keys) }
     }

@@ -40,7 +40,7 @@ pub enum MediaEvent {
     },
     /// All media of a side has been refused for a second, for where it comes from. Reported once a session.
     Refused {
-        /// Whose.
+        /// The side that it concerns.
         side: Side,
         /// Where it comes from.
         from: SocketAddr,

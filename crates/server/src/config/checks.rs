@@ -22,6 +22,7 @@ impl Config {
             self.recordings.fetching().map(drop),
             self.transcription().map(drop),
             self.cors.layer().map(drop),
+            self.check_places(),
             self.check_listening(),
             self.check_tls(),
             self.check_public_url(),
@@ -31,8 +32,24 @@ impl Config {
         if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
     }
 
+    /// An empty path would put everything into the folder that the program is started in.
+    fn check_places(&self) -> Result<(), String> {
+        if self.data.as_os_str().is_empty() {
+            return Err("data: it is empty: name a folder, such as ./pegcount-data".into());
+        }
+        let path = self.store.strip_prefix("sqlite:").filter(|path| path.is_empty() || path.starts_with(':'));
+        match path {
+            Some(_) => Err(format!("store: {:?} names no file: give sqlite:PATH", self.store)),
+            None => Ok(()),
+        }
+    }
+
     fn check_listening(&self) -> Result<(), String> {
-        if self.listen == self.live_listen && self.listen.port() != 0 {
+        let (http, live) = (self.listen, self.live_listen);
+        let is_every = |address: std::net::SocketAddr| address.ip().is_unspecified();
+        let is_same_family = http.is_ipv4() == live.is_ipv4();
+        let overlap = http.ip() == live.ip() || (is_same_family && (is_every(http) || is_every(live)));
+        if overlap && http.port() == live.port() && http.port() != 0 {
             return Err(format!(
                 "live_listen: {} is where listen serves HTTP: take another port (clients of the main port find the \
                  WebSocket at /ws/live)",
@@ -152,5 +169,27 @@ mod tests {
         for level in ["", "verbose", "warning", "pegcount", "info,pegcount=loud"] {
             assert!(refused(level), "{level}");
         }
+    }
+    #[test]
+    fn places_that_hold_nothing_are_refused() {
+        let refusal = |config: Config| config.check_places().unwrap_err();
+        assert!(refusal(Config { data: "".into(), ..Config::default() }).contains("data"));
+        for store in ["sqlite:", "sqlite::memory:"] {
+            assert!(refusal(Config { store: store.into(), ..Config::default() }).contains("sqlite:PATH"));
+        }
+        assert!(Config::default().check_places().is_ok());
+    }
+
+    #[test]
+    fn listeners_that_overlap_are_refused() {
+        let check = |listen: &str, live: &str| {
+            let (listen, live_listen) = (listen.parse().unwrap(), live.parse().unwrap());
+            Config { listen, live_listen, ..Config::default() }.check_listening()
+        };
+        assert!(check("0.0.0.0:8080", "127.0.0.1:8080").is_err());
+        assert!(check("127.0.0.1:8080", "127.0.0.1:8080").is_err());
+        assert!(check("127.0.0.1:8080", "127.0.0.2:8080").is_ok());
+        assert!(check("127.0.0.1:0", "127.0.0.1:0").is_ok());
+        assert!(check("0.0.0.0:8080", "[::1]:8080").is_ok());
     }
 }

@@ -34,7 +34,7 @@ pub struct GuardLabels {
 /// Why an attempt to call or to register was refused.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct RefusalLabels {
-    /// Why.
+    /// The reason.
     pub reason: &'static str,
 }
 

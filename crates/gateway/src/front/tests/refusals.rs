@@ -3,7 +3,7 @@
 use super::*;
 use crate::{Attempt, Denial, call::tests::phone::SDP, guard::RECORDED};
 
-/// Nobody is led anywhere.
+/// A directory that routes no call.
 struct Nowhere;
 
 impl Routes for Nowhere {
