@@ -5,6 +5,7 @@
 
 mod checks;
 mod layers;
+mod listeners;
 
 use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, path::PathBuf};
 
@@ -21,6 +22,9 @@ use crate::{
     transcription,
     web::cors,
 };
+
+pub use layers::USUAL_FILE;
+pub use listeners::{Listener, Transport};
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -318,32 +322,40 @@ impl Config {
 
 impl TariffConfig {
     fn tariff(&self) -> Result<Tariff, String> {
-        let decimal = |key: String, text: &str| parse_decimal(text).map_err(|error| format!("{key} {error}"));
-        let rates = self.calls.iter().enumerate().map(|(place, rate)| {
-            Ok(Rate {
+        let mut problems = Vec::new();
+        let mut price = |key: String, text: &str| {
+            let read = parse_decimal(text).map_err(|error| format!("{key} {error}"));
+            let read = read.and_then(|price| match price.is_sign_negative() && !price.is_zero() {
+                true => Err(format!("{key} must not be negative: a correction is a `cost_item` of the call")),
+                false => Ok(price),
+            });
+            read.map_err(|problem| problems.push(problem)).ok()
+        };
+        let mut tariff = Tariff::default();
+        for (place, rate) in self.calls.iter().enumerate() {
+            let per_minute = price(format!("calls[{place}].per_minute"), &rate.per_minute);
+            let fee = rate.connection_fee.as_deref().unwrap_or("0");
+            let fee = price(format!("calls[{place}].connection_fee"), fee);
+            let (Some(per_minute), Some(connection_fee)) = (per_minute, fee) else { continue };
+            tariff.rates.push(Rate {
                 prefix: rate.prefix.clone(),
                 direction: rate.direction.map(|direction| match direction {
                     DirectionConfig::Inbound => Direction::Inbound,
                     DirectionConfig::Outbound => Direction::Outbound,
                 }),
-                per_minute: decimal(format!("calls[{place}].per_minute"), &rate.per_minute)?,
-                connection_fee: decimal(
-                    format!("calls[{place}].connection_fee"),
-                    rate.connection_fee.as_deref().unwrap_or("0"),
-                )?,
+                per_minute,
+                connection_fee,
                 increments: Increments {
                     initial_seconds: rate.initial_seconds,
                     following_seconds: rate.following_seconds,
                 },
-            })
-        });
-        let products = self
-            .products
-            .iter()
-            .map(|(product, price)| Ok((product.clone(), decimal(format!("products.{product}"), price)?)));
-        Ok(Tariff {
-            rates: rates.collect::<Result<_, String>>()?,
-            products: products.collect::<Result<_, String>>()?,
-        })
+            });
+        }
+        for (product, text) in &self.products {
+            if let Some(price) = price(format!("products.{product}"), text) {
+                tariff.products.insert(product.clone(), price);
+            }
+        }
+        if problems.is_empty() { Ok(tariff) } else { Err(problems.join("\n")) }
     }
 }

@@ -28,7 +28,8 @@ impl<T> PerOrganization<T> {
     /// is as it comes, not as `default` has it.
     ///
     /// # Errors
-    /// A sentence that names the key and says what it takes; `read` gives its end, which begins with the rest of the key.
+    /// A sentence for each problem, in lines: it names the key and says what it takes. `read` gives its end, which begins
+    /// with the rest of the key.
     pub fn read<C>(
         section: &str,
         configs: &BTreeMap<String, C>,
@@ -38,18 +39,27 @@ impl<T> PerOrganization<T> {
         T: Default,
     {
         let mut all = Self { named: HashMap::new(), default: Arc::default() };
+        let mut problems = Vec::new();
         for (organization, config) in configs {
-            let value = read(config).map_err(|error| format!("{section}.{organization}.{error}"))?;
+            let value = match read(config) {
+                Ok(value) => value,
+                Err(told) => {
+                    problems.extend(told.lines().map(|told| format!("{section}.{organization}.{told}")));
+                    continue;
+                }
+            };
             if organization == EVERYBODY_ELSE {
                 all.default = Arc::new(value);
                 continue;
             }
-            let name = OrganizationName::new(organization).map_err(|error| {
-                format!("{section}: {organization:?} is no organization's id: it {error}")
-            })?;
-            all.named.insert(name, Arc::new(value));
+            match OrganizationName::new(organization) {
+                Ok(name) => drop(all.named.insert(name, Arc::new(value))),
+                Err(error) => {
+                    problems.push(format!("{section}: {organization:?} is no organization's id: it {error}"));
+                }
+            }
         }
-        Ok(all)
+        if problems.is_empty() { Ok(all) } else { Err(problems.join("\n")) }
     }
 
     /// What follows from it, for each.

@@ -2,21 +2,23 @@
 //! names. `serve` refuses by it, and `check-config` shows it.
 
 use std::{
-    fs, io,
-    net::{SocketAddr, TcpListener, UdpSocket},
+    collections::BTreeSet,
+    fs::{self, DirBuilder},
+    io,
+    net::{TcpListener, UdpSocket},
+    os::unix::fs::DirBuilderExt,
     path::Path,
     sync::Arc,
 };
 
 use axum_server::tls_rustls::RustlsConfig;
 use pegcount_gateway::Gateway;
-use rustix::fs::{Access, access};
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 
-use crate::config::Config;
+use crate::config::{Config, Listener, Transport};
 
 /// What keeps a server from starting with this configuration, each in a sentence that names the key and says what to do.
 pub fn problems(config: &Config) -> Vec<String> {
@@ -27,7 +29,18 @@ pub fn problems(config: &Config) -> Vec<String> {
         data_folder(&config.data),
         store_folder(config),
     ];
-    checks.into_iter().filter_map(Result::err).collect()
+    checks.into_iter().filter_map(Result::err).chain(foreign_addresses(config)).collect()
+}
+
+/// Addresses of the configuration that this machine does not have. A port of its own choice shows it, whoever listens where.
+fn foreign_addresses(config: &Config) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let listeners = config.listeners().into_iter().filter(|one| seen.insert(one.key.clone()));
+    let told = listeners.filter_map(|listener| {
+        let error = UdpSocket::bind((listener.address.ip(), 0)).err()?;
+        Some(cannot_listen(&listener, &error))
+    });
+    told.collect()
 }
 
 /// What a server starts with all the same, and somebody should look at.
@@ -72,29 +85,30 @@ pub fn unknown_organizations(config: &Config) -> Result<Vec<String>, String> {
     Ok(told.collect())
 }
 
-/// Addresses of the configuration that cannot be listened on now. While the server runs, its own are taken.
+/// Addresses of this machine that cannot be listened on now. While the server runs, its own are taken.
 pub fn taken_addresses(config: &Config) -> Vec<String> {
-    let tcp = |key: &str, address: SocketAddr| {
-        let bound = TcpListener::bind(address);
-        bound
-            .err()
-            .map(|error| format!("{key}: {address} cannot be listened on: {error}{}", why_not_listen(&error)))
-    };
-    let udp = |key: &str, address: SocketAddr| {
-        let bound = UdpSocket::bind(address);
-        bound.err().map(|error| {
-            format!("{key}: {address} cannot be listened on for UDP: {error}{}", why_not_listen(&error))
-        })
-    };
-    let mut found = vec![tcp("listen", config.listen), tcp("live_listen", config.live_listen)];
-    if let Ok(Some(sip)) = config.sip.settings(&config.data) {
-        let gateway = sip.gateway;
-        found.extend(gateway.udp.iter().map(|address| udp("sip.listen", *address)));
-        found.extend(gateway.tcp.iter().map(|address| tcp("sip.listen", *address)));
-        let tls = gateway.tls.iter().flat_map(|tls| &tls.listen);
-        found.extend(tls.map(|address| tcp("sip.tls.listen", *address)));
+    let told = config.listeners().into_iter().filter_map(|listener| {
+        let error = try_listening(&listener).err()?;
+        // That is a problem whether ports are looked at or not.
+        (error.kind() != io::ErrorKind::AddrNotAvailable).then(|| cannot_listen(&listener, &error))
+    });
+    told.collect()
+}
+
+/// Whether an address could be listened on now.
+///
+/// # Errors
+/// Why it could not.
+pub fn try_listening(listener: &Listener) -> io::Result<()> {
+    match listener.transport {
+        Transport::Tcp => TcpListener::bind(listener.address).map(drop),
+        Transport::Udp => UdpSocket::bind(listener.address).map(drop),
     }
-    found.into_iter().flatten().collect()
+}
+
+fn cannot_listen(listener: &Listener, error: &io::Error) -> String {
+    let Listener { key, address, transport } = listener;
+    format!("{key}: {address} cannot be listened on for {transport}: {error}{}", why_not_listen(error))
 }
 
 /// What an error of listening on an address means here, to be put behind it.
@@ -151,22 +165,46 @@ fn gateway(config: &Config) -> Result<(), String> {
 
 /// Whether the data folder can be written, or made.
 fn data_folder(data: &Path) -> Result<(), String> {
-    let there = data.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
-    let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
     let advice = "take a folder that this user may write, with --data or `data`";
+    let there = data.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    let there = or_current(there);
     if !there.is_dir() {
         return Err(format!("data: {} is a file and no folder: {advice}", there.display()));
     }
-    access(there, Access::WRITE_OK | Access::EXEC_OK)
-        .map_err(|error| format!("data: {} cannot be written: {error}: {advice}", there.display()))
+    writable(there).map_err(|error| format!("data: {} cannot be written: {error}: {advice}", there.display()))
 }
 
-/// Whether the folder of a store outside the data folder is there: it is not made.
+/// Whether the folder of a store outside the data folder is there, since it is not made, and can be written.
 fn store_folder(config: &Config) -> Result<(), String> {
     let Some(store) = config.store_elsewhere() else { return Ok(()) };
-    let folder = store.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if folder.is_dir() {
-        return Ok(());
+    let folder = or_current(store.parent().unwrap_or(Path::new("")));
+    let shown = folder.display();
+    if !folder.is_dir() {
+        return Err(format!("store: there is no folder {shown}: make it, or name another store"));
     }
-    Err(format!("store: there is no folder {}: make it, or name another store", folder.display()))
+    writable(folder).map_err(|error| {
+        format!("store: {shown} cannot be written: {error}: take a folder that this user may write, with --store or `store`")
+    })
+}
+
+fn or_current(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
+}
+
+/// Whether something can be made in a folder. Only trying tells: permissions say nothing of `/proc`, or to root.
+fn writable(folder: &Path) -> io::Result<()> {
+    let probe = folder.join(format!(".pegcount-{}", std::process::id()));
+    match DirBuilder::new().mode(0o700).create(&probe) {
+        Ok(()) => fs::remove_dir(&probe),
+        // Of one that was cut off, and of a full disk a server starts on all the same.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::AlreadyExists | io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            ) =>
+        {
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
 }

@@ -23,7 +23,7 @@ use crate::{
     address,
     app::App,
     clock::Clock,
-    config::{Config, LogConfig, Overrides},
+    config::{Config, LogConfig, Overrides, USUAL_FILE},
     demo,
     operations::Order,
     preflight,
@@ -136,8 +136,8 @@ enum Command {
     /// Check a configuration file, and the files and folders that it names: whether `serve` would start with it.
     #[command(after_help = "Example: pegcount check-config /etc/pegcount.toml")]
     CheckConfig {
-        /// The file.
-        file: PathBuf,
+        /// The file [default: what `serve` reads: --config, or pegcount.toml if there is one].
+        file: Option<PathBuf>,
         /// Also whether its addresses can be listened on; while the server runs, it has taken them.
         #[arg(long)]
         ports: bool,
@@ -281,7 +281,7 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
     let print = print::Printer { json: common.json };
     match cli.command {
         Command::Serve(args) => serve(&common, args).await,
-        Command::CheckConfig { file, ports } => check_config(&common, &file, ports, &print),
+        Command::CheckConfig { file, ports } => check_config(&common, file, ports, &print),
         Command::Organizations { command } => {
             let order = match command {
                 OrganizationsCommand::Create { id, number, name } => {
@@ -398,11 +398,12 @@ async fn demo(common: &Common, args: DemoArgs) -> Result<ExitCode, String> {
 /// Refuses what `serve` would refuse, by the same checks.
 fn check_config(
     common: &Common,
-    file: &Path,
+    file: Option<PathBuf>,
     ports: bool,
     print: &print::Printer,
 ) -> Result<ExitCode, String> {
-    let config = Config::load(Some(file), &common.overrides())?;
+    let file = file.or_else(|| common.config.clone());
+    let config = Config::load(file.as_deref(), &common.overrides())?;
     let mut problems = preflight::problems(&config);
     let mut warnings = preflight::warnings(&config);
     match preflight::unknown_organizations(&config) {
@@ -415,6 +416,8 @@ fn check_config(
     if !problems.is_empty() {
         return Err(problems.join("\n"));
     }
+    let usual = Path::new(USUAL_FILE);
+    let file = file.as_deref().or(usual.is_file().then_some(usual));
     print.checked(file, &warnings);
     Ok(ExitCode::SUCCESS)
 }

@@ -96,13 +96,16 @@ impl Printer {
         }
     }
 
-    pub(super) fn checked(self, file: &Path, warnings: &[String]) {
+    pub(super) fn checked(self, file: Option<&Path>, warnings: &[String]) {
         let mut value = json!({ "ok": true });
         if !warnings.is_empty() {
             value["warnings"] = json!(warnings);
         }
         if !self.print_json(&value) {
-            to_stdout(&format!("{} is fine", file.display()));
+            match file {
+                Some(file) => to_stdout(&format!("{} is fine", file.display())),
+                None => to_stdout("the settings without a file are fine: there is no pegcount.toml here"),
+            }
             for warning in warnings {
                 to_stdout(&format!("warning: {warning}"));
             }

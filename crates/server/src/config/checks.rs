@@ -44,21 +44,6 @@ impl Config {
         }
     }
 
-    fn check_listening(&self) -> Result<(), String> {
-        let (http, live) = (self.listen, self.live_listen);
-        let is_every = |address: std::net::SocketAddr| address.ip().is_unspecified();
-        let is_same_family = http.is_ipv4() == live.is_ipv4();
-        let overlap = http.ip() == live.ip() || (is_same_family && (is_every(http) || is_every(live)));
-        if overlap && http.port() == live.port() && http.port() != 0 {
-            return Err(format!(
-                "live_listen: {} is where listen serves HTTP: take another port (clients of the main port find the \
-                 WebSocket at /ws/live)",
-                self.live_listen
-            ));
-        }
-        Ok(())
-    }
-
     fn check_tls(&self) -> Result<(), String> {
         if self.tls.cert.as_os_str().is_empty() == self.tls.key.as_os_str().is_empty() {
             return Ok(());
@@ -178,18 +163,5 @@ mod tests {
             assert!(refusal(Config { store: store.into(), ..Config::default() }).contains("sqlite:PATH"));
         }
         assert!(Config::default().check_places().is_ok());
-    }
-
-    #[test]
-    fn listeners_that_overlap_are_refused() {
-        let check = |listen: &str, live: &str| {
-            let (listen, live_listen) = (listen.parse().unwrap(), live.parse().unwrap());
-            Config { listen, live_listen, ..Config::default() }.check_listening()
-        };
-        assert!(check("0.0.0.0:8080", "127.0.0.1:8080").is_err());
-        assert!(check("127.0.0.1:8080", "127.0.0.1:8080").is_err());
-        assert!(check("127.0.0.1:8080", "127.0.0.2:8080").is_ok());
-        assert!(check("127.0.0.1:0", "127.0.0.1:0").is_ok());
-        assert!(check("0.0.0.0:8080", "[::1]:8080").is_ok());
     }
 }

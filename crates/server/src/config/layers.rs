@@ -1,12 +1,15 @@
 //! The layers of the configuration, the later wins: defaults, the file, the environment, the command line.
 
-use std::path::Path;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use figment::{
     Figment, Metadata, Profile, Provider, Source,
     error::{Actual, Kind},
     providers::{Env, Format, Serialized, Toml},
-    value::{Dict, Map, Value},
+    value::{Dict, Map, Tag, Value},
 };
 
 use super::{Config, Overrides};
@@ -22,27 +25,111 @@ const OF_EACH_ORGANIZATION: [&str; 5] = ["transcription", "analysis", "redaction
 /// Names that are less alike are not proposed, on the scale of [`strsim::jaro_winkler`].
 const ALIKE: f64 = 0.8;
 
+/// The file that is read where none is named, if it is there.
+pub const USUAL_FILE: &str = "pegcount.toml";
+
 impl Config {
-    /// Reads the configuration: `file`, or `pegcount.toml` of the current folder if there is one.
+    /// Reads the configuration: `file`, or [`USUAL_FILE`] of the current folder if there is one.
     ///
     /// # Errors
-    /// A sentence that names the key and says what it takes.
+    /// A sentence for each problem, in lines: it names the key and says what it takes.
     pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Self, String> {
-        let usual = Path::new("pegcount.toml");
-        let figment = match file {
-            Some(file) => {
-                readable(file)?;
-                Figment::from(Lifted(Toml::file_exact(file)))
-            }
-            None if usual.is_file() => Figment::from(Lifted(Toml::file_exact(usual))),
-            None => Figment::new(),
-        };
+        let usual = Path::new(USUAL_FILE);
+        if let Some(file) = file {
+            readable(file)?;
+        }
+        let file = file.or(usual.is_file().then_some(usual));
         let settings = Env::prefixed(PREFIX).filter(|name| !is_reserved(&name.as_str().to_lowercase()));
-        let figment =
-            figment.merge(Lifted(settings.split("__"))).merge(Lifted(Serialized::defaults(overrides)));
-        let config: Self = figment.extract().map_err(|error| explain(&error))?;
+        let of_file = file.map(|file| Layer::of(&Toml::file_exact(file)));
+        let later = [Layer::of(&settings.split("__")), Layer::of(&Serialized::defaults(overrides))];
+        let config = read(of_file.into_iter().chain(later).collect())?;
         config.check()?;
         Ok(config)
+    }
+}
+
+/// Reads a configuration from its layers. A value that cannot be read is left out, so that the next one is found too.
+fn read(mut layers: Vec<Layer>) -> Result<Config, String> {
+    let mut problems = Vec::new();
+    let mut left_out = LeftOut::default();
+    loop {
+        let figment = layers.iter().fold(Figment::new(), |figment, layer| figment.merge(layer));
+        let error = match figment.extract() {
+            Ok(config) if problems.is_empty() => return Ok(config),
+            Ok(_) => break,
+            Err(error) => error,
+        };
+        let path = path_of(&error);
+        let named = left_out.as_written(&path);
+        let is_of_earlier =
+            matches!(&error.kind, Kind::MissingField(field) if left_out.has(&named, field.as_ref()));
+        if !is_of_earlier {
+            problems.push(explain(&error, &named));
+        }
+        let taken = layers.iter_mut().filter_map(|layer| layer.leave_out(&path)).max();
+        let Some(items) = taken else { break };
+        left_out.add(named, items);
+    }
+    Err(problems.join("\n"))
+}
+
+/// What was left out of the layers to find the next problem.
+#[derive(Default)]
+struct LeftOut {
+    /// Keys as they are written.
+    keys: BTreeSet<Vec<String>>,
+    /// How many of the first items of a list are gone, by the key of the list as it is written.
+    items: BTreeMap<Vec<String>, usize>,
+}
+
+impl LeftOut {
+    /// A path of what is left, as it is written.
+    fn as_written(&self, path: &[String]) -> Vec<String> {
+        path.iter().fold(Vec::new(), |mut written, part| {
+            let gone = self.items.get(&written).copied().unwrap_or_default();
+            let place = part.parse::<usize>().ok().filter(|_| gone > 0);
+            written.push(place.map_or_else(|| part.clone(), |place| (place + gone).to_string()));
+            written
+        })
+    }
+
+    fn has(&self, table: &[String], field: &str) -> bool {
+        self.keys.contains(&[table, &[field.to_owned()]].concat())
+    }
+
+    fn add(&mut self, written: Vec<String>, items: usize) {
+        if let Some((_, list)) = written.split_last() {
+            *self.items.entry(list.to_vec()).or_default() += items;
+        }
+        self.keys.insert(written);
+    }
+}
+
+/// The key that an error is about. That of an unknown setting holds the setting.
+fn path_of(error: &figment::Error) -> Vec<String> {
+    let mut path = error.path.clone();
+    if let Kind::UnknownField(name, _) = &error.kind
+        && path.last() != Some(name)
+    {
+        path.push(name.clone());
+    }
+    path
+}
+
+/// Takes the value at `path` out, if there is one. From a list it takes the items before it too, of which nothing is wrong:
+/// the number of items that are gone from the list.
+fn take_out(value: &mut Value, path: &[String]) -> Option<usize> {
+    match (value, path) {
+        (Value::Dict(_, table), [key]) => table.remove(key).map(|_| 0),
+        (Value::Dict(_, table), [key, rest @ ..]) => take_out(table.get_mut(key)?, rest),
+        (Value::Array(_, items), [place]) => {
+            let place = place.parse::<usize>().ok().filter(|place| *place < items.len())?;
+            Some(items.drain(..=place).count())
+        }
+        (Value::Array(_, items), [place, rest @ ..]) => {
+            take_out(items.get_mut(place.parse::<usize>().ok()?)?, rest)
+        }
+        _ => None,
     }
 }
 
@@ -68,42 +155,63 @@ fn readable(file: &Path) -> Result<(), String> {
     }
 }
 
-/// A provider in which `sip` may be said in short: an address or `off`, for `sip.listen`.
-struct Lifted<P>(P);
+/// What one provider says. In it `sip` may be said in short: an address or `off`, for `sip.listen`.
+struct Layer {
+    metadata: Metadata,
+    data: Result<Map<Profile, Dict>, figment::Error>,
+    profile: Option<Profile>,
+}
 
-impl<P: Provider> Provider for Lifted<P> {
+impl Layer {
+    fn of(provider: &impl Provider) -> Self {
+        let data = provider.data().map(|mut data| {
+            for dict in data.values_mut() {
+                if let Some(short @ Value::String(..)) = dict.get("sip").cloned() {
+                    let tag = short.tag();
+                    dict.insert("sip".into(), Value::Dict(tag, Dict::from([("listen".into(), short)])));
+                }
+            }
+            data
+        });
+        Self { metadata: provider.metadata(), data, profile: provider.profile() }
+    }
+
+    /// As [`take_out`].
+    fn leave_out(&mut self, path: &[String]) -> Option<usize> {
+        let tables = self.data.as_mut().ok()?.values_mut();
+        tables
+            .filter_map(|table| {
+                let mut all = Value::Dict(Tag::Default, std::mem::take(table));
+                let taken = take_out(&mut all, path);
+                if let Value::Dict(_, left) = all {
+                    *table = left;
+                }
+                taken
+            })
+            .max()
+    }
+}
+
+impl Provider for &Layer {
     fn metadata(&self) -> Metadata {
-        self.0.metadata()
+        self.metadata.clone()
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        let mut data = self.0.data()?;
-        for dict in data.values_mut() {
-            if let Some(short @ Value::String(..)) = dict.get("sip").cloned() {
-                let tag = short.tag();
-                dict.insert("sip".into(), Value::Dict(tag, Dict::from([("listen".into(), short)])));
-            }
-        }
-        Ok(data)
+        self.data.clone()
     }
 
     fn profile(&self) -> Option<Profile> {
-        self.0.profile()
+        self.profile.clone()
     }
 }
 
 /// One sentence of a figment error: the key it is about, what is wrong, and where that was set.
-fn explain(error: &figment::Error) -> String {
-    let mut path = error.path.clone();
+fn explain(error: &figment::Error, path: &[String]) -> String {
     let text = match &error.kind {
-        Kind::UnknownField(name, known) => {
-            if path.last() != Some(name) {
-                path.push(name.clone());
-            }
-            format!("there is no such setting{}", proposal(name, known))
-        }
+        Kind::UnknownField(name, known) => format!("there is no such setting{}", proposal(name, known)),
         Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
-            let (words, advice) = (in_words(expected), by_organization(&path, expected));
+            let (words, advice) = (in_words(expected), by_organization(path, expected));
             format!("must be {words}, not {}{advice}", value_of(found, expected))
         }
         Kind::UnknownVariant(found, known) => {
@@ -121,7 +229,7 @@ fn explain(error: &figment::Error) -> String {
             format!("{text}{advice}")
         }
     };
-    let place = if path.is_empty() { String::new() } else { format!("{}: ", shown(&path)) };
+    let place = if path.is_empty() { String::new() } else { format!("{}: ", shown(path)) };
     let source = error.metadata.as_ref().map(|metadata| match &metadata.source {
         Some(Source::File(file)) => format!(" ({})", file.display()),
         _ if metadata.name.contains("environment") => {
@@ -202,6 +310,36 @@ mod tests {
         for name in ["listen", "public_url", "encryption__keys", "sip__listen"] {
             assert!(!is_reserved(name), "{name}");
         }
+    }
+
+    fn problems(text: &str) -> Vec<String> {
+        let said = read(vec![Layer::of(&Toml::string(text))]).unwrap_err();
+        said.lines().map(|line| line.split(": ").next().unwrap_or_default().to_owned()).collect()
+    }
+
+    #[test]
+    fn every_wrong_value_is_named_at_its_place() {
+        let text = "lisen = \"a\"\nlisten = 7\n[limits]\nburst = \"many\"\nrate = 1\n\
+                    [[rates.org-1.calls]]\nper_minute = \"0.1\"\n\
+                    [[rates.org-1.calls]]\nprefix = \"+1\"\n\
+                    [[rates.org-1.calls]]\nper_minute = 0.1\n\
+                    [[rates.org-1.calls]]\nper_minute = \"0.1\"\nprefx = \"+2\"\n\
+                    [sip]\nalso_listen = [\"127.0.0.1:1\", \"a\", \"127.0.0.1:2\", \"b\"]\n";
+        assert_eq!(
+            problems(text),
+            [
+                "limits.burst",
+                "limits.rate",
+                "lisen",
+                "listen",
+                "rates.org-1.calls[1]",
+                "rates.org-1.calls[2].per_minute",
+                "rates.org-1.calls[3].prefx",
+                "sip.also_listen[1]",
+                "sip.also_listen[3]",
+            ]
+        );
+        assert_eq!(problems("listen =").len(), 1);
     }
 
     #[test]

@@ -482,7 +482,13 @@ fn a_configuration_is_checked_by_name() {
     fails(&check("[rates.default.products]\nsms = \"x\""), &["rates.default.products.sms"]);
     fails(&check("listen ="), &["checked.toml"]);
     fails(&bare(&home, &["check-config", "missing.toml"]).output().expect("it runs"), &["missing.toml"]);
-    misused(&bare(&home, &["check-config"]).output().expect("it runs"), &["FILE"]);
+    let usual = |arguments: &[&str]| bare(&home, arguments).output().expect("it runs");
+    let said = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said(&usual(&["check-config"])).contains("there is no pegcount.toml"));
+    std::fs::write(home.path("pegcount.toml"), "limits = 1").expect("the file is written");
+    fails(&usual(&["check-config"]), &["pegcount.toml", "limits"]);
+    check("");
+    assert_eq!(said(&usual(&["check-config", "--config", "checked.toml"])), "checked.toml is fine\n");
 
     let overlapping = "[[sip.trunks]]\nname = \"pbx\"\norganization = \"org_default\"\nnetworks = [\"10.0.0.0/8\"]\n\
                        [[sip.users]]\nname = \"alice\"\norganization = \"org_default\"\npassword = \"secret\"\n";

@@ -279,6 +279,16 @@ fn check_config_refuses_what_serve_refuses() {
     );
     holds(&both_refuse(&format!("[encryption]\nkey_file = {words:?}\n")), &["encryption.key_file", "line 1"]);
     holds(&both_refuse("store = \"sqlite:nowhere/calls.db\"\n"), &["store", "nowhere", "make it"]);
+    holds(&both_refuse("store = \"sqlite:/proc/calls.db\"\n"), &["store", "/proc cannot be written"]);
+    holds(&both_refuse("[sip]\nlisten = \"192.0.2.1:5060\"\n"), &["sip.listen", "no such address"]);
+    holds(
+        &both_refuse("[sip]\nalso_listen = [\"127.0.0.1:5060\"]\n"),
+        &["sip.also_listen[0]: 127.0.0.1:5060 overlaps sip.listen"],
+    );
+    holds(
+        &both_refuse("[rates.default.products]\nsms = \"-0.1\"\n"),
+        &["rates.default.products.sms", "must not be negative"],
+    );
     holds(&both_refuse("[log]\nlevel = \"verbose\"\n"), &["log.level", "verbose", "debug"]);
     let user = |name: &str| {
         format!("[[sip.users]]\nname = {name:?}\norganization = \"org_default\"\npassword = \"a\"\n")
@@ -287,14 +297,27 @@ fn check_config_refuses_what_serve_refuses() {
 }
 
 #[test]
+fn a_data_folder_that_cannot_be_made_is_refused() {
+    let home = Home::new("");
+    let mut check = Command::new(env!("CARGO_BIN_EXE_pegcount"));
+    check.args(["check-config", "--data", "/proc/pegcount"]).current_dir(home.path("")).env_clear();
+    let checked = check.output().expect("the program runs");
+    holds(&refused(&checked), &["data: /proc cannot be written", "--data"]);
+}
+
+#[test]
 fn every_problem_of_a_configuration_is_named_at_once() {
-    let home =
-        Home::new("public_url = \"x\"\n[tls]\ncert = \"a\"\n[rates.default.products]\nsms = \"cheap\"\n");
+    let home = Home::new(
+        "public_url = \"x\"\n[tls]\ncert = \"a\"\n[rates.default.products]\nsms = \"cheap\"\nfax = \"-1\"\n",
+    );
     let output = home.run(&["check-config", "config.toml"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(said.lines().count(), 3, "{said}");
+    assert_eq!(said.lines().count(), 4, "{said}");
     assert!(said.lines().all(|line| line.starts_with("pegcount: ")), "{said}");
-    holds(&said, &["public_url", "tls:", "rates.default.products.sms"]);
+    holds(&said, &["public_url", "tls:", "rates.default.products.sms", "rates.default.products.fax"]);
+    std::fs::write(home.path("keys.toml"), "lisen = 1\n[limits]\nburst = \"a\"\n").expect("a file");
+    let output = home.run(&["check-config", "keys.toml"]);
+    holds(&String::from_utf8_lossy(&output.stderr), &["lisen: there is no", "limits.burst: must be"]);
 }
 
 #[tokio::test]
