@@ -1,6 +1,10 @@
 //! Stretches of the calendar of a time zone.
 
-use jiff::{Span, ToSpan, Unit, Zoned, ZonedRound, civil::Weekday, tz::TimeZone};
+use jiff::{
+    Span, ToSpan,
+    civil::{Date, Weekday},
+    tz::TimeZone,
+};
 use pegcount_calls::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -14,9 +18,9 @@ pub(super) const MOST_BUCKETS: usize = 1000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Interval {
-    /// An hour.
+    /// An hour of the clock; one in which the clocks change is cut there.
     Hour,
-    /// A day of the time zone; 23 or 25 hours when the clocks change.
+    /// A day of the time zone; 23 or 25 hours when the clocks change. A date that a zone left out has no bucket.
     Day,
     /// A week from Monday on (ISO 8601).
     Week,
@@ -38,7 +42,7 @@ impl Interval {
     }
 
     /// Where buckets begin and end: at full hours, days, weeks or months of the zone, the first and the last cut to what
-    /// was asked for.
+    /// was asked for. Each is later than the one before.
     pub(super) fn bounds(
         self,
         from: Timestamp,
@@ -46,15 +50,11 @@ impl Interval {
         zone: &TimeZone,
     ) -> Result<Vec<Timestamp>, Refusal> {
         let mut bounds = vec![from];
-        if from >= to {
-            return Ok(bounds);
-        }
-        let mut begins = self.begins_after(from, zone)?;
-        loop {
-            let begin = begins()?;
-            bounds.push(begin.min(to));
-            if begin >= to {
-                return Ok(bounds);
+        let mut last = from;
+        let dates = self.dates(from, zone)?;
+        for passed in 1.. {
+            if last >= to {
+                break;
             }
             if bounds.len() > MOST_BUCKETS {
                 let message = format!(
@@ -62,42 +62,59 @@ impl Interval {
                 );
                 return Err(Refusal::invalid("from_date", message));
             }
+            let begin = match dates {
+                None => next_hour(last, zone)?,
+                Some((first, step)) => begin_of(first, passed * step, zone)?,
+            };
+            // A date that the zone left out begins with the next one, and one that the clocks came back to began before.
+            if begin > last {
+                last = begin;
+                bounds.push(begin.min(to));
+            }
         }
+        Ok(bounds)
     }
 
-    /// Gives where each bucket after the one of this moment begins.
-    fn begins_after(
-        self,
-        from: Timestamp,
-        zone: &TimeZone,
-    ) -> Result<impl FnMut() -> Result<Timestamp, Refusal>, Refusal> {
-        let beyond = |_| Refusal::invalid("from_date", "must lie within the calendar");
-        let from: Zoned =
-            jiff::Timestamp::from_millisecond(from.millis()).map_err(beyond)?.to_zoned(zone.clone());
-        let hour = from.round(ZonedRound::new().smallest(Unit::Hour).mode(jiff::RoundMode::Trunc));
-        let hour = hour.map_err(beyond)?;
-        let date = from.date();
-        let (date, step): (_, Span) = match self {
-            Self::Hour | Self::Day => (date, 1.day()),
+    /// The date that the bucket of this moment begins with, and how far it is from one to the next; `None` for hours.
+    fn dates(self, from: Timestamp, zone: &TimeZone) -> Result<Option<(Date, Span)>, Refusal> {
+        let date = instant(from)?.to_zoned(zone.clone()).date();
+        Ok(match self {
+            Self::Hour => None,
+            Self::Day => Some((date, 1.day())),
             Self::Week => {
-                (date.checked_sub(date.weekday().since(Weekday::Monday).days()).map_err(beyond)?, 1.week())
+                let days = date.weekday().since(Weekday::Monday).days();
+                Some((date.checked_sub(days).map_err(beyond)?, 1.week()))
             }
-            Self::Month => (date.first_of_month(), 1.month()),
-        };
-        let zone = zone.clone();
-        let mut passed = 0_i64;
-        Ok(move || {
-            passed += 1;
-            let begin = match self {
-                Self::Hour => hour.checked_add(passed.hours()),
-                // By dates, since a day may begin at one o'clock, or have two midnights.
-                Self::Day | Self::Week | Self::Month => {
-                    date.checked_add(passed * step).and_then(|date| date.to_zoned(zone.clone()))
-                }
-            };
-            Ok(Timestamp::from_millis(begin.map_err(beyond)?.timestamp().as_millisecond()))
+            Self::Month => Some((date.first_of_month(), 1.month())),
         })
     }
+}
+
+fn beyond(_: jiff::Error) -> Refusal {
+    Refusal::invalid("from_date", "must lie within the calendar")
+}
+
+fn instant(at: Timestamp) -> Result<jiff::Timestamp, Refusal> {
+    jiff::Timestamp::from_millisecond(at.millis()).map_err(beyond)
+}
+
+/// When the date this far after another one begins; where it has no midnight, or two, at its first moment.
+fn begin_of(date: Date, passed: Span, zone: &TimeZone) -> Result<Timestamp, Refusal> {
+    let begin = date.checked_add(passed).and_then(|date| date.to_zoned(zone.clone())).map_err(beyond)?;
+    Ok(Timestamp::from_millis(begin.timestamp().as_millisecond()))
+}
+
+/// The next full hour on the clock, or when the clocks change, if that is earlier: a change by half an hour would leave all
+/// hours after it half an hour off.
+fn next_hour(at: Timestamp, zone: &TimeZone) -> Result<Timestamp, Refusal> {
+    const HOUR_MILLIS: i64 = 3_600_000;
+    let now = instant(at)?;
+    let offset = zone.to_offset(now);
+    let clock = at.plus_millis(i64::from(offset.seconds()) * 1000).millis();
+    let full = instant(at.plus_millis(HOUR_MILLIS - clock.rem_euclid(HOUR_MILLIS)))?;
+    let changes = zone.following(now).take_while(|change| change.timestamp() < full);
+    let change = changes.filter(|change| change.offset() != offset).map(|change| change.timestamp()).next();
+    Ok(Timestamp::from_millis(change.unwrap_or(full).as_millisecond()))
 }
 
 #[cfg(test)]
@@ -154,11 +171,108 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_is_as_long_when_the_clocks_change_by_half_of_one() {
+    fn hours_are_full_again_after_the_clocks_changed_by_half_of_one() {
+        // At 02:00 it was 01:30 again.
         assert_eq!(
-            starts(Interval::Hour, "2025-04-05T14:00:00Z", "2025-04-05T17:00:00Z", "Australia/Lord_Howe"),
-            ["2025-04-05T14:00:00Z", "2025-04-05T15:00:00Z", "2025-04-05T16:00:00Z", "2025-04-05T17:00:00Z"]
+            starts(Interval::Hour, "2025-04-05T14:00:00Z", "2025-04-05T17:30:00Z", "Australia/Lord_Howe"),
+            [
+                "2025-04-05T14:00:00Z",
+                "2025-04-05T15:00:00Z",
+                "2025-04-05T15:30:00Z",
+                "2025-04-05T16:30:00Z",
+                "2025-04-05T17:30:00Z"
+            ]
         );
+        // At 02:00 it was 02:30.
+        assert_eq!(
+            starts(Interval::Hour, "2025-10-04T14:30:00Z", "2025-10-04T17:00:00Z", "Australia/Lord_Howe"),
+            ["2025-10-04T14:30:00Z", "2025-10-04T15:30:00Z", "2025-10-04T16:00:00Z", "2025-10-04T17:00:00Z"]
+        );
+    }
+
+    #[test]
+    fn a_date_that_a_zone_left_out_has_no_bucket() {
+        let days = starts(Interval::Day, "2011-12-29T10:00:00Z", "2011-12-31T10:00:00Z", "Pacific/Apia");
+        assert_eq!(days, ["2011-12-29T10:00:00Z", "2011-12-30T10:00:00Z", "2011-12-31T10:00:00Z"]);
+    }
+
+    /// Zones that change their clocks in every way there is: by half an hour, at midnight, before and after it, by a whole
+    /// day, in the month of Ramadan, and not at all.
+    const ZONES: [&str; 20] = [
+        "UTC",
+        "Europe/Berlin",
+        "Europe/Dublin",
+        "America/New_York",
+        "America/St_Johns",
+        "America/Havana",
+        "America/Sao_Paulo",
+        "America/Caracas",
+        "America/Nuuk",
+        "America/Scoresbysund",
+        "Asia/Beirut",
+        "Asia/Gaza",
+        "Asia/Kathmandu",
+        "Asia/Pyongyang",
+        "Africa/Casablanca",
+        "Australia/Lord_Howe",
+        "Pacific/Apia",
+        "Pacific/Chatham",
+        "Pacific/Kiritimati",
+        "Pacific/Kwajalein",
+    ];
+
+    /// Four days around each change of a zone's clocks from 1990 to 2037, begun at an odd minute.
+    fn around_changes(zone: &TimeZone) -> impl Iterator<Item = [Timestamp; 2]> {
+        let begin = jiff::civil::date(1990, 1, 1).to_zoned(TimeZone::UTC).unwrap().timestamp();
+        let changes =
+            zone.following(begin).map(|change| Timestamp::from_millis(change.timestamp().as_millisecond()));
+        let until = parse_rfc3339("2037-12-31T00:00:00Z").unwrap();
+        let all: Vec<_> = changes.take_while(|at| *at < until).collect();
+        let days = |days: i64| days * 86_400_000 + 37 * 60_000;
+        all.into_iter().chain([until]).map(move |at| [at.plus_millis(days(-3)), at.plus_millis(days(1))])
+    }
+
+    fn local(at: Timestamp, zone: &TimeZone) -> jiff::Zoned {
+        instant(at).unwrap().to_zoned(zone.clone())
+    }
+
+    #[test]
+    fn each_bucket_of_hours_lies_within_one_hour_of_the_clock() {
+        for name in ZONES {
+            let zone = TimeZone::get(name).unwrap();
+            for [from, to] in around_changes(&zone) {
+                let bounds = Interval::Hour.bounds(from, to, &zone).unwrap();
+                assert_eq!((bounds.first(), bounds.last()), (Some(&from), Some(&to)), "{name}");
+                for bucket in bounds.windows(2) {
+                    assert!(bucket[0] < bucket[1], "{name} {bucket:?}");
+                    let hour = |at| {
+                        let local = local(at, &zone);
+                        (local.date(), local.hour(), local.offset())
+                    };
+                    assert_eq!(hour(bucket[0]), hour(bucket[1].plus_millis(-1)), "{name} {bucket:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_date_that_a_zone_has_is_one_bucket_of_days() {
+        for name in ZONES {
+            let zone = TimeZone::get(name).unwrap();
+            for [from, to] in around_changes(&zone) {
+                let bounds = Interval::Day.bounds(from, to, &zone).unwrap();
+                assert_eq!((bounds.first(), bounds.last()), (Some(&from), Some(&to)), "{name}");
+                assert!(bounds.windows(2).all(|bucket| bucket[0] < bucket[1]), "{name} {bounds:?}");
+                let minutes = (from.millis()..to.millis()).step_by(60_000);
+                let dates: std::collections::BTreeSet<_> =
+                    minutes.map(|at| local(Timestamp::from_millis(at), &zone).date()).collect();
+                assert_eq!(bounds.len() - 1, dates.len(), "{name} {dates:?} {bounds:?}");
+                for begin in &bounds[1..bounds.len() - 1] {
+                    let [before, after] = [begin.plus_millis(-1), *begin].map(|at| local(at, &zone).date());
+                    assert!(before < after, "{name} {before} {after}");
+                }
+            }
+        }
     }
 
     #[test]
