@@ -91,6 +91,12 @@ pub enum Refusal {
     /// No source of the call can hang it up.
     #[error("no source of this call can hang it up: register a control URL, or hang up at the source")]
     NotControllable,
+    /// The calls of one of the organization's own numbers were to be erased.
+    #[error(
+        "phone_number is a number of the organization itself: all its calls would be erased. Give the number of the person, \
+         or \"own_number\": true to erase all of them"
+    )]
+    OwnNumber,
     /// The source of the call cannot be reached.
     #[error("the source of the call cannot be reached: {0}")]
     SourceUnreachable(String),

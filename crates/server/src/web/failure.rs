@@ -117,6 +117,7 @@ impl From<Refusal> for Failure {
             Refusal::Held(_) => Self::new(StatusCode::CONFLICT, "LEGAL_HOLD", sentence),
             Refusal::JobRunning => Self::new(StatusCode::CONFLICT, "JOB_RUNNING", sentence),
             Refusal::NoTrunk => Self::new(StatusCode::CONFLICT, "NO_TRUNK", sentence),
+            Refusal::OwnNumber => Self::new(StatusCode::CONFLICT, "OWN_NUMBER", sentence),
             Refusal::NotControllable => Self::new(StatusCode::CONFLICT, "NOT_CONTROLLABLE", sentence),
             Refusal::SourceUnreachable(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "SOURCE_UNREACHABLE", sentence)

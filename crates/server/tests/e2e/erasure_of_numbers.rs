@@ -229,3 +229,25 @@ async fn a_call_that_opts_out_is_not_found_by_its_summary_any_more() {
     }
     server.terminate();
 }
+
+#[tokio::test]
+async fn the_calls_of_an_own_number_are_erased_only_when_that_is_meant() {
+    let home = Home::new("");
+    let server = home.start();
+    server.tell(&json!(of_person("c", "+15557654321", true))).await;
+    for number in [json!({"id": "pn_other"}), json!({"id": "pn_1", "number": "+1 555 000-0001"})] {
+        server.post("/v1/phone-numbers", &number).await.expect(201);
+    }
+    for writing in ["+15550000001", "15550000001"] {
+        let refused = server.post("/v1/erasures", &json!({"phone_number": writing})).await.expect(409);
+        assert_eq!(refused["code"], "OWN_NUMBER");
+        let message = refused["error"].as_str().expect("a message");
+        assert!(message.contains("\"own_number\": true"), "{message}");
+    }
+    assert_eq!(server.get("/v1/calls").await.expect(200)["total"], 1);
+    let meant = json!({"phone_number": "+15550000001", "own_number": true});
+    let order = server.post("/v1/erasures", &meant).await.expect(202);
+    assert_eq!(done(&server, &order).await["erased"], 1);
+    assert_eq!(server.get("/v1/calls").await.expect(200)["total"], 0);
+    server.terminate();
+}

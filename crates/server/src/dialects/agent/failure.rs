@@ -77,6 +77,7 @@ impl From<Refusal> for Failure {
             | Refusal::Held(_)
             | Refusal::NotControllable
             | Refusal::NoTrunk
+            | Refusal::OwnNumber
             | Refusal::JobRunning => Self::new(StatusCode::CONFLICT, sentence),
             Refusal::SourceUnreachable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, sentence),
             Refusal::TooManyRequests { retry_after } => {

@@ -109,6 +109,7 @@ impl From<Refusal> for Failure {
             Refusal::NotLive
             | Refusal::NotOver
             | Refusal::Held(_)
+            | Refusal::OwnNumber
             | Refusal::NotControllable
             | Refusal::NoTrunk
             | Refusal::JobRunning => Self::new(StatusCode::CONFLICT, "Conflict", error),

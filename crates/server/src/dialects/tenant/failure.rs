@@ -103,6 +103,7 @@ impl From<Refusal> for Failure {
             | Refusal::Held(_)
             | Refusal::NotControllable
             | Refusal::NoTrunk
+            | Refusal::OwnNumber
             | Refusal::JobRunning => Self::new(StatusCode::CONFLICT, message),
             Refusal::SourceUnreachable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, message),
             Refusal::TooManyRequests { retry_after } => {

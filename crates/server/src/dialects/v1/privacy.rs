@@ -48,6 +48,10 @@ pub struct NewErasureBody {
     /// The number, with + and the country code.
     #[schema(example = "+14155551234")]
     pub phone_number: String,
+    /// Erase also where it is one of the organization's own numbers (`/v1/phone-numbers`): all calls of that number go.
+    #[serde(default)]
+    #[schema(default = false)]
+    pub own_number: bool,
 }
 
 /// The erasure of every call of a number.
@@ -137,6 +141,7 @@ pub(super) async fn release_hold(caller: Caller, Path(id): Path<String>) -> Resu
     responses(
         (status = 202, body = ErasureBody),
         (status = 400, description = "INVALID_PARAMETER names the field"),
+        (status = 409, description = "OWN_NUMBER: it is a number of the organization itself, and own_number is not true"),
     )
 )]
 pub(super) async fn create_erasure(
@@ -144,7 +149,7 @@ pub(super) async fn create_erasure(
     JsonBody(body): JsonBody<NewErasureBody>,
 ) -> Result<(StatusCode, Json<ErasureBody>), Failure> {
     bounded("phone_number", Some(&body.phone_number), LONGEST_NUMBER)?;
-    let erasure = caller.access.erase_number(&body.phone_number).await?;
+    let erasure = caller.access.erase_number(&body.phone_number, body.own_number).await?;
     Ok((StatusCode::ACCEPTED, Json(erasure.into())))
 }
 
