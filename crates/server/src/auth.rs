@@ -97,9 +97,14 @@ impl Scopes {
         self.0 & scope.bit() != 0
     }
 
+    /// Those it holds.
+    pub fn each(self) -> impl Iterator<Item = Scope> {
+        Scope::ALL.into_iter().filter(move |scope| self.has(*scope))
+    }
+
     /// The names of those it holds.
     pub fn names(self) -> Vec<&'static str> {
-        Scope::ALL.into_iter().filter(|scope| self.has(*scope)).map(Scope::name).collect()
+        self.each().map(Scope::name).collect()
     }
 
     /// Reads names.

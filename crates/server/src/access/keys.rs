@@ -58,13 +58,10 @@ impl Access {
         Ok(keys)
     }
 
-    /// Makes a key. An `admin` key makes keys with any scope of its organization; `server` reaches further, so only a
-    /// key that has it hands it out.
+    /// Makes a key, with scopes that the asking one has.
     pub async fn create_key(&self, scopes: Scopes, name: Option<String>) -> Answer<NewKey> {
         self.need(Scope::Admin)?;
-        if scopes.has(Scope::Server) {
-            self.need(Scope::Server)?;
-        }
+        self.need_reach(scopes)?;
         let key =
             NewKey::generate(self.organization.number, scopes, name, self.now()).map_err(no_randomness)?;
         let room = self.room(Action::KeyCreated).await?;
@@ -109,10 +106,15 @@ impl Access {
     async fn governed_key(&self, id: &str) -> Answer<AccessKey> {
         let key = self.keys().await?.into_iter().find(|key| key.id == id);
         let key = key.ok_or(Refusal::NotFound(Thing::Key))?;
-        if Scopes::from_bits(key.scopes).has(Scope::Server) {
-            self.need(Scope::Server)?;
-        }
+        self.need_reach(Scopes::from_bits(key.scopes))?;
         Ok(key)
+    }
+
+    /// Turns away a key that lacks one of these scopes: it must not come by it through another key, nor shut out one
+    /// that has it.
+    fn need_reach(&self, scopes: Scopes) -> Answer<()> {
+        let lacking = scopes.each().find(|scope| self.need(*scope).is_err());
+        lacking.map_or(Ok(()), |scope| Err(Refusal::KeyReachesFurther(scope)))
     }
 }
 

@@ -53,6 +53,9 @@ pub enum Refusal {
     /// The key lacks this scope.
     #[error("the key lacks the scope {}", .0.name())]
     Forbidden(Scope),
+    /// The key would make or change one that has this scope, which it lacks itself.
+    #[error("the key lacks the scope {}, so it cannot make, rotate or revoke a key that has it: use a key with that scope, or `pegcount keys`", .0.name())]
+    KeyReachesFurther(Scope),
     /// The link was good once.
     #[error("this link has expired: ask for a new one")]
     LinkExpired,
@@ -88,15 +91,15 @@ pub enum Refusal {
     /// The call is on hold.
     #[error("the call is on hold ({0}): release the hold first")]
     Held(String),
-    /// No source of the call can hang it up.
-    #[error("no source of this call can hang it up: register a control URL, or hang up at the source")]
-    NotControllable,
     /// The calls of one of the organization's own numbers were to be erased.
     #[error(
         "phone_number is a number of the organization itself: all its calls would be erased. Give the number of the person, \
          or \"own_number\": true to erase all of them"
     )]
     OwnNumber,
+    /// No source of the call can hang it up.
+    #[error("no source of this call can hang it up: register a control URL, or hang up at the source")]
+    NotControllable,
     /// The source of the call cannot be reached.
     #[error("the source of the call cannot be reached: {0}")]
     SourceUnreachable(String),

@@ -98,8 +98,10 @@ impl From<Refusal> for Failure {
                 "UNAUTHORIZED",
                 "A valid API key is needed: send it as x-api-key or Authorization: Bearer",
             ),
-            Refusal::Forbidden(scope) => Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", sentence)
-                .with_details(json!({ "scope": scope.name() })),
+            Refusal::Forbidden(scope) | Refusal::KeyReachesFurther(scope) => {
+                Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", sentence)
+                    .with_details(json!({ "scope": scope.name() }))
+            }
             Refusal::LinkExpired => Self::new(StatusCode::FORBIDDEN, "LINK_EXPIRED", sentence),
             Refusal::NotFound(thing) => Self::new(StatusCode::NOT_FOUND, not_found_code(thing), sentence),
             Refusal::Invalid { parameter, .. } => {
@@ -115,9 +117,9 @@ impl From<Refusal> for Failure {
             Refusal::NotLive => Self::new(StatusCode::CONFLICT, "CALL_NOT_ACTIVE", "Call is not active"),
             Refusal::NotOver => Self::new(StatusCode::CONFLICT, "CALL_ACTIVE", sentence),
             Refusal::Held(_) => Self::new(StatusCode::CONFLICT, "LEGAL_HOLD", sentence),
+            Refusal::OwnNumber => Self::new(StatusCode::CONFLICT, "OWN_NUMBER", sentence),
             Refusal::JobRunning => Self::new(StatusCode::CONFLICT, "JOB_RUNNING", sentence),
             Refusal::NoTrunk => Self::new(StatusCode::CONFLICT, "NO_TRUNK", sentence),
-            Refusal::OwnNumber => Self::new(StatusCode::CONFLICT, "OWN_NUMBER", sentence),
             Refusal::NotControllable => Self::new(StatusCode::CONFLICT, "NOT_CONTROLLABLE", sentence),
             Refusal::SourceUnreachable(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "SOURCE_UNREACHABLE", sentence)

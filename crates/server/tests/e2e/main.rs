@@ -26,6 +26,7 @@ mod http;
 mod imports;
 mod isolation;
 mod jobs;
+mod keys;
 mod live;
 mod metrics;
 mod mistakes;

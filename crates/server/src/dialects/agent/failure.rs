@@ -64,7 +64,9 @@ impl From<Refusal> for Failure {
                 "Invalid or missing API key: send it as x-api-key: KEY or Authorization: Bearer KEY. Clients that send \
                  none need agent.access = \"open\" in the server's configuration",
             ),
-            Refusal::Forbidden(_) | Refusal::LinkExpired => Self::new(StatusCode::FORBIDDEN, sentence),
+            Refusal::Forbidden(_) | Refusal::KeyReachesFurther(_) | Refusal::LinkExpired => {
+                Self::new(StatusCode::FORBIDDEN, sentence)
+            }
             // This dialect calls an endpoint an agent.
             Refusal::NotFound(Thing::Endpoint) => Self::new(StatusCode::NOT_FOUND, "Agent not found"),
             Refusal::NotFound(_) => Self::new(StatusCode::NOT_FOUND, sentence),
@@ -75,9 +77,9 @@ impl From<Refusal> for Failure {
             | Refusal::NotLive
             | Refusal::NotOver
             | Refusal::Held(_)
+            | Refusal::OwnNumber
             | Refusal::NotControllable
             | Refusal::NoTrunk
-            | Refusal::OwnNumber
             | Refusal::JobRunning => Self::new(StatusCode::CONFLICT, sentence),
             Refusal::SourceUnreachable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, sentence),
             Refusal::TooManyRequests { retry_after } => {

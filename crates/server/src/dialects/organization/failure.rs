@@ -86,7 +86,7 @@ impl From<Refusal> for Failure {
                 let error = "X-API-KEY and X-API-SECRET do not name a valid key: the one is the key's id (20 characters), the other its secret";
                 Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", error)
             }
-            Refusal::Forbidden(_) | Refusal::LinkExpired => {
+            Refusal::Forbidden(_) | Refusal::KeyReachesFurther(_) | Refusal::LinkExpired => {
                 Self::new(StatusCode::FORBIDDEN, "Forbidden", error)
             }
             // This dialect calls an endpoint an agent.

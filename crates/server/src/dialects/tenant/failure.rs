@@ -91,7 +91,9 @@ impl From<Refusal> for Failure {
                 Self::new(StatusCode::UNAUTHORIZED, message)
                     .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
             }
-            Refusal::Forbidden(_) | Refusal::LinkExpired => Self::new(StatusCode::FORBIDDEN, message),
+            Refusal::Forbidden(_) | Refusal::KeyReachesFurther(_) | Refusal::LinkExpired => {
+                Self::new(StatusCode::FORBIDDEN, message)
+            }
             Refusal::NotFound(Thing::Organization) => Self::new(StatusCode::NOT_FOUND, "Tenant not found"),
             Refusal::NotFound(_) => Self::new(StatusCode::NOT_FOUND, message),
             Refusal::Invalid { .. } | Refusal::WholeWords => Self::bad_request(message),
@@ -101,9 +103,9 @@ impl From<Refusal> for Failure {
             | Refusal::NotLive
             | Refusal::NotOver
             | Refusal::Held(_)
+            | Refusal::OwnNumber
             | Refusal::NotControllable
             | Refusal::NoTrunk
-            | Refusal::OwnNumber
             | Refusal::JobRunning => Self::new(StatusCode::CONFLICT, message),
             Refusal::SourceUnreachable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, message),
             Refusal::TooManyRequests { retry_after } => {

@@ -78,7 +78,7 @@ pub struct MadeKeyBody {
     pub scopes: Vec<&'static str>,
 }
 
-/// List the organization's keys.
+/// List the organization's keys, those with more scopes than the asking one too.
 #[utoipa::path(get, path = "/v1/keys", tag = "settings", responses((status = 200, body = KeyList)))]
 pub(super) async fn list_keys(caller: Caller) -> Result<Json<KeyList>, Failure> {
     let keys: Vec<KeyBody> = caller
@@ -99,10 +99,15 @@ pub(super) async fn list_keys(caller: Caller) -> Result<Json<KeyList>, Failure> 
     Ok(Json(KeyList { keys, total }))
 }
 
-/// Make a key. Only a key with the scope `server` makes one with that scope.
+/// Make a key.
+///
+/// It gets scopes that the asking key has, or any from a key with the scope `server`.
 #[utoipa::path(
     post, path = "/v1/keys", tag = "settings", request_body = NewKeyBody,
-    responses((status = 201, body = MadeKeyBody))
+    responses(
+        (status = 201, body = MadeKeyBody),
+        (status = 403, description = "FORBIDDEN: the asking key lacks admin, or a scope that it would give; details.scope names it"),
+    )
 )]
 pub(super) async fn create_key(
     caller: Caller,
@@ -155,11 +160,15 @@ pub struct RotatedKeyBody {
 /// Rotate a key: make one with its name and scopes, and let the old one expire.
 ///
 /// The old key works for `grace_seconds` more, so that clients can change over one after the other. A key that has expired
-/// is answered like an unknown one, and its WebSockets are closed within 2 s.
+/// is answered like an unknown one, and its WebSockets are closed within 2 s. The asking key must have the old key's scopes,
+/// or `server`.
 #[utoipa::path(
     post, path = "/v1/keys/{id}/rotate", tag = "settings", request_body = Option<RotationBody>,
     params(("id" = String, Path, description = "The old key's id")),
-    responses((status = 201, body = RotatedKeyBody))
+    responses(
+        (status = 201, body = RotatedKeyBody),
+        (status = 403, description = "FORBIDDEN: the asking key lacks admin, or a scope of the old key; details.scope names it"),
+    )
 )]
 pub(super) async fn rotate_key(
     caller: Caller,
@@ -181,11 +190,14 @@ pub(super) async fn rotate_key(
     Ok((StatusCode::CREATED, UNCACHED, Json(body)))
 }
 
-/// Revoke a key.
+/// Revoke a key. The asking key must have its scopes, or `server`.
 #[utoipa::path(
     delete, path = "/v1/keys/{id}", tag = "settings",
     params(("id" = String, Path, description = "The key's id")),
-    responses((status = 204))
+    responses(
+        (status = 204),
+        (status = 403, description = "FORBIDDEN: the asking key lacks admin, or a scope of that key; details.scope names it"),
+    )
 )]
 pub(super) async fn revoke_key(caller: Caller, Path(id): Path<String>) -> Result<StatusCode, Failure> {
     caller.access.revoke_key(&id).await?;
