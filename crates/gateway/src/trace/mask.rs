@@ -1,112 +1,266 @@
 //! What nobody needs to see of a message.
 
+use crate::quoting::{is_token, quoted_end};
+
 /// Headers whose values let somebody pass for another.
 const SECRET: [&str; 2] = ["authorization", "proxy-authorization"];
+/// Headers whose numbers are the message's own: they identify it, or count something.
+const TECHNICAL: [&str; 17] = [
+    "via",
+    "v",
+    "call-id",
+    "i",
+    "cseq",
+    "content-length",
+    "date",
+    "expires",
+    "max-forwards",
+    "min-expires",
+    "min-se",
+    "rack",
+    "retry-after",
+    "rseq",
+    "session-expires",
+    "timestamp",
+    "user-agent",
+];
+/// Headers whose whole value names people, in words or in an encoding: Identity (RFC 8224) holds both numbers in base64.
+const PERSONAL: [&str; 5] = ["geolocation", "identity", "organization", "subject", "s"];
+/// Lines of a session description in which people or what they talk about are named (RFC 8866, 5.3 to 5.6).
+const PERSONAL_LINES: [&str; 5] = ["s", "i", "u", "e", "p"];
 /// Digits that make a number of somebody outside; fewer are an extension.
 const NUMBER: usize = 7;
+/// Separators in a row that a number may hold: `) - `.
+const SEPARATORS: usize = 4;
+/// What stands in the place of a name or a text.
+const HIDDEN: &str = "***";
 
-/// A message without secrets, and if so wanted without whole numbers and keys pressed.
-pub(super) fn masked(message: &str, numbers: bool) -> String {
+/// A message without secrets, and if so wanted without names, whole numbers and keys pressed.
+pub(super) fn masked(message: &str, people: bool) -> String {
     let (head, body) = message.split_once("\r\n\r\n").unwrap_or((message, ""));
     let mut out = String::with_capacity(message.len());
-    let mut secret = false;
+    let mut header = "";
     for (number, line) in head.split("\r\n").enumerate() {
         if number > 0 {
             out.push_str("\r\n");
         }
-        // A line that begins with a blank goes on with the one before.
+        // A line that begins with a blank goes on with the header before.
         let goes_on = line.starts_with([' ', '\t']);
-        let name = line.split_once(':').map(|(name, _)| name);
+        let (name, value) = match line.split_once(':') {
+            Some((name, value)) if number > 0 && !goes_on => (name, value),
+            _ => ("", line),
+        };
         if !goes_on {
-            secret = name.is_some_and(|name| SECRET.contains(&name.trim().to_ascii_lowercase().as_str()));
+            header = name.trim();
         }
-        match (secret, goes_on) {
-            (true, true) => out.push_str(" (removed)"),
-            (true, false) => {
-                out.push_str(name.unwrap_or_default());
-                out.push_str(": (removed)");
-            }
-            (false, _) if numbers && is_of_people(line) => hide_numbers(line, &mut out),
-            (false, _) => out.push_str(line),
+        if !name.is_empty() {
+            out.push_str(name);
+            out.push(':');
+        }
+        let is_one_of = |names: &[&str]| names.iter().any(|known| known.eq_ignore_ascii_case(header));
+        if is_one_of(&SECRET) {
+            out.push_str(" (removed)");
+        } else if !people || is_one_of(&TECHNICAL) {
+            out.push_str(value);
+        } else if is_one_of(&PERSONAL) {
+            out.push(' ');
+            out.push_str(HIDDEN);
+        } else if number == 0 {
+            hide_numbers(value, &mut out);
+        } else {
+            hide_names(value, &mut out);
         }
     }
     out.push_str("\r\n\r\n");
-    if numbers && !body.starts_with("v=0") {
-        out.push_str(&hide_keys(body));
+    if people {
+        hide_in_body(body, &mut out);
     } else {
         out.push_str(body);
     }
     out
 }
 
-/// Whether a line may name people: the first, and headers but for those whose digits are the message's own.
-fn is_of_people(line: &str) -> bool {
-    const OWN: [&str; 9] = [
-        "via",
-        "v",
-        "call-id",
-        "i",
-        "cseq",
-        "content-length",
-        "max-forwards",
-        "session-expires",
-        "user-agent",
-    ];
-    let name = line.split_once(':').map_or("", |(name, _)| name.trim());
-    !OWN.contains(&name.to_ascii_lowercase().as_str())
-}
-
-/// Hides the middle of every number, but in parameters and hosts.
-fn hide_numbers(line: &str, out: &mut String) {
-    let is_of_number = |c: char| c.is_ascii_digit() || "+-.()".contains(c);
-    let mut rest = line;
-    while let Some(begin) = rest.find(|c: char| c.is_ascii_digit() || "+%".contains(c)) {
-        let (before, from) = rest.split_at(begin);
-        out.push_str(before);
-        // An escape may stand before a number: `%2B1415...`.
-        if from.starts_with('%') {
-            let (escape, after) = from.split_at_checked(3).unwrap_or((from, ""));
-            out.push_str(escape);
-            rest = after;
-            continue;
+/// Hides the names before addresses in angle brackets, and numbers anywhere.
+fn hide_names(value: &str, out: &mut String) {
+    let (mut begin, mut at, mut in_address) = (0, 0, false);
+    while let Some(rest) = value.get(at..).filter(|rest| !rest.is_empty()) {
+        match rest.as_bytes()[0] {
+            b'"' => {
+                let quoted = &rest[..quoted_end(rest)];
+                if quoted.len() < 2 || !quoted.ends_with('"') {
+                    // Nobody can say where the name ends.
+                    out.push_str(if value.starts_with(' ') { " " } else { "" });
+                    return out.push_str(HIDDEN);
+                }
+                at += quoted.len();
+            }
+            // An unquoted name may hold commas, so only one behind an address ends that.
+            b',' if in_address => {
+                hide_numbers(&value[begin..=at], out);
+                (begin, at, in_address) = (at + 1, at + 1, false);
+            }
+            b'<' => {
+                let name = &value[begin..at];
+                if in_address || name.trim().is_empty() {
+                    hide_numbers(name, out);
+                } else {
+                    out.push_str(if name.starts_with([' ', '\t']) { " " } else { "" });
+                    out.push_str(&format!("\"{HIDDEN}\" "));
+                }
+                let end = rest.find('>').map_or(value.len(), |end| at + end + 1);
+                hide_numbers(&value[at..end], out);
+                (begin, at, in_address) = (end, end, true);
+            }
+            _ => at += rest.chars().next().map_or(1, char::len_utf8),
         }
-        let end = from.find(|c| !is_of_number(c)).unwrap_or(from.len());
-        let (run, after) = from.split_at(end);
-        let digits = run.bytes().filter(u8::is_ascii_digit).count();
-        // A part of a word (a tag), an address, a port.
-        let of_word = before.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
-            || after.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
-        let of_parameter = before.ends_with("tag=") || before.ends_with("branch=");
-        let of_host = run.parse::<std::net::IpAddr>().is_ok();
-        if digits < NUMBER || of_word || of_parameter || of_host {
-            out.push_str(run);
-        } else {
-            out.push_str(&hidden(run));
-        }
-        rest = after;
     }
-    out.push_str(rest);
+    hide_numbers(value.get(begin..).unwrap_or_default(), out);
 }
 
-/// `+14155551234` as `+1415***1234`.
-fn hidden(number: &str) -> String {
-    let kept = usize::from(number.starts_with('+'));
-    let digits = number.len() - kept;
-    let (front, back) = if digits >= 10 { (kept + 4, 4) } else { (kept + 2, 2) };
-    format!("{}***{}", &number[..front], &number[number.len() - back..])
+/// One character of a number, as it is written or escaped (`%2B`), and how many bytes it takes.
+fn character(text: &str) -> Option<(char, usize)> {
+    let first = text.chars().next()?;
+    if first == '%'
+        && let Some(code) = text.get(1..3).and_then(|code| u8::from_str_radix(code, 16).ok())
+        && code.is_ascii()
+    {
+        return Some((char::from(code), 3));
+    }
+    Some((first, first.len_utf8()))
 }
 
-/// A body that is no session description may say which key was pressed, in words or in bytes.
-fn hide_keys(body: &str) -> String {
+/// What looks like a number at the begin of a text.
+struct Run {
+    digits: String,
+    /// Bytes of its `+`, as it is written.
+    plus: usize,
+    /// Bytes up to its last digit.
+    end: usize,
+    /// Bytes up to the end of its first group of digits.
+    group: usize,
+}
+
+impl Run {
+    /// Reads digits with the separators that people write between them.
+    fn read(text: &str) -> Option<Self> {
+        let mut run = Self { digits: String::new(), plus: 0, end: 0, group: 0 };
+        let (mut at, mut separators, mut is_split) = (0, 0, false);
+        while let Some((character, length)) = character(&text[at..]) {
+            at += length;
+            match character {
+                '+' if run.plus == 0 && run.digits.is_empty() => run.plus = at,
+                '0'..='9' => {
+                    run.digits.push(character);
+                    (run.end, separators) = (at, 0);
+                    run.group = if is_split { run.group } else { at };
+                }
+                ' ' | '-' | '.' | '/' | '(' | ')' if separators < SEPARATORS => {
+                    separators += 1;
+                    is_split |= !run.digits.is_empty();
+                }
+                _ => break,
+            }
+            if run.digits.is_empty() && run.plus == 0 {
+                return None;
+            }
+        }
+        (!run.digits.is_empty()).then_some(run)
+    }
+
+    /// How many bytes of the text belong to no number: an address, a tag, a part of a word, or too few digits. `None`: it is
+    /// the number of somebody outside.
+    fn harmless(&self, before: &str, text: &str) -> Option<usize> {
+        let (run, after) = text.split_at(self.end);
+        let of_parameter = before.ends_with("tag=") || before.ends_with("branch=");
+        if of_parameter || run.parse::<std::net::IpAddr>().is_ok() {
+            return Some(self.end);
+        }
+        let continues = |text: &str| text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+        let is_extension =
+            after.strip_prefix(['x', 'X']).is_some_and(|after| after.starts_with(|c: char| c.is_ascii_digit()));
+        let is_word = continues(after) && !is_extension;
+        (is_word || self.digits.len() < NUMBER).then_some(self.group)
+    }
+}
+
+/// Hides the middle of every number: `+1415***1234`.
+fn hide_numbers(line: &str, out: &mut String) {
+    let mut at = 0;
+    while let Some((_, length)) = character(&line[at..]) {
+        let (before, text) = line.split_at(at);
+        let of_word = before.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+        let is_escaped = before.len() >= 3 && before.as_bytes()[before.len() - 3] == b'%';
+        let run = Run::read(text);
+        let harmless = match &run {
+            Some(run) if of_word && !is_escaped => Some(run.group),
+            Some(run) => run.harmless(before, text),
+            None => Some(length),
+        };
+        match (harmless, run) {
+            (None, Some(run)) => {
+                let shown = if run.digits.len() >= 10 { 4 } else { 2 };
+                out.push_str(&text[..run.plus]);
+                out.push_str(&run.digits[..shown]);
+                out.push_str(HIDDEN);
+                out.push_str(&run.digits[run.digits.len() - shown..]);
+                at += run.end;
+            }
+            (harmless, _) => {
+                let bytes = harmless.unwrap_or(length);
+                out.push_str(&text[..bytes]);
+                at += bytes;
+            }
+        }
+    }
+}
+
+/// Hides what a body says of people. One that is no session description, or has other parts, may say which key was pressed,
+/// in words or in bytes.
+fn hide_in_body(body: &str, out: &mut String) {
+    let is_session = body.starts_with("v=0");
+    let is_binary = || body.contains(|c: char| c.is_control() && c != '\t');
+    if !is_session && !body.contains("\r\n") && is_binary() {
+        return out.push_str("(removed)");
+    }
+    for whole in body.split_inclusive('\n') {
+        let line = whole.trim_end_matches(['\r', '\n']);
+        let end = &whole[line.len()..];
+        match line.split_once('=') {
+            Some((name, value)) if PERSONAL_LINES.contains(&name) => {
+                let says_nothing = matches!(value.trim(), "" | "-");
+                out.push_str(&format!("{name}={}", if says_nothing { value } else { HIDDEN }));
+            }
+            Some(("o", value)) => {
+                let (user, rest) = value.split_once(' ').unwrap_or((value, ""));
+                let user = if user == "-" { user } else { HIDDEN };
+                let blank = if rest.is_empty() { "" } else { " " };
+                out.push_str(&format!("o={user}{blank}{rest}"));
+            }
+            Some((name, _)) if is_session && name.len() == 1 => out.push_str(line),
+            // Of a session description among other parts.
+            Some(("v" | "c" | "b" | "t" | "r" | "z" | "k" | "a" | "m", _)) => out.push_str(line),
+            _ => hide_key(line, out),
+        }
+        out.push_str(end);
+    }
+}
+
+/// Hides a pressed key, or numbers, in a line of a body that is no session description.
+fn hide_key(line: &str, out: &mut String) {
     let is_key =
         |name: &str| ["signal", "event", "d"].iter().any(|key| key.eq_ignore_ascii_case(name.trim()));
-    let hide = |line: &str| match line.split_once(['=', ':']) {
-        _ if line.contains(|c: char| c.is_control() && c != '\t') => "(removed)".to_owned(),
-        Some((name, _)) if is_key(name) => format!("{name}=*"),
-        None if !line.is_empty() && line.len() <= 2 => "*".to_owned(),
-        _ => line.to_owned(),
-    };
-    body.split("\r\n").map(hide).collect::<Vec<_>>().join("\r\n")
+    match line.split_once(['=', ':']) {
+        _ if line.contains(|c: char| c.is_control() && c != '\t') => out.push_str("(removed)"),
+        Some((name, _)) if is_key(name) => out.push_str(&format!("{name}=*")),
+        None if !line.is_empty() && line.len() <= 2 => out.push('*'),
+        // Parts of a body have headers of their own.
+        Some((name, value)) if is_token(name) => {
+            let (named, _) = line.split_at(line.len() - value.len());
+            out.push_str(named);
+            hide_names(value, out);
+        }
+        _ => hide_names(line, out),
+    }
 }
 
 #[cfg(test)]
@@ -143,6 +297,7 @@ mod tests {
             "Call-ID: 14155551234@192.0.2.1\r\n",
             "<tel:+1415***1234>\r\n",
             "o=- 12345678901 1 IN IP4 192.0.2.1\r\n",
+            "From: \"***\" <sip:",
         ] {
             assert!(masked.contains(kept), "{kept} in {masked}");
         }
@@ -165,5 +320,82 @@ mod tests {
         let line = "INVITE sip:%2B14155551234;rn=%2b14155551999@192.0.2.1 SIP/2.0";
         let masked = masked(&format!("{line}\r\n\r\n"), true);
         assert!(masked.starts_with("INVITE sip:%2B1415***1234;rn=%2b1415***1999@192.0.2.1 "), "{masked}");
+    }
+
+    /// One header or body of a message, masked.
+    fn header(line: &str) -> String {
+        let masked = masked(&format!("INVITE sip:1@h SIP/2.0\r\n{line}\r\n\r\n"), true);
+        masked.split("\r\n").nth(1).unwrap().to_owned()
+    }
+
+    fn body(text: &str) -> String {
+        let masked = masked(&format!("INVITE sip:1@h SIP/2.0\r\n\r\n{text}"), true);
+        masked.split_once("\r\n\r\n").unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn display_names_are_masked_in_every_header() {
+        for (line, expected) in [
+            ("From: \"Ann \\\"A\\\" Bell\" <sip:101@h>;tag=1", "From: \"***\" <sip:101@h>;tag=1"),
+            ("f: Bell, Ann <sip:101@h>", "f: \"***\" <sip:101@h>"),
+            ("To:<sip:101@h>", "To:<sip:101@h>"),
+            (
+                "P-Asserted-Identity: \"Ann\" <sip:101@h>;x=1, Bob <tel:+14155551234>",
+                "P-Asserted-Identity: \"***\" <sip:101@h>;x=1, \"***\" <tel:+1415***1234>",
+            ),
+            ("X-Who: \"Ann\" <sip:101@h", "X-Who: \"***\" <sip:101@h"),
+            ("Subject: Ann is ill", "Subject: ***"),
+            ("Identity: eyJhbGciOi.eyJ0biI6;info=<https://h>", "Identity: ***"),
+        ] {
+            assert_eq!(header(line), expected);
+        }
+    }
+
+    #[test]
+    fn numbers_are_masked_however_they_are_written() {
+        for (written, expected) in [
+            ("+1 (415) 555-1234", "+1415***1234"),
+            ("(415) 555 1234", "(4155***1234"),
+            ("030/901820", "03***20"),
+            ("030 - 90 18 20", "03***20"),
+            ("%2B1%20415%20555%201234", "%2B1415***1234"),
+            ("4155551234x99", "4155***1234x99"),
+            ("u=4155551234;v=1", "u=4155***1234;v=1"),
+        ] {
+            assert_eq!(header(&format!("X-Number: {written}")), format!("X-Number: {expected}"));
+        }
+        for kept in
+            ["192.0.2.100:5060", "x1234567890", "1234567890ab", "101 202", "2026-01", "IP4 192.0.2.100", "%3B%41"]
+        {
+            assert_eq!(header(&format!("X-Number: {kept}")), format!("X-Number: {kept}"));
+        }
+        assert_eq!(header("RAck: 1234567 1 INVITE"), "RAck: 1234567 1 INVITE");
+    }
+
+    #[test]
+    fn a_session_description_names_nobody() {
+        let sdp = "v=0\r\no=4155551234 1 2 IN IP4 192.0.2.1\r\ns=Ann\r\ni=about Bob\r\ne=ann@h (Ann)\r\n\
+                   p=+1 415 555 1234\r\nc=IN IP4 192.0.2.1\r\nt=3034423619 3042462419\r\nm=audio 49170 RTP/AVP 0 8 18 101\r\n";
+        let expected = "v=0\r\no=*** 1 2 IN IP4 192.0.2.1\r\ns=***\r\ni=***\r\ne=***\r\n\
+                        p=***\r\nc=IN IP4 192.0.2.1\r\nt=3034423619 3042462419\r\nm=audio 49170 RTP/AVP 0 8 18 101\r\n";
+        assert_eq!(body(sdp), expected);
+        assert_eq!(body(&sdp.replace("\r\n", "\n")), expected.replace("\r\n", "\n"));
+        let parts = |sdp: &str| format!("--b\r\nContent-Type: application/sdp\r\n\r\n{sdp}--b--\r\n");
+        assert_eq!(body(&parts(sdp)), parts(expected));
+        assert_eq!(body("v=0\r\no=- 1 2 IN IP4 h\r\ns=-\r\n"), "v=0\r\no=- 1 2 IN IP4 h\r\ns=-\r\n");
+    }
+
+    #[test]
+    fn the_texts_of_other_bodies_name_nobody() {
+        let sent = "SIP/2.0 200 OK\r\nTo: \"Ann\" <sip:+14155551234@h>\r\n";
+        assert_eq!(body(sent), "SIP/2.0 200 OK\r\nTo: \"***\" <sip:+1415***1234@h>\r\n");
+        assert_eq!(body("<gml:pos>52.5200 13.4050</gml:pos>"), "<gml:pos>5252***4050</gml:pos>");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_message_brings_it_down(text in "([a-zA-Z0-9 \t:;=<>\"\\\\%+(),/.\u{e9}\r\n-]|\r\n){0,80}") {
+            let _ = masked(&text, true);
+        }
     }
 }
