@@ -9,6 +9,8 @@ pub struct CallerIdentity {
     pub asserted_number: Option<String>,
     /// Who calls is not to be known to who is called (RFC 3323).
     pub is_private: bool,
+    /// Who forwarded the call is not to be known to who is called (RFC 5806; RFC 7044, 10.1).
+    pub hides_forwarding: bool,
     /// Who forwarded the call before it came here, the latest first. Only trunks are believed.
     pub diversions: Vec<Diversion>,
     /// What the network found of the number. Only trunks are believed.
@@ -51,7 +53,7 @@ pub enum AttestationLevel {
 /// What a target learns about the caller, beside From.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Disclosure {
-    /// Nothing: a carrier.
+    /// Nothing but that the caller is private: a carrier.
     #[default]
     Nothing,
     /// What is not private.

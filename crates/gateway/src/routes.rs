@@ -54,6 +54,8 @@ pub struct Ask {
     pub to_context: Option<String>,
     /// The whole URI it asks for.
     pub uri: String,
+    /// Whether who calls wants not to be known (RFC 3323).
+    pub is_private: bool,
 }
 
 /// Where a call leads, and within which limits.
@@ -69,7 +71,7 @@ pub struct Plan {
     /// The trunk that it uses, and how many calls that may carry at a time.
     pub trunk: Option<Trunk>,
     /// Headers of the caller's INVITE that are reported, and passed on to targets with a [`Target::disclosure`]. Headers of
-    /// SIP itself may not be among them.
+    /// SIP itself may not be among them. Those in which a network says who is in a call are taken from trunks only.
     pub headers: Vec<String>,
     /// Whom to try, in order. At most [`Plan::MOST_TARGETS`] are.
     pub targets: Vec<Target>,
@@ -106,11 +108,18 @@ pub struct Attempt {
     pub note: Arc<str>,
     /// [`Plan::direction`].
     pub direction: Direction,
+    /// [`Plan::headers`], which are only reported.
+    pub headers: Vec<String>,
 }
 
 impl From<&Plan> for Attempt {
     fn from(plan: &Plan) -> Self {
-        Self { account: plan.account.clone(), note: plan.note.clone(), direction: plan.direction }
+        Self {
+            account: plan.account.clone(),
+            note: plan.note.clone(),
+            direction: plan.direction,
+            headers: plan.headers.clone(),
+        }
     }
 }
 
@@ -133,6 +142,9 @@ pub struct Target {
     /// The From to show, as a URI; `None`: the caller's number at our address, or an anonymous From for a private caller
     /// (see [`Target::disclosure`]).
     pub caller: Option<String>,
+    /// Whether [`Target::caller`] is not to be known to who is called: From is anonymous, with `Privacy: id`. Only a target of the
+    /// trust domain learns it, in P-Asserted-Identity.
+    pub hides_caller: bool,
     /// What it learns about the caller, beside From.
     pub disclosure: Disclosure,
     /// What to answer a challenge with.
@@ -153,6 +165,7 @@ impl Target {
             uri: uri.into(),
             destination: None,
             caller: None,
+            hides_caller: false,
             disclosure: Disclosure::Nothing,
             credential: None,
             nat: false,

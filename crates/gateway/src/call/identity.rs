@@ -28,6 +28,23 @@ const NAMING: [&str; 13] = [
     "History-Info",
     "Referred-By",
 ];
+/// Headers in which a network says who is in a call. A user has no say in them.
+const OF_NETWORKS: [&str; 12] = [
+    "Attestation-Info",
+    "Diversion",
+    "History-Info",
+    "Identity",
+    "Origination-Id",
+    "P-Asserted-Identity",
+    "P-Associated-URI",
+    "P-Attestation-Indicator",
+    "P-Called-Party-ID",
+    "P-Charge-Info",
+    "P-Origination-ID",
+    "Remote-Party-ID",
+];
+/// Headers that tell who forwarded a call.
+const FORWARDING: [&str; 2] = ["Diversion", "History-Info"];
 /// From of who is not to be known (RFC 3323, 4.1.1.3).
 const ANONYMOUS: &str = "\"Anonymous\" <sip:anonymous@anonymous.invalid>";
 
@@ -37,6 +54,7 @@ pub(super) fn identity(invite: &Message, who: &Who, called: &str) -> CallerIdent
     let mut identity = CallerIdentity {
         name: display_name(from),
         is_private: is_private(invite, from),
+        hides_forwarding: hides_forwarding(invite),
         ..CallerIdentity::default()
     };
     if matches!(who, Who::Trunk(_)) {
@@ -47,8 +65,9 @@ pub(super) fn identity(invite: &Message, who: &Who, called: &str) -> CallerIdent
     identity
 }
 
-/// The headers of an INVITE that a plan names.
-pub(super) fn named_headers(invite: &Message, names: &[String]) -> Vec<(String, String)> {
+/// The headers of an INVITE that a plan names; of a user's not those in which a network speaks.
+pub(super) fn named_headers(invite: &Message, who: &Who, names: &[String]) -> Vec<(String, String)> {
+    let may_say = |name: &&String| matches!(who, Who::Trunk(_)) || !is_among(&OF_NETWORKS, name);
     let mut room = HEADER_BYTES;
     let value = |name: &String| {
         let value = invite.headers(name).collect::<Vec<_>>().join(", ");
@@ -59,7 +78,11 @@ pub(super) fn named_headers(invite: &Message, names: &[String]) -> Vec<(String, 
         room -= bytes;
         Some((name.clone(), value))
     };
-    names.iter().filter_map(value).collect()
+    names.iter().filter(may_say).filter_map(value).collect()
+}
+
+fn is_among(names: &[&str], name: &str) -> bool {
+    names.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// The values of a header that is a list.
@@ -67,17 +90,42 @@ fn values<'a>(invite: &'a Message, name: &'a str) -> impl Iterator<Item = &'a st
     invite.headers(name).flat_map(|value| split_outside(value, ',').unwrap_or_default()).map(str::trim)
 }
 
+/// Whether a Privacy asks for one of these.
+fn wants(privacy: &str, wishes: &[&str]) -> bool {
+    privacy.split([';', ',']).any(|named| is_among(wishes, named.trim()))
+}
+
+/// Whether the `privacy` of a Diversion (RFC 5806) or a Remote-Party-ID hides whom it names, wholly or in part.
+fn hides(value: &str) -> bool {
+    parameter_of(value, "privacy").is_some_and(|wish| wants(wish.trim_matches('"'), &["full", "uri", "name"]))
+}
+
+/// Whether who forwarded the call is to be hidden: by Privacy, also in an entry (RFC 7044, 10.1), or by the Diversion itself.
+fn hides_forwarding(invite: &Message) -> bool {
+    let wishes = ["history", "header", "session"];
+    let in_entry = |entry: &str| {
+        let uri = Uri::read(uri_of(entry));
+        uri.and_then(|uri| uri.header("Privacy")).is_some_and(|privacy| wants(&privacy, &wishes))
+    };
+    invite.headers("Privacy").any(|privacy| wants(privacy, &wishes))
+        || values(invite, "Diversion").any(hides)
+        || values(invite, "History-Info").any(in_entry)
+}
+
 fn is_private(invite: &Message, from: &str) -> bool {
-    let wishes = || invite.headers("Privacy").flat_map(|value| value.split([';', ','])).map(str::trim);
-    let wants = |wish: &str| wishes().any(|named| named.eq_ignore_ascii_case(wish));
-    if wants("none") {
+    if invite.headers("Privacy").any(|privacy| wants(privacy, &["none"])) {
         return false;
     }
     let is_anonymous = Uri::read(uri_of(from)).is_some_and(|uri| {
         uri.user_part().name.eq_ignore_ascii_case("anonymous")
             || uri.host.eq_ignore_ascii_case("anonymous.invalid")
     });
-    is_anonymous || ["id", "user", "header"].into_iter().any(wants)
+    // What came before RFC 3325 names the caller, where it does not say otherwise.
+    let is_caller =
+        |value: &&str| parameter_of(value, "party").is_none_or(|party| party.eq_ignore_ascii_case("calling"));
+    is_anonymous
+        || invite.headers("Privacy").any(|privacy| wants(privacy, &["id", "user", "header"]))
+        || values(invite, "Remote-Party-ID").filter(is_caller).any(hides)
 }
 
 fn is_number(name: &str) -> bool {
@@ -188,6 +236,23 @@ fn attestation(invite: &Message, from: &str) -> Option<Attestation> {
     (level.is_some() || found.is_some()).then_some(Attestation { level, passed, reason: found })
 }
 
+/// How a number of ours, as a URI, is shown to a carrier: From without a tag, and further headers.
+pub(super) fn shown_to_carrier(
+    caller: &str,
+    hides_caller: bool,
+    disclosure: Disclosure,
+) -> (String, Vec<Header>) {
+    let address = format!("<{caller}>");
+    let mut headers = Vec::new();
+    if disclosure == Disclosure::Everything {
+        headers.push(Header::new("P-Asserted-Identity", address.clone()));
+    }
+    if hides_caller {
+        headers.push(Header::new("Privacy", "id"));
+    }
+    (if hides_caller { ANONYMOUS.to_owned() } else { address }, headers)
+}
+
 /// How who calls is shown to a target: From without a tag, and further headers. `from` is the number or name in the From
 /// that came, `at` the address that the target knows us by.
 pub(super) fn shown(
@@ -213,11 +278,15 @@ pub(super) fn shown(
         let value = format!("<sip:{}@{at}{phone}>", escaped_user(number));
         headers.push(Header::new("P-Asserted-Identity", value));
     }
-    if identity.is_private && !hides {
-        headers.push(Header::new("Privacy", "id"));
+    let wishes = [("id", identity.is_private && !hides), ("history", identity.hides_forwarding)];
+    let wishes = wishes.map(|(wish, is_wanted)| is_wanted.then_some(wish));
+    let wishes: Vec<&str> = wishes.into_iter().flatten().collect();
+    if disclosure == Disclosure::Everything && !wishes.is_empty() {
+        headers.push(Header::new("Privacy", wishes.join(";")));
     }
+    let hides_forwarding = identity.hides_forwarding && disclosure != Disclosure::Everything;
     let passes = |(name, _): &&(String, String)| {
-        !hides || !NAMING.iter().any(|naming| naming.eq_ignore_ascii_case(name))
+        !(hides && is_among(&NAMING, name) || hides_forwarding && is_among(&FORWARDING, name))
     };
     headers
         .extend(identity.headers.iter().filter(passes).map(|(name, value)| Header::new(name.clone(), value)));
@@ -245,6 +314,10 @@ mod tests {
         identity(&invite(headers), &Who::Trunk("carrier".into()), "+15550100")
     }
 
+    const fn user() -> Who {
+        Who::User(String::new())
+    }
+
     const ANONYMOUS_CALL: &str = "From: \"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=1\r\nPrivacy: id\r\n\
         P-Asserted-Identity: \"Ann\" <sip:ann@h>, <tel:+1-555-9999>\r\n";
 
@@ -270,9 +343,73 @@ mod tests {
             ("From: <sip:Anonymous@h>;tag=1\r\n", true),
             ("From: <sip:x@anonymous.invalid>;tag=1\r\nPrivacy: none\r\n", false),
             ("From: <sip:unavailable@unknown.invalid>;tag=1\r\n", false),
+            ("From: <sip:+1@h>;tag=1\r\nRemote-Party-ID: <sip:+1@h>;party=calling;privacy=full\r\n", true),
+            ("From: <sip:+1@h>;tag=1\r\nRemote-Party-ID: <sip:+1@h>;privacy=\"uri\"\r\n", true),
+            ("From: <sip:+1@h>;tag=1\r\nRemote-Party-ID: <sip:+1@h>;party=calling;privacy=off\r\n", false),
+            ("From: <sip:+1@h>;tag=1\r\nRemote-Party-ID: <sip:+2@h>;party=called;privacy=full\r\n", false),
+            (
+                "From: <sip:+1@h>;tag=1\r\nPrivacy: none\r\nRemote-Party-ID: <sip:+1@h>;privacy=full\r\n",
+                false,
+            ),
+            ("From: <sip:+1@h>;tag=1\r\nDiversion: <sip:+2@h>;privacy=full\r\n", false),
         ] {
             assert_eq!(of_trunk(headers).is_private, private, "{headers}");
         }
+    }
+
+    #[test]
+    fn who_forwarded_the_call_is_hidden_when_it_says_so() {
+        let at = "192.0.2.1:5060".parse().unwrap();
+        let names = ["Diversion", "History-Info", "X-Ref"].map(str::to_owned);
+        for (headers, hidden) in [
+            ("Diversion: <sip:+2@h>;reason=no-answer;privacy=full\r\n", true),
+            ("Diversion: <sip:+2@h>;privacy=off\r\n", false),
+            ("Diversion: <sip:+2@h>\r\nPrivacy: history\r\n", true),
+            ("History-Info: <sip:+2@h?Privacy=history>;index=1\r\n", true),
+            ("History-Info: <sip:+2@h>;index=1\r\n", false),
+        ] {
+            let invite = invite(&format!("From: <sip:+1@h>;tag=1\r\nX-Ref: 1\r\n{headers}"));
+            let trunk = Who::Trunk("carrier".into());
+            let mut identity = identity(&invite, &trunk, "+15550100");
+            assert!(!identity.is_private && identity.diversions.len() == 1, "{headers}");
+            identity.headers = named_headers(&invite, &trunk, &names);
+            let told = |disclosure| {
+                let (address, headers) = shown(&identity, "+1", disclosure, at);
+                assert_eq!(address, "<sip:+1@192.0.2.1:5060>");
+                headers.iter().any(|header| FORWARDING.contains(&&*header.name))
+            };
+            assert_eq!(told(Disclosure::Public), !hidden, "{headers}");
+            assert!(told(Disclosure::Everything));
+            let (_, all) = shown(&identity, "+1", Disclosure::Everything, at);
+            let privacy = all.iter().find(|header| header.name == "Privacy").map(|header| &*header.value);
+            assert_eq!(privacy, hidden.then_some("history"), "{headers}");
+        }
+    }
+
+    #[test]
+    fn what_networks_say_is_taken_from_trunks_only() {
+        let said: String = OF_NETWORKS.iter().map(|name| format!("{name}: <sip:+1@h>\r\n")).collect();
+        let invite = invite(&format!("From: <sip:+1@h>;tag=1\r\n{said}X-Ref: 1\r\n"));
+        let names: Vec<String> =
+            OF_NETWORKS.iter().chain(&["x-ref"]).map(|name| name.to_lowercase()).collect();
+        assert_eq!(named_headers(&invite, &user(), &names), [("x-ref".to_owned(), "1".to_owned())]);
+        assert_eq!(named_headers(&invite, &Who::Trunk("carrier".into()), &names).len(), names.len());
+    }
+
+    #[test]
+    fn a_private_number_of_ours_is_told_to_a_trusted_carrier_only() {
+        let told = |hides_caller, disclosure| {
+            let (address, headers) = shown_to_carrier("sip:+15550100@carrier", hides_caller, disclosure);
+            let lines = headers.iter().map(|header| format!("{}: {}", header.name, header.value));
+            (address, lines.collect::<Vec<_>>().join("; "))
+        };
+        let open = || "<sip:+15550100@carrier>".to_owned();
+        let asserted = "P-Asserted-Identity: <sip:+15550100@carrier>";
+        assert_eq!(told(false, Disclosure::Nothing), (open(), String::new()));
+        assert_eq!(told(false, Disclosure::Everything), (open(), asserted.to_owned()));
+        assert_eq!(told(true, Disclosure::Nothing), (ANONYMOUS.to_owned(), "Privacy: id".to_owned()));
+        let both = format!("{asserted}; Privacy: id");
+        assert_eq!(told(true, Disclosure::Everything), (ANONYMOUS.to_owned(), both));
     }
 
     #[test]
@@ -327,7 +464,7 @@ mod tests {
         let names = ["X-REF", "X-Long", "X-None", "User-to-User"].map(str::to_owned);
         let expected = [("X-REF", "1, 2"), ("User-to-User", "56;encoding=hex")];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(named_headers(&invite(&headers), &names), expected);
+        assert_eq!(named_headers(&invite(&headers), &user(), &names), expected);
     }
 
     #[test]

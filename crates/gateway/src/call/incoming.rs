@@ -234,17 +234,22 @@ fn screen(shared: &Shared, request: &Message, source: SocketAddr) -> Result<Scre
     let (to, to_context) = (called.name.to_string(), called.context().map(Into::into));
     let sip_call_id = request.header("Call-ID").ok_or_else(bad)?.to_owned();
     let uri = request.uri().to_owned();
-    let ask = Ask { who: known.who.clone(), from: from.clone(), to: to.clone(), to_context, uri };
+    let mut identity = identity(request, &known.who, &to);
+    let is_private = identity.is_private;
+    let ask = Ask { who: known.who.clone(), from: from.clone(), to: to.clone(), to_context, uri, is_private };
     let planned = shared.settings.routes.route(&ask);
     let session = wire::session_ask(request);
-    let mut identity = Arc::new(identity(request, &known.who, &to));
+    let attempt = match &planned {
+        Ok(plan) => Some(plan.into()),
+        Err(denial) => denial.attempt.clone(),
+    };
+    if let Some(Attempt { headers, .. }) = &attempt {
+        identity.headers = named_headers(request, &known.who, headers);
+    }
+    let identity = Arc::new(identity);
     let wish = Wish { from: &from, to: &to, sip_call_id: &sip_call_id, identity: &identity };
     let offer = understood(request, max_forwards, &session).map_err(|refused| {
         let (answer, denial) = *refused;
-        let attempt = match &planned {
-            Ok(plan) => Some(plan.into()),
-            Err(denial) => denial.attempt.clone(),
-        };
         shared.deny(&known.who, wish, &Denial { attempt, ..denial }, answer)
     })?;
     let plan = planned.map_err(|denial| {
@@ -253,7 +258,6 @@ fn screen(shared: &Shared, request: &Message, source: SocketAddr) -> Result<Scre
     })?;
     let max_forwards = max_forwards.saturating_sub(1);
     let trunk = plan.trunk.clone();
-    Arc::make_mut(&mut identity).headers = named_headers(request, &plan.headers);
     let invited = Invited { from: from.clone(), identity, to, sip_call_id, offer, session, plan };
     Ok(Screened { invited, trunk, from, known, max_forwards })
 }

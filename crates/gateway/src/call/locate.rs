@@ -65,6 +65,7 @@ impl Shared {
                 }
                 let said = |place: Target| Target {
                     caller: target.caller.clone(),
+                    hides_caller: target.hides_caller,
                     disclosure: target.disclosure,
                     credential: target.credential.clone(),
                     nat: place.nat || target.nat,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{
     actor::{Actor, Beginning, Pending},
     door::{Door, Sent},
-    identity::shown,
+    identity::{shown, shown_to_carrier},
     index::Entry,
     legs::{Called, Outcome, SipLeg, contact_of, waiting},
     locate::Way,
@@ -71,10 +71,11 @@ impl Actor {
     /// The address of who calls as a target is shown it, and further headers about it; nothing where the address is none.
     fn caller(&self, target: &Target, door: &Door) -> Option<(String, Vec<Header>)> {
         let Beginning { from, identity, .. } = &self.beginning;
-        let (address, headers) = shown(identity, from, target.disclosure, door.advertised);
         match &target.caller {
-            Some(caller) => Uri::read(caller).map(|_| (format!("<{caller}>"), headers)),
-            None => Some((address, headers)),
+            Some(caller) => {
+                Uri::read(caller).map(|_| shown_to_carrier(caller, target.hides_caller, target.disclosure))
+            }
+            None => Some(shown(identity, from, target.disclosure, door.advertised)),
         }
     }
 

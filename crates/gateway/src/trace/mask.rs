@@ -176,8 +176,9 @@ impl Run {
             return Some(self.end);
         }
         let continues = |text: &str| text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
-        let is_extension =
-            after.strip_prefix(['x', 'X']).is_some_and(|after| after.starts_with(|c: char| c.is_ascii_digit()));
+        let is_extension = after
+            .strip_prefix(['x', 'X'])
+            .is_some_and(|after| after.starts_with(|c: char| c.is_ascii_digit()));
         let is_word = continues(after) && !is_extension;
         (is_word || self.digits.len() < NUMBER).then_some(self.group)
     }
@@ -364,9 +365,15 @@ mod tests {
         ] {
             assert_eq!(header(&format!("X-Number: {written}")), format!("X-Number: {expected}"));
         }
-        for kept in
-            ["192.0.2.100:5060", "x1234567890", "1234567890ab", "101 202", "2026-01", "IP4 192.0.2.100", "%3B%41"]
-        {
+        for kept in [
+            "192.0.2.100:5060",
+            "x1234567890",
+            "1234567890ab",
+            "101 202",
+            "2026-01",
+            "IP4 192.0.2.100",
+            "%3B%41",
+        ] {
             assert_eq!(header(&format!("X-Number: {kept}")), format!("X-Number: {kept}"));
         }
         assert_eq!(header("RAck: 1234567 1 INVITE"), "RAck: 1234567 1 INVITE");

@@ -204,6 +204,7 @@ async fn an_order_of_the_program_calls_and_hangs_up() {
         from: String::new(),
         to: String::new(),
         to_context: None,
+        is_private: false,
         uri: String::new(),
     };
     let plan = lab.routes.route(&ask).unwrap();

@@ -270,6 +270,30 @@ async fn keys_of_every_kind_of_info_are_reported_once() {
 }
 
 #[tokio::test]
+async fn a_carrier_learns_of_a_private_caller_what_it_may() {
+    let lab = Lab::with(trunk(), false).await;
+    let (caller, carrier) = (lab.phone().await, lab.phone().await);
+    for (place, disclosure) in [Disclosure::Nothing, Disclosure::Everything].into_iter().enumerate() {
+        let ours = Some("sip:+15550100@carrier.example.com".to_owned());
+        lab.lead_to(Target { caller: ours, hides_caller: true, disclosure, ..Target::at(carrier.uri()) });
+        caller.say(&caller.invitation(&format!("out{place}"), SDP)).await;
+        let invite = carrier.expect("INVITE").await;
+        assert!(
+            invite
+                .header("From")
+                .unwrap()
+                .starts_with("\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=")
+        );
+        assert_eq!(invite.header("Privacy"), Some("id"));
+        let asserted =
+            (disclosure == Disclosure::Everything).then_some("<sip:+15550100@carrier.example.com>");
+        assert_eq!(invite.header("P-Asserted-Identity"), asserted);
+        carrier.reply(&invite, "486 Busy Here", "").await;
+        caller.expect("SIP/2.0 486").await;
+    }
+}
+
+#[tokio::test]
 async fn a_private_caller_is_shown_to_the_trust_domain_only() {
     let folder = TempDir::new().unwrap();
     let routes = Everywhere { headers: vec!["X-Ref".into(), "Diversion".into()], ..Everywhere::default() };
@@ -297,6 +321,7 @@ async fn a_private_caller_is_shown_to_the_trust_domain_only() {
             name: Some("Anonymous".into()),
             asserted_number: Some("+15559999".into()),
             is_private: true,
+            hides_forwarding: false,
             diversions: vec![diversion],
             attestation: None,
             headers: headers.map(|(name, value)| (name.into(), value.into())).to_vec(),

@@ -112,6 +112,7 @@ async fn a_user_registers_and_is_called_where_it_registered_from() {
         from: String::new(),
         to: String::new(),
         to_context: None,
+        is_private: false,
         uri: String::new(),
     };
     let plan = lab.routes.route(&ask).unwrap();

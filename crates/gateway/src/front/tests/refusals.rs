@@ -8,7 +8,12 @@ struct Nowhere;
 
 impl Routes for Nowhere {
     fn route(&self, _: &Ask) -> Result<Plan, Denial> {
-        let attempt = Attempt { account: "7".into(), note: "noted".into(), direction: Direction::Inbound };
+        let attempt = Attempt {
+            account: "7".into(),
+            note: "noted".into(),
+            direction: Direction::Inbound,
+            headers: vec!["X-Ref".into()],
+        };
         let (cause, reason) = (crate::Cause::InvalidNumber, "unknown_number");
         Err(Denial { cause, reason, text: "there is no such number", attempt: Some(attempt) })
     }
@@ -29,7 +34,7 @@ async fn nowhere() -> Lab {
 async fn a_refused_call_of_a_trunk_is_reported_once() {
     let mut lab = nowhere().await;
     let caller = lab.phone().await;
-    let invite = caller.invitation("refused", SDP);
+    let invite = caller.invitation("refused", SDP).replace("Contact:", "X-Ref: 1\r\nX-Other: 2\r\nContact:");
     for _ in 0..3 {
         caller.say(&invite).await;
         caller.expect("SIP/2.0 404").await;
@@ -38,6 +43,7 @@ async fn a_refused_call_of_a_trunk_is_reported_once() {
     let What::Denied(denied) = &report.what else { panic!("{report:?}") };
     assert_eq!((&*report.account, &*denied.note, denied.trunk.as_deref()), ("7", "noted", Some("carrier")));
     assert_eq!((denied.from.as_str(), denied.to.as_str()), ("4930123", "5551234"));
+    assert_eq!(denied.identity.headers, [("X-Ref".to_owned(), "1".to_owned())]);
     assert_eq!((denied.why.status, denied.why.text.as_deref()), (Some(404), Some("there is no such number")));
     assert!(lab.reports.try_recv().is_err(), "the same INVITE is the same attempt");
     assert_eq!(lab.gateway.counts().refused.by_reason["unknown_number"], 1);

@@ -279,6 +279,8 @@ pub struct TrunkConfig {
     pub most_calls: usize,
     /// Its media may come from any address.
     pub nat: bool,
+    /// Whether it is told the number of a caller of ours that wants not to be known.
+    pub trusted: bool,
     /// Headers of its calls that are kept and passed on to endpoints, beside [`Config::headers`].
     pub headers: Vec<String>,
 }

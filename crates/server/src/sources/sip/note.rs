@@ -11,6 +11,9 @@ pub(super) struct Note {
     pub(super) caller_is_ours: bool,
     /// Who was called is one of ours.
     pub(super) callee_is_ours: bool,
+    /// Who called is one of ours and wants not to be known outside.
+    #[serde(default)]
+    pub(super) hides_caller: bool,
     /// The program ordered the call: its first party, which stands on the caller's side, is the one that is called.
     pub(super) ordered: bool,
     /// The calling number.

@@ -89,8 +89,16 @@ impl Routing<'_> {
         routed.map_err(|(why, note)| {
             let opt_out = self.rules.opted_out.contains(&place.organization);
             let note = Note { opt_out, ..*note };
-            let attempt =
-                Attempt { account: place.account(), direction: note.direction(), note: note.text() };
+            let trunk = match &ask.who {
+                Who::Trunk(name) => self.rules.trunks.iter().find(|trunk| trunk.name == *name),
+                Who::User(_) => None,
+            };
+            let attempt = Attempt {
+                account: place.account(),
+                direction: note.direction(),
+                note: note.text(),
+                headers: self.headers(trunk),
+            };
             denial(why, Some(attempt))
         })
     }
@@ -114,6 +122,7 @@ impl Routing<'_> {
         let from = user.number.clone().or_else(|| own().map(|line| line.number.clone()));
         let inside = Note {
             caller_is_ours: true,
+            hides_caller: ask.is_private,
             callee_is_ours: true,
             from: from.unwrap_or_else(|| name.to_owned()),
             ..Note::default()
@@ -141,7 +150,7 @@ impl Routing<'_> {
         let line = user.number.as_deref().and_then(|number| place.listing.line(number)).or_else(own);
         let shown = || trunk.caller_number.as_deref().and_then(|number| place.listing.line(number));
         let line = line.or_else(shown).ok_or_else(|| denied(NoRoute::NoCallerNumber))?;
-        let target = out(trunk, &to, line).ok_or_else(|| denied(NoRoute::NoCallerNumber))?;
+        let target = out(trunk, &to, line, ask.is_private).ok_or_else(|| denied(NoRoute::NoCallerNumber))?;
         let note = Note {
             from: line.number.clone(),
             to,
@@ -253,7 +262,7 @@ impl Routing<'_> {
         if targets.is_empty() {
             return Err(NoOrder::Unreachable);
         }
-        let first = out(trunk, &to, line).ok_or(NoOrder::NoTrunk)?;
+        let first = out(trunk, &to, line, false).ok_or(NoOrder::NoTrunk)?;
         let note = Note {
             callee_is_ours: true,
             ordered: true,
@@ -288,7 +297,7 @@ impl Routing<'_> {
             return self.targets(&place, &endpoint, &to).into_iter().next();
         }
         let line = place.listing.line(note.line.as_deref()?)?;
-        out(self.way_out(&place)?, &dialled_number(&to)?, line)
+        out(self.way_out(&place)?, &dialled_number(&to)?, line, note.hides_caller)
     }
 
     fn place(&self, organization: &OrganizationName) -> Option<Place> {
@@ -323,12 +332,14 @@ fn line_called<'a>(listing: &'a Listing, ask: &Ask) -> Option<&'a Line> {
     global.or_else(|| listing.line(&ask.to))
 }
 
-/// A number outside, over a trunk, from a line.
-fn out(trunk: &Trunk, number: &str, line: &Line) -> Option<Target> {
+/// A number outside, over a trunk, from a line that may be hidden.
+fn out(trunk: &Trunk, number: &str, line: &Line, hides_caller: bool) -> Option<Target> {
     let outbound = trunk.outbound.as_ref()?;
     let shown = dialled_number(&line.number)?;
     Some(Target {
         caller: Some(outbound.proxy.caller_uri(&shown)),
+        hides_caller,
+        disclosure: if trunk.trusted { Disclosure::Everything } else { Disclosure::Nothing },
         credential: outbound.credential.clone(),
         nat: trunk.nat,
         ..Target::at(outbound.proxy.uri_of(number))

@@ -70,6 +70,8 @@ pub struct Trunk {
     pub most_calls: Option<usize>,
     /// Its media may come from elsewhere than its SDP says.
     pub nat: bool,
+    /// It belongs to the trust domain (RFC 3325, 2.3): it is told the number of a private caller of ours.
+    pub trusted: bool,
     /// Headers of its calls that are kept and passed on to endpoints, beside [`Rules::headers`].
     pub headers: Vec<String>,
 }
@@ -344,6 +346,7 @@ impl TrunkConfig {
             caller_number: number(&format!("{key}.caller_number"), &self.caller_number)?,
             most_calls: (self.most_calls > 0).then_some(self.most_calls),
             nat: self.nat,
+            trusted: self.trusted,
             headers: headers(&format!("{key}.headers"), &self.headers)?,
         };
         Ok((trunk, peer))

@@ -294,6 +294,7 @@ fn what_is_known_of_callers_is_kept() {
         name: Some("Anonymous".into()),
         asserted_number: Some("+15559999".into()),
         is_private: true,
+        hides_forwarding: false,
         diversions: vec![pegcount_gateway::Diversion {
             number: "+15550188".into(),
             reason: Some("user-busy".into()),

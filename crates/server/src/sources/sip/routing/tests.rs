@@ -58,6 +58,7 @@ fn trunk(name: &str, organization: &str, outbound: bool) -> Trunk {
         caller_number: None,
         most_calls: Some(3),
         nat: true,
+        trusted: false,
         headers: if outbound { Vec::new() } else { vec!["X-Trunk".into(), "x-all".into()] },
     }
 }
@@ -119,6 +120,7 @@ fn ask(who: Who, to: &str) -> Ask {
         from: "+14155551234".into(),
         to: to.into(),
         to_context: None,
+        is_private: false,
         uri: format!("sip:{to}@gateway"),
     }
 }
@@ -293,6 +295,29 @@ fn only_endpoints_learn_about_callers() {
 }
 
 #[test]
+fn a_private_user_is_private_to_the_carrier_too() {
+    let (mut rules, directory) = world();
+    let called = |rules: &Rules, is_private: bool| {
+        let routing = Routing { rules, directory: &directory };
+        let plan = routing.route(&Ask { is_private, ..by_user("bob", "+14155551234") }).unwrap();
+        let call = CallId::new("call_1");
+        let (account, note) = (&*plan.account, &*plan.note);
+        let ask = TransferAsk { call: &call, account, note, by: Side::Caller, to: "tel:+14155550000" };
+        let transferred = routing.transfer(&ask).unwrap();
+        [plan.targets[0].clone(), transferred].map(|target| (target.hides_caller, target.disclosure))
+    };
+    assert_eq!(called(&rules, false), [(false, Disclosure::Nothing); 2]);
+    assert_eq!(called(&rules, true), [(true, Disclosure::Nothing); 2]);
+    for trunk in &mut rules.trunks {
+        trunk.trusted = true;
+    }
+    assert_eq!(called(&rules, true), [(true, Disclosure::Everything); 2]);
+    let routing = Routing { rules: &rules, directory: &directory };
+    let plan = routing.route(&Ask { is_private: true, ..by_trunk("in", "+49301") }).unwrap();
+    assert!(!Note::read(&plan.note).hides_caller, "the number of the organization is not the caller's");
+}
+
+#[test]
 fn a_local_number_is_found_behind_its_prefix() {
     let (rules, directory) = world();
     let routing = Routing { rules: &rules, directory: &directory };
@@ -339,6 +364,7 @@ fn a_refused_attempt_says_whose_it_was() {
     let unassigned = denied(&by_trunk("in", "+49303"));
     let attempt = unassigned.attempt.unwrap();
     assert_eq!((&*attempt.account, attempt.direction), ("1", Direction::Inbound));
+    assert_eq!(attempt.headers, ["X-All", "X-Trunk"]);
     let note = Note::read(&attempt.note);
     assert_eq!((note.phone_number.unwrap().as_str(), note.opt_out), ("pn_3", false));
     let outside = denied(&by_user("mallory", "+14155551234")).attempt.unwrap();
