@@ -132,8 +132,11 @@ impl People {
         reply.into()
     }
 
-    /// Whether a request from a trunk's address is that of a phone there: it names a user in its credentials, or is from a
-    /// user that has registered from that address. Such a phone proves who it is like any other.
+    /// Whether a request from a trunk's address is that of a phone there, which proves who it is like any other.
+    ///
+    /// It is when it names a user in its credentials; when it comes straight from the address and port that a user
+    /// registered from, whoever it says it is from; when it is from a user of ours (its From has our host, that of the
+    /// Request-URI); or from one that has registered from that host.
     fn is_of_user(
         &self,
         people: &Listed,
@@ -147,13 +150,25 @@ impl People {
         if registrar.claimed(credentials).is_some_and(|name| is_user(&name)) {
             return true;
         }
+        let now = self.now();
+        // What has come by others too is from the last of them, and that may be a trunk that passes registrations on.
+        let is_direct = request.headers("Via").count() == 1;
+        if is_direct && registrar.registers_from(source, now) {
+            return true;
+        }
         let Some(from) = request.header("From").and_then(|from| Uri::read(uri_of(from))) else {
             return false;
         };
-        let host = source.ip().to_canonical();
         let name = from.user_part().name;
-        let registered = registrar.bindings(&name, self.now());
-        is_user(&name) && registered.iter().any(|binding| binding.source.ip().to_canonical() == host)
+        if !is_user(&name) {
+            return false;
+        }
+        // A carrier may send on a number that is the name of a user, at its own host.
+        let is_of_us =
+            Uri::read(request.uri()).is_some_and(|called| called.host.eq_ignore_ascii_case(from.host));
+        let host = source.ip().to_canonical();
+        let registered = registrar.bindings(&name, now);
+        is_of_us || registered.iter().any(|binding| binding.source.ip().to_canonical() == host)
     }
 
     /// How many users are registered.

@@ -250,6 +250,13 @@ impl Registrar {
         bindings.iter().filter(|binding| binding.expires_at > now).collect()
     }
 
+    /// Whether somebody has registered from this address and port.
+    pub fn registers_from(&self, source: SocketAddr, now: Duration) -> bool {
+        let place = |address: SocketAddr| (address.ip().to_canonical(), address.port());
+        let mut bindings = self.users.values().flat_map(|user| &user.bindings);
+        bindings.any(|binding| binding.expires_at > now && place(binding.source) == place(source))
+    }
+
     /// The name that a request gives itself in its credentials, proved or not.
     pub fn claimed(&self, request: &Credentials<'_>) -> Option<String> {
         self.claim(request).map(|claim| claim.user)

@@ -68,34 +68,45 @@ async fn a_phone_that_sends_media_from_its_other_address_is_heard() {
     lab.until(|what| matches!(what, What::MediaEstablished { .. })).await;
 }
 
+/// The callee is called and is busy.
+async fn is_busy(caller: &Phone, callee: &Phone) {
+    let invite = callee.expect("INVITE").await;
+    callee.reply(&invite, "486 Busy Here", "").await;
+    caller.expect("SIP/2.0 486").await;
+}
+
 #[tokio::test]
 async fn a_phone_in_a_trunks_network_is_no_trunk() {
     let lab = Lab::with(trunk_and_alice("127.0.0.0/8"), false).await;
-    let (mut alice, callee) = (lab.phone().await, lab.phone().await);
+    let (alice, switch, callee) = (lab.phone().await, lab.phone().await, lab.phone().await);
     lab.lead_to(Target::at(callee.uri()));
-    let as_alice = |text: &str| text.replace("From: <sip:4930123@", "From: <sip:alice@");
-    // Who has not registered is taken for the trunk.
-    alice.say(&as_alice(&alice.invitation("early", SDP))).await;
-    let invite = callee.expect("INVITE").await;
-    callee.reply(&invite, "486 Busy Here", "").await;
-    alice.expect("SIP/2.0 486").await;
+    let from = |text: &str, host: &str| {
+        text.replace("From: <sip:4930123@127.0.0.1", &format!("From: <sip:alice@{host}"))
+    };
+    // Whoever has not registered is asked for a proof under the name of a user of ours only.
+    alice.say(&from(&alice.invitation("early", SDP), "127.0.0.1")).await;
+    alice.expect("SIP/2.0 407").await;
+    alice.say(&from(&alice.invitation("elsewhere", SDP), "carrier.example.com")).await;
+    is_busy(&alice, &callee).await;
     registered(&lab, &alice).await;
-    let invite = as_alice(&alice.invitation("user", SDP));
+    // From where it registered it is the phone, whoever it says it is.
+    let invite = alice.invitation("user", SDP);
     alice.say(&invite).await;
     let challenge = alice.expect("SIP/2.0 407").await;
     let uri = format!("sip:5551234@{}", lab.udp());
     let proof = proof(&challenge, "Proxy-Authenticate", "INVITE", &uri);
     let proved = invite.replace("z9hG4bKuser", "z9hG4bKproved").replace("CSeq: 1 ", "CSeq: 2 ");
     alice.say(&proved.replace("Contact:", &format!("Proxy-Authorization: {proof}\r\nContact:"))).await;
-    let invite = callee.expect("INVITE").await;
-    callee.reply(&invite, "486 Busy Here", "").await;
-    alice.expect("SIP/2.0 486").await;
-    // The trunk still calls from the same address.
-    alice.invite("trunk").await;
-    callee.expect("INVITE").await;
+    is_busy(&alice, &callee).await;
+    // The trunk still calls from the same host, and passes calls on from where others register by it.
+    switch.say(&switch.invitation("trunk", SDP)).await;
+    is_busy(&switch, &callee).await;
+    let other = "Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKother\r\nMax-Forwards:";
+    alice.say(&alice.invitation("passed", SDP).replace("Max-Forwards:", other)).await;
+    is_busy(&alice, &callee).await;
     let asked: Vec<Who> = lab.routes.asked.lock().unwrap().iter().map(|ask| ask.who.clone()).collect();
     let carrier = || Who::Trunk("carrier".into());
-    assert_eq!(asked, [carrier(), Who::User("alice".into()), carrier()]);
+    assert_eq!(asked, [carrier(), Who::User("alice".into()), carrier(), carrier()]);
 }
 
 #[tokio::test]
