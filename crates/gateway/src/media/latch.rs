@@ -70,6 +70,17 @@ impl Remote {
     }
 }
 
+/// How sure it is that a source of media is a side's; a surer one outdoes others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    /// It may be.
+    Other,
+    /// It has the port of the SDP, on this machine, where the phone is.
+    SamePort,
+    /// The SDP names it.
+    Signalled,
+}
+
 /// The addresses of a side: the signalled ones, and with [`Latching`] the source of the first credible packet. Only the
 /// first packets choose that source, so nobody can take a running call over by sending to its port.
 #[derive(Clone, Debug, Default)]
@@ -102,9 +113,21 @@ impl Latch {
         }
     }
 
+    /// How sure it is that a source is the side's.
+    fn standing(&self, from: SocketAddr) -> Standing {
+        let is_local = matches!(self.latching, Latching::Host { is_local: true, .. });
+        match self.rtp {
+            Some(rtp) if rtp == from => Standing::Signalled,
+            // Nobody else on this machine can have the port of a phone there. Behind a translation somebody else can.
+            Some(rtp) if is_local && rtp.port() == from.port() => Standing::SamePort,
+            _ => Standing::Other,
+        }
+    }
+
     /// Whether a packet from this source is the side's. Only a `credible` one, RTP of a described type, may choose.
     pub(super) fn takes_rtp(&mut self, from: SocketAddr, credible: bool) -> bool {
-        let signalled = self.rtp == Some(from);
+        let standing = self.standing(from);
+        let signalled = standing == Standing::Signalled;
         if self.latching == Latching::Off {
             return signalled;
         }
@@ -112,12 +135,15 @@ impl Latch {
         if !signalled && !self.latching.allows(from) {
             return false;
         }
-        let chooses = self.left > 0;
+        let outdoes = self.latched.is_none_or(|latched| standing > self.standing(latched));
+        // A host may have others on it that were faster, or noisy: a source that is surer is believed at any time.
+        let is_host = matches!(self.latching, Latching::Host { .. });
+        let chooses = self.left > 0 || (is_host && standing > Standing::Other);
         self.left = self.left.saturating_sub(1);
         if self.latched == Some(from) {
             return true;
         }
-        if chooses && credible && (signalled || self.latched.is_none()) {
+        if chooses && credible && outdoes {
             // The signalled source is right beyond doubt: the choice is over.
             self.left = if signalled { 0 } else { self.left };
             self.latched = Some(from);
@@ -249,6 +275,21 @@ mod tests {
         assert!(!latch.takes_rtp(at("127.0.0.1:4002"), true), "the choice is made");
         assert!(latch.takes_rtcp(at("127.0.0.1:4001")) && !latch.takes_rtcp(at("203.0.113.5:9")));
         assert_eq!((latch.rtp(), latch.rtcp()), (Some(at("127.0.0.1:4000")), Some(at("127.0.0.1:4001"))));
+    }
+
+    #[test]
+    fn a_phone_on_the_port_of_its_sdp_outdoes_a_faster_stranger_on_its_host() {
+        let host = Latching::Host { address: at("127.0.0.1:0").ip(), is_local: true };
+        let (mut latch, _) = latch("192.0.2.7:4000", host);
+        for _ in 0..9 {
+            assert!(latch.takes_rtp(at("127.0.0.1:9000"), true), "a stranger was first");
+        }
+        assert!(!latch.takes_rtp(at("127.0.0.1:4000"), false), "noise chooses nothing");
+        assert!(latch.takes_rtp(at("127.0.0.1:4000"), true));
+        assert!(!latch.takes_rtp(at("127.0.0.1:9000"), true));
+        assert_eq!(latch.rtp(), Some(at("127.0.0.1:4000")));
+        assert!(latch.takes_rtp(at("192.0.2.7:4000"), true), "the signalled source is surer still");
+        assert!(!latch.takes_rtp(at("127.0.0.1:4000"), true));
     }
 
     #[test]
