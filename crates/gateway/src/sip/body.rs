@@ -78,7 +78,10 @@ impl<'a> Content<'a> {
         } else if is_plain && depth < DEEPEST && essence(kind).starts_with("multipart/") {
             self.take_apart(kind, body, depth);
         } else {
-            self.is_beyond_us |= is_required(labels.disposition, is_kind(kind, SDP) && !is_plain);
+            // What lies deeper could be what has to be understood.
+            let is_too_deep = is_plain && essence(kind).starts_with("multipart/");
+            let is_unread = is_kind(kind, SDP) && !is_plain;
+            self.is_beyond_us |= is_too_deep || is_required(labels.disposition, is_unread);
         }
     }
 
@@ -88,6 +91,9 @@ impl<'a> Content<'a> {
             return;
         };
         let parts = parts(body, boundary);
+        if parts.len() > MOST_PARTS {
+            self.is_beyond_us = true;
+        }
         if !essence(kind).ends_with("/alternative") {
             for part in parts {
                 let (labels, body) = labelled(part);
@@ -136,7 +142,7 @@ fn parameter<'a>(value: &'a str, wanted: &str) -> Option<&'a str> {
     })
 }
 
-/// The parts between the lines of a boundary, each with its headers.
+/// The parts between the lines of a boundary, each with its headers; one more than are looked at, where there are more.
 fn parts<'a>(body: &'a [u8], boundary: &str) -> Vec<&'a [u8]> {
     let mut parts = Vec::new();
     let (mut begin, mut at) = (None, 0);
@@ -148,7 +154,7 @@ fn parts<'a>(body: &'a [u8], boundary: &str) -> Vec<&'a [u8]> {
         let Some(after) = after.filter(|after| after.is_empty() || *after == b"--") else { continue };
         // The end of the line before a boundary is the boundary's.
         parts.extend(begin.and_then(|begin| body.get(begin..end)).map(without_line_end));
-        if after == b"--" || parts.len() == MOST_PARTS {
+        if after == b"--" || parts.len() > MOST_PARTS {
             return parts;
         }
         begin = Some(at);
@@ -256,6 +262,31 @@ mod tests {
         let early =
             "Content-Type: application/sdp\r\nContent-Disposition: early-session;handling=optional\r\n";
         assert_eq!(session(&mixed("multipart/mixed", &[(early, "v=0\r\n")])), Ok(None));
+    }
+
+    #[test]
+    fn more_parts_or_levels_than_are_read_are_refused() {
+        let nested = |levels: usize| {
+            let mut part = (SDP_PART.0.to_owned(), SESSION.to_owned());
+            for level in 1..levels {
+                let (headers, content) = part;
+                let body = format!("--l{level}\r\n{headers}\r\n{content}\r\n--l{level}--\r\n");
+                part = (format!("Content-Type: multipart/mixed;boundary=l{level}\r\n"), body);
+            }
+            mixed("multipart/mixed", &[(&*part.0, &*part.1)])
+        };
+        assert_eq!(session(&nested(4)), Ok(Some(SESSION)));
+        assert_eq!(session(&nested(5)), Err(NotUnderstood));
+        let other = ("Content-Type: text/plain\r\n", "x");
+        let wide = |parts: usize, last| {
+            let mut all = vec![other; parts - 1];
+            all.push(last);
+            mixed("multipart/mixed", &all)
+        };
+        assert_eq!(session(&wide(32, SDP_PART)), Ok(Some(SESSION)));
+        assert_eq!(session(&wide(33, SDP_PART)), Err(NotUnderstood));
+        let required = "Content-Type: application/ISUP\r\nContent-Disposition: signal;handling=required\r\n";
+        assert_eq!(session(&wide(40, (required, "x"))), Err(NotUnderstood));
     }
 
     #[test]
