@@ -78,6 +78,11 @@ impl People {
         Ok(())
     }
 
+    /// From now on these are the addresses of the gateway itself.
+    pub(super) fn set_own(&self, addresses: Vec<SocketAddr>) {
+        self.registrar().set_own(addresses);
+    }
+
     /// Gives users the contacts that they had with an earlier run.
     pub(super) fn restore(&self, registered: &[Registered]) {
         let mut registrar = self.registrar();

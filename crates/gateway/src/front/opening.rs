@@ -23,7 +23,7 @@ use crate::{
     media::{MediaConfig, Ports},
     recording::{self, Format, Recorder, RecorderConfig},
     registrar::Terms,
-    stream::{Means, Open, StreamSettings, Streams},
+    stream::{Means, Open, StreamSettings, Streams, Ways},
     trace::Traces,
 };
 
@@ -126,7 +126,8 @@ impl Doors {
     }
 
     fn streams(&mut self, listener: Option<TcpListener>, bound: SocketAddr, means: Option<Means>) {
-        let streams = Streams::new(listener, means, self.streams, self.gate.clone(), self.open.clone());
+        let ways = Ways { listener, means, from: bound.ip() };
+        let streams = Streams::new(ways, self.streams, self.gate.clone(), self.open.clone());
         self.opened.push((Opening::Streams(streams), self.shown.of_listener(bound)));
     }
 
@@ -254,6 +255,8 @@ pub(super) async fn open(
     people.set(&config.peers)?;
     people.restore(&config.registered);
     let doors = doors(&config, &gate, shown, means.as_ref()).await?;
+    let bound = [&doors.addresses.udp, &doors.addresses.tcp, &doors.addresses.tls].into_iter().flatten();
+    people.set_own(bound.chain(doors.opened.iter().map(|(_, shown)| shown)).copied().collect());
     let lame = lame.inspect_err(|error| tracing::warn!(error, "recordings will be WAV files")).ok();
     let format = if lame.is_some() { Format::Mp3 } else { Format::Wav };
     let (recorder, recorded) = recorder(&config, lame).await?;

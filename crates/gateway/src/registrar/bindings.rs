@@ -1,8 +1,11 @@
 //! Where users can be reached (RFC 3261, 10.3).
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
-use crate::quoting::split_outside;
+use crate::{quoting::split_outside, sip::Uri};
 
 use super::{Refusal, Terms};
 
@@ -38,6 +41,8 @@ pub(super) struct Update<'a> {
     pub(super) call_id: &'a str,
     pub(super) cseq: u32,
     pub(super) source: SocketAddr,
+    /// The addresses of the gateway itself.
+    pub(super) own: &'a [SocketAddr],
 }
 
 /// A contact in its parts.
@@ -78,6 +83,12 @@ pub(super) fn updated(
     }
     for contact in &contacts {
         let (uri, same_as) = canonical(contact.uri).ok_or(Refusal::Malformed)?;
+        reachable(&uri).map_err(Refusal::Unreachable)?;
+        if is_own(&uri, update) {
+            return Err(Refusal::Unreachable(
+                "the Contact is the address of this server: let the phone name its own",
+            ));
+        }
         let asked = contact.expires.or(update.expires);
         let seconds = terms.granted(asked)?;
         if let Some(at) = bindings.iter().position(|binding| binding.same_as == same_as) {
@@ -113,6 +124,7 @@ impl Binding {
         (call_id, cseq): (&str, u32),
     ) -> Option<Self> {
         let (uri, same_as) = canonical(uri)?;
+        reachable(&uri).ok()?;
         Some(Self { uri, source, expires_at, call_id: call_id.to_owned(), cseq, is_restored: true, same_as })
     }
 
@@ -139,6 +151,37 @@ impl Terms {
         }
         Ok(asked.min(self.longest.as_secs()))
     }
+}
+
+/// Refuses a URI to which nothing can be sent.
+fn reachable(uri: &str) -> Result<(), &'static str> {
+    let uri = Uri::read(uri).ok_or("the Contact names no port that there is")?;
+    if uri.port == Some(0) {
+        return Err("the Contact names port 0");
+    }
+    match uri.ip().map(|address| address.to_canonical()) {
+        Some(address) if address.is_unspecified() => Err("the Contact names no address, but all of them"),
+        Some(address) if address.is_multicast() => Err("the Contact names a multicast address"),
+        Some(IpAddr::V4(address)) if address.is_broadcast() => Err("the Contact names the broadcast address"),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether a URI leads back to the gateway. A phone in another network may have the same private address.
+fn is_own(uri: &str, update: &Update<'_>) -> bool {
+    let Some(uri) = Uri::read(uri) else { return false };
+    let is_tls =
+        uri.is_secure || uri.parameter("transport").is_some_and(|name| name.eq_ignore_ascii_case("tls"));
+    let Some(contact) = uri.address(if is_tls { 5061 } else { 5060 }) else { return false };
+    let address = contact.ip().to_canonical();
+    let is_private = match address {
+        IpAddr::V4(address) => address.is_private() || address.is_loopback() || address.is_link_local(),
+        IpAddr::V6(address) => {
+            address.is_unique_local() || address.is_loopback() || address.is_unicast_link_local()
+        }
+    };
+    let is_at = |own: &SocketAddr| (own.ip().to_canonical(), own.port()) == (address, contact.port());
+    update.own.iter().any(is_at) && (!is_private || update.source.ip().to_canonical() == address)
 }
 
 /// The contacts of one header.

@@ -189,6 +189,8 @@ impl<'a> Registration<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refusal {
     Malformed,
+    /// No call can reach the contact, for this reason.
+    Unreachable(&'static str),
     TooBrief,
     TooMany,
     OutOfOrder,
@@ -199,6 +201,8 @@ pub struct Registrar {
     terms: Terms,
     nonces: Nonces,
     users: HashMap<String, User>,
+    /// Where the gateway itself is: no contact.
+    own: Vec<SocketAddr>,
     /// What an unknown user is measured against, so that it takes as long.
     nobody: Vec<Ha1>,
     /// Users whose bindings have changed since somebody asked.
@@ -217,7 +221,12 @@ impl Registrar {
         let nonces = Nonces::new(key, terms.nonce_good_for, terms.nonces_remembered);
         let nobody =
             terms.algorithms.iter().map(|algorithm| Ha1::of(*algorithm, "", &terms.realm, "")).collect();
-        Self { terms, nonces, users: HashMap::new(), nobody, changed: BTreeSet::new() }
+        Self { terms, nonces, users: HashMap::new(), own: Vec::new(), nobody, changed: BTreeSet::new() }
+    }
+
+    /// From now on these are the addresses of the gateway itself.
+    pub fn set_own(&mut self, addresses: Vec<SocketAddr>) {
+        self.own = addresses;
     }
 
     /// From now on these are the users, each with what is kept of its password: one hash for each algorithm. Who
@@ -312,6 +321,7 @@ impl Registrar {
             call_id: request.call_id,
             cseq: request.cseq,
             source: request.source,
+            own: &self.own,
         };
         match updated(&user.bindings, &update, &self.terms, now) {
             Ok(bindings) => {
@@ -324,6 +334,11 @@ impl Registrar {
                 Reply { headers, ..Reply::plain(200, "OK") }
             }
             Err(Refusal::Malformed) => Reply::plain(400, "Bad Contact"),
+            Err(Refusal::Unreachable(reason)) => {
+                tracing::info!(user = name, source = %request.source, reason, "a registration was refused");
+                let warning = format!("399 pegcount \"{reason}\"");
+                Reply { headers: vec![("Warning", warning)], ..Reply::plain(400, "Bad Contact") }
+            }
             Err(Refusal::TooMany) => Reply::plain(403, "Too Many Contacts"),
             Err(Refusal::OutOfOrder) => Reply::plain(500, "Out Of Order"),
             Err(Refusal::TooBrief) => Reply {

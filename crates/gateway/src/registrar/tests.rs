@@ -358,6 +358,40 @@ fn a_contact_that_calls_cannot_go_to_is_refused() {
 }
 
 #[test]
+fn a_contact_where_nobody_is_reached_is_refused_with_the_reason() {
+    let mut registrar = registrar();
+    let own = ["198.51.100.1:5060", "10.0.0.1:5060", "198.51.100.1:5061"].map(|own| own.parse().unwrap());
+    registrar.set_own([own.as_slice(), &[source()]].concat());
+    let mut phone = Phone::new("phone", "phonesecret");
+    let at_source = format!("<sip:a@{}>", source());
+    for (contact, reason) in [
+        ("<sip:a@0.0.0.0>", "no address"),
+        ("<sip:a@[::]:5060>", "no address"),
+        ("<sip:a@[::ffff:0.0.0.0]>", "no address"),
+        ("<sip:a@224.0.0.1>", "multicast"),
+        ("<sip:a@[ff02::1]>", "multicast"),
+        ("<sip:a@255.255.255.255>", "broadcast"),
+        ("<sip:a@192.0.2.9:0>", "port 0"),
+        ("<sip:a@phone.example.com:0>", "port 0"),
+        ("<sip:a@192.0.2.9:70000>", "no port"),
+        ("<sip:a@198.51.100.1>", "this server"),
+        ("<sips:a@198.51.100.1>", "this server"),
+        (&*at_source, "this server"),
+    ] {
+        let reply = phone.registers(&mut registrar, &[contact], None, 1);
+        assert_eq!(reply.status, 400, "{contact}");
+        let [("Warning", warning)] = &reply.headers[..] else { panic!("{contact}: {reply:?}") };
+        assert!(warning.starts_with("399 pegcount \"") && warning.contains(reason), "{contact}: {warning}");
+        let restored = Binding::restored(contact.trim_matches(['<', '>']), source(), Duration::MAX, ("1", 1));
+        assert_eq!(restored.is_none(), reason != "this server", "{contact}");
+    }
+    // Another network may have our private address, and a phone here another port.
+    for contact in ["<sip:a@10.0.0.1>", "<sip:a@198.51.100.1:5070>", "<sip:a@phone.invalid;transport=ws>"] {
+        assert_eq!(phone.registers(&mut registrar, &[contact], None, 1).status, 200, "{contact}");
+    }
+}
+
+#[test]
 fn a_user_that_stays_keeps_its_bindings_and_one_that_goes_is_unknown() {
     let mut registrar = registrar();
     let mut phone = Phone::new("phone", "phonesecret");

@@ -7,7 +7,7 @@ const LONGEST_KEEP_ALIVE: usize = 4;
 
 /// Bytes of a message that is too large and is skipped. Beyond that its sender is not listened to any longer.
 const MOST_SKIPPED: usize = 1 << 20;
-/// Bytes in which a head has to end.
+/// Bytes of a head that are kept. Of a longer one the begin is read and the rest skipped.
 const LONGEST_HEAD: usize = 1 << 16;
 
 /// A stream that cannot be cut: whoever sends it is not listened to any longer.
@@ -32,12 +32,27 @@ pub(super) struct Framer {
     searched: usize,
     /// Bytes still to come of a body that is skipped.
     skipped: usize,
+    /// A head that is skipped.
+    endless: Option<LongHead>,
+}
+
+/// A head that is too long to be kept, as far as it has come.
+#[derive(Debug)]
+struct LongHead {
+    /// Its first lines, whole.
+    kept: BytesMut,
+    /// What its Content-Length says, once that has come.
+    length: Option<usize>,
+    /// Bytes that have come.
+    seen: usize,
+    /// Whether the begin of the current line is gone.
+    is_cut: bool,
 }
 
 impl Framer {
     /// One that takes messages up to this size.
     pub(super) fn new(largest: usize) -> Self {
-        Self { waiting: BytesMut::new(), largest, searched: 0, skipped: 0 }
+        Self { waiting: BytesMut::new(), largest, searched: 0, skipped: 0, endless: None }
     }
 
     /// Where the next bytes of the stream are to be put.
@@ -54,6 +69,9 @@ impl Framer {
         if self.skipped > 0 {
             return Ok(None);
         }
+        if self.endless.is_some() {
+            return self.skip_head();
+        }
         if let Some(keep_alive) = self.keep_alive() {
             return Ok(Some(Piece::Message(keep_alive)));
         }
@@ -62,9 +80,16 @@ impl Framer {
             self.waiting.get(from..).unwrap_or_default().windows(4).position(|end| end == b"\r\n\r\n");
         let Some(head) = found.map(|at| from + at + 4) else {
             self.searched = self.waiting.len();
-            return if self.waiting.len() > self.largest.max(LONGEST_HEAD) { Err(Endless) } else { Ok(None) };
+            if self.waiting.len() <= self.largest.max(LONGEST_HEAD) {
+                return Ok(None);
+            }
+            let lines = memchr::memmem::rfind(&self.waiting, b"\r\n").ok_or(Endless)? + 2;
+            let kept = self.waiting.split_to(lines);
+            let length = content_length(&kept);
+            self.endless = Some(LongHead { seen: kept.len(), kept, length, is_cut: false });
+            return self.skip_head();
         };
-        let length = self.waiting.get(..head).map_or(0, content_length);
+        let length = self.waiting.get(..head).and_then(content_length).unwrap_or(0);
         let whole = head.checked_add(length).filter(|whole| *whole <= MOST_SKIPPED).ok_or(Endless)?;
         if whole > self.largest {
             (self.searched, self.skipped) = (0, length);
@@ -77,6 +102,39 @@ impl Framer {
         }
         self.searched = 0;
         Ok(Some(Piece::Message(self.waiting.split_to(whole).freeze())))
+    }
+
+    /// Skips the rest of a head line by line, and gives its begin when its end has come.
+    fn skip_head(&mut self) -> Result<Option<Piece>, Endless> {
+        let Some(head) = &mut self.endless else { return Ok(None) };
+        loop {
+            if head.seen.saturating_add(head.length.unwrap_or(0)) > MOST_SKIPPED {
+                return Err(Endless);
+            }
+            let Some(end) = memchr::memmem::find(&self.waiting, b"\r\n") else {
+                // Of a long line only a CR may still be needed.
+                if self.waiting.len() > LONGEST_HEAD {
+                    let gone = self.waiting.len() - 1;
+                    self.waiting.advance(gone);
+                    head.seen += gone;
+                    head.is_cut = true;
+                }
+                return Ok(None);
+            };
+            let line = self.waiting.split_to(end + 2);
+            head.seen += line.len();
+            let is_whole = !std::mem::replace(&mut head.is_cut, false);
+            if is_whole && end == 0 {
+                break;
+            }
+            if is_whole && head.length.is_none() {
+                head.length = length_in(&line);
+            }
+        }
+        let LongHead { mut kept, length, .. } = self.endless.take().ok_or(Endless)?;
+        kept.extend_from_slice(b"\r\n");
+        (self.searched, self.skipped) = (0, length.unwrap_or(0));
+        Ok(Some(Piece::Head(kept.freeze())))
     }
 
     /// Ends of line between messages: two ask for one (RFC 5626, 4.4.1).
@@ -98,17 +156,20 @@ impl Framer {
     }
 }
 
-/// What the first Content-Length of a header says; 0 where there is none. What cannot be read is not ours to judge.
-fn content_length(head: &[u8]) -> usize {
-    let lines = head.split(|byte| *byte == b'\n');
-    let value = lines.skip(1).find_map(|line| {
-        let colon = line.iter().position(|byte| *byte == b':')?;
-        let name = line.get(..colon)?.trim_ascii();
-        let named = name.eq_ignore_ascii_case(b"content-length") || name.eq_ignore_ascii_case(b"l");
-        named.then(|| line.get(colon + 1..)).flatten()
-    });
-    let value = value.and_then(|value| std::str::from_utf8(value.trim_ascii()).ok());
-    value.and_then(|value| value.parse().ok()).unwrap_or(0)
+/// What the first Content-Length of a header says; nothing where there is none.
+fn content_length(head: &[u8]) -> Option<usize> {
+    head.split(|byte| *byte == b'\n').skip(1).find_map(length_in)
+}
+
+/// What a line says that is a Content-Length; 0 where that cannot be read, which is not ours to judge.
+fn length_in(line: &[u8]) -> Option<usize> {
+    let colon = line.iter().position(|byte| *byte == b':')?;
+    let name = line.get(..colon)?.trim_ascii();
+    if !name.eq_ignore_ascii_case(b"content-length") && !name.eq_ignore_ascii_case(b"l") {
+        return None;
+    }
+    let value = std::str::from_utf8(line.get(colon + 1..)?.trim_ascii()).ok();
+    Some(value.and_then(|value| value.parse().ok()).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -165,6 +226,37 @@ mod tests {
             let expected = [Piece::Head(head.into()), Piece::Message(SECOND.into())];
             assert_eq!(found, expected, "{piece}");
         }
+    }
+
+    #[test]
+    fn a_head_that_is_too_long_is_skipped_with_its_body() {
+        let begin = "INVITE sip:a@b SIP/2.0\r\nCall-ID: 1\r\n";
+        let padding = format!("X-Padding: {}\r\n", "x".repeat(1_000)).repeat(100);
+        let long_line = format!("X-Long: {}\r\n", "y".repeat(200_000));
+        for more in [padding, long_line] {
+            let stream = format!("{begin}{more}Content-Length: 9\r\nX-Last: 1\r\n\r\n\r\n\r\nbody.{SECOND}");
+            for piece in [1_000, 7_777, stream.len()] {
+                let (mut framer, mut found) = (Framer::new(100), Vec::new());
+                for bytes in stream.as_bytes().chunks(piece) {
+                    framer.room().extend_from_slice(bytes);
+                    found.extend(std::iter::from_fn(|| framer.next().unwrap()));
+                    assert!(framer.waiting.len() <= LONGEST_HEAD + stream.len().min(piece));
+                }
+                let [Piece::Head(head), Piece::Message(next)] = &found[..] else {
+                    panic!("{piece}: {found:?}")
+                };
+                assert!(head.starts_with(begin.as_bytes()) && head.ends_with(b"\r\n\r\n"), "{piece}");
+                assert_eq!(next, SECOND.as_bytes());
+            }
+        }
+        let mut framer = Framer::new(100);
+        framer.room().extend_from_slice(begin.as_bytes());
+        let line = format!("X-Padding: {}\r\n", "x".repeat(1_000));
+        let given_up = (0..2_000).position(|_| {
+            framer.room().extend_from_slice(line.as_bytes());
+            framer.next() == Err(Endless)
+        });
+        assert_eq!(given_up, Some(MOST_SKIPPED / line.len()));
     }
 
     #[test]

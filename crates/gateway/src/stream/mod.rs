@@ -15,7 +15,7 @@ pub(crate) use tls::{Means, Unusable};
 use std::{
     collections::HashMap,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
@@ -23,7 +23,7 @@ use std::{
 
 use bytes::Bytes;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::mpsc,
     time::timeout,
 };
@@ -50,6 +50,16 @@ const MOST_WRITTEN: usize = 1024;
 
 /// A message that came by a connection, and whose it is.
 pub(crate) type Heard = (Message, SocketAddr);
+
+/// How connections are made and taken.
+pub(crate) struct Ways {
+    /// Where they are taken; nothing where they are only made.
+    pub(crate) listener: Option<TcpListener>,
+    /// What they are encrypted with.
+    pub(crate) means: Option<Means>,
+    /// The address that they are made from; the unspecified one: whichever the system chooses.
+    pub(crate) from: IpAddr,
+}
 
 /// What is bounded of every connection.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +89,7 @@ pub(crate) struct Streams {
     limits: Mutex<Limits>,
     open: Arc<Open>,
     means: Option<Means>,
+    from: IpAddr,
     /// Taken when it is served.
     listener: Mutex<Option<TcpListener>>,
     live: Mutex<HashMap<SocketAddr, Live>>,
@@ -90,8 +101,7 @@ impl Streams {
     /// Those that a listener takes, and those that are made; without a listener only these. TLS where there are means
     /// for it.
     pub(crate) fn new(
-        listener: Option<TcpListener>,
-        means: Option<Means>,
+        Ways { listener, means, from }: Ways,
         settings: StreamSettings,
         gate: Arc<Gate>,
         open: Arc<Open>,
@@ -103,6 +113,7 @@ impl Streams {
             limits: Mutex::new(Limits::with_room(settings.addresses)),
             open,
             means,
+            from,
             listener: Mutex::new(listener),
             live: Mutex::default(),
             heard: OnceLock::new(),
@@ -221,7 +232,7 @@ impl Streams {
         let late = |_| io::Error::from(io::ErrorKind::TimedOut);
         let closed = running.child_token();
         let connection = Connection { streams: self.clone(), remote, place, closed, ours: true };
-        let stream = timeout(CONNECT, TcpStream::connect(remote)).await.map_err(late)??;
+        let stream = timeout(CONNECT, self.connect(remote)).await.map_err(late)??;
         prepare(&stream);
         let name = Some(host.to_owned());
         match &self.means {
@@ -237,6 +248,17 @@ impl Streams {
             }
         }
         Ok(())
+    }
+
+    /// Connects from the address that is listened on, as datagrams leave from it: a peer may know us by that alone.
+    async fn connect(&self, remote: SocketAddr) -> io::Result<TcpStream> {
+        let socket = if remote.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // From the loopback nothing leads out.
+        let leads_there = !self.from.is_loopback() || remote.ip().is_loopback();
+        if !self.from.is_unspecified() && self.from.is_ipv4() == remote.is_ipv4() && leads_there {
+            socket.bind(SocketAddr::new(self.from, 0))?;
+        }
+        socket.connect(remote).await
     }
 
     /// Makes a connection known: messages to its peer go by it from then on, and come out of what this gives.

@@ -193,6 +193,7 @@ async fn a_request_that_is_too_large_closes_no_connection() {
     let large = [
         format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()),
         of("head").replace("Max-Forwards", &format!("X-Padding: {}\r\nMax-Forwards", &body[..9_000])),
+        of("long").replace("Content-Type", &format!("X-Padding: {}\r\nContent-Type", body.repeat(10))),
     ];
     for text in large {
         caller.say(&text).await;
@@ -201,6 +202,20 @@ async fn a_request_that_is_too_large_closes_no_connection() {
     let callee = async { Line::new(listener.accept().await.unwrap().0) };
     call(&mut lab, &mut caller, "TCP", callee).await;
     assert_eq!(lab.gateway.counts().sip.connections_refused, 0);
+}
+
+#[tokio::test]
+async fn a_connection_leaves_from_the_address_that_is_listened_on() {
+    let folder = TempDir::new().unwrap();
+    let mut config = config(&folder, trunk());
+    config.udp = vec!["127.0.0.77:0".parse().unwrap()];
+    let lab = Lab::of(config, folder, false).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    lab.lead_to(Target::at(format!("sip:agent@{};transport=tcp", listener.local_addr().unwrap())));
+    let caller = lab.phone().await;
+    caller.say(&caller.invitation("from", SDP)).await;
+    let (_, from) = tokio::time::timeout(LIMIT, listener.accept()).await.expect("a connection").unwrap();
+    assert_eq!(from.ip(), lab.udp().ip());
 }
 
 /// A certificate of 127.0.0.1 and its key.
