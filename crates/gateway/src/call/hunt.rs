@@ -5,6 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use bytes::Bytes;
 
 use super::{
+    failure::OwnFailure,
     machine::{LegState, Machine},
     session::{Granted, LEAST, Session, SessionAsk},
     wire,
@@ -199,7 +200,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn accepted(&mut self, leg: LegId, body: Option<Bytes>, session: &SessionAsk) {
+    pub(super) fn accepted(&mut self, leg: LegId, body: Result<Bytes, OwnFailure>, session: &SessionAsk) {
         match self.state(leg) {
             Some(LegState::Calling { .. }) => {}
             // It answered while our CANCEL was on its way.
@@ -216,9 +217,13 @@ impl Machine {
                 | LegState::Closing,
             ) => return,
         }
-        let Some(body) = body else {
-            self.hang_up(leg, &Cause::MediaFailure.into());
-            return self.attempt_failed(Cause::MediaFailure.into());
+        let body = match body {
+            Ok(body) => body,
+            Err(failure) => {
+                let why = failure.into();
+                self.hang_up(leg, &why);
+                return self.attempt_failed(why);
+            }
         };
         self.stop_leg_timers(leg);
         if let Some(leg) = self.legs.get_mut(&leg) {

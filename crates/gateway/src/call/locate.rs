@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use super::{
     actor::{Actor, Note},
     door::Door,
+    failure::OwnFailure,
     media::Party,
     names::MOST_PLACES,
     switch::Shared,
@@ -59,9 +60,7 @@ impl Shared {
             Some(user) => {
                 let places = self.settings.directory.places(user);
                 if places.is_empty() {
-                    // "Temporarily unavailable": its phone is off.
-                    let why = Why { status: Some(480), ..Cause::NoAnswer.into() };
-                    return Err(why.saying(Some("the called user is not registered")));
+                    return Err(OwnFailure::NotRegistered.into());
                 }
                 let said = |place: Target| Target {
                     caller: target.caller.clone(),

@@ -12,6 +12,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{
+    failure::OwnFailure,
     finish::Ending,
     hunt::{Hunt, Purpose},
     session::{Session, TooShort},
@@ -296,10 +297,11 @@ impl Machine {
         if matches!(self.state(leg), Some(LegState::Calling { .. } | LegState::Unacknowledged)) {
             self.gone(leg);
         }
-        // What a caller that waits is answered with.
-        let status = self.answered_at.is_none().then_some(488);
-        let why = Why { status, ..Cause::MediaFailure.into() };
-        self.end(why.saying(Some(reason)), By::System);
+        let failure = match self.answered_at {
+            None => OwnFailure::NoSession(reason.to_owned()),
+            Some(_) => OwnFailure::LostSession(reason.to_owned()),
+        };
+        self.end(failure.into(), By::System);
     }
 
     fn media(&mut self, event: MediaEvent) {
@@ -365,13 +367,13 @@ impl Machine {
             Timer::Refresh(leg) => self.refresh(leg),
             Timer::Expiry(leg) => {
                 if self.legs.contains_key(&leg) {
-                    self.end(Why::from(Cause::Timeout).saying(Some("session expired")), By::System);
+                    self.end(OwnFailure::SessionExpired.into(), By::System);
                 }
             }
             Timer::Glare => self.offer_again(),
-            Timer::Talk => self.end(Why::from(Cause::Timeout).saying(Some("longest call")), By::System),
+            Timer::Talk => self.end(OwnFailure::LongestCall.into(), By::System),
             Timer::Silence(_) => {
-                self.end(Why::from(Cause::MediaFailure).saying(Some("no media")), By::System);
+                self.end(OwnFailure::NoMedia.into(), By::System);
             }
             Timer::Media => self.media_closed(),
         }
@@ -379,7 +381,7 @@ impl Machine {
 
     fn never_acknowledged(&mut self, leg: LegId) {
         if self.ending.is_none() {
-            self.end(Why::from(Cause::Timeout).saying(Some("no ACK")), By::System);
+            self.end(OwnFailure::NoAck.into(), By::System);
         }
         // `end` leaves a leg that owes its ACK alone; this one will not send it any more.
         self.hang_up(leg, &self.why_ended());

@@ -3,6 +3,7 @@
 mod actor;
 mod directory;
 mod door;
+mod failure;
 mod finish;
 mod hunt;
 mod identity;

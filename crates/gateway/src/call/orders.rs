@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::{
     actor::{Actor, Beginning, Pending},
     door::{Door, Sent},
+    failure::OwnFailure,
     identity::{shown, shown_to_carrier},
     index::Entry,
     legs::{Called, Outcome, SipLeg, contact_of, waiting},
@@ -120,7 +121,7 @@ impl Actor {
                 let session = message.map(wire::session_ask).unwrap_or_default();
                 let body = message.and_then(wire::body);
                 let is_taken = status.is_some_and(|status| status < 300);
-                if is_taken && body.as_ref().is_some_and(|answer| !self.fits(side, answer)) {
+                if is_taken && body.as_ref().is_some_and(|answer| self.check(side, answer).is_err()) {
                     return Some(Input::Misanswered { leg, exchange });
                 }
                 Some(Input::Replied { leg, exchange, status, body, session })
@@ -135,7 +136,10 @@ impl Actor {
             (Sent::Invite, Some(accepted)) if status < 300 => {
                 sip.accepted(&self.shared, outcome, accepted);
                 let session = wire::session_ask(&accepted.0);
-                let body = wire::body(&accepted.0).filter(|answer| self.fits(side, answer));
+                let body = wire::body(&accepted.0).ok_or(OwnFailure::NoAnswer).and_then(|answer| {
+                    self.check(side, &answer).map_err(OwnFailure::UnusableAnswer)?;
+                    Ok(answer)
+                });
                 Some(Input::Accepted { leg, body, session })
             }
             (Sent::Invite, Some((message, _))) => {
@@ -147,13 +151,13 @@ impl Actor {
         }
     }
 
-    /// Whether an answer of a side can be taken.
-    fn fits(&self, from: Side, answer: &[u8]) -> bool {
+    /// Checks whether an answer of a side can be taken; else says why not.
+    fn check(&self, from: Side, answer: &[u8]) -> Result<(), String> {
         let checked = self.media.check_answer(from, answer);
-        if let Err(refused) = &checked {
+        checked.map_err(|refused| {
             tracing::info!(call = %self.place.call(), %refused, "an answer was refused");
-        }
-        checked.is_ok()
+            refused.to_string()
+        })
     }
 
     pub(super) fn cancel(&mut self, leg: LegId) -> Option<Input> {

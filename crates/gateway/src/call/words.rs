@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use super::{
+    failure::OwnFailure,
     keys::Keys,
     session::{Granted, SessionAsk},
 };
@@ -65,8 +66,8 @@ pub enum Input {
     Accepted {
         /// Whose.
         leg: LegId,
-        /// Its SDP; none also where that does not answer the offer.
-        body: Option<Bytes>,
+        /// Its SDP, where that answers the offer.
+        body: Result<Bytes, OwnFailure>,
         /// What it says of session timers.
         session: SessionAsk,
     },

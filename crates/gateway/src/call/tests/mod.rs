@@ -14,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{machine::Machine, session::SessionAsk, words::*};
+use super::{failure::OwnFailure, machine::Machine, session::SessionAsk, words::*};
 use crate::{Direction, Ended, Limits, Plan, Side, Target, What};
 
 /// A machine, its clock and timers, and everything it ordered.
@@ -139,8 +139,12 @@ pub fn dial(first: usize, then: usize) -> Input {
 pub const CALLER: LegId = LegId(0);
 pub const CALLEE: LegId = LegId(1);
 
+pub fn answered(name: &str) -> Result<Bytes, OwnFailure> {
+    sdp(name).ok_or(OwnFailure::NoAnswer)
+}
+
 pub fn accepted(leg: LegId) -> Input {
-    Input::Accepted { leg, body: sdp("callee"), session: SessionAsk::default() }
+    Input::Accepted { leg, body: answered("callee"), session: SessionAsk::default() }
 }
 
 pub fn refused(leg: LegId, status: u16) -> Input {

@@ -28,7 +28,9 @@ fn anything() -> impl Strategy<Value = Input> {
     prop_oneof![
         6 => (leg(), prop_oneof![Just(100_u16), Just(180), Just(183)], body())
             .prop_map(|(leg, status, body)| Input::Progress { leg, status, body }),
-        6 => (leg(), body(), asks()).prop_map(|(leg, body, session)| Input::Accepted { leg, body, session }),
+        6 => (leg(), body(), asks()).prop_map(|(leg, body, session)| {
+            Input::Accepted { leg, body: body.ok_or(OwnFailure::NoAnswer), session }
+        }),
         3 => (leg(), status, prop::option::of(90..200_u32)).prop_map(|(leg, status, min_session)| {
             Input::Failed { leg, failure: Failure::Refused { status, reason: None, min_session } }
         }),

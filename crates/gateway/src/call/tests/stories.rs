@@ -277,7 +277,7 @@ fn a_session_is_refreshed_by_us_and_dies_when_the_peer_does_not() {
     let mut bench = Bench::new();
     bench.feed(invited(1));
     let session = SessionAsk { expires: Some(600), updates: true, ..SessionAsk::default() };
-    bench.feed(Input::Accepted { leg: CALLEE, body: sdp("callee"), session });
+    bench.feed(Input::Accepted { leg: CALLEE, body: answered("callee"), session });
     bench.feed(Input::Acknowledged { leg: CALLER, body: None });
     assert_eq!(bench.timers[&Timer::Refresh(CALLEE)], bench.now + 300_000);
     bench.wait();
@@ -490,9 +490,30 @@ fn a_caller_without_an_offer_gets_ours_and_answers_it_with_the_ack() {
 fn an_answer_without_media_goes_to_the_next_target() {
     let mut bench = Bench::new();
     bench.feed(invited(2));
-    bench.feed(Input::Accepted { leg: CALLEE, body: None, session: SessionAsk::default() });
+    let accepted =
+        |failure| Input::Accepted { leg: CALLEE, body: Err(failure), session: SessionAsk::default() };
+    bench.feed(accepted(OwnFailure::NoAnswer));
     assert_eq!(bench.count(|action| bye(action, CALLEE)), 1);
     assert_eq!(bench.count(|action| matches!(action, Action::Invite { .. })), 2);
+}
+
+#[test]
+fn an_answer_that_cannot_be_used_says_why() {
+    for (failure, text) in [
+        (OwnFailure::NoAnswer, "the called side answered without a session description"),
+        (OwnFailure::UnusableAnswer("no codec".into()), "the called side's answer cannot be used: no codec"),
+    ] {
+        let mut bench = Bench::new();
+        bench.feed(invited(1));
+        bench.feed(Input::Accepted { leg: CALLEE, body: Err(failure), session: SessionAsk::default() });
+        assert_eq!(bench.count(|action| matches!(action, Action::Reject { status: 488, .. })), 1);
+        close(&mut bench);
+        let why = &bench.ended().unwrap().why;
+        assert_eq!(
+            (why.cause, why.status, why.text.as_deref()),
+            (Cause::MediaFailure, Some(488), Some(text))
+        );
+    }
 }
 
 #[test]
