@@ -1,6 +1,6 @@
 //! What the gateway asks of the program: who may call, and where a call leads.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{CallId, Cause, Direction, Disclosure, Side};
 
@@ -94,7 +94,7 @@ pub struct Denial {
     /// The reason in a word, for counters: `unknown_number`.
     pub reason: &'static str,
     /// The reason in a sentence, for who looks at the call.
-    pub text: &'static str,
+    pub text: Cow<'static, str>,
     /// As what the attempt is reported; `None`: it is nobody's, and only counted.
     pub attempt: Option<Attempt>,
 }

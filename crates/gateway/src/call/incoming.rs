@@ -1,11 +1,16 @@
 //! What comes in: to which call it goes, or how a call begins, or how it is answered.
 
 use std::{
+    borrow::Cow,
     net::SocketAddr,
+    num::NonZeroUsize,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use bytes::Bytes;
+use lru::LruCache;
+use tokio::sync::mpsc;
 
 use super::{
     actor::{Actor, Beginning, Ears, Note},
@@ -23,10 +28,16 @@ use super::{
     words::{Input, Invited, LegId},
 };
 use crate::{
-    Ask, Attempt, CallId, CallerIdentity, Cause, Denial, Denied, Report, Side, What, Who, Why,
+    Ask, Attempt, CallId, CallerIdentity, Cause, Denial, Denied, Plan, Report, Side, What, Who, Why,
+    guard::{Reason, RefusedInvite},
     sip::{Answer, Event, Header, Message, Method, Received, Uri, uri_of},
     trace::TraceSeat,
 };
+
+/// How long the same INVITE may come again (64 times T1, RFC 3261, 17.1.1.2).
+const REPEATED: Duration = Duration::from_secs(32);
+/// INVITEs that are remembered for that.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4_095);
 
 /// Hands out what comes in by one door.
 pub(super) async fn listen(shared: Arc<Shared>, door: Arc<Door>, mut ear: Ear) {
@@ -152,7 +163,7 @@ impl Shared {
             self.deny(&known.who, wish, &denial, answer)
         })?;
         let trace = self.settings.traces.begin(place.call());
-        let (notes, note_ears) = tokio::sync::mpsc::unbounded_channel();
+        let (notes, note_ears) = mpsc::unbounded_channel();
         let entry = Entry {
             leg: LegId(0),
             side: Side::Caller,
@@ -228,25 +239,9 @@ fn screen(shared: &Shared, request: &Message, source: SocketAddr) -> Result<Scre
         Turned::unrecorded(400)
     };
     let max_forwards = request.header("Max-Forwards").map_or(Ok(70), str::parse::<u8>).map_err(|_| bad())?;
-    let from = request.header("From").and_then(|from| Uri::read(uri_of(from))).ok_or_else(bad)?;
-    let from = from.user_part().name.into_owned();
-    let called = Uri::read(request.uri()).ok_or_else(bad)?.user_part();
-    let (to, to_context) = (called.name.to_string(), called.context().map(Into::into));
     let sip_call_id = request.header("Call-ID").ok_or_else(bad)?.to_owned();
-    let uri = request.uri().to_owned();
-    let mut identity = identity(request, &known.who, &to);
-    let is_private = identity.is_private;
-    let ask = Ask { who: known.who.clone(), from: from.clone(), to: to.clone(), to_context, uri, is_private };
-    let planned = shared.settings.routes.route(&ask);
     let session = wire::session_ask(request);
-    let attempt = match &planned {
-        Ok(plan) => Some(plan.into()),
-        Err(denial) => denial.attempt.clone(),
-    };
-    if let Some(Attempt { headers, .. }) = &attempt {
-        identity.headers = named_headers(request, &known.who, headers);
-    }
-    let identity = Arc::new(identity);
+    let RoutedInvite { from, to, planned, attempt, identity } = route(shared, request, &known.who);
     let wish = Wish { from: &from, to: &to, sip_call_id: &sip_call_id, identity: &identity };
     let offer = understood(request, max_forwards, &session).map_err(|refused| {
         let (answer, denial) = *refused;
@@ -260,6 +255,81 @@ fn screen(shared: &Shared, request: &Message, source: SocketAddr) -> Result<Scre
     let trunk = plan.trunk.clone();
     let invited = Invited { from: from.clone(), identity, to, sip_call_id, offer, session, plan };
     Ok(Screened { invited, trunk, from, known, max_forwards })
+}
+
+/// What an INVITE asks for, and what the program says to that.
+struct RoutedInvite {
+    from: String,
+    to: String,
+    planned: Result<Plan, Denial>,
+    attempt: Option<Attempt>,
+    identity: Arc<CallerIdentity>,
+}
+
+/// Asks the program about an INVITE. What cannot be read of it is left empty.
+fn route(shared: &Shared, request: &Message, who: &Who) -> RoutedInvite {
+    let from = request.header("From").and_then(|from| Uri::read(uri_of(from)));
+    let from = from.map(|from| from.user_part().name.into_owned()).unwrap_or_default();
+    let uri = request.uri().to_owned();
+    let (to, to_context) = match Uri::read(&uri).map(|called| called.user_part()) {
+        Some(called) => (called.name.to_string(), called.context().map(Into::into)),
+        None => (uri.clone(), None),
+    };
+    let mut identity = identity(request, who, &to);
+    let is_private = identity.is_private;
+    let ask = Ask { who: who.clone(), from, to, to_context, uri, is_private };
+    let planned = shared.settings.routes.route(&ask);
+    let attempt = match &planned {
+        Ok(plan) => Some(plan.into()),
+        Err(denial) => denial.attempt.clone(),
+    };
+    if let Some(Attempt { headers, .. }) = &attempt {
+        identity.headers = named_headers(request, who, headers);
+    }
+    let Ask { from, to, .. } = ask;
+    RoutedInvite { from, to, planned, attempt, identity: Arc::new(identity) }
+}
+
+/// Records the INVITEs that the guard answers: of those who are known they are attempts to call like others.
+pub(super) async fn record_refused(shared: Arc<Shared>, mut refused: mpsc::Receiver<Box<RefusedInvite>>) {
+    // The guard remembers nothing, so the same INVITE again is found out here.
+    let mut recorded = LruCache::new(REMEMBERED);
+    loop {
+        let refused = tokio::select! {
+            () = shared.running.cancelled() => return,
+            refused = refused.recv() => refused,
+        };
+        let Some(refused) = refused else { return };
+        let Some(request) = Message::read(refused.outline.into()) else { continue };
+        let call_id = request.call_id().to_owned();
+        let attempt = (refused.source.ip(), call_id.clone(), request.header("CSeq").map(str::to_owned));
+        let now = tokio::time::Instant::now();
+        let again = |before: tokio::time::Instant| now.duration_since(before) < REPEATED;
+        if recorded.put(attempt, now).is_some_and(again) {
+            continue;
+        }
+        let Ok(known) = shared.settings.directory.who(&request, refused.source) else { continue };
+        let RoutedInvite { from, to, attempt, identity, .. } = route(&shared, &request, &known.who);
+        let denial = Denial {
+            cause: Cause::of_status(refused.status),
+            reason: refused.reason.name(),
+            text: text_of(refused.reason, refused.phrase),
+            attempt,
+        };
+        let wish = Wish { from: &from, to: &to, sip_call_id: &call_id, identity: &identity };
+        shared.deny(&known.who, wish, &denial, Answer::plain(refused.status));
+    }
+}
+
+/// Why the guard answered an INVITE, for who looks at the call.
+fn text_of(reason: Reason, phrase: &str) -> Cow<'static, str> {
+    match reason {
+        Reason::TooLarge => "the INVITE is larger than sip.guard.largest_message_bytes".into(),
+        Reason::UnknownExtension => "the INVITE requires an extension that is not supported".into(),
+        Reason::UnknownScheme => "the INVITE calls a URI that is no SIP or telephone URI".into(),
+        Reason::Version => "the INVITE is of another version of SIP than 2.0".into(),
+        _ => format!("the INVITE is not as RFC 3261 writes it: {phrase}").into(),
+    }
 }
 
 impl Shared {
@@ -288,7 +358,7 @@ impl Shared {
             sip_call_id: wish.sip_call_id.to_owned(),
             identity: wish.identity.clone(),
             note: attempt.note.clone(),
-            why: why.saying(Some(denial.text)),
+            why: why.saying(Some(&denial.text)),
         };
         let (call, account) = (CallId::fresh(), attempt.account.clone());
         let report = Report { call, account, at: self.now(), what: What::Denied(denied) };
@@ -298,8 +368,8 @@ impl Shared {
     }
 }
 
-const fn denied(cause: Cause, reason: &'static str, text: &'static str) -> Denial {
-    Denial { cause, reason, text, attempt: None }
+fn denied(cause: Cause, reason: &'static str, text: &'static str) -> Denial {
+    Denial { cause, reason, text: text.into(), attempt: None }
 }
 
 /// The offer of an INVITE that can be served; else the answer, and why.
@@ -309,6 +379,10 @@ fn understood(
     session: &SessionAsk,
 ) -> Result<Option<Bytes>, Box<(Answer, Denial)>> {
     let refused = |answer, denial| Err(Box::new((answer, denial)));
+    if request.header("From").and_then(|from| Uri::read(uri_of(from))).is_none() {
+        let text = "the From of the INVITE holds no SIP or telephone URI";
+        return refused(Answer::plain(400), denied(Cause::Failure, "bad_request", text));
+    }
     if max_forwards == 0 {
         let text = "the INVITE went through too many hops";
         return refused(Answer::plain(483), denied(Cause::Unreachable, "too_many_hops", text));

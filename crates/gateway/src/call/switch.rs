@@ -145,6 +145,8 @@ impl Switch {
             running,
             calls: TaskTracker::new(),
         });
+        let refused = shared.settings.gate.refused_invites();
+        tokio::spawn(incoming::record_refused(shared.clone(), refused));
         for (door, ear) in opened {
             tokio::spawn(incoming::listen(shared.clone(), door, ear));
         }

@@ -3,11 +3,16 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
-use super::{Counts, Limits, Policy, Reason, Refusals, Source, Verdict, inspect};
+use tokio::sync::mpsc;
+
+use super::{Counts, Limits, Policy, Reason, Refusals, RefusedInvite, Source, Verdict, inspect};
+
+/// INVITEs that the guard answered and that wait to be recorded; more are counted only.
+const REFUSED: usize = 256;
 
 /// How long after a call somebody is still heard: what they repeat belongs to that call (64 times T1, RFC 3261, 17).
 const LINGER: Duration = Duration::from_secs(40);
@@ -21,6 +26,8 @@ pub struct Gate {
     policy: RwLock<Arc<Policy>>,
     counts: Arc<Counts>,
     refusals: Arc<Refusals>,
+    /// Who is told of INVITEs that are answered here.
+    refused: OnceLock<mpsc::Sender<Box<RefusedInvite>>>,
     expected: Mutex<HashMap<IpAddr, Waiting>>,
 }
 
@@ -45,6 +52,13 @@ impl Gate {
     /// What was refused, here and behind.
     pub fn refusals(&self) -> &Arc<Refusals> {
         &self.refusals
+    }
+
+    /// Gives the INVITEs that are answered by the guard from now on. Only the first who asks gets them.
+    pub fn refused_invites(&self) -> mpsc::Receiver<Box<RefusedInvite>> {
+        let (sender, receiver) = mpsc::channel(REFUSED);
+        let _ = self.refused.set(sender);
+        receiver
     }
 
     /// From the next message on, this is let through.
@@ -91,7 +105,13 @@ impl Gate {
     pub fn judge(&self, bytes: &[u8], source: Source, now: Instant, limits: &mut Limits) -> Verdict {
         let policy = self.policy();
         let known = policy.knows(source.address.ip()) || self.expects(source.address.ip(), now);
-        let verdict = inspect(bytes, source, known, now, &policy, limits);
+        let mut verdict = inspect(bytes, source, known, now, &policy, limits);
+        if let Verdict::Answer { refused, .. } = &mut verdict
+            && let (Some(refused), Some(told)) = (refused.take(), self.refused.get())
+            && told.try_send(refused).is_err()
+        {
+            self.refusals.leave_unrecorded();
+        }
         if let Verdict::Drop(reason @ (Reason::UnknownSource | Reason::Scanner)) = verdict
             && !known
         {

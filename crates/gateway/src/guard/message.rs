@@ -82,6 +82,8 @@ pub(super) struct Message<'a> {
     pub(super) rest: &'a [u8],
     /// The first thing that was wrong with its form.
     pub(super) fault: Option<Fault>,
+    /// Whether its head had an end.
+    is_whole: bool,
     /// How long its head was.
     length: usize,
 }
@@ -96,6 +98,7 @@ impl<'a> Message<'a> {
             start,
             headers: Vec::with_capacity(USUAL_HEADERS),
             rest: halves.rest.unwrap_or_default(),
+            is_whole: halves.rest.is_some(),
             fault: endless.or(odd),
             length: halves.head.len(),
         };
@@ -160,6 +163,24 @@ impl<'a> Message<'a> {
 
     pub(super) fn all(&self, kind: Kind) -> impl Iterator<Item = &str> {
         self.headers.iter().filter(move |header| header.kind == kind).map(|header| &*header.value)
+    }
+
+    /// The first line and the headers of usual length, of a message that could not be read to its end without its last: that
+    /// may be cut.
+    pub(super) fn outlined(&mut self) -> Vec<u8> {
+        const USUAL: usize = 1024;
+        const MOST: usize = 32;
+        if !self.is_whole {
+            self.headers.pop();
+        }
+        self.headers.retain(|header| header.value.len() <= USUAL);
+        self.headers.truncate(MOST);
+        if let Start::Request { uri, .. } = &mut self.start
+            && uri.len() > USUAL
+        {
+            *uri = Cow::Owned(uri.chars().take(USUAL).collect());
+        }
+        self.written(&[])
     }
 
     /// The message in the form that is handed on, with so much of the rest as its body.

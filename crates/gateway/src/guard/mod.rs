@@ -91,9 +91,40 @@ pub enum Verdict {
         reply: Vec<u8>,
         /// Where it goes: the source's address, and the port that its Via asks for.
         to: SocketAddr,
+        /// What is known of it, where it is an INVITE that would have begun a call.
+        refused: Option<Box<RefusedInvite>>,
     },
     /// Nothing is done.
     Drop(Reason),
+}
+
+/// An INVITE that is answered by the guard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedInvite {
+    /// The INVITE, as far as it could be read: its first line, and headers that are no longer than usual.
+    pub outline: Vec<u8>,
+    /// Where it came from.
+    pub source: SocketAddr,
+    /// Why.
+    pub reason: Reason,
+    /// The status that it is answered with.
+    pub status: u16,
+    /// The phrase that it is answered with.
+    pub phrase: &'static str,
+}
+
+impl RefusedInvite {
+    fn of(message: &mut Message<'_>, fault: &Fault, source: SocketAddr) -> Option<Box<Self>> {
+        let Start::Request { method: "INVITE", uri, .. } = &message.start else { return None };
+        let uri = uri.clone();
+        let has_call_id = message.first(Kind::CallId).is_some_and(|call| !call.is_empty());
+        if !has_call_id || check::is_in_dialog(message) {
+            return None;
+        }
+        message.start = Start::Request { method: "INVITE", uri, version: "SIP/2.0" };
+        let Fault { reason, status, phrase, .. } = *fault;
+        Some(Box::new(Self { outline: message.outlined(), source, reason, status, phrase }))
+    }
 }
 
 /// Judges one message; `known` says whether its source is a peer. Work and memory are bounded by its size, and its size by
@@ -151,7 +182,10 @@ pub fn inspect(
         // An ACK is never answered, and a stranger learns nothing.
         Err(fault) if !known || method == "ACK" => Verdict::Drop(fault.reason),
         Err(fault) => match answer::to_request(&message, &fault, source, bytes.len()) {
-            Some((reply, to)) => Verdict::Answer { reason: fault.reason, reply, to },
+            Some((reply, to)) => {
+                let refused = RefusedInvite::of(&mut message, &fault, source.address);
+                Verdict::Answer { reason: fault.reason, reply, to, refused }
+            }
             None => Verdict::Drop(fault.reason),
         },
     }
@@ -161,7 +195,7 @@ pub fn inspect(
 fn keep_alive(bytes: &[u8], source: Source, known: bool) -> Verdict {
     if known && bytes == b"\r\n\r\n" {
         let reply = b"\r\n".to_vec();
-        return Verdict::Answer { reason: Reason::KeepAlive, reply, to: source.address };
+        return Verdict::Answer { reason: Reason::KeepAlive, reply, to: source.address, refused: None };
     }
     Verdict::Drop(Reason::KeepAlive)
 }

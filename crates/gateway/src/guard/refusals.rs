@@ -69,6 +69,11 @@ impl Refusals {
         records
     }
 
+    /// Counts an attempt of a known peer that nobody had the time to report.
+    pub fn leave_unrecorded(&self) {
+        self.unrecorded.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Counts and logs what a stranger was refused. `user` is the name that it gave itself, if there is such a user: names that
     /// strangers make up are not logged.
     pub fn of_stranger(&self, source: IpAddr, reason: &'static str, user: Option<&str>, now: Instant) {

@@ -97,7 +97,7 @@ impl<S: Datagrams> Datagrams for GuardedSocket<S> {
                     }
                     None => self.counts.count_dropped(Reason::TooLarge),
                 },
-                Verdict::Answer { reason, reply, to } => {
+                Verdict::Answer { reason, reply, to, .. } => {
                     self.counts.count_answered(reason);
                     // Whoever asked asks again.
                     let _lost = self.socket.send_to(&reply, to);

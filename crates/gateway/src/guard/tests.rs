@@ -343,7 +343,10 @@ fn a_message_larger_than_allowed_is_refused_and_its_sender_told() {
 #[test]
 fn a_ping_gets_a_pong_and_other_signs_of_life_nothing() {
     let verdict = judged(b"\r\n\r\n", PEER, &policy());
-    assert_eq!(verdict, Verdict::Answer { reason: Reason::KeepAlive, reply: b"\r\n".to_vec(), to: PEER });
+    assert_eq!(
+        verdict,
+        Verdict::Answer { reason: Reason::KeepAlive, reply: b"\r\n".to_vec(), to: PEER, refused: None }
+    );
     for bytes in [&b""[..], b"\r\n", b"\0\0\0\0", b"  "] {
         assert_eq!(judged(bytes, PEER, &policy()), Verdict::Drop(Reason::KeepAlive));
     }

@@ -67,7 +67,7 @@ impl Place {
 type Routed = Result<Plan, (NoRoute, Box<Note>)>;
 
 fn denial(why: NoRoute, attempt: Option<Attempt>) -> Denial {
-    Denial { cause: why.cause(), reason: why.reason(), text: why.text(), attempt }
+    Denial { cause: why.cause(), reason: why.reason(), text: why.text().into(), attempt }
 }
 
 impl Routing<'_> {

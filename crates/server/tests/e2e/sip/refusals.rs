@@ -66,6 +66,21 @@ async fn an_offer_that_cannot_be_relayed_is_a_failed_call() {
     assert!(end["reason"].as_str().is_some_and(|text| !text.is_empty()), "{end}");
 }
 
+#[tokio::test]
+async fn an_invite_that_the_guard_answers_is_a_failed_call() {
+    let place = Place::with("headers = [\"X-Call-Ref\"]\n");
+    let lab = place.start_alone();
+    let carrier = lab.peer(&place.network.ip(2)).await;
+    let mut caller = carrier.invite_with(CALLER, NUMBER, "Require: gruu\r\nX-Call-Ref: r1\r\n").await;
+    caller.refused("420").await;
+    let call = lab.call("failed").await;
+    let end = lab.event(&call, "call_failed").await;
+    assert_eq!((&end["sip_status"], &end["hangup_source"]), (&json!(420), &json!("system")));
+    assert_eq!(end["reason"], "the INVITE requires an extension that is not supported");
+    assert_eq!((&end["from_number"], &end["metadata"]), (&json!(CALLER), &json!({ "X-Call-Ref": "r1" })));
+    assert_eq!(lab.figure("pegcount_sip_refused_total{reason=\"unknown_extension\"}").await, 1.0);
+}
+
 /// The lines of a log in which the filter for fail2ban finds an address, and the addresses.
 fn banned(log: &str) -> Vec<String> {
     let filter = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/fail2ban/pegcount.conf");
