@@ -25,7 +25,7 @@ pub struct Event {
 }
 
 /// The leg an event speaks of.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallLeg {
     /// Its name; `a` is the originating leg.
     pub id: LegId,

@@ -25,6 +25,7 @@ use crate::{
     auth::{Keyring, NewKey, Scopes},
     clock::Clock,
     config::Config,
+    connections::Descriptors,
     control::{Control, Hangup, Switchboard},
     intake::{Intake, IntakeParts, Outside, TariffsHandle},
     jobs::{Jobs, Nudge, Work},
@@ -181,16 +182,26 @@ impl App {
         })
     }
 
-    /// Starts the SIP gateway, unless the configuration says `off`, and says where it listens.
+    /// Starts the SIP gateway within its part of the descriptors, unless the configuration says `off`, and says where it
+    /// listens.
     ///
     /// # Errors
     /// A sentence that says what is wrong and what to do.
-    pub async fn start_sip(&self, config: &Config) -> Result<Option<SocketAddr>, String> {
+    pub async fn start_sip(
+        &self,
+        config: &Config,
+        descriptors: Descriptors,
+    ) -> Result<Option<SocketAddr>, String> {
         match config.sip.settings(&config.data)? {
             Some(mut settings) => {
                 // Of whose calls it is the gateway cannot know; what nobody wants goes with the first job.
                 settings.gateway.recordings.speech = config.transcription()?.each().any(Option::is_some);
                 settings.gateway.recordings.keys = self.shelf.keys().cloned();
+                settings.gateway.most_calls = descriptors.sip_calls;
+                let guard = &mut settings.gateway.guard;
+                guard.most_connections = descriptors.sip_connections;
+                guard.most_connections_each =
+                    guard.most_connections_each.min(guard.most_connections.div_ceil(2));
                 self.sip.start(settings, self.intake.clone()).await.map(Some)
             }
             None => Ok(None),

@@ -7,14 +7,19 @@ mod checks;
 mod layers;
 mod listeners;
 
-use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
+    path::PathBuf,
+};
 
 use pegcount_calls::{Direction, Increments, Rate, Tariff, parse_decimal};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     access::RateLimit,
-    address, analysis, audit, dialects,
+    address, analysis, audit, connections, dialects,
     organizations::PerOrganization,
     privacy, recordings, redaction,
     secrets::EncryptionConfig,
@@ -150,14 +155,32 @@ impl Default for ReadinessConfig {
     }
 }
 
-/// How much one key may ask; 0: as much as it likes.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+/// How much one key may ask, and one address may open.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
-    /// Requests a second in the long run.
+    /// Requests a second in the long run; 0: as many as the key likes.
     pub requests_per_second: u32,
     /// Requests at once; 0: as many as a second has.
     pub burst: u32,
+    /// HTTP and WebSocket connections at once.
+    pub connections: usize,
+    /// Those of one address.
+    pub connections_per_address: usize,
+    /// Reverse proxies, for which [`LimitsConfig::connections_per_address`] does not hold.
+    pub proxies: Vec<IpAddr>,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            requests_per_second: 0,
+            burst: 0,
+            connections: 24_000,
+            connections_per_address: 6_000,
+            proxies: Vec::new(),
+        }
+    }
 }
 
 /// What an organization pays.
@@ -270,6 +293,16 @@ impl Config {
             format!("sqlite:{}", self.store_path().display())
         } else {
             self.store.clone()
+        }
+    }
+
+    /// How many files the parts of the program would have open at most.
+    pub fn wanted_descriptors(&self) -> connections::Wanted {
+        let has_sip = !self.sip.is_off();
+        connections::Wanted {
+            connections: self.limits.connections,
+            sip_calls: if has_sip { self.sip.most_calls } else { 0 },
+            sip_connections: if has_sip { self.sip.guard.most_connections } else { 0 },
         }
     }
 

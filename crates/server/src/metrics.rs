@@ -1,5 +1,6 @@
 //! What the program counts of itself, for `GET /metrics`.
 
+mod connections;
 mod jobs;
 mod room;
 mod sip;
@@ -18,6 +19,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+pub use connections::{Closed, ConnectionMetrics, Refused};
 pub use jobs::{JobKind, JobLabels, JobMetrics};
 pub use room::RoomMetrics;
 pub use sip::{GuardLabels, RefusalLabels, SipFigures, SipMetrics};
@@ -89,6 +91,8 @@ pub struct Metrics {
     pub jobs: JobMetrics,
     /// What the store and its disk take and have left.
     pub room: RoomMetrics,
+    /// Connections over HTTP.
+    pub connections: ConnectionMetrics,
 }
 
 impl Default for Metrics {
@@ -114,6 +118,7 @@ impl Default for Metrics {
             sip: SipMetrics::default(),
             jobs: JobMetrics::default(),
             room: RoomMetrics::default(),
+            connections: ConnectionMetrics::default(),
             registry: Registry::default(),
         };
         registry.register("events", "Events by source and outcome", this.events.clone());
@@ -148,6 +153,7 @@ impl Default for Metrics {
         this.sip.register(&mut registry);
         this.jobs.register(&mut registry);
         this.room.register(&mut registry);
+        this.connections.register(&mut registry);
         Self { registry, ..this }
     }
 }

@@ -5,7 +5,9 @@ use std::{
     io,
     os::{fd::AsRawFd, unix::fs::PermissionsExt},
     path::{Path, PathBuf},
+    pin::pin,
     sync::Arc,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -14,18 +16,31 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
     task::JoinHandle,
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::operations::{Operator, Order};
+use crate::{
+    connections::Backoff,
+    operations::{Operator, Order},
+};
 
 /// The socket's name in the data folder.
 const NAME: &str = "control.sock";
 /// Longest line in bytes: an import sends its records in batches well below it.
 const LONGEST_LINE: u64 = 64 * 1024 * 1024;
 
+/// Commands that are served at one time; one more waits.
+const MOST_CONVERSATIONS: usize = 16;
+/// How often the server says that it is still carrying out an order.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+/// How long nothing may be heard of the other side while a line is on its way: a command gives up, and the server hangs up.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
+
 #[derive(Deserialize, Serialize)]
 enum Answer {
+    /// The order is being carried out; another answer follows.
+    Working,
     Done(Value),
     Failed(String),
 }
@@ -104,14 +119,13 @@ fn tempfile_folder(data: &Path) -> io::Result<PathBuf> {
 
 async fn listen(listener: UnixListener, operator: Arc<Operator>, stop: CancellationToken) {
     let mut conversations = tokio::task::JoinSet::new();
+    let mut backoff = Backoff::new("a connection of the operator's socket");
     loop {
+        let has_room = conversations.len() < MOST_CONVERSATIONS;
         tokio::select! {
             () = stop.cancelled() => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    conversations.spawn(converse(stream, Arc::clone(&operator), stop.clone()));
-                }
-                Err(error) => tracing::warn!(%error, "an operator could not be let in"),
+            accepted = backoff.accept(|| listener.accept()), if has_room => if let Some((stream, _)) = accepted {
+                conversations.spawn(converse(stream, Arc::clone(&operator), stop.clone()));
             },
             Some(_) = conversations.join_next() => {}
         }
@@ -129,14 +143,24 @@ async fn converse(stream: UnixStream, operator: Arc<Operator>, stop: Cancellatio
         };
         let Ok(Some(line)) = line else { return };
         let answer = match serde_json::from_str::<Order>(&line) {
-            Ok(order) => match operator.carry_out(order).await {
-                Ok(value) => Answer::Done(value),
-                Err(sentence) => Answer::Failed(sentence),
-            },
+            Ok(order) => carry_out(&operator, order, &mut writing).await,
             Err(error) => Answer::Failed(format!("the server does not know this order: {error}")),
         };
         if write_line(&mut writing, &answer).await.is_err() {
             return;
+        }
+    }
+}
+
+/// Carries out an order to its end, even if nobody waits for it any more.
+async fn carry_out(operator: &Operator, order: Order, writing: &mut (impl AsyncWriteExt + Unpin)) -> Answer {
+    let mut result = pin!(operator.carry_out(order));
+    loop {
+        match timeout(SIGN_OF_LIFE, result.as_mut()).await {
+            Ok(Ok(value)) => return Answer::Done(value),
+            Ok(Err(sentence)) => return Answer::Failed(sentence),
+            // Whether anybody hears it shows when the answer is written.
+            Err(_) => drop(write_line(writing, &Answer::Working).await),
         }
     }
 }
@@ -150,8 +174,18 @@ async fn read_line(reading: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result<O
 async fn write_line(writing: &mut (impl AsyncWriteExt + Unpin), line: &impl Serialize) -> io::Result<()> {
     let mut text = serde_json::to_string(line)?;
     text.push('\n');
-    writing.write_all(text.as_bytes()).await?;
-    writing.flush().await
+    let written = async {
+        writing.write_all(text.as_bytes()).await?;
+        writing.flush().await
+    };
+    timeout(SILENCE_TIMEOUT, written).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+fn silent() -> String {
+    format!(
+        "the server has not answered for {} s: it hangs, or serves {MOST_CONVERSATIONS} other commands; look at its log",
+        SILENCE_TIMEOUT.as_secs()
+    )
 }
 
 /// A line to a running server.
@@ -197,12 +231,15 @@ impl Line {
     pub async fn order(&mut self, order: &Order) -> Result<Value, String> {
         let gone = |error: io::Error| format!("the server went away: {error}");
         write_line(&mut self.writing, order).await.map_err(gone)?;
-        let line = read_line(&mut self.reading).await.map_err(gone)?;
-        let line = line.ok_or("the server went away before it answered")?;
-        match serde_json::from_str(&line) {
-            Ok(Answer::Done(value)) => Ok(value),
-            Ok(Answer::Failed(sentence)) => Err(sentence),
-            Err(error) => Err(format!("the server's answer cannot be read: {error}")),
+        loop {
+            let line = timeout(SILENCE_TIMEOUT, read_line(&mut self.reading)).await.map_err(|_| silent())?;
+            let line = line.map_err(gone)?.ok_or("the server went away before it answered")?;
+            match serde_json::from_str(&line) {
+                Ok(Answer::Working) => {}
+                Ok(Answer::Done(value)) => return Ok(value),
+                Ok(Answer::Failed(sentence)) => return Err(sentence),
+                Err(error) => return Err(format!("the server's answer cannot be read: {error}")),
+            }
         }
     }
 }

@@ -11,7 +11,6 @@ use std::{
     sync::Arc,
 };
 
-use axum_server::tls_rustls::RustlsConfig;
 use pegcount_gateway::Gateway;
 use rustls::{
     ServerConfig,
@@ -129,7 +128,7 @@ pub fn why_not_listen(error: &io::Error) -> &'static str {
 ///
 /// # Errors
 /// A sentence that names the file and says what is wrong with it.
-pub fn tls(config: &Config) -> Result<Option<RustlsConfig>, String> {
+pub fn tls(config: &Config) -> Result<Option<Arc<ServerConfig>>, String> {
     if !config.has_tls() {
         return Ok(None);
     }
@@ -148,7 +147,7 @@ pub fn tls(config: &Config) -> Result<Option<RustlsConfig>, String> {
         format!("tls: {} and {} do not belong together: {error}", cert.display(), key.display())
     })?;
     built.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Some(RustlsConfig::from_config(Arc::new(built))))
+    Ok(Some(Arc::new(built)))
 }
 
 fn read(key: &str, file: &Path) -> Result<Vec<u8>, String> {

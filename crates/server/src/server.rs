@@ -1,7 +1,7 @@
 //! The sockets: HTTP, the live WebSocket, the operator's socket; and their end.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -9,14 +9,8 @@ use std::{
 };
 
 use axum::Router;
-use axum_server::{
-    Handle,
-    accept::NoDelayAcceptor,
-    tls_rustls::{RustlsAcceptor, RustlsConfig},
-};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
-    net::TcpSocket,
+    net::{TcpListener, TcpSocket},
     signal::unix::{Signal, SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
@@ -25,11 +19,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
-    access::{Beginning, Ledger},
+    access::{Beginning, Ledger, Refusal},
     address,
     app::App,
     config::Config,
-    dialects,
+    connections::{Caps, Connections, Deadlines, Descriptors, Front},
+    dialects, logging,
     metrics::SipFigures,
     operator_socket, preflight, reference, sources,
     status::{self, Places, Status, StatusParts},
@@ -41,10 +36,10 @@ use crate::{
     },
 };
 
-/// How long requests may go on after the order to stop (contract, cli.md).
-const GRACE: Duration = Duration::from_secs(10);
-/// How long a client may take to send the head of a request.
-const HEAD_PATIENCE: Duration = Duration::from_secs(15);
+/// What is answered even when every connection is taken.
+const ALWAYS_ANSWERED: &[&str] = &["/healthz", "/readyz"];
+/// When a client that found every connection taken is told to come back.
+const COME_BACK: Duration = Duration::from_secs(5);
 
 /// How many connections may wait to be accepted. The standard library's 128 is too few when every watcher comes back
 /// after a restart: those beyond it try again a second later.
@@ -179,7 +174,7 @@ pub async fn serve(
 ) -> Result<(), String> {
     // Heard from before anybody can know that this runs.
     let signals = Signals::listen()?;
-    raise_open_files(config.tenant.max_connections);
+    let descriptors = Descriptors::of_process(config.wanted_descriptors());
     if let Some(path) = ready_file {
         // One of an earlier run would say that this one is ready.
         let _ = std::fs::remove_file(path);
@@ -188,7 +183,7 @@ pub async fn serve(
     let live = bind("live_listen", config.live_listen)?;
     let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
     let (http_address, live_address) = (address(&http)?, address(&live)?);
-    let sip = app.start_sip(&config).await?;
+    let sip = app.start_sip(&config, descriptors).await?;
     let ready = Ready { http: http_address, live: live_address, sip, pid: std::process::id() };
     app.ledger.links_begin_with(beginning_of_links(&config, ready.http));
 
@@ -197,12 +192,17 @@ pub async fn serve(
     let main = main_router(&app, &config, &feed)?;
     let live_router = live_router(&app, &feed);
     let tls = preflight::tls(&config)?;
-    let handle = Handle::new();
+    let connections = Connections::new(caps(&config, descriptors), tls, app.metrics.connections.clone());
     let mut servers = tokio::task::JoinSet::new();
-    servers.spawn(run(http, tls.clone(), handle.clone(), main));
-    servers.spawn(run(live, tls, handle.clone(), live_router));
+    let refuse = |path: &str| dialects::refused(path, all_taken());
+    let front = Front { router: main, always: ALWAYS_ANSWERED, refuse };
+    servers.spawn(Arc::clone(&connections).serve(http, front, stop.clone()));
+    let front =
+        Front { router: live_router, always: &[], refuse: |_| dialects::tenant::refused(all_taken()) };
+    servers.spawn(connections.serve(live, front, stop.clone()));
     let socket = operator_socket::Socket::open(&config.data, app.operator(), stop.clone())?;
 
+    tokio::spawn(stop.clone().run_until_cancelled_owned(logging::sum_up_repeats()));
     // Told to stop with the requests, so that both have their time at once.
     app.start_jobs(stop.clone());
     if let Some(path) = ready_file {
@@ -210,9 +210,9 @@ pub async fn serve(
     }
     announce(&ready);
     let ended = wait(&app, &mut servers, signals, reload).await;
-    tracing::info!("stopping: no new connections; requests may go on for {} s", GRACE.as_secs());
+    let grace = Deadlines::default().shutdown;
+    tracing::info!("stopping: no new connections; requests may go on for {} s", grace.as_secs());
     stop.cancel();
-    handle.graceful_shutdown(Some(GRACE));
     while servers.join_next().await.is_some() {}
     socket.close().await;
     drop(feed);
@@ -221,20 +221,13 @@ pub async fn serve(
     ended
 }
 
-/// Lets the process have as many files open as it may: each connection is one, and the usual limit is 1,024.
-fn raise_open_files(connections: usize) {
-    let most = getrlimit(Resource::Nofile).maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }) {
-        tracing::warn!(%error, "the limit of open files stays as it was");
-    }
-    if let Some(limit) = getrlimit(Resource::Nofile).current
-        && limit < connections as u64
-    {
-        tracing::warn!(
-            limit,
-            "fewer files may be open than tenant.max_connections says: raise the limit (ulimit -Hn, LimitNOFILE)"
-        );
-    }
+/// How many connections there may be. Where there are fewer descriptors than the configuration asks for, an address gets the
+/// same part of them as it would have had of all.
+fn caps(config: &Config, descriptors: Descriptors) -> Caps {
+    let (all, each) = (config.limits.connections, config.limits.connections_per_address);
+    let connections = descriptors.connections.min(all);
+    let per_address = (connections as u128 * each as u128).div_ceil(all.max(1) as u128) as usize;
+    Caps { connections, per_address, proxies: config.limits.proxies.clone() }
 }
 
 /// What an operator says by signals.
@@ -258,7 +251,7 @@ impl Signals {
 /// Waits for the order to stop; reads the configuration anew when told.
 async fn wait(
     app: &App,
-    servers: &mut tokio::task::JoinSet<std::io::Result<()>>,
+    servers: &mut tokio::task::JoinSet<()>,
     mut signals: Signals,
     reload: impl Fn() -> Result<Config, String>,
 ) -> Result<(), String> {
@@ -275,9 +268,8 @@ async fn wait(
             },
             ended = servers.join_next() => {
                 return match ended {
-                    Some(Ok(Err(error))) => Err(format!("a server stopped: {error}")),
                     Some(Err(error)) => Err(format!("a server stopped: {error}")),
-                    Some(Ok(Ok(()))) | None => Err("a server stopped".into()),
+                    Some(Ok(())) | None => Err("a server stopped".into()),
                 };
             }
         }
@@ -306,39 +298,12 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     // As the standard library does: the address is free at once when the program before has ended.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)?.into_std()
+    socket.listen(BACKLOG)
 }
 
-async fn run(
-    listener: TcpListener,
-    tls: Option<RustlsConfig>,
-    handle: Handle<SocketAddr>,
-    router: Router,
-) -> std::io::Result<()> {
-    let service = router.into_make_service();
-    // A count that is sent must not wait until the one before it was acknowledged.
-    let acceptor = NoDelayAcceptor::new();
-    match tls {
-        Some(tls) => {
-            let acceptor = RustlsAcceptor::new(tls).acceptor(acceptor);
-            let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle);
-            bound_heads(server.http_builder());
-            server.serve(service).await
-        }
-        None => {
-            let mut server = axum_server::from_tcp(listener)?.acceptor(acceptor).handle(handle);
-            bound_heads(server.http_builder());
-            server.serve(service).await
-        }
-    }
-}
-
-fn bound_heads(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::TokioExecutor>) {
-    builder
-        .http1()
-        .timer(hyper_util::rt::TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
-        .max_buf_size(64 * 1024);
+/// Tells a client that there is no connection for it.
+fn all_taken() -> Refusal {
+    Refusal::Unavailable { reason: "too many connections are open".into(), retry_after: COME_BACK }
 }
 
 /// What links begin with, for clients that may come from elsewhere.

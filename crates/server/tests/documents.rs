@@ -345,6 +345,30 @@ fn every_metric_is_documented_and_every_documented_one_is_there() {
 }
 
 #[test]
+fn every_test_that_the_limits_name_is_there() {
+    fn code(folder: &Path, text: &mut String) {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                code(&path, text);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                text.push_str(&fs::read_to_string(path).expect("a source file"));
+            }
+        }
+    }
+    let mut text = String::new();
+    code(&root().join("crates"), &mut text);
+    let limits = read("docs/limits.md");
+    let rows = limits.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| --- |"));
+    let tests: Vec<String> = rows
+        .flat_map(|row| quoted(row.trim_end_matches('|').rsplit('|').next().unwrap_or_default()))
+        .collect();
+    assert!(tests.len() > 10, "{tests:?}");
+    let missing: Vec<_> = tests.iter().filter(|test| !text.contains(&format!("fn {test}("))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
 fn alerts_and_dashboard_name_only_metrics_that_exist() {
     let known = metrics();
     for path in ["packaging/monitoring/pegcount.rules.yml", "packaging/monitoring/grafana.json"] {

@@ -279,9 +279,9 @@ impl Ledger {
         Ok(Watched::One(principal.organization))
     }
 
-    /// Whether credentials that let somebody in still would. Asking costs the key none of its requests.
-    pub fn still_admits(&self, credentials: &Credentials) -> bool {
-        self.keyring.principal(credentials, self.clock.now()).is_some()
+    /// Who shows these credentials. Asking costs the key none of its requests.
+    pub fn recognize(&self, credentials: &Credentials) -> Option<Principal> {
+        self.keyring.principal(credentials, self.clock.now())
     }
 
     /// The set of live calls, for watchers that [`Ledger::admit_watcher`] let in.

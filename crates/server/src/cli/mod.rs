@@ -10,7 +10,6 @@ mod refold;
 
 use std::{
     cell::Cell,
-    io::IsTerminal,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -24,7 +23,7 @@ use crate::{
     app::App,
     clock::Clock,
     config::{Config, LogConfig, Overrides, USUAL_FILE},
-    demo,
+    demo, logging,
     operations::Order,
     preflight,
     server::{self, Ready},
@@ -380,7 +379,7 @@ async fn demo(common: &Common, args: DemoArgs) -> Result<ExitCode, String> {
             )?
         }
     };
-    log_to_stderr(&LogConfig::default())?;
+    logging::start(&LogConfig::default())?;
     print::to_stderr(&format!("Calls go to {url}, {} a second, until you press Ctrl-C.", args.rate));
     let options = demo::DemoOptions {
         url,
@@ -428,7 +427,7 @@ async fn serve(common: &Common, args: ServeArgs) -> Result<ExitCode, String> {
     let file = common.config.clone();
     let load = move || Config::load(file.as_deref(), &overrides);
     let config = load()?;
-    log_to_stderr(&config.log)?;
+    logging::start(&config.log)?;
     let problems = preflight::problems(&config);
     if !problems.is_empty() {
         return Err(problems.join("\n"));
@@ -456,21 +455,6 @@ async fn serve(common: &Common, args: ServeArgs) -> Result<ExitCode, String> {
         print::first_key(key, &data, json);
     }
     served.map(|()| ExitCode::SUCCESS)
-}
-
-fn log_to_stderr(log: &LogConfig) -> Result<(), String> {
-    use tracing_subscriber::{fmt, layer::SubscriberExt, util::SubscriberInitExt};
-    let filter = log.filter()?;
-    let registry = tracing_subscriber::registry().with(filter);
-    let done = if log.json {
-        registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init()
-    } else {
-        let colours = std::io::stderr().is_terminal();
-        registry
-            .with(fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(colours))
-            .try_init()
-    };
-    done.map_err(|error| error.to_string())
 }
 
 /// Whether a path is worth a progress bar.

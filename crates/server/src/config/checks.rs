@@ -23,6 +23,7 @@ impl Config {
             self.transcription().map(drop),
             self.cors.layer().map(drop),
             self.check_places(),
+            self.check_connections(),
             self.check_listening(),
             self.check_tls(),
             self.check_public_url(),
@@ -42,6 +43,18 @@ impl Config {
             Some(_) => Err(format!("store: {:?} names no file: give sqlite:PATH", self.store)),
             None => Ok(()),
         }
+    }
+
+    fn check_connections(&self) -> Result<(), String> {
+        let limits = &self.limits;
+        for (key, value) in
+            [("connections", limits.connections), ("connections_per_address", limits.connections_per_address)]
+        {
+            if value == 0 {
+                return Err(format!("limits.{key}: 0 would let nobody in: give at least 1"));
+            }
+        }
+        Ok(())
     }
 
     fn check_tls(&self) -> Result<(), String> {

@@ -1,4 +1,4 @@
-//! Answers that take a while to write.
+//! What would keep a worker of the runtime busy: bodies that take a while to read, answers that take a while to write.
 
 use axum::{
     http::header,
@@ -7,7 +7,37 @@ use axum::{
 use bytes::Bytes;
 use pegcount_store::stand_back;
 
+use tokio::sync::Semaphore;
+
+use super::body::Held;
 use crate::access::{Answer, Refusal};
+
+/// Bodies above this many bytes are read aside: it takes longer than to change the thread.
+const READ_ASIDE_BYTES: usize = 64 * 1024;
+/// Bodies that are read aside at one time; others wait. They share the processors with everything else.
+const MOST_READ: usize = 2;
+
+static READS: Semaphore = Semaphore::const_new(MOST_READ);
+
+/// Makes something of a body: of a long one on a thread that stands back.
+///
+/// # Errors
+/// [`Refusal::Unavailable`] when that thread failed.
+pub async fn read<T: Send + 'static>(
+    body: Held,
+    read: impl FnOnce(&[u8]) -> T + Send + 'static,
+) -> Answer<T> {
+    if body.len() <= READ_ASIDE_BYTES {
+        return Ok(read(&body));
+    }
+    // The semaphore is never closed.
+    let _turn = READS.acquire().await.ok();
+    let aside = move || {
+        stand_back();
+        read(&body)
+    };
+    tokio::task::spawn_blocking(aside).await.map_err(|error| failed("the body cannot be read", &error))
+}
 
 /// A whole answer in JSON, written as [`written`] has it.
 ///
@@ -27,13 +57,15 @@ pub async fn written(write: impl FnOnce() -> serde_json::Result<Vec<u8>> + Send 
         stand_back();
         write()
     };
-    let written = tokio::task::spawn_blocking(aside).await.map_err(|error| unwritable(&error))?;
-    written.map(Bytes::from).map_err(|error| unwritable(&error))
+    let written = tokio::task::spawn_blocking(aside).await.map_err(|error| failed(UNWRITABLE, &error))?;
+    written.map(Bytes::from).map_err(|error| failed(UNWRITABLE, &error))
 }
 
-fn unwritable(error: &dyn std::error::Error) -> Refusal {
+const UNWRITABLE: &str = "the answer cannot be written";
+
+fn failed(what: &str, error: &dyn std::error::Error) -> Refusal {
     Refusal::Unavailable {
-        reason: format!("the answer cannot be written: {error}"),
+        reason: format!("{what}: {error}"),
         retry_after: std::time::Duration::from_secs(1),
     }
 }

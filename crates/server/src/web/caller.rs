@@ -7,7 +7,7 @@ use axum::{
     http::request::Parts,
 };
 
-use super::{credentials, failure::Failure, host};
+use super::{body, credentials, failure::Failure, host};
 use crate::access::{Access, Ledger};
 
 /// Somebody who was let in, and what he may see and do.
@@ -27,6 +27,7 @@ where
         let ledger = Arc::<Ledger>::from_ref(state);
         let shown = credentials::whole_key(&parts.headers);
         let access = ledger.admit(shown.as_ref(), credentials::named_organization(&parts.headers))?;
+        parts.extensions.insert(body::Sender::of(access.principal()));
         Ok(Self { access: access.reached_at(host::requested(&parts.uri, &parts.headers)) })
     }
 }
@@ -48,6 +49,7 @@ where
         let ledger = Arc::<Ledger>::from_ref(state);
         let shown = credentials::whole_key(&parts.headers).or_else(|| credentials::basic(&parts.headers));
         let access = ledger.admit(shown.as_ref(), credentials::named_organization(&parts.headers))?;
+        parts.extensions.insert(body::Sender::of(access.principal()));
         Ok(Self { access })
     }
 }

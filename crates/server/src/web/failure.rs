@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::{
     access::{KeyFault, Refusal, Remedy, Thing},
-    web::body::BodyError,
+    web::body::{self, BodyError},
 };
 
 /// What a client is told when something is refused.
@@ -178,9 +178,10 @@ impl From<BodyError> for Failure {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", sentence)
                     .with_details(json!({ "limit_bytes": limit }))
             }
-            BodyError::Broken | BodyError::TooSlow => {
-                Self::new(StatusCode::BAD_REQUEST, "INVALID_BODY", sentence)
-            }
+            BodyError::Broken => Self::new(StatusCode::BAD_REQUEST, "INVALID_BODY", sentence),
+            BodyError::TooSlow => Self::new(StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT", sentence),
+            BodyError::NoRoom => Self::new(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", sentence)
+                .retry_after(body::ROOM_RETRY_AFTER),
         }
     }
 }

@@ -1,8 +1,24 @@
 //! By which host a client reached this server.
 
-use axum::http::{HeaderMap, Uri, header};
+use axum::{
+    extract::Request,
+    http::{HeaderMap, Uri, Version, header},
+    middleware::Next,
+    response::Response,
+};
 
-use crate::access::RequestedHost;
+use crate::access::{Refusal, RequestedHost};
+
+/// Refuses what names its host not at all or twice (RFC 9112, 3.2): a proxy may have taken it for another request.
+pub(super) async fn check(refuse: fn(&str, Refusal) -> Response, request: Request, next: Next) -> Response {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    let fault = match (request.version(), hosts) {
+        (Version::HTTP_11, 0) => "is missing: HTTP/1.1 needs one",
+        (_, 0 | 1) => return next.run(request).await,
+        _ => "occurs more than once",
+    };
+    refuse(request.uri().path(), Refusal::invalid("the header Host", fault))
+}
 
 /// The host that a request names: in its target, where that is a whole URL or HTTP/2 (RFC 9112, 3.2.2), else in its one
 /// `Host` header.

@@ -6,7 +6,7 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{body, failure::Failure};
+use super::{aside, body, failure::Failure};
 use crate::vocabulary;
 
 /// Largest body of a setting, in bytes.
@@ -18,14 +18,15 @@ pub struct JsonBody<T>(pub T);
 impl<S, T> FromRequest<S> for JsonBody<T>
 where
     S: Send + Sync,
-    T: DeserializeOwned,
+    T: DeserializeOwned + Send + 'static,
 {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
         let (parts, body) = request.into_parts();
         check_type(&parts.headers)?;
-        Self::parse(&body::read(body, LARGEST).await?)
+        let bytes = body::read(&parts.extensions, body, LARGEST).await?;
+        aside::read(bytes, Self::parse).await?
     }
 }
 
@@ -33,18 +34,18 @@ where
 impl<S, T> OptionalFromRequest<S> for JsonBody<T>
 where
     S: Send + Sync,
-    T: DeserializeOwned,
+    T: DeserializeOwned + Send + 'static,
 {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<Option<Self>, Failure> {
         let (parts, body) = request.into_parts();
-        let bytes = body::read(body, LARGEST).await?;
+        let bytes = body::read(&parts.extensions, body, LARGEST).await?;
         if bytes.is_empty() {
             return Ok(None);
         }
         check_type(&parts.headers)?;
-        Self::parse(&bytes).map(Some)
+        aside::read(bytes, Self::parse).await?.map(Some)
     }
 }
 

@@ -21,6 +21,7 @@ use tracing::Instrument;
 use super::{
     compression, cors,
     failure::Failure,
+    host,
     route_table::{self, RouteTable},
     terminal,
 };
@@ -79,6 +80,7 @@ pub fn around(router: Router, surroundings: Surroundings) -> Router {
         .layer(middleware::from_fn(move |request: Request, next: Next| {
             cors::apply(cors.clone(), request, next)
         }))
+        .layer(middleware::from_fn(move |request: Request, next: Next| host::check(refuse, request, next)))
         .layer(middleware::from_fn(move |request: Request, next: Next| {
             let metrics = Arc::clone(&metrics);
             async move { observe(&metrics, request, next).await }

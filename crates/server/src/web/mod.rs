@@ -3,6 +3,7 @@
 
 pub mod aside;
 pub mod body;
+mod budget;
 pub mod caller;
 pub mod compression;
 pub mod cors;

@@ -27,6 +27,7 @@ mod imports;
 mod isolation;
 mod jobs;
 mod keys;
+mod limits;
 mod live;
 mod metrics;
 mod mistakes;

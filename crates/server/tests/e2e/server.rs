@@ -21,13 +21,15 @@ pub struct Home {
     pub config: String,
     /// What the program finds in its environment, beside `PATH`.
     pub environment: Vec<(&'static str, PathBuf)>,
+    /// How many files it may have open; `None`: as many as the test.
+    pub open_files: Option<u32>,
 }
 
 impl Home {
     /// A folder with nothing in it and this configuration (TOML).
     pub fn new(config: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self { folder, config: config.to_owned(), environment: Vec::new() }
+        Self { folder, config: config.to_owned(), environment: Vec::new(), open_files: None }
     }
 
     /// The same, with a store in its data folder, as a first start makes it.
@@ -51,7 +53,15 @@ impl Home {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let config = self.path("config.toml");
         std::fs::write(&config, &self.config).expect("the configuration is written");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pegcount"));
+        let program = env!("CARGO_BIN_EXE_pegcount");
+        let mut command = match self.open_files {
+            None => Command::new(program),
+            Some(limit) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", "ulimit -n \"$0\"; exec \"$@\"", &limit.to_string(), program]);
+                shell
+            }
+        };
         command.args(arguments).arg("--config").arg(config).arg("--data").arg(self.data());
         command
             .current_dir(self.folder.path())

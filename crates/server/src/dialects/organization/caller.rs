@@ -12,6 +12,7 @@ use crate::{
     access::{Access, Ledger},
     auth::Credentials,
     web::{
+        body,
         credentials::{header_text, named_organization},
         host,
     },
@@ -28,6 +29,7 @@ impl FromRequestParts<Arc<Ledger>> for Caller {
     async fn from_request_parts(parts: &mut Parts, ledger: &Arc<Ledger>) -> Result<Self, Failure> {
         let credentials = pair(&parts.headers)?;
         let access = ledger.admit(Some(&credentials), named_organization(&parts.headers))?;
+        parts.extensions.insert(body::Sender::of(access.principal()));
         Ok(Self { access: access.reached_at(host::requested(&parts.uri, &parts.headers)) })
     }
 }

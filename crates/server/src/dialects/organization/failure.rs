@@ -12,7 +12,10 @@ use super::wire::FailureEnvelope;
 use crate::{
     access::{Refusal, Remedy, Thing},
     vocabulary,
-    web::{body::BodyError, failure::retry_after_seconds},
+    web::{
+        body::{self, BodyError},
+        failure::retry_after_seconds,
+    },
 };
 
 /// Longest id that an answer repeats whole: that of a call.
@@ -144,9 +147,10 @@ impl From<BodyError> for Failure {
             BodyError::TooLarge { .. } => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Request too large", sentence)
             }
-            BodyError::Broken | BodyError::TooSlow => {
-                Self::new(StatusCode::BAD_REQUEST, "Invalid request", sentence)
-            }
+            BodyError::Broken => Self::new(StatusCode::BAD_REQUEST, "Invalid request", sentence),
+            BodyError::TooSlow => Self::new(StatusCode::REQUEST_TIMEOUT, "Request timeout", sentence),
+            BodyError::NoRoom => Self::new(StatusCode::SERVICE_UNAVAILABLE, "Service unavailable", sentence)
+                .after(body::ROOM_RETRY_AFTER),
         }
     }
 }

@@ -2,9 +2,8 @@
 
 use axum::{
     Json,
-    body::Body,
-    extract::{Path, RawQuery, rejection::PathRejection},
-    http::{HeaderMap, Uri},
+    extract::{Path, RawQuery, Request, rejection::PathRejection},
+    http::Uri,
     response::{IntoResponse, Response},
 };
 use pegcount_calls::EndpointName;
@@ -86,11 +85,13 @@ pub(super) async fn list(caller: Caller, RawQuery(query): RawQuery) -> Result<Re
         (status = 413, description = "The body is larger than 1 MiB"),
     )
 )]
-pub(super) async fn search(caller: Caller, headers: HeaderMap, body: Body) -> Result<Response, Failure> {
-    if body::media_type(&headers).is_some_and(|media_type| media_type != "application/json") {
+pub(super) async fn search(caller: Caller, request: Request) -> Result<Response, Failure> {
+    let (parts, body) = request.into_parts();
+    if body::media_type(&parts.headers).is_some_and(|media_type| media_type != "application/json") {
         return Err(Failure::media_type());
     }
-    let criteria = Criteria::of_json(&body::read(body, LARGEST_SEARCH).await?)?;
+    let body = body::read(&parts.extensions, body, LARGEST_SEARCH).await?;
+    let criteria = aside::read(body, Criteria::of_json).await??;
     listed(caller.access, Listing::of(&criteria)?).await
 }
 

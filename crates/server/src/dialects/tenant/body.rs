@@ -1,7 +1,10 @@
 //! Where a question may carry its parameters: a form, which is what the document shows, and what else panels of this
 //! family take.
 
-use axum::{body::Body, http::HeaderMap};
+use axum::{
+    body::Body,
+    http::{HeaderMap, request::Parts},
+};
 use bytes::Bytes;
 use futures_util::stream;
 use serde_json::Value;
@@ -19,8 +22,9 @@ const LARGEST: usize = 64 * 1024;
 const MOST_FIELDS: usize = 256;
 
 /// The parameters of the query and of the body; where both have one, the body's counts.
-pub(super) async fn params(query: &str, headers: &HeaderMap, body: Body) -> Result<Params, Failure> {
-    let body = body::read(body, LARGEST).await?;
+pub(super) async fn params(parts: &Parts, body: Body) -> Result<Params, Failure> {
+    let (query, headers) = (parts.uri.query().unwrap_or_default(), &parts.headers);
+    let body = body::read(&parts.extensions, body, LARGEST).await?;
     let mut pairs = owned(&Params::parse(query));
     if !body.is_empty() {
         // Without a type it is taken for what the document shows.

@@ -11,7 +11,10 @@ use axum::{
 use super::wire::ErrorBody;
 use crate::{
     access::{KeyFault, Refusal, Remedy, Thing},
-    web::{body::BodyError, failure::retry_after_seconds},
+    web::{
+        body::{self, BodyError},
+        failure::retry_after_seconds,
+    },
 };
 
 /// Why there is no answer: a status, a sentence, and at most one header that goes with it.
@@ -127,9 +130,12 @@ impl From<BodyError> for Failure {
     fn from(error: BodyError) -> Self {
         let status = match error {
             BodyError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            BodyError::Broken | BodyError::TooSlow => StatusCode::BAD_REQUEST,
+            BodyError::Broken => StatusCode::BAD_REQUEST,
+            BodyError::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            BodyError::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
         };
-        Self::new(status, error.to_string())
+        let failure = Self::new(status, error.to_string());
+        if error == BodyError::NoRoom { failure.retry_after(body::ROOM_RETRY_AFTER) } else { failure }
     }
 }
 

@@ -29,7 +29,7 @@ impl Door for Ledger {
     }
 
     fn still_admits(&self, credentials: &Credentials) -> bool {
-        Self::still_admits(self, credentials)
+        self.recognize(credentials).is_some()
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     access::{Access, KeyFault, Ledger, Refusal, Thing},
-    web::{credentials, query::Params},
+    web::{body::Sender, credentials, query::Params},
 };
 
 /// Count a tenant's calls that have ended.
@@ -89,17 +89,19 @@ struct Asked {
 
 impl Asked {
     async fn read(ledger: &Arc<Ledger>, mode: AccessMode, request: Request) -> Result<Self, Failure> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let credentials = credentials::whole_key(&parts.headers);
+        let principal = credentials.as_ref().and_then(|credentials| ledger.recognize(credentials));
         let fault = match &credentials {
-            Some(credentials) => (!ledger.still_admits(credentials)).then_some(KeyFault::Unknown),
+            Some(_) => principal.is_none().then_some(KeyFault::Unknown),
             None => (mode == AccessMode::Key).then_some(KeyFault::Missing),
         };
         // Before the body: nobody unknown makes the server read one.
         if let Some(fault) = fault {
             return Err(Refusal::Unauthorized(fault).into());
         }
-        let params = body::params(parts.uri.query().unwrap_or_default(), &parts.headers, body).await?;
+        parts.extensions.insert(Sender::of(principal.as_ref()));
+        let params = body::params(&parts, body).await?;
         let tenant_id = params.get("tenant_id").map(str::trim).unwrap_or_default();
         if tenant_id.is_empty() {
             return Err(Failure::bad_request("tenant_id is required"));

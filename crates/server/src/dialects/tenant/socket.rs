@@ -21,8 +21,9 @@ use bytes::Bytes;
 use futures_util::SinkExt;
 use tokio::{
     sync::OwnedSemaphorePermit,
-    time::{Instant, interval_at, sleep_until, timeout},
+    time::{Instant, interval_at, sleep, sleep_until, timeout},
 };
+use tungstenite::error::ProtocolError;
 
 use super::{
     failure::Failure,
@@ -98,6 +99,12 @@ enum Leave {
     Shutdown,
     /// The key is no longer good.
     Revoked,
+    /// What came is no WebSocket frame, or not one that may come now.
+    Malformed,
+    /// What came is larger than [`LARGEST_MESSAGE`].
+    TooLarge,
+    /// A text is no UTF-8.
+    NotText,
     /// The other side hung up, or cannot be reached.
     Gone,
 }
@@ -108,7 +115,31 @@ impl Leave {
         match self {
             Self::Shutdown => Some(CloseFrame { code: 1001, reason: "the server stops".into() }),
             Self::Revoked => Some(CloseFrame { code: 1008, reason: "the key is no longer valid".into() }),
+            Self::Malformed => Some(CloseFrame { code: 1002, reason: "this is no WebSocket frame".into() }),
+            Self::TooLarge => Some(CloseFrame {
+                code: 1009,
+                reason: format!("a message may have {LARGEST_MESSAGE} bytes").into(),
+            }),
+            Self::NotText => Some(CloseFrame { code: 1007, reason: "a text must be UTF-8".into() }),
             Self::Gone => None,
+        }
+    }
+
+    /// After an error nothing more is read: when the other side has heard the farewell cannot be seen.
+    fn is_fault_of_peer(self) -> bool {
+        matches!(self, Self::Malformed | Self::TooLarge | Self::NotText)
+    }
+}
+
+impl From<axum::Error> for Leave {
+    fn from(error: axum::Error) -> Self {
+        match error.into_inner().downcast_ref::<tungstenite::Error>() {
+            // A connection that breaks off is no fault of a frame.
+            Some(tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => Self::Gone,
+            Some(tungstenite::Error::Protocol(_)) => Self::Malformed,
+            Some(tungstenite::Error::Capacity(_)) => Self::TooLarge,
+            Some(tungstenite::Error::Utf8(_)) => Self::NotText,
+            _ => Self::Gone,
         }
     }
 }
@@ -127,6 +158,10 @@ async fn serve(
     if let Some(farewell) = leave.farewell() {
         // Nobody is left to be told when this fails.
         let _ = timeout(GOODBYE, connection.say_goodbye(farewell)).await;
+        if leave.is_fault_of_peer() {
+            // Closed at once, with bytes unread, the connection would be reset, and the farewell lost with it.
+            sleep(GOODBYE).await;
+        }
     }
     drop(place);
 }
@@ -162,7 +197,8 @@ impl Connection {
                     Some(Ok(Message::Text(_) | Message::Binary(_) | Message::Ping(_))) => {
                         self.pace.heard(Instant::now());
                     }
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return Leave::Gone,
+                    Some(Err(error)) => return error.into(),
+                    Some(Ok(Message::Close(_))) | None => return Leave::Gone,
                 },
                 () = watcher.ready(), if held_until.is_none() => due = watcher.take(),
                 () = sleep_until(held_until.unwrap_or_else(Instant::now)), if held_until.is_some() => {

@@ -10,13 +10,16 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
 };
 use futures_util::{SinkExt, StreamExt};
 use pegcount_calls::{CallName, Direction, OrganizationName, SourceName, StatCell, Stats, Status, Timestamp};
 use pegcount_store::{CallKey, OrganizationNumber, Store};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{TcpListener, TcpStream},
+};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
     tungstenite::{
@@ -142,11 +145,12 @@ async fn every_failure_has_the_dialects_form_and_the_header_that_goes_with_it() 
 // ---- bodies
 
 async fn read(query: &str, media_type: Option<&str>, text: &str) -> Result<Option<String>, (u16, String)> {
-    let mut headers = HeaderMap::new();
+    let mut request = axum::http::Request::builder().uri(format!("/?{query}"));
     if let Some(media_type) = media_type {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_str(media_type).unwrap());
+        request = request.header(header::CONTENT_TYPE, media_type);
     }
-    match body::params(query, &headers, Body::from(text.to_owned())).await {
+    let (parts, body) = request.body(Body::from(text.to_owned())).unwrap().into_parts();
+    match body::params(&parts, body).await {
         Ok(params) => Ok(params.get("tenant_id").map(str::to_owned)),
         Err(failure) => {
             let (status, _, body) = shown(failure).await;
@@ -502,6 +506,27 @@ async fn what_a_client_says_is_ignored_within_bounds() {
     assert_eq!(client.texts(2).await, [tenant(ONE, 1), total(1)]);
     client.0.send(Message::text("x".repeat(5000))).await.unwrap();
     server.feed.drained().await;
+}
+
+#[tokio::test]
+async fn a_faulty_frame_is_answered_with_a_close_frame() {
+    let server = Server::open().await;
+    let too_large = [&[0x81, 0xfe, 0x20, 0][..], &[0; 4]].concat();
+    for (frame, code) in [
+        // Without a mask, of a type that is not there, larger than is taken, and no UTF-8.
+        (&[0x81, 1, b'x'][..], 1002),
+        (&[0x83, 0x81, 0, 0, 0, 0, b'x'], 1002),
+        (&too_large, 1009),
+        (&[0x81, 0x81, 0, 0, 0, 0, 0xff], 1007),
+    ] {
+        let mut client = server.connect(server.request("/")).await;
+        client.texts(1).await;
+        let MaybeTlsStream::Plain(stream) = client.0.get_mut() else { panic!("no TLS here") };
+        stream.write_all(frame).await.unwrap();
+        let Message::Close(Some(close)) = client.next().await else { panic!("{code}: a close frame") };
+        assert_eq!(u16::from(close.code), code, "{close}");
+        assert!(!close.reason.is_empty(), "{code}");
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::{
     auth::Scope,
     intake::{Incoming, Outcome},
     vocabulary::{self, Rejection, source_name},
-    web::{body, caller::Reporter, credentials::header_text, failure::Failure},
+    web::{aside, body, caller::Reporter, credentials::header_text, failure::Failure},
 };
 
 /// A record in a form, plain or as base64.
@@ -46,13 +46,17 @@ pub(super) async fn post_cdr(
     access.need(Scope::EventsWrite)?;
     let (parts, body) = request.into_parts();
     let content_type = header_text(&parts.headers, "content-type").map(str::to_owned);
-    let bytes = body::read(body, LARGEST).await?;
+    let bytes = body::read(&parts.extensions, body, LARGEST).await?;
     let invalid = |message: String| Failure::new(StatusCode::BAD_REQUEST, "INVALID_CDR", message);
-    let mapped = read(content_type.as_deref(), &bytes, access.now()).map_err(invalid)?;
-    let told = mapped.tellings.into_iter().map(vocabulary::tell).collect::<Result<Vec<_>, _>>();
-    let told = told.map_err(|rejection| invalid(rejection.message))?;
+    let received_at = access.now();
+    let read = move |bytes: &[u8]| {
+        let mapped = read(content_type.as_deref(), bytes, received_at)?;
+        let told = mapped.tellings.into_iter().map(vocabulary::tell).collect::<Result<Vec<_>, _>>();
+        Ok((mapped.call, told.map_err(|rejection| rejection.message)?))
+    };
+    let (call, told) = aside::read(bytes, read).await?.map_err(invalid)?;
     let organization = access.organization().number;
-    let incoming = Incoming { organization, source: source_name(super::SOURCE), call: mapped.call, told };
+    let incoming = Incoming { organization, source: source_name(super::SOURCE), call, told };
     for outcome in access.accept(vec![incoming]).await?.into_iter().flatten() {
         match outcome {
             Outcome::Accepted | Outcome::Duplicate => {}

@@ -23,7 +23,7 @@ use crate::{
     auth::Scope,
     intake::{CallReference, Incoming, Outcome},
     vocabulary::{Rejection, Told, source_name},
-    web::{body, caller::Caller, failure::Failure, json::JsonBody},
+    web::{aside, body, caller::Caller, failure::Failure, json::JsonBody},
 };
 
 /// Largest body in bytes (contract, events.md).
@@ -58,8 +58,10 @@ pub(super) async fn post_events(caller: Caller, request: Request) -> Result<Resp
     let (parts, body) = request.into_parts();
     let form = Form::of(body::media_type(&parts.headers).as_deref())
         .ok_or_else(|| Failure::unsupported_media_type(Form::TAKEN))?;
-    let bytes = body::read(body, LARGEST_BODY).await?;
-    let read = wire::read(form, &bytes, &source_name(NAME), caller.access.now()).map_err(unreadable)?;
+    let bytes = body::read(&parts.extensions, body, LARGEST_BODY).await?;
+    let received_at = caller.access.now();
+    let read = move |bytes: &[u8]| wire::read(form, bytes, &source_name(NAME), received_at);
+    let read = aside::read(bytes, read).await?.map_err(unreadable)?;
     let receipt = accept(&caller.access, read).await?;
     let taken = receipt.accepted + receipt.duplicates > 0 || receipt.rejected.is_empty();
     let status = if taken { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };

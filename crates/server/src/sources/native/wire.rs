@@ -1,7 +1,12 @@
 //! The bodies that `POST /v1/events` takes, and what it answers.
 
+use std::fmt;
+
 use pegcount_calls::{CallName, End, EventId, Fact, SourceName, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
@@ -12,6 +17,10 @@ use crate::{
 
 /// Most events in one request (contract, events.md).
 pub(super) const MOST_EVENTS: usize = 10_000;
+
+/// Largest event in bytes as it is sent: room for the largest data with spaces between its tokens. Checked before the event
+/// is read.
+const LARGEST_EVENT: usize = 4 * vocabulary::LARGEST_DATA;
 
 /// How the events lie in a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,12 +80,10 @@ pub(super) fn read(
     let text = std::str::from_utf8(body).map_err(|_| Unreadable::NotJson("the body is not UTF-8".into()))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let events = split(form, text)?;
-    if events.len() > MOST_EVENTS {
-        return Err(Unreadable::TooMany(events.len()));
-    }
     // Events without a time get consecutive milliseconds, so that they keep their order.
     let mut next_default = received_at;
     let read_one = |event: &str| {
+        check_size(event)?;
         let mut event = match form {
             Form::Json | Form::Lines => read_event(event),
             Form::CloudEvents => read_cloud_event(event),
@@ -90,21 +97,65 @@ pub(super) fn read(
     Ok(events.into_iter().map(read_one).collect())
 }
 
+fn check_size(event: &str) -> Result<(), Rejection> {
+    if event.len() <= LARGEST_EVENT {
+        return Ok(());
+    }
+    let message = format!("the event has {} bytes, at most {LARGEST_EVENT} are taken", event.len());
+    Err(Rejection::new(Rejection::EVENT_TOO_LARGE, message))
+}
+
 fn split(form: Form, text: &str) -> Result<Vec<&str>, Unreadable> {
     let not_json = |error: serde_json::Error| Unreadable::NotJson(format!("the body is not JSON: {error}"));
     if form == Form::Lines {
-        return Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).collect());
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        // One more than is taken shows that there are too many; the count is for the message.
+        let events: Vec<&str> = lines.clone().take(MOST_EVENTS + 1).collect();
+        return if events.len() > MOST_EVENTS { Err(Unreadable::TooMany(lines.count())) } else { Ok(events) };
     }
     match text.trim_start().bytes().next() {
         Some(b'[') => {
-            let events: Vec<&RawValue> = serde_json::from_str(text).map_err(not_json)?;
-            Ok(events.into_iter().map(RawValue::get).collect())
+            let Batch { events, count } = serde_json::from_str(text).map_err(not_json)?;
+            if count > MOST_EVENTS { Err(Unreadable::TooMany(count)) } else { Ok(events) }
         }
         Some(b'{') => {
             let event: &RawValue = serde_json::from_str(text).map_err(not_json)?;
             Ok(vec![event.get()])
         }
         _ => Err(Unreadable::NotJson("the body must be a JSON object or an array of them".into())),
+    }
+}
+
+/// An array of events: no more of them are kept than are taken, for 16 MiB hold millions of numbers.
+struct Batch<'a> {
+    events: Vec<&'a str>,
+    count: usize,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Batch<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(BatchVisitor)
+    }
+}
+
+struct BatchVisitor;
+
+impl<'de> Visitor<'de> for BatchVisitor {
+    type Value = Batch<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of events")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Batch<'de>, A::Error> {
+        let mut batch = Batch { events: Vec::new(), count: 0 };
+        while let Some(event) = items.next_element::<&RawValue>()? {
+            batch.count += 1;
+            if batch.count <= MOST_EVENTS {
+                batch.events.push(event.get());
+            }
+        }
+        Ok(batch)
     }
 }
 
