@@ -180,8 +180,11 @@ fn is_own(uri: &str, update: &Update<'_>) -> bool {
             address.is_unique_local() || address.is_loopback() || address.is_unicast_link_local()
         }
     };
+    let source = update.source.ip().to_canonical();
+    // The loopback is that of the phone, and ours where the phone is here.
+    let is_here = source == address || (source.is_loopback() && address.is_loopback());
     let is_at = |own: &SocketAddr| (own.ip().to_canonical(), own.port()) == (address, contact.port());
-    update.own.iter().any(is_at) && (!is_private || update.source.ip().to_canonical() == address)
+    (is_here || !is_private) && update.own.iter().any(is_at)
 }
 
 /// The contacts of one header.

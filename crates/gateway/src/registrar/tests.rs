@@ -360,7 +360,8 @@ fn a_contact_that_calls_cannot_go_to_is_refused() {
 #[test]
 fn a_contact_where_nobody_is_reached_is_refused_with_the_reason() {
     let mut registrar = registrar();
-    let own = ["198.51.100.1:5060", "10.0.0.1:5060", "198.51.100.1:5061"].map(|own| own.parse().unwrap());
+    let own = ["198.51.100.1:5060", "10.0.0.1:5060", "198.51.100.1:5061", "127.0.0.1:5060"];
+    let own = own.map(|own| own.parse().unwrap());
     registrar.set_own([own.as_slice(), &[source()]].concat());
     let mut phone = Phone::new("phone", "phonesecret");
     let at_source = format!("<sip:a@{}>", source());
@@ -377,6 +378,7 @@ fn a_contact_where_nobody_is_reached_is_refused_with_the_reason() {
         ("<sip:a@198.51.100.1>", "this server"),
         ("<sips:a@198.51.100.1>", "this server"),
         (&*at_source, "this server"),
+        ("<sip:a@127.0.0.1>", "this server"),
     ] {
         let reply = phone.registers(&mut registrar, &[contact], None, 1);
         assert_eq!(reply.status, 400, "{contact}");
