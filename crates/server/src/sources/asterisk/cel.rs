@@ -155,7 +155,9 @@ impl<R: Read> CelReader<R> {
         }
         let uniqueid = given_id(get("uniqueid"))
             .ok_or_else(|| row.error("the column uniqueid holds no id: the row names no channel"))?;
+        let canonical = row.canonical();
         let event = CelEvent {
+            row: &canonical,
             kind,
             at,
             cidnum: get("cidnum"),
@@ -168,8 +170,7 @@ impl<R: Read> CelReader<R> {
             extra: Extra::read(get("extra")),
         };
         self.last_at = self.last_at.max(at);
-        let canonical = || row.canonical();
-        self.open.take(&event, canonical, &self.teller).map_err(|message| row.error(message))
+        self.open.take(&event, &self.teller).map_err(|message| row.error(message))
     }
 
     /// A header row names the columns, unless they were named already.
@@ -193,6 +194,9 @@ impl<R: Read> Iterator for CelReader<R> {
     /// What the next row tells that tells anything; after the last row the ends of the calls that have none.
     fn next(&mut self) -> Option<Self::Item> {
         while !self.ended {
+            if let Some(end) = self.open.give_up_stalest(&self.teller) {
+                return Some(end.map_err(unplaced));
+            }
             match self.rows.next() {
                 None => self.ended = true,
                 Some(Err(error)) => return Some(Err(error)),
@@ -207,7 +211,11 @@ impl<R: Read> Iterator for CelReader<R> {
             }
         }
         let end = self.open.give_up_next(&self.teller)?;
-        // Ids that could be read once can be named again, so there is no row to blame.
-        Some(end.map_err(|message| RowError { line: 0, message }))
+        Some(end.map_err(unplaced))
     }
+}
+
+/// What is wrong with a conclusion. Ids that could be read once can be named again, so there is no row to blame.
+fn unplaced(message: String) -> RowError {
+    RowError { line: 0, message }
 }

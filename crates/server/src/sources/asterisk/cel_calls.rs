@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use pegcount_calls::{Cause, EventId, LegId, Party, Timestamp};
+use lru::LruCache;
+use pegcount_calls::{Cause, LegId, Party, Timestamp};
 use pegcount_store::LegSpan;
 
 use super::{
@@ -11,12 +12,14 @@ use super::{
 };
 use crate::{
     intake::{CallReference, Ties},
-    sources::mapped::{Data, Mapped, Teller, leg_id},
+    sources::mapped::{Data, Mapped, Teller, event_id, leg_id},
     vocabulary::{Telling, call_name, event_id_of, kinds},
 };
 
 /// A row, read.
 pub(super) struct CelEvent<'a> {
+    /// The whole row, the same text however its fields were quoted.
+    pub(super) row: &'a str,
     pub(super) kind: &'a str,
     pub(super) at: Timestamp,
     pub(super) cidnum: &'a str,
@@ -75,20 +78,31 @@ fn is_at_once(answered_at: Timestamp, put_through_at: Timestamp) -> bool {
     put_through_at <= answered_at.plus_millis(1000)
 }
 
-/// The calls of the file that have channels which have not ended, or whose originating channel was not seen.
-#[derive(Default)]
+/// Most calls that are remembered: more than a switch has at once. The one without a row for longest is concluded first; a
+/// later row of it undoes that.
+const MOST_CALLS: usize = 20_000;
+
+/// The calls of the file that are not known to be over: some channel has not ended, or the originating one was not seen.
 pub(super) struct OpenCalls {
-    calls: BTreeMap<String, OpenCall>,
-    /// Calls all of whose channels have ended, the originating one not among them.
-    headless: BTreeMap<String, OpenCall>,
+    calls: LruCache<String, OpenCall>,
     /// The call that each open channel was last seen in: an attended transfer makes two calls one.
     call_of: BTreeMap<String, String>,
 }
 
+impl Default for OpenCalls {
+    fn default() -> Self {
+        Self { calls: LruCache::unbounded(), call_of: BTreeMap::new() }
+    }
+}
+
 #[derive(Default)]
 struct OpenCall {
-    /// The last row, of whichever type.
+    /// The time of the last row, of whichever type.
     last_at: Option<Timestamp>,
+    last_row: String,
+    /// How many rows it has.
+    rows: u32,
+    /// Those that have not ended.
     channels: BTreeMap<String, Channel>,
     origin_channel: Option<String>,
     origin_seen: bool,
@@ -97,12 +111,43 @@ struct OpenCall {
     last_ending: Option<Ending>,
 }
 
+impl OpenCall {
+    fn notice(&mut self, event: &CelEvent<'_>) {
+        self.last_at = self.last_at.max(Some(event.at));
+        event.row.clone_into(&mut self.last_row);
+        self.rows += 1;
+    }
+
+    /// The end that no row tells, at the last row. A file that grows is imported again and again, and the fold believes
+    /// the earliest of several concluded ends. So the conclusion comes with a sign of life at its own time, which refutes
+    /// the earlier ones; of several at the same time the one of the most rows has the lowest id.
+    fn conclude(&self, linkedid: &str, ending: Ending, teller: &Teller) -> Vec<Telling> {
+        let Some(at) = self.last_at else { return Vec::new() };
+        let Ending { kind, cause, by } = ending;
+        let last_row = event_id_of(&format!("{linkedid}\u{1f}{}", self.last_row));
+        let end = event_id(&format!("cel_end_{:010}_{last_row}", u32::MAX - self.rows));
+        let data = Data::default().with_ending(cause, by).with("inferred", Some(true));
+        let seen = event_id(&format!("cel_seen_{last_row}"));
+        vec![
+            teller.tell(seen, at, kinds::CALL_SEEN, Data::default()),
+            teller.tell(end, at, kind, data),
+        ]
+    }
+}
+
 /// How a channel ended.
 #[derive(Clone, Copy)]
 struct Ending {
     kind: &'static str,
     cause: Option<Cause>,
     by: Option<Party>,
+}
+
+impl Ending {
+    /// No row tells how.
+    const UNTOLD: Self = Self { kind: kinds::CALL_COMPLETED, cause: None, by: None };
+    /// The switch was killed.
+    const LOST: Self = Self { kind: kinds::CALL_FAILED, cause: Some(Cause::NetworkError), by: None };
 }
 
 /// An open channel.
@@ -117,16 +162,11 @@ struct Channel {
 
 impl OpenCalls {
     /// What a row tells, if it tells anything.
-    pub(super) fn take(
-        &mut self,
-        event: &CelEvent<'_>,
-        canonical: impl Fn() -> String,
-        teller: &Teller,
-    ) -> Result<Option<Mapped>, String> {
+    pub(super) fn take(&mut self, event: &CelEvent<'_>, teller: &Teller) -> Result<Option<Mapped>, String> {
         self.notice(event);
         let (kind, data) = match event.kind {
             "CHAN_START" => (kinds::CALL_INITIATED, event.initiated()?),
-            "ANSWER" => return self.answer(event, canonical, teller),
+            "ANSWER" => return self.answer(event, teller),
             "BRIDGE_ENTER" => return self.put_through(event),
             "BLINDTRANSFER" | "ATTENDEDTRANSFER" => {
                 (kinds::CALL_TRANSFERRED, event.data()?.with_text("to", event.transferred_to()))
@@ -138,14 +178,13 @@ impl OpenCalls {
             }
             // The end of a channel of which no HANGUP was written (cel.conf need not ask for it).
             "CHAN_END" if self.call_of.contains_key(event.uniqueid) => {
-                let ending = Ending { kind: kinds::CALL_COMPLETED, cause: None, by: None };
-                self.close(event.uniqueid, Some(ending), event);
-                (ending.kind, event.data()?)
+                self.close(event.uniqueid, Some(Ending::UNTOLD), event);
+                (Ending::UNTOLD.kind, event.data()?)
             }
-            "LINKEDID_END" => return self.end_of_call(event, canonical, teller),
+            "LINKEDID_END" => return self.end_of_call(event, teller),
             _ => return Ok(None),
         };
-        let telling = teller.tell(event_id_of(&canonical()), event.at, kind, data);
+        let telling = teller.tell(event_id_of(event.row), event.at, kind, data);
         Ok(Some(Mapped { call: legs(event.uniqueid, event.linkedid)?, tellings: vec![telling] }))
     }
 
@@ -154,26 +193,14 @@ impl OpenCalls {
         let moved = self.call_of.get(event.uniqueid).is_some_and(|call| call != event.linkedid);
         if moved || (opens && !self.call_of.contains_key(event.uniqueid)) {
             let channel = self.close(event.uniqueid, None, event).unwrap_or_default();
-            let headless = &mut self.headless;
-            let call = self
-                .calls
-                .entry(event.linkedid.to_owned())
-                .or_insert_with(|| headless.remove(event.linkedid).unwrap_or_default());
+            let call = self.calls.get_or_insert_mut(event.linkedid.to_owned(), OpenCall::default);
             call.channels.insert(event.uniqueid.to_owned(), channel);
             self.call_of.insert(event.uniqueid.to_owned(), event.linkedid.to_owned());
         }
+        let Some(call) = self.calls.get_mut(event.linkedid) else { return };
+        call.notice(event);
         // The row that ends the call may be named after any of its channels.
         let is_of_origin = event.is_origin() && event.kind != "LINKEDID_END";
-        if is_of_origin && !self.calls.contains_key(event.linkedid) {
-            self.headless.remove(event.linkedid);
-        }
-        let Some(call) = self.calls.get_mut(event.linkedid) else {
-            if let Some(call) = self.headless.get_mut(event.linkedid) {
-                call.last_at = call.last_at.max(Some(event.at));
-            }
-            return;
-        };
-        call.last_at = call.last_at.max(Some(event.at));
         call.origin_seen |= is_of_origin;
         if is_of_origin && !event.channel.is_empty() && call.origin_channel.is_none() {
             call.origin_channel = Some(event.channel.to_owned());
@@ -183,17 +210,22 @@ impl OpenCalls {
         {
             channel.bridged_at.get_or_insert(event.at);
         }
+        self.forget_if_over(event.linkedid);
+    }
+
+    /// Forgets a call all of whose channels have ended, if it needs no conclusion: the originating one was seen.
+    fn forget_if_over(&mut self, linkedid: &str) {
+        let needs_conclusion = |call: &OpenCall| !call.origin_seen && call.last_ending.is_some();
+        let is_over = |call: &OpenCall| call.channels.is_empty() && !needs_conclusion(call);
+        if self.calls.peek(linkedid).is_some_and(is_over) {
+            self.calls.pop(linkedid);
+        }
     }
 
     /// An answer. One of a dialled channel counts when the caller is answered too, or is put through to it: a mobile's
     /// mailbox that did not press 1 to take the call is no answer.
-    fn answer(
-        &mut self,
-        event: &CelEvent<'_>,
-        canonical: impl Fn() -> String,
-        teller: &Teller,
-    ) -> Result<Option<Mapped>, String> {
-        let telling = teller.tell(event_id_of(&canonical()), event.at, kinds::CALL_ANSWERED, event.data()?);
+    fn answer(&mut self, event: &CelEvent<'_>, teller: &Teller) -> Result<Option<Mapped>, String> {
+        let telling = teller.tell(event_id_of(event.row), event.at, kinds::CALL_ANSWERED, event.data()?);
         let Some(call) = self.calls.get_mut(event.linkedid) else { return Ok(None) };
         call.origin_answered |= event.is_origin();
         let caller_waits = !call.origin_answered;
@@ -223,35 +255,32 @@ impl OpenCalls {
         Ok(Some(Mapped { call: legs(event.uniqueid, event.linkedid)?, tellings: vec![telling] }))
     }
 
-    /// Forgets a channel that has ended or, without an ending, moved to another call. Its call is forgotten with the last
-    /// of them, once the originating channel was seen.
+    /// Forgets a channel that has ended or, without an ending, moved to another call.
     fn close(&mut self, uniqueid: &str, ending: Option<Ending>, event: &CelEvent<'_>) -> Option<Channel> {
         let Some(linkedid) = self.call_of.remove(uniqueid) else {
             // A channel of which only the end was seen.
-            if let Some(ending) =
-                ending.filter(|_| !event.is_origin() && !self.calls.contains_key(event.linkedid))
-            {
-                let call = self.headless.entry(event.linkedid.to_owned()).or_default();
-                call.last_ending = Some(ending);
-                call.last_at = call.last_at.max(Some(event.at));
+            if ending.is_some() && !event.is_origin() {
+                let first = || {
+                    let mut call = OpenCall::default();
+                    call.notice(event);
+                    call
+                };
+                let call = self.calls.get_or_insert_mut(event.linkedid.to_owned(), first);
+                if call.channels.is_empty() {
+                    call.last_ending = ending;
+                }
             }
             return None;
         };
         let call = self.calls.get_mut(&linkedid)?;
         let channel = call.channels.remove(uniqueid);
         call.last_ending = ending.or(call.last_ending);
-        if call.channels.is_empty()
-            && let Some(call) = self.calls.remove(&linkedid)
-            && !call.origin_seen
-            && call.last_ending.is_some()
-        {
-            self.headless.insert(linkedid, call);
-        }
+        self.forget_if_over(&linkedid);
         channel
     }
 
     fn ending(&self, event: &CelEvent<'_>) -> Result<(Ending, Data), String> {
-        let call = self.calls.get(event.linkedid);
+        let call = self.calls.peek(event.linkedid);
         let channel = call.and_then(|call| call.channels.get(event.uniqueid));
         let was_answered = channel.is_some_and(|channel| channel.answered);
         // What the file shows of an answer that it does not tell.
@@ -283,23 +312,18 @@ impl OpenCalls {
     }
 
     /// The last channel is gone: whatever channel's own end was not written is over too.
-    fn end_of_call(
-        &mut self,
-        event: &CelEvent<'_>,
-        canonical: impl Fn() -> String,
-        teller: &Teller,
-    ) -> Result<Option<Mapped>, String> {
-        if let Some(call) = self.headless.remove(event.linkedid) {
-            let (id, at) = (event_id_of(&canonical()), event.at);
-            return conclude(event.linkedid, id, at, call.last_ending, teller).map(Some);
-        }
-        let Some(call) = self.calls.remove(event.linkedid) else { return Ok(None) };
+    fn end_of_call(&mut self, event: &CelEvent<'_>, teller: &Teller) -> Result<Option<Mapped>, String> {
+        let Some(call) = self.calls.pop(event.linkedid) else { return Ok(None) };
         let mut tellings: Vec<Telling> = Vec::new();
         for uniqueid in call.channels.keys() {
             self.call_of.remove(uniqueid);
             let leg = leg_id(if uniqueid == event.linkedid { LegId::ORIGIN } else { uniqueid })?;
-            let id = event_id_of(&format!("{}\u{1f}{uniqueid}", canonical()));
-            tellings.push(teller.tell(id, event.at, kinds::CALL_COMPLETED, Data::of_ended_leg(&leg)));
+            let id = event_id_of(&format!("{}\u{1f}{uniqueid}", event.row));
+            tellings.push(teller.tell(id, event.at, Ending::UNTOLD.kind, Data::of_ended_leg(&leg)));
+        }
+        if !call.origin_seen {
+            let ending = call.last_ending.unwrap_or(Ending::UNTOLD);
+            tellings.extend(call.conclude(event.linkedid, ending, teller));
         }
         if tellings.is_empty() {
             return Ok(None);
@@ -307,31 +331,20 @@ impl OpenCalls {
         Ok(Some(Mapped { call: legs(event.uniqueid, event.linkedid)?, tellings }))
     }
 
+    /// The conclusion of a call for which there is no room.
+    pub(super) fn give_up_stalest(&mut self, teller: &Teller) -> Option<Result<Mapped, String>> {
+        if self.calls.len() > MOST_CALLS { self.give_up_next(teller) } else { None }
+    }
+
     /// The end of a call of which the file has none: concluded at its last row, void if a later file goes on with it. A call
     /// whose known channels have all ended, ended as the last of them; another one failed with the switch.
     pub(super) fn give_up_next(&mut self, teller: &Teller) -> Option<Result<Mapped, String>> {
-        let (linkedid, call) = self.calls.pop_first().or_else(|| self.headless.pop_first())?;
+        let (linkedid, call) = self.calls.pop_lru()?;
         for uniqueid in call.channels.keys() {
             self.call_of.remove(uniqueid);
         }
-        let at = call.last_at?;
-        let id = event_id_of(&format!("no end of {linkedid} after {}", at.millis()));
-        let ending = call.last_ending.filter(|_| call.channels.is_empty());
-        Some(conclude(&linkedid, id, at, ending, teller))
+        let ending = call.last_ending.filter(|_| call.channels.is_empty()).unwrap_or(Ending::LOST);
+        let tellings = call.conclude(&linkedid, ending, teller);
+        Some(legs(&linkedid, &linkedid).map(|call| Mapped { call, tellings }))
     }
-}
-
-/// The end of a call that no row tells.
-fn conclude(
-    linkedid: &str,
-    id: EventId,
-    at: Timestamp,
-    ending: Option<Ending>,
-    teller: &Teller,
-) -> Result<Mapped, String> {
-    let lost = Ending { kind: kinds::CALL_FAILED, cause: Some(Cause::NetworkError), by: None };
-    let Ending { kind, cause, by } = ending.unwrap_or(lost);
-    let data = Data::default().with_ending(cause, by).with("inferred", Some(true));
-    let tellings = vec![teller.tell(id, at, kind, data)];
-    Ok(Mapped { call: legs(linkedid, linkedid)?, tellings })
 }

@@ -1,6 +1,7 @@
 //! Files of a real switch, their rows in every order of arrival.
 
 mod field;
+mod growing;
 
 use jiff::tz::TimeZone;
 use pegcount_calls::{Cause, Party, Status, Timestamp};
