@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Call, End, Event, EventId, Fact, History, QualityLeg, Stage, Timestamp,
+    Call, Event, EventId, Fact, History, QualityLeg, Stage, Timestamp,
     fold::{contradict, fold_before},
 };
 
@@ -135,15 +135,54 @@ pub enum Note {
         /// How many milliseconds after the end.
         millis: i64,
     },
-    /// A source's own count of the talk time and its clocks differ by more than a second. The count goes first.
+    /// The talk time that a source states and what its clocks make of it differ by more than a second.
     LengthsDiffer {
         /// The event that tells both.
         told_by: EventId,
-        /// The count in milliseconds.
+        /// What it states, in milliseconds.
         stated_millis: i64,
         /// What the clocks make of it, in milliseconds.
         clock_millis: i64,
+        /// Which of them became the talk time of the call.
+        counted: Counted,
     },
+    /// A source states a talk time that is longer than the call by more than a second. The call counts as answered at its
+    /// start.
+    TalkExceedsCall {
+        /// The event that tells both.
+        told_by: EventId,
+        /// What it states, in milliseconds.
+        stated_millis: i64,
+        /// From start to end, in milliseconds.
+        call_millis: i64,
+        /// Which of them became the talk time of the call.
+        counted: Counted,
+    },
+}
+
+/// Which of two lengths became the talk time of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// The one that a source states: it speaks of the whole call, or its times were made to fit.
+    Stated,
+    /// What the clocks make of it.
+    Clocks,
+    /// Neither: other events decide the talk time, or the call is not over.
+    Neither,
+}
+
+impl Counted {
+    fn of(call: &Call, stated_millis: i64, clock_millis: i64) -> Self {
+        let Some(talk) = call.talk_time() else { return Self::Neither };
+        let talk = i64::try_from(talk.as_millis()).unwrap_or(i64::MAX);
+        let is_stated = talk.abs_diff(stated_millis) <= talk.abs_diff(clock_millis);
+        let nearest = if is_stated { stated_millis } else { clock_millis };
+        match contradict(nearest, talk) {
+            true => Self::Neither,
+            false if is_stated => Self::Stated,
+            false => Self::Clocks,
+        }
+    }
 }
 
 /// Finds contradictions in the events that make this call.
@@ -162,26 +201,32 @@ pub fn notes(history: &History, call: &Call) -> Vec<Note> {
         let millis = answered_at.millis().saturating_sub(ended_at.millis());
         notes.push(Note::AnsweredAfterEnd { answered_by: id.clone(), millis });
     }
-    for event in history.events() {
-        let Fact::Ended(end) = &event.fact else { continue };
-        let lengths = lengths(event, end, earliest.map(|(answered_at, _)| answered_at));
-        if let Some((stated_millis, clock_millis)) = lengths
-            && contradict(stated_millis, clock_millis)
-        {
-            let told_by = event.id.clone();
-            notes.push(Note::LengthsDiffer { told_by, stated_millis, clock_millis });
-        }
-    }
+    let earliest = earliest.map(|(answered_at, _)| answered_at);
+    notes.extend(history.events().iter().filter_map(|event| length_note(event, earliest, call)));
     notes
 }
 
-/// A source's count of the talk time, and what clocks make of it: its own, or for an end of the whole call those that told
-/// answer and end.
-fn lengths(event: &Event, end: &End, answered_at: Option<Timestamp>) -> Option<(i64, i64)> {
-    let stated = end.talk_millis.filter(|&talk| talk > 0 && !end.inferred)?;
-    let answered_at = answered_at.filter(|_| event.leg.is_none());
-    let by_clock = || Some(event.at.millis().saturating_sub(answered_at?.millis()).max(0));
-    Some((stated, end.clock_millis.or_else(by_clock)?))
+/// What is wrong with the talk time that this event states, if it is an end that states one.
+fn length_note(event: &Event, answered_at: Option<Timestamp>, call: &Call) -> Option<Note> {
+    let Fact::Ended(end) = &event.fact else { return None };
+    let stated_millis = end.talk_millis.filter(|&talk| talk > 0 && !end.inferred)?;
+    let told_by = event.id.clone();
+    let differs = |millis: &i64| contradict(stated_millis, *millis);
+    let since = |begin: Timestamp| event.at.millis().saturating_sub(begin.millis()).max(0);
+    // An end of the whole call is measured by the answer of the call, that of a leg by its own.
+    let answered_at = if event.leg.is_none() { answered_at } else { end.answered_at };
+    if let Some(clock_millis) = end.clock_millis.or(answered_at.map(since)) {
+        let counted = Counted::of(call, stated_millis, clock_millis);
+        return differs(&clock_millis).then_some(Note::LengthsDiffer {
+            told_by,
+            stated_millis,
+            clock_millis,
+            counted,
+        });
+    }
+    let call_millis = end.started_at.map(since).filter(|&lasted| lasted < stated_millis).filter(differs)?;
+    let counted = Counted::of(call, stated_millis, call_millis);
+    Some(Note::TalkExceedsCall { told_by, stated_millis, call_millis, counted })
 }
 
 /// One who is told how the fold decides. `()` does not listen, and costs nothing.

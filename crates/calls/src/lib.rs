@@ -34,7 +34,7 @@ pub use event::{
     CallLeg, CostItem, End, Event, Fact, LatencySample, Media, MetadataPatch, Price, QualityReport, Setup,
     Speech, ToolInvocation, ToolOutcome, TurnReport,
 };
-pub use explain::{Explanation, Field, Note, Why, explain, notes};
+pub use explain::{Counted, Explanation, Field, Note, Why, explain, notes};
 pub use fold::{OpenEnd, fold, fold_sealed, open_end};
 pub use history::History;
 pub use latency::{Stage, Summary};

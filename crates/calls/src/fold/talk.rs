@@ -38,7 +38,10 @@ impl Answer {
             keep_first(&mut self.about, about, index);
         }
         if let Some(talk) = end.talk_millis.filter(|&talk| talk > 0) {
-            keep_first(&mut self.by_length, at.plus_millis(-talk), index);
+            let begin = at.plus_millis(-talk);
+            // Nobody answers a call before it starts, however long it is said to have taken.
+            let begin = end.started_at.map_or(begin, |started_at| begin.max(started_at.min(at)));
+            keep_first(&mut self.by_length, begin, index);
         }
     }
 

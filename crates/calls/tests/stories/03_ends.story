@@ -34,8 +34,8 @@
 10:03:05 completed answered=10:00:10 duration=180 => answered=10:00:10
 
 # The talk time that the end of the whole call states goes before what the clocks say, and a difference is noted.
-10:00:10 answered | 10:03:05 completed duration=180 => talk=180 total=175 notes="e02 lengths_differ 180 175"
-10:03:05 completed answered=10:00:10 duration=180 => talk=180 notes="e01 lengths_differ 180 175"
+10:00:10 answered | 10:03:05 completed duration=180 => talk=180 total=175 notes="e02 lengths_differ 180 175 stated"
+10:03:05 completed answered=10:00:10 duration=180 => talk=180 notes="e01 lengths_differ 180 175 stated"
 10:00:00 answered | 10:00:29.500 completed duration=29.654 => talk=29.654 notes=none
 10:00:00 answered | 10:01:00.400 completed duration=61 => talk=61 notes=none
 
@@ -46,7 +46,26 @@
 10:00:00 answered leg=a | 10:01:00 completed leg=a duration=30 => talk=60
 
 # A record that contradicts its own clocks says so.
-10:10:00 completed leg=a duration=4200 clock_duration=600 started=09:00:00 => talk=4200 notes="e01 lengths_differ 4200 600"
+10:10:00 completed leg=a duration=4200 clock_duration=600 started=09:00:00 => talk=4200 notes="e01 lengths_differ 4200 600 stated"
+
+# Of a leg whose length and clocks differ the clocks count, or neither where another leg decides.
+10:01:00 completed leg=a started=10:00:00 answered=10:00:10 duration=20
+=> talk=50 notes="e01 lengths_differ 20 50 clocks"
+10:00:00 answered leg=a | 10:01:00 completed leg=b answered=10:00:50 duration=30 | 10:05:00 completed leg=a
+=> talk=300 notes="e02 lengths_differ 30 10 neither"
+10:01:00 completed leg=b answered=10:00:50 duration=30 | 10:00:00 ringing leg=a
+=> ended=none notes="e01 lengths_differ 30 10 neither"
+
+# A length that exceeds the call implies no answer before its start. What the end of the whole call states still counts.
+10:05:00 completed started=10:00:00 duration=600
+=> created=10:00:00 answered=10:00:00 talk=600 total=300 notes="e01 talk_exceeds_call 600 300 stated"
+10:05:00 completed leg=a started=10:00:00 duration=600
+=> created=10:00:00 answered=10:00:00 talk=300 notes="e01 talk_exceeds_call 600 300 clocks"
+10:05:00 completed started=10:06:00 duration=600 => created=10:05:00 answered=10:05:00 talk=600
+10:05:00 completed started=10:00:00 duration=301 => answered=10:00:00 talk=301 notes=none
+
+// Without a start nothing shows when the call began.
+10:05:00 completed duration=600 => created=10:05:00 answered=09:55:00 talk=600 notes=none
 
 # Of several implied answers the earliest counts.
 10:03:05 completed duration=180 | 10:03:06 completed duration=182
@@ -66,7 +85,7 @@
 10:00:00 initiated | 10:00:05 completed | 10:05:00 answered
 => status=completed ended=10:00:05 answered=10:00:05 talk=0 total=5 notes="e03 answered_after_end 295"
 10:00:00 initiated | 10:01:00 completed duration=50 | 10:05:00 answered
-=> ended=10:01:00 answered=10:00:10 talk=50 notes="e03 answered_after_end 240; e02 lengths_differ 50 0"
+=> ended=10:01:00 answered=10:00:10 talk=50 notes="e03 answered_after_end 240; e02 lengths_differ 50 0 stated"
 10:00:00 initiated | 10:00:05 completed answered=10:00:07 duration=60 => answered=10:00:00 talk=60
 
 # A record knows about when it was answered: what an event tells goes first, and it goes before what a length implies.

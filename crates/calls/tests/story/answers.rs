@@ -205,8 +205,13 @@ fn note(note: &Note) -> String {
         Note::AnsweredAfterEnd { answered_by, millis } => {
             format!("{answered_by} answered_after_end {}", seconds(*millis))
         }
-        Note::LengthsDiffer { told_by, stated_millis, clock_millis } => {
-            format!("{told_by} lengths_differ {} {}", seconds(*stated_millis), seconds(*clock_millis))
+        Note::LengthsDiffer { told_by, stated_millis, clock_millis, counted } => {
+            let (stated, clock) = (seconds(*stated_millis), seconds(*clock_millis));
+            format!("{told_by} lengths_differ {stated} {clock} {}", snake(counted))
+        }
+        Note::TalkExceedsCall { told_by, stated_millis, call_millis, counted } => {
+            let (stated, lasted) = (seconds(*stated_millis), seconds(*call_millis));
+            format!("{told_by} talk_exceeds_call {stated} {lasted} {}", snake(counted))
         }
     }
 }

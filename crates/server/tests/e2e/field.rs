@@ -250,6 +250,23 @@ async fn clocks_that_differ_and_lengths_that_contradict_are_explained() {
     assert_eq!(noted("skew").await, (json!("clock_skew"), json!("late")));
     assert_eq!(server.get("/v1/calls/long").await.expect(200)["duration"], 60);
     assert_eq!(noted("long").await, (json!("lengths_differ"), json!("end")));
+    let end =
+        |data: Value| json!({"event_type": "call_completed", "created_at": at(300), "event_data": data});
+    let says = async |call: &str, mut end: Value| {
+        end["call_id"] = json!(call);
+        server.tell(&json!([end])).await;
+        let explained = server.get(&format!("/v1/calls/{call}/explain")).await.expect(200);
+        (explained["notes"][0]["kind"].clone(), explained["notes"][0]["message"].clone())
+    };
+    let leg = end(json!({"leg_id": "a", "started_at": at(0), "answered_at": at(100), "duration": 20}));
+    let differ = "the source states 20 s of talk, its clocks make it 200 s: the clocks count";
+    assert_eq!(says("leg", leg).await, (json!("lengths_differ"), json!(differ)));
+    let exceeds = "the source states 600 s of talk, but 300 s from the start of the call to its end: it counts as answered at \
+                   its start, and the stated talk time counts";
+    let record = end(json!({"started_at": at(0), "duration": 600}));
+    assert_eq!(says("record", record).await, (json!("talk_exceeds_call"), json!(exceeds)));
+    let record = server.get("/v1/calls/record").await.expect(200);
+    assert_eq!((&record["answered_at"], &record["duration"]), (&json!(at(0)), &json!(600)));
     let talk = server.get("/v1/calls/talk").await.expect(200);
     assert_eq!((&talk["status"], &talk["duration"]), (&json!(DONE), &json!(60)));
     assert_eq!(noted("talk").await, (Value::Null, Value::Null));

@@ -1,7 +1,7 @@
 //! `GET /v1/calls/{id}/explain`: which event set a field, and which rivals lost.
 
 use axum::Json;
-use pegcount_calls::{Call, Explanation, Field, Note, QualityLeg, Stage, Why};
+use pegcount_calls::{Call, Counted, Explanation, Field, Note, QualityLeg, Stage, Why};
 use pegcount_store::{Filed, Report};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -64,6 +64,8 @@ pub enum NoteWord {
     ClockSkew,
     /// The talk time that a source states differs from what its clocks make of it by more than a second.
     LengthsDiffer,
+    /// The talk time that a source states is longer than the call by more than a second.
+    TalkExceedsCall,
 }
 
 impl From<&Note> for NoteBody {
@@ -79,18 +81,42 @@ impl From<&Note> for NoteBody {
                 ),
                 event_id: answered_by.to_string(),
             },
-            Note::LengthsDiffer { told_by, stated_millis, clock_millis } => Self {
+            Note::LengthsDiffer { told_by, stated_millis, clock_millis, counted } => Self {
                 kind: NoteWord::LengthsDiffer,
                 message: format!(
-                    "the source states {} s of talk, its clocks make it {} s: what is stated counts",
+                    "the source states {} s of talk, its clocks make it {} s: {}",
                     seconds(*stated_millis),
-                    seconds(*clock_millis)
+                    seconds(*clock_millis),
+                    match counted {
+                        Counted::Stated => "what is stated counts",
+                        Counted::Clocks => "the clocks count",
+                        Counted::Neither => NEITHER_COUNTS,
+                    }
+                ),
+                event_id: told_by.to_string(),
+            },
+            Note::TalkExceedsCall { told_by, stated_millis, call_millis, counted } => Self {
+                kind: NoteWord::TalkExceedsCall,
+                message: format!(
+                    "the source states {} s of talk, but {} s from the start of the call to its end: {}",
+                    seconds(*stated_millis),
+                    seconds(*call_millis),
+                    match counted {
+                        Counted::Stated =>
+                            "it counts as answered at its start, and the stated talk time counts",
+                        Counted::Clocks =>
+                            "it counts as answered at its start, and the talk time is cut to the call",
+                        Counted::Neither => NEITHER_COUNTS,
+                    }
                 ),
                 event_id: told_by.to_string(),
             },
         }
     }
 }
+
+/// What an event states of the talk time has no effect.
+const NEITHER_COUNTS: &str = "neither counts: other events decide the talk time, or the call is not over";
 
 /// One field.
 #[derive(Debug, Serialize, ToSchema)]
