@@ -119,6 +119,31 @@ fn phone_number_name(parameter: &str, id: &str) -> Result<PhoneNumberName, Refus
     PhoneNumberName::new(id).map_err(|error| Refusal::invalid(parameter, error.to_string()))
 }
 
+/// Most digits of a number (E.164 has 15; a prefix may stand in front).
+const MOST_DIGITS: usize = 24;
+
+/// Refuses what no call can come from or go to. What begins like a phone number must be one; anything else may be the user
+/// of a SIP URI, or the URI.
+fn check_number(number: Option<&String>) -> Result<(), Refusal> {
+    bounded("number", number, LONGEST_NUMBER)?;
+    let is_good = number.is_none_or(|number| {
+        let digits = number.bytes().filter(u8::is_ascii_digit).count();
+        match number.as_bytes().first() {
+            None => false,
+            Some(b'+' | b'0'..=b'9' | b'(') => {
+                let is_written_so = |c: char| c.is_ascii_digit() || " -.()/*#".contains(c);
+                let rest = number.strip_prefix('+').unwrap_or(number);
+                (1..=MOST_DIGITS).contains(&digits) && rest.chars().all(is_written_so)
+            }
+            Some(_) => number.chars().all(|c| !c.is_whitespace() && !"\"<>,".contains(c)),
+        }
+    });
+    if is_good {
+        return Ok(());
+    }
+    Err(Refusal::invalid("number", "must be a phone number such as +4930123456, or the user of a SIP URI"))
+}
+
 /// A new id: the prefix and 26 characters that nobody has had before.
 fn new_id(prefix: &str) -> String {
     let unique = vocabulary::event_id_of(&uuid::Uuid::now_v7().to_string());
@@ -292,7 +317,7 @@ pub struct PhoneNumberList {
 pub struct NewPhoneNumberBody {
     /// Its string id; made when absent.
     pub id: Option<String>,
-    /// E.164.
+    /// E.164, or the user of a SIP URI.
     #[schema(example = "+2348012345678")]
     pub number: Option<String>,
     /// The endpoint that answers it.
@@ -303,7 +328,7 @@ pub struct NewPhoneNumberBody {
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PhoneNumberPatch {
-    /// E.164.
+    /// E.164, or the user of a SIP URI.
     #[serde(deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     pub number: Option<Option<String>>,
@@ -345,7 +370,7 @@ pub(super) async fn create_phone_number(
     caller: Caller,
     JsonBody(body): JsonBody<NewPhoneNumberBody>,
 ) -> Result<(StatusCode, Json<PhoneNumberBody>), Failure> {
-    bounded("number", body.number.as_ref(), LONGEST_NUMBER)?;
+    check_number(body.number.as_ref())?;
     let id = phone_number_name("id", &body.id.unwrap_or_else(|| new_id("pn_")))?;
     let endpoint = body.endpoint_id.map(|id| endpoint_name("endpoint_id", &id)).transpose()?;
     let number = caller.access.create_phone_number(id, body.number, endpoint).await?;
@@ -378,7 +403,7 @@ pub(super) async fn change_phone_number(
     JsonBody(patch): JsonBody<PhoneNumberPatch>,
 ) -> Result<Json<PhoneNumberBody>, Failure> {
     let id = PhoneNumberName::new(&id).map_err(|_| Refusal::NotFound(Thing::PhoneNumber))?;
-    bounded("number", patch.number.as_ref().and_then(Option::as_ref), LONGEST_NUMBER)?;
+    check_number(patch.number.as_ref().and_then(Option::as_ref))?;
     let endpoint = patch.endpoint_id.map(|id| id.map(|id| endpoint_name("endpoint_id", &id)).transpose());
     let change = PhoneNumberChange { number: patch.number, endpoint: endpoint.transpose()? };
     Ok(Json(PhoneNumberBody::from(&caller.access.change_phone_number(&id, change).await?)))

@@ -54,6 +54,48 @@ fn a_record_without_a_time_ended_when_its_lengths_say() {
 }
 
 #[test]
+fn an_end_that_lies_in_the_future_by_its_length_is_refused() {
+    let event = |answered_at: i64, duration: i64| {
+        let data = json!({"answered_at": answered_at, "duration": duration});
+        json!({"call_id": "c", "event_type": "call_completed", "event_data": data})
+    };
+    let (now, day) = (RECEIVED_AT.millis(), 24 * 60 * 60);
+    assert_eq!(posted(&event(now, day)).unwrap().1.event.at, RECEIVED_AT);
+    let said = "the end by event_data.duration lies more than 24 hours in the future";
+    assert_eq!(posted(&event(now, day + 1)).unwrap_err().message, said);
+    assert_eq!(lines(&[event(now, day + 1)])[0].as_ref().unwrap_err(), said);
+    // One that names its own time may state any length.
+    let mut told = event(now, day + 1);
+    told["created_at"] = json!(now);
+    assert_eq!(posted(&told).unwrap().1.event.at, RECEIVED_AT);
+}
+
+#[test]
+fn a_time_or_data_under_another_name_is_refused() {
+    let message = |event: Value| posted(&event).err().map(|rejection| rejection.message);
+    for name in ["timestamp", "time", "ts", "createdAt", "occurred_at", "Event-Time", "date"] {
+        let mut event = json!({"call_id": "c", "event_type": "call_answered"});
+        event[name] = json!("2026-01-15T10:00:00Z");
+        assert_eq!(
+            message(event.clone()),
+            Some(format!("{name} is no field of an event: name it created_at"))
+        );
+        // Beside the right one it does no harm.
+        event["created_at"] = json!(TEN);
+        assert_eq!(message(event), None);
+    }
+    let event = json!({"call_id": "c", "event_type": "call_answered", "created_at": TEN, "data": {}});
+    assert_eq!(message(event), Some("data is no field of an event: name it event_data".to_owned()));
+    let event = json!({"call_id": "c", "event_type": "x_a", "source": "s", "version": 2, "uptime": 7});
+    assert_eq!(message(event), None);
+    let event = json!({"specversion": "1.0", "id": "1", "subject": "c", "type": "x_a", "created_at": TEN, "data": {}});
+    let read =
+        wire::read(wire::Form::CloudEvents, event.to_string().as_bytes(), &source_name(NAME), RECEIVED_AT);
+    let said = read.unwrap().pop().unwrap().unwrap_err().message;
+    assert_eq!(said, "created_at is no field of an event: name it time");
+}
+
+#[test]
 fn an_end_in_a_file_is_never_dated_by_its_reading() {
     let event = |call: &str, kind: &str, at: Option<i64>| json!({"call_id": call, "event_type": kind, "created_at": at, "event_data": {}});
     let read = lines(&[

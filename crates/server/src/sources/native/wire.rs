@@ -1,11 +1,11 @@
 //! The bodies that `POST /v1/events` takes, and what it answers.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use pegcount_calls::{CallName, End, EventId, Fact, SourceName, Timestamp};
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{SeqAccess, Visitor},
+    de::{IgnoredAny, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -216,9 +216,13 @@ impl Framed {
         // When a record of a call came says nothing of when the call ended, if the record itself does.
         if let Fact::Ended(end) = &told.event.fact
             && self.at.is_none()
-            && let Some(at) = stated_end(end).filter(|at| *at <= received_at)
+            && let Some(at) = stated_end(end)
         {
-            (told.report.at, told.event.at) = (at, at);
+            time::check_event_time("the end by event_data.duration", at, received_at)?;
+            // A source's clock may run ahead a little: then it ended when it came.
+            if at <= received_at {
+                (told.report.at, told.event.at) = (at, at);
+            }
         }
         Ok((self.call, told))
     }
@@ -247,6 +251,12 @@ fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Rejection> {
 
 fn read_event(text: &str) -> Result<Framed, Rejection> {
     let event: EventWire<'_> = parse(text)?;
+    if event.created_at.is_none() {
+        check_misnamed(text, &TIME_NAMES, "created_at")?;
+    }
+    if event.event_data.is_none() {
+        check_misnamed(text, &DATA_NAMES, "event_data")?;
+    }
     let call =
         CallName::new(&event.call_id).map_err(|error| Rejection::invalid(format!("call_id {error}")))?;
     check_given("call_id", &event.call_id)?;
@@ -273,6 +283,9 @@ fn read_cloud_event(text: &str) -> Result<Framed, Rejection> {
     if event.data_base64.is_some() {
         return Err(Rejection::invalid("data_base64 is not taken: send data as a JSON object"));
     }
+    if event.time.is_none() {
+        check_misnamed(text, &TIME_NAMES, "time")?;
+    }
     let subject = event.subject.ok_or_else(|| Rejection::invalid("subject is missing: it names the call"))?;
     check_given("subject", &subject)?;
     // A CloudEvent is unique by source and id, and its id may be any text.
@@ -290,6 +303,39 @@ fn read_cloud_event(text: &str) -> Result<Framed, Rejection> {
         kind: event.kind,
         data: read_data(event.data, "data")?,
     })
+}
+
+/// What other programs call the time of an event, in lower case without what parts words.
+const TIME_NAMES: [&str; 16] = [
+    "at",
+    "created",
+    "createdat",
+    "date",
+    "datetime",
+    "endedat",
+    "eventat",
+    "eventtime",
+    "eventtimestamp",
+    "happenedat",
+    "occurredat",
+    "sentat",
+    "startedat",
+    "time",
+    "timestamp",
+    "ts",
+];
+/// What other programs call the data of an event.
+const DATA_NAMES: [&str; 4] = ["data", "eventdata", "eventpayload", "payload"];
+
+/// Refuses an event that has a field under another name: without it the event would be kept with a wrong time, or without
+/// its data.
+fn check_misnamed(text: &str, names: &[&str], right: &str) -> Result<(), Rejection> {
+    let fields: BTreeMap<String, IgnoredAny> = parse(text)?;
+    let plain = |field: &str| field.replace(['_', '-'], "").to_ascii_lowercase();
+    match fields.keys().find(|field| *field != right && names.contains(&plain(field).as_str())) {
+        Some(field) => Err(Rejection::invalid(format!("{field} is no field of an event: name it {right}"))),
+        None => Ok(()),
+    }
 }
 
 /// Refuses a name that programs write where they have none: every call without an id would become one call.

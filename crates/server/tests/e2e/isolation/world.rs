@@ -66,7 +66,7 @@ impl World {
             one.tell(&world, &story(one.word, sign)).await;
         }
         let b = &world.b;
-        let apart = json!({"id": "pn_apart", "number": format!("{MARK}, either")});
+        let apart = json!({"id": "pn_apart", "number": format!("{MARK}-either")});
         b.send(&world, "POST", "/v1/phone-numbers", &apart).await.expect(201);
         let control = json!({"url": format!("https://{MARK}.example/")});
         b.send(&world, "PUT", "/v1/control-url", &control).await.expect(200);
