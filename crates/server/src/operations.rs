@@ -29,7 +29,10 @@ use crate::{
     organizations::PerOrganization,
     privacy::Retention,
     recordings::{Desk, Patience, Shelf},
-    vocabulary::{self, Rejection, Telling},
+    vocabulary::{
+        self, Rejection, Telling, Told,
+        time::{differ_by_zone, format_rfc3339},
+    },
 };
 
 /// Something an operator wants done.
@@ -358,19 +361,27 @@ impl Operator {
                 // Events that are made of records have ids made of them: the same one in other words is one that an
                 // earlier program read. It stays as it is.
                 let is_made = matches!(call, CallReference::Legs { .. });
-                places.push((place, is_made));
+                let times: Vec<Timestamp> = told.iter().map(|told: &Told| told.report.at).collect();
+                places.push((place, is_made, times));
                 incoming.push(Incoming { organization, source: record.source, call, told });
             }
         }
         let outcomes = self.intake.accept(incoming).await.map_err(|error| error.to_string())?;
         let (mut accepted, mut duplicates) = (0_u64, 0_u64);
-        for ((place, is_made), outcomes) in places.into_iter().zip(outcomes) {
-            for outcome in outcomes {
+        let mut moved: Vec<Value> = Vec::new();
+        for ((place, is_made, times), outcomes) in places.into_iter().zip(outcomes) {
+            for (at, outcome) in times.into_iter().zip(outcomes) {
                 match outcome {
                     Outcome::Accepted => accepted += 1,
                     Outcome::Duplicate => duplicates += 1,
                     Outcome::Rejected(error) if is_made && error.code == Rejection::EVENT_ID_REUSED => {
                         duplicates += 1;
+                        if let Some(known_at) =
+                            error.known_at.filter(|known_at| differ_by_zone(*known_at, at))
+                        {
+                            let (known_at, at) = (format_rfc3339(known_at), format_rfc3339(at));
+                            moved.push(json!({ "record": place, "known_at": known_at, "at": at }));
+                        }
                     }
                     Outcome::Rejected(error) => {
                         rejected
@@ -379,7 +390,7 @@ impl Operator {
                 }
             }
         }
-        Ok(json!({ "accepted": accepted, "duplicates": duplicates, "rejected": rejected }))
+        Ok(json!({ "accepted": accepted, "duplicates": duplicates, "moved": moved, "rejected": rejected }))
     }
 
     async fn refold(&self, order: Refold, organization: Option<&str>, call: Option<&str>) -> Done {

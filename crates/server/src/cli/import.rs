@@ -1,7 +1,6 @@
 //! `pegcount import`: records from files, batch by batch through the way in.
 
 use std::{
-    fs::File,
     io::{self, BufRead, BufReader, IsTerminal, Read},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -16,6 +15,7 @@ use serde_json::{Value, json};
 use super::{
     Common,
     door::Door,
+    encoded,
     print::{self, Printer},
     size_of,
 };
@@ -129,7 +129,7 @@ pub(super) async fn run(common: &Common, args: ImportArgs, print: &Printer) -> R
         print.imported(&totals.value(), is_asterisk && args.tz.is_none());
     }
     outcome?;
-    Ok(if totals.bad.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if totals.are_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn files(args: &ImportArgs) -> Result<Vec<PathBuf>, String> {
@@ -203,9 +203,12 @@ impl FileReader {
         format: FileFormat,
         bar: &ProgressBar,
     ) -> Result<Box<dyn Iterator<Item = Item> + Send>, String> {
-        let opened =
-            File::open(file).map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
-        let input = bar.wrap_read(opened);
+        let cannot = |error: io::Error| format!("{} cannot be read: {error}", file.display());
+        let (start, input) = encoded::open(file).map_err(cannot)?;
+        if let Some(message) = encoded::refusal(&start, file) {
+            return Ok(Box::new(std::iter::once((0, Err(message)))));
+        }
+        let input = bar.wrap_read(input);
         let received_at = self.received_at;
         Ok(match format {
             FileFormat::AsteriskCdrCsv => {
@@ -384,6 +387,10 @@ struct Totals {
     records: u64,
     accepted: u64,
     duplicates: u64,
+    /// Known events of rows that would have another time now, as in another time zone.
+    moved: u64,
+    /// The first of them: its place, and both times.
+    first_moved: Option<Value>,
     bad: Vec<Value>,
 }
 
@@ -392,14 +399,31 @@ impl Totals {
         let count = |key: &str| done.get(key).and_then(Value::as_u64).unwrap_or_default();
         self.accepted += count("accepted");
         self.duplicates += count("duplicates");
-        for rejected in done.get("rejected").and_then(Value::as_array).into_iter().flatten() {
-            let place =
-                rejected.get("record").and_then(Value::as_u64).and_then(|place| usize::try_from(place).ok());
+        let items = |key: &str| done.get(key).and_then(Value::as_array).into_iter().flatten();
+        let place_of = |item: &Value| {
+            let place = item.get("record").and_then(Value::as_u64)?;
+            places.get(usize::try_from(place).ok()?)
+        };
+        for moved in items("moved") {
+            self.moved += 1;
+            if let Some((file, line)) = place_of(moved).filter(|_| self.first_moved.is_none()) {
+                let file = file.display().to_string();
+                let (known_at, at) = (moved.get("known_at"), moved.get("at"));
+                self.first_moved =
+                    Some(json!({ "file": file, "line": line, "known_at": known_at, "at": at }));
+            }
+        }
+        for rejected in items("rejected") {
             let message = rejected.get("message").and_then(Value::as_str).unwrap_or("rejected");
-            if let Some((file, line)) = place.and_then(|place| places.get(place)) {
+            if let Some((file, line)) = place_of(rejected) {
                 self.report(file, *line, message);
             }
         }
+    }
+
+    /// Whether everything was taken in, or is known just so.
+    fn are_good(&self) -> bool {
+        self.bad.is_empty() && self.moved == 0
     }
 
     /// Reports a bad record by file and line, where the line is known.
@@ -417,6 +441,8 @@ impl Totals {
             "records": self.records,
             "accepted": self.accepted,
             "duplicates": self.duplicates,
+            "moved": self.moved,
+            "first_moved": self.first_moved,
             "bad": self.bad,
         })
     }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod door;
+mod encoded;
 mod encryption;
 mod import;
 mod jobs;

@@ -279,6 +279,20 @@ impl Printer {
             count(value, "duplicates"),
             items(value, "bad").len(),
         ));
+        if count(value, "moved") != 0 {
+            let first = value.get("first_moved").unwrap_or(&Value::Null);
+            let text = |key: &str| first.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            to_stdout(&format!(
+                "{} of those that are known would have another time now, as in another time zone. The first, {}:{}, is \
+                 known at {} and reads as {}. They stay as they are. If the zone is wrong now, correct --tz. If it was wrong \
+                 before, import into an organization of their own: \"A wrong time zone\" in docs/sources/asterisk.md.",
+                count(value, "moved"),
+                text("file"),
+                count(first, "line"),
+                text("known_at"),
+                text("at"),
+            ));
+        }
         if zone_is_assumed {
             to_stdout("Times without a zone were read as UTC: give --tz where the switch writes local time.");
         }

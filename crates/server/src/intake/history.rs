@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use lru::LruCache;
-use pegcount_calls::{Document, Event, EventId, Fact, History};
+use pegcount_calls::{Document, Event, EventId, Fact, History, Timestamp};
 use pegcount_store::{CallKey, KeptBasis, Report};
 use sha2::{Digest, Sha256};
 
@@ -113,7 +113,7 @@ impl Kept {
             return if known.same_as(&words) {
                 Verdict::Known
             } else {
-                Verdict::TurnedAway(reused(&told.report.id))
+                Verdict::TurnedAway(reused(&told.report.id, known.at))
             };
         }
         if self.words.len() >= MOST_EVENTS || self.bytes + told.report.data.as_json_text().len() > MOST_BYTES
@@ -197,9 +197,10 @@ impl Kept {
     }
 }
 
-fn reused(id: &EventId) -> Rejection {
+fn reused(id: &EventId, known_at: i64) -> Rejection {
     let message = format!("the event id {id} is known with other content; send a correction under a new id");
-    Rejection::new(Rejection::EVENT_ID_REUSED, message)
+    let known_at = Some(Timestamp::from_millis(known_at));
+    Rejection { known_at, ..Rejection::new(Rejection::EVENT_ID_REUSED, message) }
 }
 
 /// How many events, and how many bytes of their data.

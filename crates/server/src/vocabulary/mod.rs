@@ -37,6 +37,8 @@ pub struct Rejection {
     pub code: &'static str,
     /// A sentence for people: what is wrong and what would be right.
     pub message: String,
+    /// Of [`Rejection::EVENT_ID_REUSED`]: the time of the event that is known under the id.
+    pub known_at: Option<Timestamp>,
 }
 
 impl Rejection {
@@ -59,7 +61,7 @@ impl Rejection {
 
     /// A rejection with its sentence.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), known_at: None }
     }
 
     /// A field has a value it cannot have.

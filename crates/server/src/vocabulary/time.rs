@@ -54,6 +54,12 @@ pub fn format_rfc3339(at: Timestamp) -> String {
     }
 }
 
+/// Whether two times differ by whole quarters of an hour, as the same clock does in two time zones.
+pub fn differ_by_zone(one: Timestamp, other: Timestamp) -> bool {
+    const QUARTER_MILLIS: i64 = 15 * 60 * 1000;
+    one != other && one.millis().saturating_sub(other.millis()) % QUARTER_MILLIS == 0
+}
+
 /// Checks a time of an event: not before 1990, not more than 24 h after its receipt.
 pub fn check_event_time(field: &str, at: Timestamp, received_at: Timestamp) -> Result<(), Rejection> {
     if at < EARLIEST {
@@ -79,6 +85,17 @@ mod tests {
         assert_eq!(at("9999-12-31T25:59:59Z"), None);
         assert_eq!(at("2025-01-10"), None);
         assert_eq!(at("yesterday"), None);
+    }
+
+    #[test]
+    fn a_difference_of_zones_is_made_of_quarters_of_an_hour() {
+        let at = |millis: i64| Timestamp::from_millis(1_736_503_205_000 + millis);
+        for millis in [3_600_000, -3_600_000, 20_700_000, 86_400_000] {
+            assert!(differ_by_zone(at(0), at(millis)), "{millis}");
+        }
+        for millis in [0, 1, 60_000, 3_599_999] {
+            assert!(!differ_by_zone(at(0), at(millis)), "{millis}");
+        }
     }
 
     #[test]

@@ -297,6 +297,73 @@ async fn times_are_of_the_zone_that_is_named() {
 }
 
 #[tokio::test]
+async fn rows_that_are_known_in_another_zone_are_counted_and_stay() {
+    let home = Home::with_store("");
+    let read = |path: &str| std::fs::read_to_string(fixtures().join(path)).expect("a recorded file");
+    let row = read("asterisk/cdr/answered.csv");
+    let without_ids = row.trim_end().rsplitn(3, ',').last().expect("a row").to_owned();
+    // Cut off, so that its end is concluded.
+    let cel = read("asterisk/cel/hold.csv").lines().take(3).collect::<Vec<_>>().join("\n");
+    for (name, format, text, events) in [
+        ("cdr.csv", "asterisk-cdr-csv", row, 1),
+        ("bare.csv", "asterisk-cdr-csv", without_ids, 1),
+        ("cel.csv", "asterisk-cel-csv", cel, 4),
+    ] {
+        let file = home.path(name);
+        std::fs::write(&file, text).expect("the file is written");
+        let arguments = ["import", format, &self::text(&file), "--organization", "org_default"];
+        let run = |more: &[&str]| home.run(&[&arguments, more].concat());
+        assert!(run(&["--tz", "Europe/Berlin"]).status.success(), "{name}");
+        assert!(run(&["--tz", "Europe/Berlin"]).status.success(), "{name}");
+        let output = run(&["--json"]);
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        let told: Value = serde_json::from_slice(&output.stdout).expect("one JSON value");
+        let count = |key: &str| told[key].as_u64().expect(key);
+        assert!(count("accepted") == 0 && count("moved") == count("duplicates"), "{told}");
+        assert!(count("moved") >= events, "{told}");
+        assert_eq!(told["first_moved"]["line"], 1, "{told}");
+        let said = String::from_utf8_lossy(&run(&[]).stdout).into_owned();
+        for word in ["another time now", "13:", "14:", "--tz", name, "docs/sources/asterisk.md"] {
+            assert!(said.contains(word), "{said} has {word}");
+        }
+    }
+    let server = home.start();
+    let created: Vec<Option<i64>> =
+        calls(&server, "org_default").await.iter().map(|call| millis(&call["created_at"])).collect();
+    assert_eq!(created, [at(13, 37, 24_000), at(13, 37, 24_000), at(13, 38, 5_407)].map(Some));
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_plain_text_is_refused_with_the_command_that_makes_it_so() {
+    let home = Home::with_store("");
+    let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let row = "\"\",\"2001\",\"100\"";
+    for (name, bytes, word) in [
+        ("a.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\x03".to_vec(), "gzip -dc"),
+        ("marked.csv", [&[0xff, 0xfe], &wide(row)[..]].concat(), "iconv -f UTF-16 "),
+        ("unmarked.csv", wide(row), "iconv -f UTF-16LE "),
+    ] {
+        let folder = home.path(&format!("{name}.records"));
+        std::fs::create_dir(&folder).expect("a folder");
+        let (file, record) = (home.path(name), folder.join("a.json"));
+        std::fs::write(&file, &bytes).expect("the file is written");
+        std::fs::write(&record, &bytes).expect("the record is written");
+        for (format, path, blamed) in [
+            ("asterisk-cdr-csv", &file, &file),
+            ("asterisk-cel-csv", &file, &file),
+            ("events-ndjson", &file, &file),
+            ("freeswitch-json-cdr", &folder, &record),
+        ] {
+            let output = home.run(&["import", format, &text(path), "--organization", "org_default"]);
+            assert_eq!(output.status.code(), Some(1), "{format} {name}");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            let holds = said.lines().count() == 1 && said.contains(word) && said.contains(&text(blamed));
+            assert!(holds, "{format} {name}: {said}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_columns_of_a_custom_cel_file_are_named() {
     let home = Home::with_store("");
     let file = home.path("custom.csv");

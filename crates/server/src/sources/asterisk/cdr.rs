@@ -176,6 +176,8 @@ struct Cdr<'a> {
     channel: Option<&'a str>,
     dstchannel: Option<&'a str>,
     start: Timestamp,
+    /// The start as it is written.
+    start_text: &'a str,
     end: Timestamp,
     /// The row does not say when it ended.
     lacks_end: bool,
@@ -208,9 +210,9 @@ impl<'a> Cdr<'a> {
             )),
         };
         // Asterisk's tables for databases call the start `calldate` and have no end.
-        let begin = match moment("start")? {
-            Some(begin) => Some(begin),
-            None => moment("calldate")?,
+        let (begin, start_text) = match moment("start")? {
+            Some(begin) => (Some(begin), columns.get("start")),
+            None => (moment("calldate")?, columns.get("calldate")),
         };
         let begin = begin.ok_or("the row does not say when it started")?;
         let uniqueid = columns.id("uniqueid");
@@ -242,6 +244,7 @@ impl<'a> Cdr<'a> {
             channel,
             dstchannel: columns.id("dstchannel"),
             start,
+            start_text,
             end: ended_at,
             lacks_end: told_end.is_none(),
             talk,
@@ -317,7 +320,8 @@ impl<'a> Cdr<'a> {
         }
         let name = match (self.linkedid.or(self.uniqueid), self.channel) {
             (Some(id), _) => call_name(id),
-            (None, channel) => call_name(&format!("{} {}", channel.unwrap_or_default(), self.start.millis())),
+            // As it is written, so that the same row in another time zone finds its call.
+            (None, channel) => call_name(&format!("{} {}", channel.unwrap_or_default(), self.start_text)),
         };
         Ok(CallReference::Legs { legs, ties, name })
     }

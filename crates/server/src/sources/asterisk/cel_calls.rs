@@ -128,10 +128,7 @@ impl OpenCall {
         let end = event_id(&format!("cel_end_{:010}_{last_row}", u32::MAX - self.rows));
         let data = Data::default().with_ending(cause, by).with("inferred", Some(true));
         let seen = event_id(&format!("cel_seen_{last_row}"));
-        vec![
-            teller.tell(seen, at, kinds::CALL_SEEN, Data::default()),
-            teller.tell(end, at, kind, data),
-        ]
+        vec![teller.tell(seen, at, kinds::CALL_SEEN, Data::default()), teller.tell(end, at, kind, data)]
     }
 }
 

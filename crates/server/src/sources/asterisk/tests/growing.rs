@@ -53,7 +53,10 @@ fn without_caller(rows: &[csv::StringRecord]) -> Vec<csv::StringRecord> {
 fn at_one_time(rows: &[csv::StringRecord]) -> Vec<csv::StringRecord> {
     let first = rows.first().map(|row| row[TIME].to_owned()).unwrap_or_default();
     let at_first = |row: &csv::StringRecord| {
-        row.iter().enumerate().map(|(place, field)| if place == TIME { first.as_str() } else { field }).collect()
+        row.iter()
+            .enumerate()
+            .map(|(place, field)| if place == TIME { first.as_str() } else { field })
+            .collect()
     };
     rows.iter().map(at_first).collect()
 }
@@ -72,7 +75,9 @@ fn grown(rows: &[csv::StringRecord], step: usize) -> Vec<Mapped> {
 fn a_growing_file_makes_the_calls_of_the_whole_file() {
     for file in FILES {
         let whole = rows_of(&fixture(file));
-        for rows in [whole.clone(), without_caller(&whole), at_one_time(&whole), at_one_time(&without_caller(&whole))] {
+        for rows in
+            [whole.clone(), without_caller(&whole), at_one_time(&whole), at_one_time(&without_caller(&whole))]
+        {
             let expected = calls(&good(cel_rows(&written(&rows))));
             for step in 1..=3 {
                 assert_eq!(calls(&grown(&rows, step)), expected, "{file}, every {step}: {}", written(&rows));
@@ -107,7 +112,8 @@ fn a_file_of_calls_without_ends_is_not_kept_in_memory() {
     let mut early = 0;
     let mut concluded = 0;
     while let Some(row) = rows.next() {
-        let is_conclusion = row.unwrap().tellings.iter().any(|telling| telling.data.contains("\"inferred\":true"));
+        let is_conclusion =
+            row.unwrap().tellings.iter().any(|telling| telling.data.contains("\"inferred\":true"));
         concluded += usize::from(is_conclusion);
         early += usize::from(is_conclusion && rows.line() < count as u64);
     }
