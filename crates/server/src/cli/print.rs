@@ -293,7 +293,7 @@ impl Printer {
                 text("at"),
             ));
         }
-        if zone_is_assumed {
+        if zone_is_assumed && count(value, "records") != 0 {
             to_stdout("Times without a zone were read as UTC: give --tz where the switch writes local time.");
         }
     }
