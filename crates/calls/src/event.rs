@@ -20,6 +20,8 @@ pub struct Event {
     pub source: SourceName,
     /// The leg it speaks of; `None`: of the call.
     pub leg: Option<CallLeg>,
+    /// Whether content of the call must not be kept: any event may say so, and none takes it back.
+    pub opts_out: bool,
     /// What happened.
     pub fact: Fact,
 }
@@ -136,8 +138,6 @@ pub struct Setup {
     pub sip_call_id: Option<String>,
     /// What is known of the caller, beside the number.
     pub caller: Option<Box<CallerIdentity>>,
-    /// Whether content of the call must not be kept.
-    pub opt_out: Option<bool>,
 }
 
 /// A terminal event. It may carry all that is known of the call: a CDR is one terminal event.

@@ -32,6 +32,10 @@ pub(crate) fn fold_before(history: &History, witness: &mut impl Witness) -> Call
     let has_told_turns = events.iter().any(|event| matches!(&event.fact, Fact::Turn(said) if !said.inferred));
     let mut draft = Draft { has_turns, has_told_turns, ..Draft::default() };
     for (index, event) in events.iter().enumerate() {
+        if event.opts_out {
+            draft.opt_out = true;
+            witness.claims(Field::OptOut, index, Claim::First(event.at));
+        }
         draft.notice_times(index, event, &verdict, witness);
         draft.notice_setup(index, event, &legs, witness);
         draft.notice_content(index, event, witness);
@@ -155,10 +159,6 @@ impl Draft {
         if let Some(task) = setup.task {
             self.content.task = Some(task);
             witness.claims(Field::Task, index, Claim::Last);
-        }
-        if setup.opt_out == Some(true) {
-            self.opt_out = true;
-            witness.claims(Field::OptOut, index, Claim::First(event.at));
         }
         if legs.is_of_origin(event) {
             self.notice_numbers(index, setup, witness);

@@ -251,7 +251,7 @@ const ASPECTS: &[Aspect] = &[
     ("phone_number", |one, other| one.phone_number == other.phone_number, speaks_of_parties),
     ("telephony", |one, other| one.content.telephony == other.content.telephony, speaks_of_parties),
     ("caller", |one, other| one.content.caller == other.content.caller, speaks_of_parties),
-    ("opt_out", |one, other| one.opt_out == other.opt_out, has_setup),
+    ("opt_out", |one, other| one.opt_out == other.opt_out, |event| event.opts_out),
     ("task", |one, other| one.content.task == other.content.task, has_setup),
     ("context", |one, other| one.content.context == other.content.context, has_setup),
     (
@@ -262,7 +262,7 @@ const ASPECTS: &[Aspect] = &[
     (
         "recording",
         |one, other| one.content.recording == other.content.recording,
-        |event| has_setup(event) || matches!(event.fact, Fact::RecordingReady(_) | Fact::RecordingDeleted),
+        |event| event.opts_out || matches!(event.fact, Fact::RecordingReady(_) | Fact::RecordingDeleted),
     ),
     (
         "lacking recording",
@@ -272,20 +272,23 @@ const ASPECTS: &[Aspect] = &[
                 event.fact,
                 Fact::RecordingReady(_) | Fact::RecordingFailed { .. } | Fact::RecordingDeleted
             );
-            has_setup(event) || of_recording
+            event.opts_out || has_setup(event) || of_recording
         },
     ),
     (
         "turns",
         |one, other| one.content.turns == other.content.turns,
-        |event| speaks_of_life(event) || matches!(event.fact, Fact::Turn(_) | Fact::TranscriptDeleted),
+        |event| {
+            let of_turns = matches!(event.fact, Fact::Turn(_) | Fact::TranscriptDeleted);
+            event.opts_out || speaks_of_life(event) || of_turns
+        },
     ),
     (
         "tools",
         |one, other| one.content.tools == other.content.tools,
         |event| {
             let of_tools = Fact::is_spoken(&event.fact) || matches!(event.fact, Fact::TranscriptDeleted);
-            has_setup(event) || of_tools
+            event.opts_out || of_tools
         },
     ),
     (
@@ -294,7 +297,7 @@ const ASPECTS: &[Aspect] = &[
         |event| {
             let of_words =
                 matches!(event.fact, Fact::TranscriptReady(_) | Fact::Turn(_) | Fact::TranscriptDeleted);
-            has_setup(event) || of_words
+            event.opts_out || of_words
         },
     ),
     (

@@ -97,7 +97,7 @@ fn looked_up(cell: [&str; 6]) -> (Status, Disconnection) {
 fn event(second: i64, fact: Fact) -> Event {
     let at = Timestamp::from_millis(1_736_503_200_000 + second * 1000);
     let id = EventId::new(format!("e{second}")).unwrap();
-    Event { id, at, source: SourceName::new("test").unwrap(), leg: None, fact }
+    Event { id, at, source: SourceName::new("test").unwrap(), leg: None, opts_out: false, fact }
 }
 
 fn call(cell: [&str; 6], cause: Option<Cause>, by: Option<Party>) -> (Status, Disconnection) {

@@ -62,11 +62,14 @@ pub fn events(pools: &Pools, most: usize) -> impl Strategy<Value = Vec<Event>> +
 
 /// One event whose id is `new`.
 pub fn unnamed(pools: &Pools) -> impl Strategy<Value = Event> + use<> {
-    (pools.time.clone(), of(leg()), fact(pools)).prop_map(|(at, leg, fact)| new_event(at, leg, fact))
+    let opts_out = prop_oneof![19 => Just(false), 1 => Just(true)];
+    let said = (pools.time.clone(), of(leg()), fact(pools), opts_out);
+    said.prop_map(|(at, leg, fact, opts_out)| Event { opts_out, ..new_event(at, leg, fact) })
 }
 
 pub fn new_event(at: Timestamp, leg: Option<CallLeg>, fact: Fact) -> Event {
-    Event { id: EventId::new("new").unwrap(), at, source: SourceName::new("test").unwrap(), leg, fact }
+    let source = SourceName::new("test").unwrap();
+    Event { id: EventId::new("new").unwrap(), at, source, leg, opts_out: false, fact }
 }
 
 pub fn time(pools: &Pools) -> impl Strategy<Value = Timestamp> + use<> {
@@ -123,9 +126,8 @@ fn setup(pools: &Pools) -> impl Strategy<Value = Setup> + use<> {
     let names = of(select(vec!["x", "y"]));
     let direction = of(select(vec![Direction::Inbound, Direction::Outbound]));
     let call_type = of(select(vec![CallType::Phone, CallType::Web]));
-    let opt_out = prop_oneof![9 => Just(None), 1 => any::<bool>().prop_map(Some)];
     let parties = (direction, call_type, names.clone(), names);
-    let rest = (patch(pools), of(document(pools)), of(pools.count.clone()), opt_out);
+    let rest = (patch(pools), of(document(pools)), of(pools.count.clone()));
     (parties, [text(), text(), text(), text(), text(), text(), text()], rest).prop_map(
         |(parties, texts, rest)| {
             let [from_number, to_number, call_sid, conference_sid, sip_call_id, name, asserted_number] =
@@ -145,7 +147,6 @@ fn setup(pools: &Pools) -> impl Strategy<Value = Setup> + use<> {
                 context: rest.1,
                 task: rest.2,
                 caller: (!caller.is_empty()).then(|| Box::new(caller)),
-                opt_out: rest.3,
             }
         },
     )

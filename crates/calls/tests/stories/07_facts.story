@@ -39,6 +39,9 @@
 => opt_out=yes turns=none tools=none transcript=none recording=none costs=1
 10:00:00 initiated opt_out=yes | 10:00:03 transcript text=secret => transcript=none
 10:00:01 turn role=user says=secret | 10:00:09 completed leg=b opt_out=yes => opt_out=yes turns=none
+10:00:01 turn role=user says=secret opt_out=yes => opt_out=yes turns=none
+10:00:01 turn role=user says=secret | 10:00:02 metadata opt_out=yes => opt_out=yes turns=none metadata=none
+10:00:00 other opt_out=yes | 10:00:01 turn role=user says=secret | 10:00:02 recording_ready url=u => opt_out=yes turns=none recording=none
 10:00:00 initiated opt_out=no | 10:00:01 turn role=user says=hello => opt_out=no turns="10:00:01 user hello"
 
 # Turns that were made of a recording count only where nobody told any, whichever came first. They are no sign of life.

@@ -32,8 +32,10 @@ pub(super) fn event(at: Timestamp, place: usize, words: &mut Words) -> Event {
         dialled: words.take("dialled").map(|id| LegId::new(id).unwrap()),
         after_the_fact: words.yes("after_the_fact") == Some(true),
     });
+    let opts_out = words.yes("opt_out") == Some(true);
     let fact = fact(&kind, words);
-    Event { id: EventId::new(id).unwrap(), at, source: SourceName::new("test").unwrap(), leg, fact }
+    let source = SourceName::new("test").unwrap();
+    Event { id: EventId::new(id).unwrap(), at, source, leg, opts_out, fact }
 }
 
 fn fact(kind: &str, words: &mut Words) -> Fact {
@@ -124,7 +126,6 @@ fn setup(words: &mut Words) -> Setup {
         conference_sid: words.take("conference_sid"),
         sip_call_id: words.take("sip_call_id"),
         caller: caller(words),
-        opt_out: words.yes("opt_out"),
     }
 }
 

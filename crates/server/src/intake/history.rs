@@ -181,7 +181,7 @@ impl Kept {
                 words.blanked = true;
                 // The leg went with the data.
                 event.leg = None;
-                blanked.push((event.id.clone(), vocabulary::residue(&event.fact, &left)));
+                blanked.push((event.id.clone(), vocabulary::residue(&event, &left)));
                 event.fact = left;
             }
             event

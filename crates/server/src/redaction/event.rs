@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use indexmap::IndexMap;
-use pegcount_calls::Document;
+use pegcount_calls::{Document, Fact};
 use serde_json::{Value, value::RawValue};
 
 use super::{Masks, digits, masks::CARD};
@@ -55,7 +55,7 @@ pub fn mask(masks: &Masks, told: &mut Told) {
         return;
     }
     // A pattern of its own may leave something that is no such event any more. What was said is then not kept at all.
-    told.report.data = Document::from_json_text("{}");
+    told.report.data = vocabulary::residue(&told.event, &Fact::Other);
     told.report.blanked = true;
     if let Ok(event) = vocabulary::read_report(&told.report) {
         told.event = event;

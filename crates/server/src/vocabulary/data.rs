@@ -9,7 +9,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 /// Gives an enum of the domain its words.
 macro_rules! words {
@@ -95,6 +95,13 @@ pub(super) struct LegData {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
+pub(super) struct OptOutData {
+    /// Events that an earlier program kept may have anything here.
+    pub(super) opt_out_sensitive_data_storage: Value,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct SetupData<'a> {
     pub(super) direction: Option<DirectionWord>,
     pub(super) from_number: Option<String>,
@@ -108,7 +115,6 @@ pub(super) struct SetupData<'a> {
     pub(super) context: Option<&'a RawValue>,
     pub(super) task_id: Option<i64>,
     pub(super) telephony: Option<Fields<TelephonyData>>,
-    pub(super) opt_out_sensitive_data_storage: Option<bool>,
     pub(super) caller_name: Option<String>,
     pub(super) asserted_number: Option<String>,
     pub(super) privacy: Option<bool>,

@@ -109,6 +109,7 @@ pub fn tell(telling: Telling) -> Result<Told, Rejection> {
         return Err(Rejection::new(Rejection::UNKNOWN_EVENT_TYPE, message));
     }
     time::check_event_time("created_at", telling.at, telling.received_at)?;
+    read::check_opt_out(&telling.data)?;
     let report = Report {
         id: telling.id,
         at: telling.at,

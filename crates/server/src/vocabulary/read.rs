@@ -18,9 +18,9 @@ use super::{
     caller::read_caller,
     data::{
         AnalysisData, CostItemData, DtmfData, EndData, Fields, InviteData, LatencySummaryData, LegData,
-        MediaData, MediaQualityData, MetadataData, RecordingData, RecordingFailedData, ResidueData,
-        SetupData, StageLatencyData, TimeWord, ToolInvokedData, ToolResultData, TranscriptData, TransferData,
-        TurnData, UnitWord,
+        MediaData, MediaQualityData, MetadataData, OptOutData, RecordingData, RecordingFailedData,
+        ResidueData, SetupData, StageLatencyData, TimeWord, ToolInvokedData, ToolResultData, TranscriptData,
+        TransferData, TurnData, UnitWord,
     },
     given_id, kinds, time,
 };
@@ -42,7 +42,28 @@ pub fn read_report(report: &Report) -> Read<Event> {
     let data = report.data.as_json_text();
     let fact = if report.blanked { blank_fact(&report.kind, data)? } else { read_fact(report, data)? };
     let leg = if data.contains("leg_id") { read_leg(data, report)? } else { None };
-    Ok(Event { id: report.id.clone(), at: report.at, source: report.source.clone(), leg, fact })
+    let opts_out = said_of_opt_out(data)? == Value::Bool(true);
+    Ok(Event { id: report.id.clone(), at: report.at, source: report.source.clone(), leg, opts_out, fact })
+}
+
+/// The field of every event that says that content of the call must not be kept.
+const OPT_OUT: &str = "opt_out_sensitive_data_storage";
+
+/// What the data says of the opt-out. Most says nothing, and is not parsed once more; an escape may hide a letter of the
+/// name.
+fn said_of_opt_out(data: &str) -> Read<Value> {
+    if !data.contains(OPT_OUT) && !data.contains("\\u") {
+        return Ok(Value::Null);
+    }
+    Ok(parse::<OptOutData>(data)?.opt_out_sensitive_data_storage)
+}
+
+/// Checks what a new event says of the opt-out: what is no boolean must not pass for a consent.
+pub(super) fn check_opt_out(data: &str) -> Read<()> {
+    match said_of_opt_out(data)? {
+        Value::Null | Value::Bool(_) => Ok(()),
+        _ => Err(Rejection::invalid(format!("event_data.{OPT_OUT} must be true or false"))),
+    }
 }
 
 /// What is left of an event whose words are gone: that it happened, and so that the call lived then, and what
@@ -52,7 +73,9 @@ fn blank_fact(kind: &str, data: &str) -> Read<Fact> {
         kinds::DTMF_RECEIVED => Fact::DtmfReceived,
         kinds::TRANSCRIPT_TURN => blank_turn(data)?,
         kinds::TOOL_INVOKED | kinds::TOOL_RESULT => Fact::Seen,
-        kinds::ANALYSIS_READY if data != NOTHING => Fact::AnalysisReady(Box::new(read_analysis(data)?)),
+        kinds::ANALYSIS_READY if data.contains("call_successful") => {
+            Fact::AnalysisReady(Box::new(read_analysis(data)?))
+        }
         _ => Fact::Other,
     })
 }
@@ -71,12 +94,9 @@ fn blank_turn(data: &str) -> Read<Fact> {
     })
 }
 
-/// The data of an event of which nothing is left.
-const NOTHING: &str = "{}";
-
-/// The data that is kept of an event whose words go: as much as it takes to read what is `left` of it.
-pub fn residue(fact: &Fact, left: &Fact) -> Document {
-    let data = match (fact, left) {
+/// The data that is kept of an event whose words go: as much as it takes to read what is `left` of it, and an opt-out.
+pub fn residue(event: &Event, left: &Fact) -> Document {
+    let mut data = match (&event.fact, left) {
         (Fact::Turn(said), _) if said.inferred => json!({ "inferred": true }),
         (_, Fact::Spoke(speech)) => {
             let Speech { role, start_millis, end_millis } = speech;
@@ -92,6 +112,9 @@ pub fn residue(fact: &Fact, left: &Fact) -> Document {
         }),
         _ => json!({}),
     };
+    if event.opts_out {
+        data[OPT_OUT] = Value::Bool(true);
+    }
     Document::from_json_text(data.to_string())
 }
 
@@ -282,7 +305,6 @@ fn read_setup(data: &str) -> Read<Setup> {
         conference_sid: short("telephony.conference_sid", telephony.conference_sid)?,
         sip_call_id: short("telephony.sip_call_id", telephony.sip_call_id)?,
         caller,
-        opt_out: said.opt_out_sensitive_data_storage,
     })
 }
 

@@ -177,6 +177,45 @@ async fn a_call_that_opts_out_keeps_nothing_that_was_said_whenever_it_says_so() 
 }
 
 #[tokio::test]
+async fn an_opt_out_counts_in_every_event() {
+    let said = json!(["turn", "transcript_turn", 10, { "role": "caller", "content": "my secret" }]);
+    for (kind, data) in [
+        ("call_answered", json!({})),
+        ("call_completed", json!({})),
+        ("transcript_turn", json!({ "role": "agent", "content": "your secret" })),
+        ("transcript_turn", json!({ "role": "agent", "content": "a secret", "inferred": true })),
+        ("transcript_ready", json!({ "text": "the secret" })),
+        ("tool_result", json!({ "result": "secret" })),
+        ("dtmf_received", json!({ "digit": "7" })),
+        ("analysis_ready", json!({ "call_successful": true, "call_summary": "secret" })),
+        ("recording_ready", json!({ "url": "https://secret.example" })),
+        ("metadata_set", json!({ "metadata": {} })),
+        ("x_note", json!({})),
+    ] {
+        let mut data = data;
+        data["opt_out_sensitive_data_storage"] = json!(true);
+        let out = json!(["out", kind, 11, data]);
+        for requests in [[&said, &out], [&out, &said]] {
+            let desk = Desk::new().await;
+            for request in requests {
+                assert_eq!(desk.tell("c", &json!([request])).await, [Outcome::Accepted], "{kind}");
+            }
+            let text = format!("{:?}", desk.reports("c").await);
+            assert!(!text.contains("secret") && !text.contains("digit"), "{kind}: {text}");
+            // The event that says so may be one of those that are emptied.
+            let desk = desk.restarted().await;
+            assert!(desk.call("c").await.call.opt_out, "{kind}");
+            assert!(desk.differences().await.is_empty(), "{kind}");
+            assert_eq!(desk.tell("c", &json!([said, out])).await, [Outcome::Duplicate, Outcome::Duplicate]);
+            let more = json!(["more", "transcript_turn", 12, { "role": "caller", "content": "more secret" }]);
+            desk.tell("c", &json!([more])).await;
+            assert!(desk.call("c").await.call.content.turns.is_empty(), "{kind}");
+            assert!(desk.differences().await.is_empty(), "{kind}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_recording_of_a_call_that_opted_out_or_was_erased_is_deleted_whichever_comes_first() {
     let recorded = json!(["rec", "recording_ready", 20, { "object": "1.c.mp3" }]);
     let opts_out = json!(["out", "call_initiated", 0, { "opt_out_sensitive_data_storage": true }]);

@@ -114,3 +114,29 @@ fn an_end_in_a_file_is_never_dated_by_its_reading() {
     assert!(at(&read[4]) < at(&read[5]));
     assert_eq!(at(&read[6]), TEN);
 }
+
+#[test]
+fn an_opt_out_is_told_by_a_boolean_in_any_event() {
+    let told = |kind: &str, data: &str| {
+        let body = format!(r#"{{"call_id": "c", "event_type": "{kind}", "event_data": {data}}}"#);
+        let read = wire::read(wire::Form::Json, body.as_bytes(), &source_name(NAME), RECEIVED_AT);
+        read.unwrap().pop().unwrap().map(|(_, told)| told.event.opts_out)
+    };
+    for kind in ["call_initiated", "call_ringing", "metadata_set", "call_failed", "x_note"] {
+        for (data, opts_out) in [
+            (r"{}", false),
+            (r#"{"opt_out_sensitive_data_storage": true}"#, true),
+            (r#"{"opt_out_sensitive_data_storage": false}"#, false),
+            (r#"{"opt_out_sensitive_data_storage": null}"#, false),
+            (r#"{"\u006fpt_out_sensitive_data_storage": true}"#, true),
+            (r#"{"metadata": {"opt_out_sensitive_data_storage": true}}"#, false),
+        ] {
+            assert_eq!(told(kind, data), Ok(opts_out), "{kind} {data}");
+        }
+        for word in [r#""true""#, "1", "{}"] {
+            let refused =
+                told(kind, &format!(r#"{{"opt_out_sensitive_data_storage": {word}}}"#)).unwrap_err();
+            assert!(refused.message.contains("opt_out_sensitive_data_storage must be true or false"));
+        }
+    }
+}
