@@ -183,7 +183,8 @@ async fn write_line(writing: &mut (impl AsyncWriteExt + Unpin), line: &impl Seri
 
 fn silent() -> String {
     format!(
-        "the server has not answered for {} s: it hangs, or serves {MOST_CONVERSATIONS} other commands; look at its log",
+        "the server has not answered for {} s: it hangs, has too many files open, or serves {MOST_CONVERSATIONS} other \
+         commands; its log says more",
         SILENCE_TIMEOUT.as_secs()
     )
 }

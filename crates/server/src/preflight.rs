@@ -51,6 +51,13 @@ pub fn warnings(config: &Config) -> Vec<String> {
             "encryption.key_file: every user of this machine can read {file}: chmod o-rwx {file}"
         ));
     }
+    let (sockets, connections) = (config.tenant.max_connections, config.limits.connections);
+    if sockets > connections {
+        found.push(format!(
+            "tenant.max_connections: {sockets} WebSockets do not fit into limits.connections ({connections}), which counts \
+             every connection: raise that too"
+        ));
+    }
     if config.public_url.is_empty() && !config.listen.ip().is_loopback() {
         found.push(format!(
             "public_url is not set: links to recordings and logs begin with {}:// and the host that each request names. \

@@ -158,6 +158,8 @@ fn spawn(data: &Path, ready: &Path, arguments: &[OsString]) -> Result<Child, Str
         .arg("--ready-file")
         .arg(ready)
         .args(arguments)
+        // Every watcher comes from this machine.
+        .env("PEGCOUNT_LIMITS__CONNECTIONS_PER_ADDRESS", "24000")
         .stdin(Stdio::null())
         .stdout(log.try_clone().map_err(|error| failed("the log", &error))?)
         .stderr(log)

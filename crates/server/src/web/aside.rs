@@ -69,3 +69,22 @@ fn failed(what: &str, error: &dyn std::error::Error) -> Refusal {
         retry_after: std::time::Duration::from_secs(1),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, http::Extensions};
+
+    use super::*;
+    use crate::web::body;
+
+    #[tokio::test]
+    async fn a_long_body_is_read_on_another_thread() {
+        let here = std::thread::current().id();
+        for (bytes, is_aside) in [(READ_ASIDE_BYTES, false), (READ_ASIDE_BYTES + 1, true)] {
+            let body = Body::from(vec![b' '; bytes]);
+            let body = body::read(&Extensions::new(), body, 2 * READ_ASIDE_BYTES).await.unwrap();
+            let thread = read(body, |_| std::thread::current().id()).await.unwrap();
+            assert_eq!(thread != here, is_aside, "{bytes}");
+        }
+    }
+}

@@ -3,11 +3,13 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    os::unix::net::UnixStream,
+    process::Command,
 };
 
 use serde_json::json;
 
-use crate::server::{Home, PATIENCE, Server, send};
+use crate::server::{Home, PATIENCE, Server, send, wait_for};
 
 /// Sends bytes, and gives the connection that nothing more is said by.
 fn say(address: SocketAddr, bytes: &[u8]) -> TcpStream {
@@ -58,6 +60,36 @@ async fn six_hundred_silent_connections_keep_nobody_out() {
     let refused = "connections_refused_total{reason=\"connections_per_address\"} ";
     let refused = metrics.split(refused).nth(1).and_then(|rest| rest.lines().next());
     assert!(refused.is_some_and(|count| count != "0"), "{metrics}");
+}
+
+/// Sets the limit of open files of a running server; the one that it may raise it to stays.
+fn limit_open_files(server: &Server<'_>, limit: usize) {
+    let arguments = [format!("--pid={}", server.pid()), format!("--nofile={limit}:")];
+    let status = Command::new("prlimit").args(arguments).status();
+    assert!(status.expect("prlimit runs (util-linux)").success());
+}
+
+#[test]
+fn a_server_without_descriptors_neither_spins_nor_fills_its_log() {
+    let home = Home::new("");
+    let server = home.start();
+    let open = std::fs::read_dir(format!("/proc/{}/fd", server.pid())).expect("its files").count();
+    limit_open_files(&server, open);
+    // One that has gone away is still in the queue of the system.
+    drop(UnixStream::connect(home.data().join("control.sock")).expect("a connection"));
+    let waiting = say(server.http, b"GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    for what in ["an HTTP connection", "a connection of the operator's socket"] {
+        wait_for("both listeners fail", || {
+            server.log().contains(&format!("{what} could not be taken")).then_some(())
+        });
+    }
+    limit_open_files(&server, open + 64);
+    let mut answer = String::new();
+    (&waiting).read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let log = server.log();
+    assert!(log.lines().count() < 30, "{log}");
+    assert!(!home.run_json(&["keys", "list"]).as_array().expect("a list").is_empty());
 }
 
 #[tokio::test]
