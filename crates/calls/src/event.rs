@@ -27,7 +27,7 @@ pub struct Event {
 }
 
 /// The leg an event speaks of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CallLeg {
     /// Its name; `a` is the originating leg.
     pub id: LegId,

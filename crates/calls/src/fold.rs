@@ -3,17 +3,21 @@
 //! Every field is a rule over the set (contract, events.md), and [`History`] hands the set over in one order, (time,
 //! id), however the events arrived. So one pass in that order is enough, and "last writer wins" is simply the last one.
 
+mod content;
 mod ends;
+mod folded;
 mod legs;
 mod talk;
 
 use crate::{
-    AudioConfig, Call, CallType, Content, Direction, Event, Fact, History, Quality, Recording, Setup, State,
-    Status, Timestamp, ToolEntry, Turn, TurnReport,
+    Call, CallType, Content, Direction, Event, Fact, History, Setup, State, Status, Timestamp, Turn,
+    TurnReport,
     explain::{Claim, Field, Why, Witness},
 };
+use content::KnownTurns;
 pub use ends::OpenEnd;
 use ends::Verdict;
+pub use folded::Folded;
 use legs::Legs;
 use talk::Answer;
 pub(crate) use talk::contradict;
@@ -28,19 +32,7 @@ pub(crate) fn fold_before(history: &History, witness: &mut impl Witness) -> Call
     let events = history.events();
     let legs = Legs::of(events);
     let verdict = ends::decide(events, &legs, witness);
-    let has_turns = events.iter().any(|event| matches!(event.fact, Fact::Turn(_)));
-    let has_told_turns = events.iter().any(|event| matches!(&event.fact, Fact::Turn(said) if !said.inferred));
-    let mut draft = Draft { has_turns, has_told_turns, ..Draft::default() };
-    for (index, event) in events.iter().enumerate() {
-        if event.opts_out {
-            draft.opt_out = true;
-            witness.claims(Field::OptOut, index, Claim::First(event.at));
-        }
-        draft.notice_times(index, event, &verdict, witness);
-        draft.notice_setup(index, event, &legs, witness);
-        draft.notice_content(index, event, witness);
-    }
-    draft.finish(&verdict, witness)
+    Draft::of(events, &legs, &verdict, witness).finish(&verdict, witness)
 }
 
 /// What is left to conclude of a call that is not over: every leg that is known has ended, none of them is the
@@ -94,8 +86,7 @@ struct Draft {
     endpoint: Option<crate::EndpointName>,
     phone_number: Option<crate::PhoneNumberName>,
     opt_out: bool,
-    has_turns: bool,
-    has_told_turns: bool,
+    known_turns: KnownTurns,
     turns: Vec<(Timestamp, TurnReport)>,
     content: Content,
 }
@@ -106,6 +97,21 @@ fn keep_earliest(known: &mut Option<Timestamp>, said: Timestamp) {
 }
 
 impl Draft {
+    /// What all events say, one after the other.
+    fn of(events: &[Event], legs: &Legs, verdict: &Verdict, witness: &mut impl Witness) -> Self {
+        let mut draft = Self { known_turns: KnownTurns::of(events), ..Self::default() };
+        for (index, event) in events.iter().enumerate() {
+            if event.opts_out {
+                draft.opt_out = true;
+                witness.claims(Field::OptOut, index, Claim::First(event.at));
+            }
+            draft.notice_times(index, event, verdict, witness);
+            draft.notice_setup(index, event, legs, witness);
+            draft.notice_content(index, event, witness);
+        }
+        draft
+    }
+
     fn notice_times(&mut self, index: usize, event: &Event, verdict: &Verdict, witness: &mut impl Witness) {
         let created_at = match &event.fact {
             Fact::Ended(end) => end.started_at.map_or(event.at, |started_at| started_at.min(event.at)),
@@ -147,11 +153,8 @@ impl Draft {
     }
 
     fn notice_setup(&mut self, index: usize, event: &Event, legs: &Legs, witness: &mut impl Witness) {
-        if let Fact::MetadataSet(patch) = &event.fact {
-            self.merge_metadata(index, patch, witness);
-        }
         let Some(setup) = event.fact.setup() else { return };
-        self.merge_metadata(index, &setup.metadata, witness);
+        content::merge_metadata(&mut self.content, index, &setup.metadata, witness);
         if let Some(context) = &setup.context {
             self.content.context = Some(context.clone());
             witness.claims(Field::Context, index, Claim::Last);
@@ -205,80 +208,25 @@ impl Draft {
         }
     }
 
-    fn merge_metadata(&mut self, index: usize, patch: &crate::MetadataPatch, witness: &mut impl Witness) {
-        for (key, value) in patch {
-            match value {
-                Some(value) => self.content.metadata.insert(key.clone(), value.clone()),
-                None => self.content.metadata.shift_remove(key),
-            };
-            witness.claims(Field::Metadata(key.clone()), index, Claim::Last);
+    fn notice_content(&mut self, index: usize, event: &Event, witness: &mut impl Witness) {
+        if let Fact::Turn(said) = &event.fact
+            && self.known_turns.count(said)
+        {
+            self.turns.push((event.at, said.as_ref().clone()));
         }
+        content::notice(&mut self.content, index, event, self.known_turns, witness);
     }
 
-    fn notice_content(&mut self, index: usize, event: &Event, witness: &mut impl Witness) {
-        let content = &mut self.content;
-        match &event.fact {
-            Fact::Turn(said) if said.inferred && self.has_told_turns => {
-                witness.dismisses(Field::Turns, index, Why::Superseded);
-            }
-            Fact::Turn(said) => {
-                self.turns.push((event.at, said.as_ref().clone()));
-                witness.claims(Field::Turns, index, Claim::Adds);
-            }
-            Fact::ToolInvoked(_) | Fact::ToolReturned(_) => {
-                content.tools.extend(tool_entry(event));
-                witness.claims(Field::Tools, index, Claim::Adds);
-            }
-            Fact::StageLatency(sample) => {
-                content.latencies.entry(sample.stage).or_default().push(sample.millis);
-                witness.claims(Field::Latency(sample.stage), index, Claim::Adds);
-            }
-            Fact::LatencySummary(reported) => {
-                let (stage, summary) = reported.as_ref();
-                content.latency_summaries.insert(*stage, summary.clone());
-                witness.claims(Field::LatencySummary(*stage), index, Claim::Last);
-            }
-            Fact::Cost(item) => {
-                content.costs.push(item.as_ref().clone());
-                witness.claims(Field::Costs, index, Claim::Adds);
-            }
-            Fact::RecordingReady(recording) => {
-                content.recording_deleted_at = None;
-                content.recording =
-                    Some(Recording { announced_by: Some(event.id.clone()), ..recording.as_ref().clone() });
-                witness.claims(Field::Recording, index, Claim::Last);
-            }
-            Fact::Ended(end) => content.recording_expected |= end.recorded,
-            Fact::RecordingFailed { is_empty } => content.recording_expected = !is_empty,
-            Fact::RecordingDeleted => {
-                content.recording = None;
-                content.recording_deleted_at = Some(event.at);
-                witness.claims(Field::Recording, index, Claim::Last);
-            }
-            Fact::DtmfReceived => content.keys_pressed = true,
-            Fact::TranscriptDeleted => {
-                keep_earliest(&mut content.transcript_deleted_at, event.at);
-                witness.claims(Field::TranscriptDeleted, index, Claim::First(event.at));
-            }
-            Fact::EventsDeleted => keep_earliest(&mut content.sealed_at, event.at),
-            Fact::TranscriptReady(_) if self.has_turns => {
-                witness.dismisses(Field::TranscriptText, index, Why::Superseded);
-            }
-            Fact::TranscriptReady(text) => {
-                content.transcript_text = Some(text.clone());
-                witness.claims(Field::TranscriptText, index, Claim::Last);
-            }
-            Fact::AnalysisReady(found) => merge_analysis(content, index, found, witness),
-            Fact::MediaEstablished(_) | Fact::MediaQuality(_) => notice_audio(content, index, event, witness),
-            _ => {}
-        }
+    /// Whether anything was reported that sets a call up.
+    fn is_set_up(&self) -> bool {
+        self.progress > Progress::Queued
     }
 
     fn finish(mut self, verdict: &Verdict<'_>, witness: &mut impl Witness) -> Call {
         // A History is never empty, so some event has set it.
         let created_at = self.created_at.unwrap_or(Timestamp::from_millis(0));
         let ended_at = verdict.ended_at();
-        let spoken = self.progress > Progress::Queued || ended_at.is_some();
+        let spoken = self.is_set_up() || ended_at.is_some();
         if let Some((at, index)) = self.answer.implied(created_at, ended_at, spoken) {
             witness.claims(Field::AnsweredAt, index, Claim::First(at));
         }
@@ -300,12 +248,7 @@ impl Draft {
         for samples in self.content.latencies.values_mut() {
             samples.sort_by(f64::total_cmp);
         }
-        if self.content.transcript_deleted_at.is_some() {
-            self.content.forget_words();
-        }
-        if self.opt_out {
-            forget_what_was_said(&mut self.content);
-        }
+        content::forget(&mut self.content, self.opt_out);
         Call {
             created_at,
             ringing_at: self.ringing_at,
@@ -323,18 +266,19 @@ impl Draft {
 
     /// Gives each turn its place in time: the answer plus its start, else when it was reported.
     fn place_turns(&mut self, answered_at: Option<Timestamp>) {
-        let mut turns: Vec<Turn> = std::mem::take(&mut self.turns)
-            .into_iter()
-            .map(|(reported_at, said)| {
-                let placed =
-                    answered_at.zip(said.start_millis).map(|(answer, start)| answer.plus_millis(start));
-                Turn { at: placed.unwrap_or(reported_at), said }
-            })
-            .collect();
+        let reported = std::mem::take(&mut self.turns).into_iter();
+        let mut turns: Vec<Turn> =
+            reported.map(|(reported_at, said)| place_turn(reported_at, said, answered_at)).collect();
         // Stable: turns of one instant keep the order of their events.
         turns.sort_by_key(|turn| turn.at);
         self.content.turns = turns;
     }
+}
+
+/// The turn in its place in time.
+fn place_turn(reported_at: Timestamp, said: TurnReport, answered_at: Option<Timestamp>) -> Turn {
+    let placed = answered_at.zip(said.start_millis).map(|(answer, start)| answer.plus_millis(start));
+    Turn { at: placed.unwrap_or(reported_at), said }
 }
 
 fn take<T: Clone>(slot: &mut Option<T>, said: &Option<T>) {
@@ -365,91 +309,6 @@ fn said_of_origin(setup: &Setup) -> impl Iterator<Item = Field> {
     .into_iter()
     .flatten()
     .chain(setup.caller.iter().flat_map(|caller| caller.said()))
-}
-
-fn tool_entry(event: &Event) -> Option<ToolEntry> {
-    let at = event.at;
-    match &event.fact {
-        Fact::ToolInvoked(tool) => Some(ToolEntry::Invocation {
-            at,
-            tool_call: tool.tool_call.clone(),
-            name: tool.name.clone(),
-            arguments: tool.arguments.clone(),
-        }),
-        Fact::ToolReturned(tool) => Some(ToolEntry::Outcome {
-            at,
-            tool_call: tool.tool_call.clone(),
-            result: tool.result.clone(),
-            is_error: tool.is_error,
-        }),
-        _ => None,
-    }
-}
-
-fn merge_analysis(content: &mut Content, index: usize, found: &crate::Analysis, witness: &mut impl Witness) {
-    let known = content.analysis.get_or_insert_default();
-    known.successful = found.successful.or(known.successful);
-    known.in_voicemail = found.in_voicemail.or(known.in_voicemail);
-    if found.summary.is_some() {
-        known.summary.clone_from(&found.summary);
-    }
-    if found.sentiment.is_some() {
-        known.sentiment.clone_from(&found.sentiment);
-    }
-    if found.custom.is_some() {
-        known.custom.clone_from(&found.custom);
-    }
-    let said = [
-        (found.successful.is_some(), Field::Successful),
-        (found.summary.is_some(), Field::Summary),
-        (found.sentiment.is_some(), Field::Sentiment),
-        (found.in_voicemail.is_some(), Field::InVoicemail),
-        (found.custom.is_some(), Field::CustomAnalysis),
-    ];
-    for (_, field) in said.into_iter().filter(|(said, _)| *said) {
-        witness.claims(field, index, Claim::Last);
-    }
-}
-
-fn notice_audio(content: &mut Content, index: usize, event: &Event, witness: &mut impl Witness) {
-    match &event.fact {
-        Fact::MediaEstablished(media) => {
-            if media.codec.is_some() {
-                content.media.codec.clone_from(&media.codec);
-                content.audio.codec.clone_from(&media.codec);
-                witness.claims(Field::AudioConfig, index, Claim::Last);
-            }
-            if media.latency_millis.is_some() {
-                content.media.latency_millis = media.latency_millis;
-            }
-            if media.codec.is_some() || media.latency_millis.is_some() {
-                witness.claims(Field::Media, index, Claim::Last);
-            }
-        }
-        Fact::MediaQuality(report) => {
-            let worst = [content.worst_packet_loss, report.quality.packet_loss].into_iter().flatten();
-            content.worst_packet_loss = worst.reduce(f64::max);
-            content.quality.insert(report.leg, Quality::clone(&report.quality));
-            witness.claims(Field::Quality(report.leg), index, Claim::Last);
-            let AudioConfig { codec, sample_rate_hz } = &report.audio;
-            if codec.is_some() || sample_rate_hz.is_some() {
-                witness.claims(Field::AudioConfig, index, Claim::Last);
-            }
-            if codec.is_some() {
-                content.audio.codec.clone_from(codec);
-            }
-            content.audio.sample_rate_hz = sample_rate_hz.or(content.audio.sample_rate_hz);
-        }
-        _ => {}
-    }
-}
-
-/// What a call that opted out does not keep (contract, organization dialect).
-fn forget_what_was_said(content: &mut Content) {
-    // The analysis goes when its event is blanked.
-    content.forget_conversation();
-    content.recording_expected = false;
-    content.recording = None;
 }
 
 impl Call {

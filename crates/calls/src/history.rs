@@ -35,6 +35,11 @@ impl History {
         self.events.insert(place, event);
     }
 
+    /// Whether this event comes after all others.
+    pub(crate) fn is_before(&self, event: &Event) -> bool {
+        self.events.last().is_none_or(|last| order(last, event) == Ordering::Less)
+    }
+
     /// The events, oldest first.
     pub fn events(&self) -> &[Event] {
         &self.events

@@ -35,7 +35,7 @@ pub use event::{
     Speech, ToolInvocation, ToolOutcome, TurnReport,
 };
 pub use explain::{Counted, Explanation, Field, Note, Why, explain, notes};
-pub use fold::{OpenEnd, fold, fold_sealed, open_end};
+pub use fold::{Folded, OpenEnd, fold, fold_sealed, open_end};
 pub use history::History;
 pub use latency::{Stage, Summary};
 pub use money::{Amount, Decimal, MoneyError, parse_decimal};

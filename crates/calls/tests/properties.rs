@@ -11,7 +11,7 @@ use std::{
 
 use generated::{end, events, leg, near, new_event, time, unnamed, wild};
 use pegcount_calls::{
-    Call, CallLeg, Decimal, Event, EventId, Explanation, Fact, Field, History, Increments, LegId,
+    Call, CallLeg, Decimal, Event, EventId, Explanation, Fact, Field, Folded, History, Increments, LegId,
     MetadataPatch, Rate, Stage, State, Stats, Status, Tariff, Timestamp, explain, fold, notes, open_end,
 };
 use proptest::{
@@ -33,6 +33,19 @@ fn same(one: &Call, other: &Call) -> Result<(), TestCaseError> {
     prop_assert_eq!(one, other);
     let (keys, others) = (one.content.metadata.keys(), other.content.metadata.keys());
     prop_assert_eq!(keys.collect::<Vec<_>>(), others.collect::<Vec<_>>());
+    Ok(())
+}
+
+/// Whether after each of these events, in this order, the call that was kept is that of all events so far.
+fn kept_is_folded(events: &[Event]) -> Result<(), TestCaseError> {
+    let mut kept = Folded::of(History::opened_by(events[0].clone()));
+    same(&kept.fold().clone(), &fold(kept.history()))?;
+    for event in &events[1..] {
+        kept.push(event.clone());
+        same(&kept.fold().clone(), &fold(kept.history()))?;
+    }
+    let made = history(events);
+    prop_assert_eq!(kept.history().events(), made.events());
     Ok(())
 }
 
@@ -71,6 +84,31 @@ proptest! {
         events[1..].iter().for_each(|event| grown.insert(event.clone()));
         let made = history(&events);
         prop_assert_eq!(grown.events(), made.events());
+    }
+
+    #[test]
+    fn a_call_kept_event_by_event_is_the_fold_of_them_all(events in events(&near(), 24)) {
+        kept_is_folded(&events)?;
+    }
+
+    #[test]
+    fn a_call_kept_in_the_order_of_time_is_the_fold_of_them_all(events in events(&near(), 24)) {
+        kept_is_folded(history(&events).events())?;
+    }
+
+    #[test]
+    fn a_kept_call_that_talks_in_order_is_the_fold_of_all(
+        setup in events(&near(), 8), talk in events(&near(), 24)
+    ) {
+        // Most of a long call is talk in the order of time, behind its setup: the part that is taken in at once.
+        let talk = talk.into_iter().enumerate().map(|(number, event)| Event {
+            id: EventId::new(format!("talk-{number:02}")).unwrap(),
+            at: Timestamp::from_millis(1_736_503_205_000 + number as i64 / 2 * 500),
+            ..event
+        });
+        let mut events = history(&setup).events().to_vec();
+        events.extend(talk.filter(|event| !matches!(event.fact, Fact::Queued(_) | Fact::Initiated(_))));
+        kept_is_folded(&events)?;
     }
 
     #[test]

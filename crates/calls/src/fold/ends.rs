@@ -11,6 +11,8 @@ use crate::{
 /// What the terminal events of a call come to.
 pub(super) struct Verdict<'a> {
     void: Vec<bool>,
+    /// The concluded ends that nothing has refuted.
+    conclusions: Vec<usize>,
     decision: Option<Decision<'a>>,
 }
 
@@ -68,6 +70,11 @@ impl Verdict<'_> {
         self.void.get(index).copied().unwrap_or(false)
     }
 
+    /// The events that conclude an end which nothing has refuted.
+    pub(super) fn conclusions(&self) -> &[usize] {
+        &self.conclusions
+    }
+
     /// When the call ended.
     pub(super) fn ended_at(&self) -> Option<Timestamp> {
         self.decision.as_ref().map(|decision| decision.ended_at)
@@ -98,7 +105,7 @@ pub(super) fn decide<'a>(events: &'a [Event], legs: &Legs<'_>, witness: &mut imp
     let mut void = vec![false; events.len()];
     let terminals = terminals(events);
     if terminals.is_empty() {
-        return Verdict { void, decision: None };
+        return Verdict { void, conclusions: Vec::new(), decision: None };
     }
     let life = SignsOfLife::of(events);
     for terminal in &terminals {
@@ -109,6 +116,8 @@ pub(super) fn decide<'a>(events: &'a [Event], legs: &Legs<'_>, witness: &mut imp
     }
     let counted: Vec<Terminal<'a>> =
         terminals.iter().copied().filter(|terminal| !void[terminal.index]).collect();
+    let conclusions =
+        counted.iter().filter(|terminal| terminal.end.inferred).map(|terminal| terminal.index).collect();
     let legless = |inferred: bool| {
         let of_call =
             |terminal: &&Terminal<'a>| terminal.event.leg.is_none() && terminal.end.inferred == inferred;
@@ -120,7 +129,7 @@ pub(super) fn decide<'a>(events: &'a [Event], legs: &Legs<'_>, witness: &mut imp
         let told = of_legs.as_ref().filter(|of_legs| of_legs.told).map(chosen);
         told.or_else(|| legless(true)).or_else(|| of_legs.as_ref().map(chosen))
     });
-    let Some((chosen, decision)) = chosen else { return Verdict { void, decision: None } };
+    let Some((chosen, decision)) = chosen else { return Verdict { void, conclusions, decision: None } };
     for other in terminals.iter().filter(|other| other.index != chosen.index && !void[other.index]) {
         let why = if other.event.leg.is_some() { Why::OtherLeg } else { Why::Superseded };
         witness.dismisses(Field::End, other.index, why);
@@ -130,7 +139,7 @@ pub(super) fn decide<'a>(events: &'a [Event], legs: &Legs<'_>, witness: &mut imp
     for terminal in &terminals {
         void[terminal.index] |= terminal.end.inferred && !chosen.end.inferred;
     }
-    Verdict { void, decision: Some(decision) }
+    Verdict { void, conclusions, decision: Some(decision) }
 }
 
 fn terminals(events: &[Event]) -> Vec<Terminal<'_>> {

@@ -6,7 +6,7 @@ use crate::{End, Role, Speech, Timestamp};
 const TOLERANCE_MILLIS: i64 = 1000;
 
 /// What the events of a call say of its answer.
-#[derive(Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Answer {
     /// The earliest that an event tells.
     told: Option<Timestamp>,

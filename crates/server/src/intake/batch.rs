@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pegcount_calls::{Call, CallName, Event, Fact, History, Status, fold, fold_sealed, open_end};
+use pegcount_calls::{Call, CallName, Event, Fact, History, Status, fold_sealed, open_end};
 use pegcount_store::{
     CallHead, CallKey, KeptBasis, LegSpan, OrganizationNumber, Report, Store, StoreError, Transaction,
 };
@@ -21,6 +21,8 @@ use super::{
 pub(super) struct Touched {
     head: CallHead,
     pub(super) kept: Kept,
+    /// What is left of a call whose events are gone, once something else was deleted of it.
+    sealed: Option<Call>,
     pub(super) new: Vec<Report>,
     /// Whether it is to be folded and written: repetitions alone change nothing.
     pub(super) changed: bool,
@@ -49,6 +51,7 @@ impl Touched {
         Self {
             head,
             kept,
+            sealed: None,
             new: Vec::new(),
             changed: false,
             recorded: false,
@@ -61,6 +64,11 @@ impl Touched {
             forgets_words: false,
             forgets_events: false,
         }
+    }
+
+    /// The call as it was last made.
+    fn call(&self) -> Option<&Call> {
+        self.sealed.as_ref().or_else(|| self.kept.call())
     }
 
     /// Whether events name a recording of our own.
@@ -274,23 +282,25 @@ impl<'a> Batch<'a> {
         let mut done = Vec::with_capacity(self.touched.len());
         let mut jobs = Vec::new();
         for (key, mut touched) in std::mem::take(&mut self.touched) {
-            let written = if touched.changed { self.write(key, &mut touched).await? } else { None };
-            if touched.forgets_object && written.as_ref().is_some_and(|call| !call.opt_out) {
+            if touched.changed {
+                self.write(key, &mut touched).await?;
+            } else if touched.recorded {
+                touched.kept.fold();
+            }
+            let written = touched.call().filter(|_| touched.changed);
+            if touched.forgets_object && written.is_some_and(|call| !call.opt_out) {
                 let names = self.transaction.names(key).await?;
                 self.forgotten.extend(names.into_iter().map(|name| (touched.head.organization, name)));
-            } else if touched.recorded {
-                let opts_out = || touched.kept.history().is_some_and(|history| fold(history).opt_out);
-                if written.as_ref().map_or_else(opts_out, |call| call.opt_out) {
-                    let names = self.transaction.names(key).await?;
-                    self.forgotten.extend(names.into_iter().map(|name| (touched.head.organization, name)));
-                }
+            } else if touched.recorded && touched.call().is_some_and(|call| call.opt_out) {
+                let names = self.transaction.names(key).await?;
+                self.forgotten.extend(names.into_iter().map(|name| (touched.head.organization, name)));
             }
             let (outside, head) = (self.outside, &touched.head);
             let organization = head.organization;
             if touched.forgets_words {
                 jobs.extend(wanted(outside, |one| one.gone(organization)));
             }
-            if written.as_ref().is_some_and(|call| !call.opt_out && call.content.recording.is_some()) {
+            if written.is_some_and(|call| !call.opt_out && call.content.recording.is_some()) {
                 for object in &touched.objects {
                     jobs.extend(wanted(outside, |one| one.recorded(head, object)));
                 }
@@ -304,11 +314,11 @@ impl<'a> Batch<'a> {
                 }
             }
             let speaks = |call: &&Call| !call.opt_out && call.content.transcript_deleted_at.is_none();
-            let over = written.as_ref().filter(speaks).filter(|call| call.status().is_ended());
+            let over = written.filter(speaks).filter(|call| call.status().is_ended());
             if let Some(call) = over.filter(|_| touched.spoken) {
                 jobs.extend(wanted(outside, |one| one.spoken(head, call)));
             }
-            let status = written.map(|call| call.status());
+            let status = written.map(Call::status);
             if touched.ended && status.is_some_and(|status| !status.is_ended()) {
                 let open = touched.kept.history().filter(|_| !touched.kept.is_sealed()).and_then(open_end);
                 jobs.extend(open.iter().flat_map(|open| wanted(outside, |one| one.left_open(head, open))));
@@ -332,19 +342,20 @@ impl<'a> Batch<'a> {
         Ok(Done { standing: self.standing, forgotten: self.forgotten, asked: !jobs.is_empty() })
     }
 
-    /// Writes one call; `None` while it has no events.
-    async fn write(&mut self, key: CallKey, touched: &mut Touched) -> Result<Option<Call>, StoreError> {
+    /// Writes one call, unless it has no events.
+    async fn write(&mut self, key: CallKey, touched: &mut Touched) -> Result<(), StoreError> {
         if touched.kept.is_sealed() {
             return self.write_sealed(key, touched).await;
         }
-        let Some(mut call) = touched.kept.history().map(fold) else { return Ok(None) };
-        let words_go = call.content.transcript_deleted_at.is_some();
+        touched.kept.fold();
+        let Some(call) = touched.kept.call() else { return Ok(()) };
+        let (opt_out, words_go) = (call.opt_out, call.content.transcript_deleted_at.is_some());
         let told = touched.unrecorded || !touched.objects.is_empty();
-        if call.opt_out || told && call.content.recording_deleted_at.is_some() {
+        if opt_out || told && call.content.recording_deleted_at.is_some() {
             touched.forgets_object = touched.names_object();
         }
-        if call.opt_out || words_go {
-            let blanked = touched.kept.blank(!call.opt_out);
+        if opt_out || words_go {
+            let blanked = touched.kept.blank(!opt_out);
             touched.recorded |= !blanked.is_empty();
             let mut stored = Vec::new();
             for (id, left) in blanked {
@@ -358,30 +369,28 @@ impl<'a> Batch<'a> {
                 touched.forgets_words = true;
             }
             // Of what is left, as a refold will find it.
-            call = touched.kept.history().map_or(call, fold);
+            touched.kept.fold();
         }
         if touched.forgets_events {
             self.transaction.forget_events(key).await?;
             touched.forgets_words = true;
         }
         self.transaction.append(key, &touched.new).await?;
-        let (transaction, head) = (self.transaction.as_mut(), &touched.head);
-        self.settler.note_directory(transaction, head.organization, &call).await?;
-        let before = touched.kept.basis.as_ref();
-        let (bill, basis) = self.settler.settle(transaction, head, &call, before, Occasion::Event).await?;
-        transaction.save(key, &call, &bill, &basis).await?;
-        touched.kept.basis = Some(KeptBasis::of(&call, basis));
-        Ok(Some(call))
+        let Touched { head, kept, .. } = touched;
+        let Some(call) = kept.call() else { return Ok(()) };
+        let transaction = self.transaction.as_mut();
+        self.settler.note_directory(transaction, head.organization, call).await?;
+        let before = kept.basis.as_ref();
+        let (bill, basis) = self.settler.settle(transaction, head, call, before, Occasion::Event).await?;
+        transaction.save(key, call, &bill, &basis).await?;
+        kept.basis = Some(KeptBasis::of(call, basis));
+        Ok(())
     }
 
     /// Writes a call whose events are gone, and of which something else was deleted.
-    async fn write_sealed(
-        &mut self,
-        key: CallKey,
-        touched: &mut Touched,
-    ) -> Result<Option<Call>, StoreError> {
+    async fn write_sealed(&mut self, key: CallKey, touched: &mut Touched) -> Result<(), StoreError> {
         let saved = self.transaction.saved(key).await?;
-        let Some((filed, history)) = saved.zip(touched.kept.history()) else { return Ok(None) };
+        let Some((filed, history)) = saved.zip(touched.kept.history()) else { return Ok(()) };
         let of_ours =
             filed.call.content.recording.as_ref().is_some_and(|recording| recording.object.is_some());
         let (had_words, basis) = (filed.call.content.has_words(), filed.basis());
@@ -390,7 +399,8 @@ impl<'a> Batch<'a> {
         touched.forgets_words = had_words && !call.content.has_words();
         self.transaction.append(key, &touched.new).await?;
         self.transaction.save(key, &call, &filed.bill, &basis).await?;
-        Ok(Some(call))
+        touched.sealed = Some(call);
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use lru::LruCache;
-use pegcount_calls::{Document, Event, EventId, Fact, History, Timestamp};
+use pegcount_calls::{Call, Document, Event, EventId, Fact, Folded, History, Timestamp};
 use pegcount_store::{CallKey, KeptBasis, Report};
 use sha2::{Digest, Sha256};
 
@@ -61,9 +61,13 @@ impl Words {
     }
 }
 
+/// From how many events on the call itself is kept beside its history, so that an event costs no fold of all the others.
+/// To fold a shorter call costs less than the memory for 200,000 of them.
+const LONG: usize = 64;
+
 /// The history of one call, with what is needed to take more events in.
 pub(super) struct Kept {
-    history: Option<History>,
+    folded: Option<Folded>,
     words: HashMap<EventId, Words>,
     bytes: usize,
     is_sealed: bool,
@@ -81,7 +85,7 @@ pub(super) enum Verdict {
 impl Kept {
     /// The history of a call that has none yet.
     pub(super) fn empty() -> Self {
-        Self { history: None, words: HashMap::new(), bytes: 0, is_sealed: false, basis: None }
+        Self { folded: None, words: HashMap::new(), bytes: 0, is_sealed: false, basis: None }
     }
 
     /// The history that these reports make.
@@ -97,7 +101,7 @@ impl Kept {
             kept.is_sealed |= event.fact == Fact::EventsDeleted;
             events.push(event);
         }
-        kept.history = History::of(events);
+        kept.folded = History::of(events).map(Folded::of);
         Ok(kept)
     }
 
@@ -137,9 +141,9 @@ impl Kept {
     }
 
     fn insert(&mut self, event: Event) {
-        match &mut self.history {
-            Some(history) => history.insert(event),
-            None => self.history = Some(History::opened_by(event)),
+        match &mut self.folded {
+            Some(folded) => folded.push(event),
+            None => self.folded = Some(Folded::of(History::opened_by(event))),
         }
     }
 
@@ -149,24 +153,46 @@ impl Kept {
             self.words.entry(id).or_insert(words);
         }
         self.bytes += other.bytes;
-        let ours = self.history.take().map(|history| history.events().to_vec()).unwrap_or_default();
-        let theirs = other.history.map(|history| history.events().to_vec()).unwrap_or_default();
+        let events = |folded: Option<Folded>| folded.map(|folded| folded.history().events().to_vec());
+        let (ours, theirs) = (self.folded.take(), other.folded);
+        let (ours, theirs) = (events(ours).unwrap_or_default(), events(theirs).unwrap_or_default());
         let known: std::collections::HashSet<EventId> = ours.iter().map(|event| event.id.clone()).collect();
         let theirs = theirs.into_iter().filter(|event| !known.contains(&event.id));
-        self.history = History::of(ours.iter().cloned().chain(theirs));
+        self.folded = History::of(ours.iter().cloned().chain(theirs)).map(Folded::of);
     }
 
     /// The history; `None` while no event has passed.
     pub(super) fn history(&self) -> Option<&History> {
-        self.history.as_ref()
+        self.folded.as_ref().map(Folded::history)
+    }
+
+    /// Folds the call, where it is not at hand already.
+    pub(super) fn fold(&mut self) {
+        if let Some(folded) = &mut self.folded {
+            folded.fold();
+        }
+    }
+
+    /// The call that was folded of the history as it is now.
+    pub(super) fn call(&self) -> Option<&Call> {
+        self.folded.as_ref()?.call()
+    }
+
+    /// Drops what is made anew at less cost than its memory.
+    fn release(&mut self) {
+        if self.len() < LONG
+            && let Some(folded) = &mut self.folded
+        {
+            folded.release();
+        }
     }
 
     /// Forgets what a call must not keep that opted out or, where `words_only`, whose transcript was deleted; names the events
     /// that held it, with what is left of their data.
     pub(super) fn blank(&mut self, words_only: bool) -> Vec<(EventId, Document)> {
-        let Some(history) = &mut self.history else { return Vec::new() };
+        let Some(folded) = &mut self.folded else { return Vec::new() };
         let mut blanked = Vec::new();
-        let events = history.events().to_vec();
+        let events = folded.history().events().to_vec();
         // Who spoke is kept only where nothing else shows that the call was answered.
         let is_answered = events.iter().any(|event| event.fact == Fact::Answered);
         let events = events.into_iter().map(|mut event| {
@@ -187,13 +213,18 @@ impl Kept {
             event
         });
         if let Some(emptied) = History::of(events) {
-            *history = emptied;
+            *folded = Folded::of(emptied);
         }
         blanked
     }
 
     fn len(&self) -> usize {
         self.words.len()
+    }
+
+    /// About how many bytes it keeps of what the events tell: a call that is kept as well tells all of it again.
+    fn size(&self) -> usize {
+        if self.call().is_some() { self.bytes * 2 } else { self.bytes }
     }
 }
 
@@ -226,7 +257,8 @@ impl Cache {
     }
 
     /// Keeps the history of a call that was taken, or never kept.
-    pub(super) fn put(&mut self, key: CallKey, kept: Kept, lives: bool) {
+    pub(super) fn put(&mut self, key: CallKey, mut kept: Kept, lives: bool) {
+        kept.release();
         let shelf = if lives { &mut self.live } else { &mut self.over };
         shelf.put(key, kept);
     }
@@ -252,7 +284,7 @@ impl Shelf {
 
     fn put(&mut self, key: CallKey, kept: Kept) {
         self.events += kept.len();
-        self.bytes += kept.bytes;
+        self.bytes += kept.size();
         if let Some(before) = self.calls.put(key, kept) {
             self.discount(&before);
         }
@@ -265,7 +297,7 @@ impl Shelf {
 
     fn discount(&mut self, kept: &Kept) {
         self.events -= kept.len();
-        self.bytes -= kept.bytes;
+        self.bytes -= kept.size();
     }
 }
 
