@@ -120,13 +120,25 @@ impl Kept {
                 Verdict::TurnedAway(reused(&told.report.id, known.at))
             };
         }
-        if self.words.len() >= MOST_EVENTS || self.bytes + told.report.data.as_json_text().len() > MOST_BYTES
-        {
-            let message = format!("the call has {} events; no more are taken", self.words.len());
+        if let Some(message) = self.full(told.report.data.as_json_text().len()) {
             return Verdict::TurnedAway(Rejection::new(Rejection::CALL_FULL, message));
         }
         self.add(told);
         Verdict::New
+    }
+
+    /// Why there is no room for one more event with so many bytes of data; `None` where there is.
+    fn full(&self, more: usize) -> Option<String> {
+        if self.words.len() >= MOST_EVENTS {
+            return Some(format!("the call has {} events, and may not have more", self.words.len()));
+        }
+        (self.bytes + more > MOST_BYTES).then(|| {
+            format!(
+                "the events of the call have {} bytes of data; with the {more} bytes of this one they would have more than \
+                 the {MOST_BYTES} that one call may have",
+                self.bytes
+            )
+        })
     }
 
     /// Takes in an event of our own, whose id is new, however many there are.
@@ -307,6 +319,21 @@ mod tests {
 
     fn kept(bytes: usize) -> Kept {
         Kept { bytes, ..Kept::empty() }
+    }
+
+    #[test]
+    fn a_full_call_says_whether_events_or_bytes_are_too_many() {
+        let almost = kept(MOST_BYTES - 10);
+        assert_eq!(almost.full(10), None);
+        let bytes = almost.full(11).unwrap();
+        assert!(bytes.contains("bytes of data") && bytes.contains("16777216"), "{bytes}");
+        let mut many = kept(0);
+        let report = vocabulary::deleted("recording_deleted", pegcount_calls::Timestamp::from_millis(0));
+        let words = Words::of(&report.unwrap().report);
+        for number in 0..MOST_EVENTS {
+            many.words.insert(EventId::new(number.to_string()).unwrap(), words);
+        }
+        assert_eq!(many.full(0).unwrap(), "the call has 20000 events, and may not have more");
     }
 
     #[test]
