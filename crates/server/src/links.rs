@@ -159,17 +159,16 @@ impl Links {
         }
     }
 
-    /// Whether a link with this end (seconds since the epoch) and signature leads there.
+    /// Whether a link with this query leads there: the one that [`Links::to`] wrote, and nothing before, between or after.
+    /// What is not signed would be another URL for the same recording, to caches and to logs.
     ///
     /// # Errors
     /// [`BadLink`].
-    pub fn check(
-        &self,
-        target: Target<'_>,
-        expires: i64,
-        signature: &str,
-        now: Timestamp,
-    ) -> Result<(), BadLink> {
+    pub fn check(&self, target: Target<'_>, query: Option<&str>, now: Timestamp) -> Result<(), BadLink> {
+        let parts = query.and_then(|query| query.strip_prefix("expires=")?.split_once("&signature="));
+        let (written, signature) = parts.ok_or(BadLink::Foreign)?;
+        let expires = written.parse::<i64>().ok().filter(|expires| expires.to_string() == written);
+        let expires = expires.ok_or(BadLink::Foreign)?;
         let expected = self.sign(target, expires);
         let same: bool = expected.as_bytes().ct_eq(signature.as_bytes()).into();
         if expected.is_empty() || !same {
@@ -202,9 +201,13 @@ mod tests {
         links
     }
 
+    fn query(link: &Link) -> &str {
+        link.url.split_once('?').unwrap().1
+    }
+
     fn parts(link: &Link) -> (i64, String) {
-        let (_, query) = link.url.split_once("?expires=").unwrap();
-        let (expires, signature) = query.split_once("&signature=").unwrap();
+        let (expires, signature) =
+            query(link).strip_prefix("expires=").unwrap().split_once("&signature=").unwrap();
         (expires.parse().unwrap(), signature.to_owned())
     }
 
@@ -216,11 +219,11 @@ mod tests {
             "{}",
             link.url
         );
-        let (expires, signature) = parts(&link);
+        let (expires, _) = parts(&link);
         assert_eq!(link.expires_at.millis(), expires * 1000);
         let left = link.expires_at.millis() - NOW.millis();
         assert!((HOUR..=HOUR + 60_000).contains(&left), "{left}");
-        let at = |millis| links().check(RECORDING, expires, &signature, Timestamp::from_millis(millis));
+        let at = |millis| links().check(RECORDING, Some(query(&link)), Timestamp::from_millis(millis));
         assert_eq!(at(NOW.millis()), Ok(()));
         assert_eq!(at(link.expires_at.millis() - 1), Ok(()));
         assert_eq!(at(link.expires_at.millis()), Err(BadLink::Expired));
@@ -280,7 +283,10 @@ mod tests {
     fn a_link_with_anything_changed_is_foreign() {
         let (expires, signature) = parts(&links().to(RECORDING, NOW, None));
         let foreign = Err(BadLink::Foreign);
-        let check = |target, expires, signature: &str| links().check(target, expires, signature, NOW);
+        let check = |target, expires: i64, signature: &str| {
+            let query = format!("expires={expires}&signature={signature}");
+            links().check(target, Some(&query), NOW)
+        };
         for target in [Target::Recording("2.call_1.mp3"), Target::Recording("1.call_1.wav"), LOG] {
             assert_eq!(check(target, expires, &signature), foreign, "{target}");
         }
@@ -292,6 +298,35 @@ mod tests {
         for wrong in ["", &signature[1..], &format!("{signature}A"), &other] {
             assert_eq!(check(RECORDING, expires, wrong), foreign, "{wrong}");
         }
-        assert_eq!(Links::new([8; 32]).check(RECORDING, expires, &signature, NOW), foreign);
+        let query = format!("expires={expires}&signature={signature}");
+        assert_eq!(Links::new([8; 32]).check(RECORDING, Some(&query), NOW), foreign);
+    }
+
+    #[test]
+    fn a_link_is_good_only_as_it_was_signed() {
+        let (expires, signature) = parts(&links().to(RECORDING, NOW, None));
+        let check = |query: Option<&str>| links().check(RECORDING, query, NOW);
+        let whole = format!("expires={expires}&signature={signature}");
+        assert_eq!(check(Some(&whole)), Ok(()));
+        for other in [
+            String::new(),
+            format!("signature={signature}&expires={expires}"),
+            format!("{whole}&download=1"),
+            format!("download=1&{whole}"),
+            format!("expires={expires}&download=1&signature={signature}"),
+            format!("{whole}&{whole}"),
+            format!("{whole}&signature={signature}"),
+            format!("expires={expires}&{whole}"),
+            format!("{whole}&"),
+            format!("&{whole}"),
+            format!("expires=+{expires}&signature={signature}"),
+            format!("expires=0{expires}&signature={signature}"),
+            format!("expires={expires}&signature={signature}#"),
+            format!("Expires={expires}&signature={signature}"),
+            format!("expires={expires}&signature={signature}%20"),
+        ] {
+            assert_eq!(check(Some(&other)), Err(BadLink::Foreign), "{other}");
+        }
+        assert_eq!(check(None), Err(BadLink::Foreign));
     }
 }

@@ -199,12 +199,11 @@ impl Ledger {
         self: &Arc<Self>,
         organization: i64,
         call: &str,
-        expires: i64,
-        signature: &str,
+        query: Option<&str>,
     ) -> Answer<Access> {
         let number = OrganizationNumber(organization);
         let target = Target::Log { organization: number, call };
-        self.check_link(target, expires, signature)?;
+        self.check_link(target, query)?;
         let organization = self.organization(number).ok_or(Refusal::NotFound(Thing::Link))?;
         Ok(self.by_link(organization))
     }
@@ -225,10 +224,9 @@ impl Ledger {
     pub async fn recording_by_link(
         self: &Arc<Self>,
         name: &str,
-        expires: i64,
-        signature: &str,
+        query: Option<&str>,
     ) -> Answer<(Object, Readable)> {
-        self.check_link(Target::Recording(name), expires, signature)?;
+        self.check_link(Target::Recording(name), query)?;
         let missing = || Refusal::NotFound(Thing::Recording);
         let object = Object::parse(name).ok_or_else(missing)?;
         let organization = self.organization(object.organization()).ok_or_else(missing)?;
@@ -252,8 +250,8 @@ impl Ledger {
         }
     }
 
-    fn check_link(&self, target: Target<'_>, expires: i64, signature: &str) -> Answer<()> {
-        let checked = self.links.check(target, expires, signature, self.clock.now());
+    fn check_link(&self, target: Target<'_>, query: Option<&str>) -> Answer<()> {
+        let checked = self.links.check(target, query, self.clock.now());
         checked.map_err(|bad| match bad {
             BadLink::Foreign => Refusal::NotFound(Thing::Link),
             BadLink::Expired => Refusal::LinkExpired,

@@ -7,10 +7,7 @@ use axum::{
     extract::{RawQuery, State},
 };
 
-use super::{
-    handlers::params,
-    wire::{EventBody, EventList},
-};
+use super::wire::{EventBody, EventList};
 use crate::{
     access::{Ledger, Refusal, Thing},
     web::{failure::Failure, path::Path},
@@ -37,12 +34,8 @@ pub(super) async fn call_log(
     Path((organization, call)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<EventList>, Failure> {
-    let params = params(query.as_deref());
-    let expires = params.get("expires").and_then(|expires| expires.parse().ok());
-    let signature = params.get("signature").unwrap_or_default();
     let organization = organization.parse().map_err(|_| Refusal::NotFound(Thing::Link))?;
-    let expires = expires.ok_or(Refusal::NotFound(Thing::Link))?;
-    let access = ledger.admit_by_link(organization, &call, expires, signature)?;
+    let access = ledger.admit_by_link(organization, &call, query.as_deref())?;
     let (_, reports) = access.timeline(&call).await?;
     Ok(Json(EventList { events: reports.iter().map(EventBody::from).collect() }))
 }

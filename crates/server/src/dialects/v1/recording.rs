@@ -10,7 +10,6 @@ use axum::{
 };
 
 use super::{
-    handlers::params,
     stored::{self, Asked},
     wire::RecordingBody,
 };
@@ -79,11 +78,7 @@ pub(super) async fn audio(
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Result<Response, Failure> {
-    let params = params(query.as_deref());
-    let expires = params.get("expires").and_then(|expires| expires.parse().ok());
-    let expires = expires.ok_or(Refusal::NotFound(Thing::Link))?;
-    let signature = params.get("signature").unwrap_or_default();
-    let (object, recording) = ledger.recording_by_link(&name, expires, signature).await?;
+    let (object, recording) = ledger.recording_by_link(&name, query.as_deref()).await?;
     let mut response = stored::answer(&Asked::of(&request), &object, &recording);
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=3600"));
