@@ -25,6 +25,7 @@ The open ledger of calls for phone systems and voice agents.
 - A key that has the scope `server` acts for its own organization, or for the one that the header `x-organization-id` names.
 - Query parameters that an operation does not take are ignored, and named in the header `x-ignored-parameters`. With \
 `Prefer: handling=strict` (RFC 7240) they are refused with 400 instead.
+- JSON bodies nest at most 32 deep, hold no key twice in one object, and no NUL in a text.
 - `HEAD` works where `GET` does. Long answers are compressed for clients that send `Accept-Encoding` (`br`, `gzip`).
 - Each dialect refuses in its own form: v1 and the native resources, `organization`, `agent`, `tenant`.";
 

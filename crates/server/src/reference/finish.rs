@@ -49,10 +49,13 @@ fn for_each_object(value: &mut Value, change: &mut impl FnMut(&mut Map<String, V
     }
 }
 
-/// A parameter that is not sent is absent: no query says null.
+/// A parameter that is not sent is absent: no query says null. One that is sent empty, as forms send it, is absent, too.
 fn strip_null_of_parameters(object: &mut Map<String, Value>) {
     if !object.get("in").is_some_and(Value::is_string) {
         return;
+    }
+    if object["in"] == "query" && object.get("required") != Some(&Value::Bool(true)) {
+        object.insert("allowEmptyValue".to_owned(), true.into());
     }
     let Some(Value::Object(schema)) = object.get_mut("schema") else { return };
     if let Some(Value::Array(types)) = schema.get_mut("type") {
@@ -155,6 +158,7 @@ mod tests {
             let mut parameter = json!({"name": "x", "in": "query", "schema": schema});
             for_each_object(&mut parameter, &mut strip_null_of_parameters);
             assert_eq!(parameter["schema"], stripped);
+            assert_eq!(parameter["allowEmptyValue"], true);
         }
     }
 

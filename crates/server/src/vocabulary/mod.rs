@@ -15,7 +15,7 @@ use pegcount_calls::{CallName, Cause, Document, Event, EventId, NameError, Party
 use pegcount_store::Report;
 use sha2::{Digest, Sha256};
 
-pub use read::{read_report, residue};
+pub use read::{is_metadata_key, read_report, residue};
 
 /// Largest `event_data` in bytes (contract, events.md).
 pub const LARGEST_DATA: usize = 64 * 1024;

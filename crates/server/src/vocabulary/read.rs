@@ -242,6 +242,11 @@ fn object(field: &str, value: Option<&RawValue>) -> Read<Option<Document>> {
     }
 }
 
+/// Whether it may be a key of a call's metadata.
+pub fn is_metadata_key(key: &str) -> bool {
+    (1..=LONGEST_SHORT_TEXT).contains(&key.len())
+}
+
 fn read_metadata(fields: Option<IndexMap<String, &RawValue>>) -> Read<MetadataPatch> {
     let fields = fields.unwrap_or_default();
     if fields.len() > 256 {
@@ -250,7 +255,7 @@ fn read_metadata(fields: Option<IndexMap<String, &RawValue>>) -> Read<MetadataPa
     fields
         .into_iter()
         .map(|(key, value)| {
-            if key.is_empty() || key.len() > LONGEST_SHORT_TEXT {
+            if !is_metadata_key(&key) {
                 let message =
                     format!("a key of event_data.metadata must have 1 to {LONGEST_SHORT_TEXT} bytes");
                 return Err(Rejection::invalid(message));

@@ -6,10 +6,12 @@ use utoipa::{
     ToSchema,
     openapi::{
         Components, Content, ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi, PathItem, Ref, RefOr,
-        Response, Type, path::Operation, security::SecurityRequirement,
+        Required, Response, Type, path::Operation, security::SecurityRequirement,
     },
 };
 use utoipa_axum::router::OpenApiRouter;
+
+use super::schemas;
 
 /// The security schemes of the document; `reference` defines them.
 pub const API_KEY: &str = "api_key";
@@ -132,9 +134,10 @@ where
         }
         operation.security = Some(if needs_no_key(operation) { Vec::new() } else { family.keys.clone() });
     }
-    let mut schemas = vec![(F::name().into_owned(), F::schema())];
-    F::schemas(&mut schemas);
-    api.components.get_or_insert_with(Components::new).schemas.extend(schemas);
+    let mut known = schemas::named();
+    known.push((F::name().into_owned(), F::schema()));
+    F::schemas(&mut known);
+    api.components.get_or_insert_with(Components::new).schemas.extend(known);
     router
 }
 
@@ -165,10 +168,23 @@ fn failure<F: ToSchema>() -> Content {
     ContentBuilder::new().schema(Some(Ref::from_schema_name(F::name()))).build()
 }
 
+/// Says that an operation works without a body, too.
+pub fn make_body_optional(api: &mut OpenApi, operation_id: &str) {
+    for operation in named(api, operation_id) {
+        if let Some(RefOr::T(body)) = &mut operation.request_body {
+            body.required = Some(Required::False);
+        }
+    }
+}
+
+fn named<'a>(api: &'a mut OpenApi, operation_id: &'a str) -> impl Iterator<Item = &'a mut Operation> {
+    let operations = api.paths.paths.values_mut().flat_map(operations);
+    operations.filter(move |operation| operation.operation_id.as_deref() == Some(operation_id))
+}
+
 /// Shows a golden answer as the example of an operation's success.
 pub fn show_example(api: &mut OpenApi, operation_id: &str, golden: &str) {
-    let operations = api.paths.paths.values_mut().flat_map(operations);
-    let named = operations.filter(|operation| operation.operation_id.as_deref() == Some(operation_id));
+    let named = named(api, operation_id);
     let successes = named.filter_map(|operation| operation.responses.responses.get_mut("200"));
     for response in successes {
         if let RefOr::T(response) = response

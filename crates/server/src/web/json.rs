@@ -4,13 +4,33 @@ use axum::{
     extract::{FromRequest, OptionalFromRequest, Request},
     http::{HeaderMap, StatusCode},
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::Number;
 
 use super::{aside, body, failure::Failure};
 use crate::vocabulary;
 
 /// Largest body of a setting, in bytes.
 const LARGEST: usize = 256 * 1024;
+
+/// Reads a number without a fraction, also where it is written with one: for JSON 17 and 17.0 are the same number.
+pub fn integer(number: &Number) -> Option<i64> {
+    // From there on a float is not exact.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    number.as_i64().or_else(|| {
+        let float =
+            number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0 && float.abs() < EXACT)?;
+        #[expect(clippy::cast_possible_truncation, reason = "it has no fraction and fits")]
+        Some(float as i64)
+    })
+}
+
+/// Reads a field that holds an integer or null, as [`integer`] does.
+pub fn optional_integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    let Some(number) = Option::<Number>::deserialize(deserializer)? else { return Ok(None) };
+    let wrong = || serde::de::Error::custom(format!("{number} is not an integer of 64 bits"));
+    integer(&number).map(Some).ok_or_else(wrong)
+}
 
 /// A JSON body: an object.
 pub struct JsonBody<T>(pub T);
@@ -78,5 +98,25 @@ impl<T: DeserializeOwned> JsonBody<T> {
             Failure::from(crate::access::Refusal::invalid(place, format!("cannot be taken: {cause}")))
         })?;
         Ok(Self(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_number_is_an_integer_however_it_is_written() {
+        for (text, read) in [
+            ("17", Some(17)),
+            ("17.0", Some(17)),
+            ("1.7e1", Some(17)),
+            ("-3", Some(-3)),
+            ("17.5", None),
+            ("9223372036854775808", None),
+            ("1e300", None),
+        ] {
+            assert_eq!(integer(&serde_json::from_str(text).unwrap()), read, "{text}");
+        }
     }
 }

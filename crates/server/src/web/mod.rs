@@ -18,5 +18,6 @@ pub mod path;
 pub mod query;
 pub mod range;
 pub mod route_table;
+pub mod schemas;
 pub mod terminal;
 pub mod verbatim;

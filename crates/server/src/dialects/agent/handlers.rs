@@ -13,7 +13,10 @@ use pegcount_store::Endpoint;
 use super::{AccessMode, Config, failure::Failure, query::Asked, stream, wire::CallStats};
 use crate::{
     access::{Access, Ledger},
-    web::{credentials, host},
+    web::{
+        credentials, host,
+        schemas::{DateOrTime, TimeZoneName},
+    },
 };
 
 /// List every call of an agent, newest first.
@@ -26,9 +29,9 @@ use crate::{
         ("agent_id" = i64, Path, description = "The agent's number"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 10_000, description = "1 to 10000; without it the array is whole"),
         ("offset" = Option<u64>, Query, description = "How many of the newest to pass over"),
-        ("from_date" = Option<String>, Query, description = "Calls created from this RFC 3339 time or date on"),
-        ("to_date" = Option<String>, Query, description = "Until this date, or before this RFC 3339 time"),
-        ("tz" = Option<String>, Query, description = "IANA time zone of dates without an offset; default UTC"),
+        ("from_date" = Option<DateOrTime>, Query, description = "Calls created from this RFC 3339 time or date on"),
+        ("to_date" = Option<DateOrTime>, Query, description = "Until this date, or before this RFC 3339 time"),
+        ("tz" = Option<TimeZoneName>, Query, description = "IANA time zone of dates without an offset; default UTC"),
     ),
     responses(
         (status = 200, body = Vec<CallStats<'static>>),

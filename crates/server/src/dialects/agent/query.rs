@@ -61,19 +61,21 @@ impl Asked {
     }
 }
 
-/// Reads an integer. One that no 64 bits hold stands for the last that they do, so that a number too large to be an
-/// agent's is an unknown one and not a mistake.
+/// Reads an integer. One that no 64 bits hold lies beyond the bounds of a parameter; in the path it stands for the last
+/// that they do, so that a number too large to be an agent's is an unknown one and not a mistake.
 fn integer(place: Place, name: &'static str, text: &str, least: i64, most: i64) -> Result<i64, Mistake> {
     let trimmed = text.trim();
     let digits = trimmed.strip_prefix(['+', '-']).unwrap_or(trimmed);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Mistake::no_integer(place, name, text));
     }
-    let beyond = if trimmed.starts_with('-') { i64::MIN } else { i64::MAX };
-    match trimmed.parse().unwrap_or(beyond) {
-        value if value < least => Err(Mistake::below(place, name, text, least)),
-        value if value > most => Err(Mistake::above(place, name, text, most)),
-        value => Ok(value),
+    match (trimmed.parse(), trimmed.starts_with('-')) {
+        (Ok(value), _) if value < least => Err(Mistake::below(place, name, text, least)),
+        (Ok(value), _) if value > most => Err(Mistake::above(place, name, text, most)),
+        (Ok(value), _) => Ok(value),
+        (Err(_), is_negative) if place == Place::Path => Ok(if is_negative { i64::MIN } else { i64::MAX }),
+        (Err(_), true) => Err(Mistake::below(place, name, text, least)),
+        (Err(_), false) => Err(Mistake::above(place, name, text, most)),
     }
 }
 

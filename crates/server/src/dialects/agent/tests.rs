@@ -278,6 +278,8 @@ fn every_mistake_is_told_by_its_place() {
     assert_eq!(mistakes[1]["ctx"], json!({"ge": 1}));
     let above = asked("1", "limit=10001").unwrap_err();
     assert_eq!(above[0]["msg"], "Input should be less than or equal to 10000");
+    let beyond = asked("1", "offset=9223372036854775808").unwrap_err();
+    assert_eq!(beyond[0]["loc"], json!(["query", "offset"]));
     assert_eq!(asked("1", "limit=ten").unwrap_err()[0]["type"], "int_parsing");
     let order = asked("1", "from_date=2025-01-11&to_date=2025-01-10").unwrap_err();
     assert_eq!(order[0]["loc"], json!(["query", "from_date"]));

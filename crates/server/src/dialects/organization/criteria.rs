@@ -22,6 +22,8 @@ const LISTS: [&str; 11] = [
     "user_sentiment",
     "in_voicemail",
 ];
+/// Those of them whose values are true and false.
+const BOOLEANS: [&str; 2] = ["call_successful", "in_voicemail"];
 /// Filters with two bounds.
 pub(super) const RANGES: [&str; 3] = ["start_timestamp", "end_timestamp", "duration_ms"];
 /// What the name of a metadata filter begins with.
@@ -86,12 +88,13 @@ impl Criteria {
 
     fn say(&mut self, name: &str, shown: &str, value: &str) {
         if !value.trim().is_empty() {
-            self.said.push(Said {
-                name: name.to_owned(),
-                shown: shown.to_owned(),
-                value: value.trim().to_owned(),
-            });
+            self.push(name, shown, value);
         }
+    }
+
+    fn push(&mut self, name: &str, shown: &str, value: &str) {
+        let (name, shown) = (name.to_owned(), shown.to_owned());
+        self.said.push(Said { name, shown, value: value.trim().to_owned() });
     }
 
     fn say_filters(&mut self, filters: &Map<String, Value>) -> Answer<()> {
@@ -105,7 +108,9 @@ impl Criteria {
                 }
             } else if is_list(name) {
                 self.say_list(name, &shown, value)?;
-            } else if name == "transcript_search" || is_bound(name) {
+            } else if name == "transcript_search" {
+                self.say_text(name, &shown, value)?;
+            } else if is_bound(name) {
                 self.say_scalar(name, &shown, value)?;
             } else if name == "metadata" && !value.is_null() {
                 return Err(Refusal::invalid(shown, "must be a JSON object"));
@@ -129,26 +134,35 @@ impl Criteria {
         }
     }
 
+    /// A filter of values. JSON has null for what is not there, so an empty text is a value, which a query has no way to say.
     fn say_list(&mut self, name: &str, shown: &str, value: &Value) -> Answer<()> {
+        let values = match value {
+            Value::Null => return Ok(()),
+            Value::Array(values) => values.as_slice(),
+            value => std::slice::from_ref(value),
+        };
+        // The values of metadata and what an analysis says are of any kind; all other filters compare texts.
+        let takes_any = name.starts_with(METADATA) || BOOLEANS.contains(&name);
+        for value in values {
+            match scalar(shown, value)? {
+                Some(text) if takes_any || value.is_string() => self.push(name, shown, &text),
+                Some(_) => return Err(Refusal::invalid(shown, "must hold texts only")),
+                None => return Err(Refusal::invalid(shown, "must not hold null")),
+            }
+        }
+        Ok(())
+    }
+
+    fn say_text(&mut self, name: &str, shown: &str, value: &Value) -> Answer<()> {
         match value {
-            Value::Array(values) => values.iter().try_for_each(|value| self.say_scalar(name, shown, value)),
-            value => self.say_scalar(name, shown, value),
+            Value::Null | Value::String(_) => self.say_scalar(name, shown, value),
+            _ => Err(Refusal::invalid(shown, "must be a text")),
         }
     }
 
     fn say_scalar(&mut self, name: &str, shown: &str, value: &Value) -> Answer<()> {
-        match value {
-            Value::Null => {}
-            Value::String(text) => self.say(name, shown, text),
-            Value::Bool(value) => self.say(name, shown, &value.to_string()),
-            Value::Number(number) => {
-                let text = number.to_string();
-                // 30000.0 is as whole as 30000.
-                self.say(name, shown, text.strip_suffix(".0").unwrap_or(&text));
-            }
-            Value::Array(_) | Value::Object(_) => {
-                return Err(Refusal::invalid(shown, "must hold texts, numbers or booleans only"));
-            }
+        if let Some(text) = scalar(shown, value)? {
+            self.say(name, shown, &text);
         }
         Ok(())
     }
@@ -222,6 +236,23 @@ impl Said {
         }
         read(&self.value).map_err(|message| Refusal::invalid(&self.shown, message))
     }
+}
+
+/// The text of a JSON value that is neither an array nor an object; null has none.
+fn scalar(shown: &str, value: &Value) -> Answer<Option<String>> {
+    Ok(Some(match value {
+        Value::Null => return Ok(None),
+        Value::String(text) => text.clone(),
+        Value::Bool(value) => value.to_string(),
+        Value::Number(number) => {
+            let text = number.to_string();
+            // 30000.0 is as whole as 30000.
+            text.strip_suffix(".0").unwrap_or(&text).to_owned()
+        }
+        Value::Array(_) | Value::Object(_) => {
+            return Err(Refusal::invalid(shown, "must hold texts, numbers or booleans only"));
+        }
+    }))
 }
 
 fn is_list(name: &str) -> bool {

@@ -21,7 +21,11 @@ use super::{
 };
 use crate::{
     access::{Access, Answer, Refusal},
-    web::{aside, body, query::Params},
+    web::{
+        aside, body,
+        query::Params,
+        schemas::{DateOrTime, Id, Ids, TimeZoneName},
+    },
 };
 
 /// Largest body of a search in bytes: many times what every filter at its longest needs.
@@ -41,7 +45,7 @@ const LARGEST_SEARCH: usize = 1024 * 1024;
         ("call_status" = Option<Vec<CallStatus>>, Query, description = "Where the call stands. Repeatable or separated by commas, as are all lists; words in either case"),
         ("call_type" = Option<Vec<CallType>>, Query, description = "What carries the call"),
         ("direction" = Option<Vec<Direction>>, Query, description = "From the agent's view"),
-        ("agent_id" = Option<Vec<String>>, Query, description = "Agents"),
+        ("agent_id" = Option<Vec<Ids>>, Query, description = "Agents"),
         ("from_number" = Option<Vec<String>>, Query, description = "Calling numbers"),
         ("to_number" = Option<Vec<String>>, Query, description = "Called numbers"),
         ("disconnection_reason" = Option<Vec<DisconnectionReason>>, Query, description = "Why the call ended"),
@@ -142,10 +146,10 @@ fn last_segment(uri: &Uri) -> &str {
     operation_id = "organization_agent_performance",
     tag = "organization",
     params(
-        ("agent_id" = String, Query, description = "The agent"),
-        ("from_date" = Option<String>, Query, description = "Calls created from this RFC 3339 time or date on"),
-        ("to_date" = Option<String>, Query, description = "Until this date, or before this RFC 3339 time"),
-        ("tz" = Option<String>, Query, description = "IANA time zone of dates without an offset; default UTC"),
+        ("agent_id" = Id, Query, description = "The agent"),
+        ("from_date" = Option<DateOrTime>, Query, description = "Calls created from this RFC 3339 time or date on"),
+        ("to_date" = Option<DateOrTime>, Query, description = "Until this date, or before this RFC 3339 time"),
+        ("tz" = Option<TimeZoneName>, Query, description = "IANA time zone of dates without an offset; default UTC"),
     ),
     responses(
         (status = 200, body = Envelope<AgentPerformance<'static>>),

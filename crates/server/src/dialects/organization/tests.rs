@@ -641,6 +641,10 @@ fn a_bad_body_is_refused_by_the_place_of_the_mistake() {
         (json!({"filter_criteria": []}), "filter_criteria"),
         (json!({"filter_criteria": {"call_status": ["x"]}}), "filter_criteria.call_status"),
         (json!({"filter_criteria": {"call_status": [["ended"]]}}), "filter_criteria.call_status"),
+        (json!({"filter_criteria": {"agent_id": [""]}}), "filter_criteria.agent_id"),
+        (json!({"filter_criteria": {"agent_id": [7]}}), "filter_criteria.agent_id"),
+        (json!({"filter_criteria": {"call_successful": [null]}}), "filter_criteria.call_successful"),
+        (json!({"filter_criteria": {"transcript_search": false}}), "filter_criteria.transcript_search"),
         (json!({"filter_criteria": {"duration_ms": 5}}), "filter_criteria.duration_ms"),
         (
             json!({"filter_criteria": {"duration_ms": {"lower_threshold": "x"}}}),

@@ -13,6 +13,7 @@ use super::failure::Failure;
 use crate::web::{
     body::{self, media_type},
     credentials::header_text,
+    json::integer,
     query::Params,
 };
 
@@ -59,7 +60,12 @@ fn json_pairs(body: &[u8]) -> Result<Vec<(String, String)>, Failure> {
         let text = match fields.remove(name) {
             None | Some(Value::Null) => continue,
             Some(Value::String(text)) => text,
-            Some(Value::Number(number)) if name == "tenant_id" && !number.is_f64() => number.to_string(),
+            Some(Value::Number(number)) if name == "tenant_id" => match integer(&number) {
+                Some(integer) => integer.to_string(),
+                // Too large for any tenant, so an unknown one.
+                None if number.as_f64().is_some_and(|number| number.fract() == 0.0) => number.to_string(),
+                None => return Err(Failure::bad_request("tenant_id must be a string or an integer")),
+            },
             Some(_) if name == "tenant_id" => {
                 return Err(Failure::bad_request("tenant_id must be a string or an integer"));
             }

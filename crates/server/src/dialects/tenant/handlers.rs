@@ -15,7 +15,12 @@ use super::{
 };
 use crate::{
     access::{Access, KeyFault, Ledger, Refusal, Thing},
-    web::{body::Sender, credentials, query::Params},
+    web::{
+        body::Sender,
+        credentials,
+        query::Params,
+        schemas::{DateOrTime, TimeZoneName},
+    },
 };
 
 /// Count a tenant's calls that have ended.
@@ -26,9 +31,9 @@ use crate::{
     tag = "tenant",
     params(
         ("tenant_id" = Option<String>, Query, description = "As in the body, which goes before it"),
-        ("from_date" = Option<String>, Query, description = "As in the body"),
-        ("to_date" = Option<String>, Query, description = "As in the body"),
-        ("tz" = Option<String>, Query, description = "As in the body"),
+        ("from_date" = Option<DateOrTime>, Query, description = "As in the body"),
+        ("to_date" = Option<DateOrTime>, Query, description = "As in the body"),
+        ("tz" = Option<TimeZoneName>, Query, description = "As in the body"),
     ),
     request_body(content(
         (Question = "application/x-www-form-urlencoded"),

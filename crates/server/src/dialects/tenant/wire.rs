@@ -4,7 +4,15 @@ use axum::extract::ws::Utf8Bytes;
 use pegcount_calls::{Stats, Status};
 use pegcount_store::OrganizationNumber;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{
+        Object, ObjectBuilder, Ref, Type,
+        schema::{AnyOfBuilder, Schema, SchemaType},
+    },
+};
+
+use crate::web::schemas::{DateOrTime, TimeZoneName};
 
 /// The answer of `get_cdr_stats.php`.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -51,18 +59,36 @@ pub(super) struct LiveCalls {
     pub(super) live_calls: usize,
 }
 
-/// What both take.
+/// The number of a tenant, as a string or as an integer.
+fn tenant_id() -> Object {
+    let types: SchemaType = [Type::String, Type::Integer, Type::Null].into_iter().collect();
+    ObjectBuilder::new().schema_type(types).build()
+}
+
+/// A form has empty fields where nothing was filled in.
+fn date_or_time() -> Schema {
+    let schema = AnyOfBuilder::new()
+        .item(Ref::from_schema_name(DateOrTime::name()))
+        .item(ObjectBuilder::new().schema_type(Type::String).max_length(Some(0)))
+        .item(ObjectBuilder::new().schema_type(Type::Null));
+    schema.build().into()
+}
+
+/// What both take. The tenant may be named in the query instead.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it only documents what body.rs reads by hand")]
 pub(super) struct Question {
-    /// The tenant's number; a string or an integer.
-    #[schema(example = "1")]
+    /// The tenant's number. JSON may hold it as an integer, too.
+    #[schema(example = "1", schema_with = tenant_id, required = false)]
     tenant_id: String,
     /// Only calls created from then on: a date, or an RFC 3339 time. Statistics only.
+    #[schema(schema_with = date_or_time, required = false)]
     from_date: Option<String>,
     /// Only calls created until then: a date, which is covered whole, or an RFC 3339 time. Statistics only.
+    #[schema(schema_with = date_or_time, required = false)]
     to_date: Option<String>,
     /// The IANA time zone of dates; UTC without one. Statistics only.
+    #[schema(value_type = Option<TimeZoneName>)]
     tz: Option<String>,
 }
 

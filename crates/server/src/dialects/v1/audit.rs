@@ -8,11 +8,16 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::{handlers::params, query::plain_paging, wire::raw};
+use super::{handlers::params, query::limit, wire::raw};
 use crate::{
     access::{Action, AuditFilter, Refusal},
     vocabulary::time::format_rfc3339,
-    web::{caller::Caller, failure::Failure, query::Params},
+    web::{
+        caller::Caller,
+        failure::Failure,
+        query::Params,
+        schemas::{DateOrTime, TimeZoneName, one_of, schema},
+    },
 };
 
 /// An entry of the audit log.
@@ -67,7 +72,7 @@ pub struct AuditList {
 fn filter(params: &Params) -> Result<AuditFilter, Refusal> {
     let action = params.get("action").map(|name| Action::named(name).ok_or_else(no_action)).transpose()?;
     let after = params.get("cursor").map(|text| read_cursor(text).ok_or_else(no_cursor)).transpose()?;
-    let (limit, _) = plain_paging(params)?;
+    let limit = limit(params)?;
     let text = |name| params.get(name).map(str::to_owned);
     let (actor, call) = (text("actor"), text("call"));
     Ok(AuditFilter { action, actor, call, at: params.created()?, limit, after })
@@ -92,6 +97,11 @@ fn read_cursor(text: &str) -> Option<AuditPlace> {
     Some(AuditPlace { at: Timestamp::from_millis(at.parse().ok()?), number: number.parse().ok()? })
 }
 
+schema! {
+    /// The name of an action.
+    ActionName = one_of(Action::ALL.map(Action::name))
+}
+
 /// List the audit log of the organization, newest first.
 ///
 /// Who read what was said in calls, who heard recordings, who erased, who changed keys. What was done in the last second may
@@ -99,12 +109,12 @@ fn read_cursor(text: &str) -> Option<AuditPlace> {
 #[utoipa::path(
     get, path = "/v1/audit", tag = "settings",
     params(
-        ("action" = Option<String>, Query, description = "Only what was done so: call_read, calls_listed, calls_searched, events_read, log_read, sip_trace_read, recording_linked, recording_heard, call_erased, call_held, call_released, erasure_ordered, key_created, key_rotated, key_revoked, job_retried, job_forgotten"),
+        ("action" = inline(Option<ActionName>), Query, description = "Only what was done so: call_read, calls_listed, calls_searched, events_read, log_read, sip_trace_read, recording_linked, recording_heard, call_erased, call_held, call_released, erasure_ordered, key_created, key_rotated, key_revoked, job_retried, job_forgotten"),
         ("actor" = Option<String>, Query, description = "Only by this key (its id), or link, open, operator"),
         ("call" = Option<String>, Query, description = "Only about this call: its UUID, or its id while it is not erased"),
-        ("from_date" = Option<String>, Query, description = "Start date or time (ISO 8601), inclusive"),
-        ("to_date" = Option<String>, Query, description = "End: a date is covered whole, a time is exclusive"),
-        ("tz" = Option<String>, Query, description = "IANA time zone of dates without an offset; default UTC"),
+        ("from_date" = Option<DateOrTime>, Query, description = "Start date or time (ISO 8601), inclusive"),
+        ("to_date" = Option<DateOrTime>, Query, description = "End: a date is covered whole, a time is exclusive"),
+        ("tz" = Option<TimeZoneName>, Query, description = "IANA time zone of dates without an offset; default UTC"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "1 to 100, default 50"),
         ("cursor" = Option<String>, Query, description = "The next_cursor of an answer: continues there"),
     ),

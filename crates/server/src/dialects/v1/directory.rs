@@ -11,12 +11,18 @@ use super::{handlers::params, query::plain_paging, wire::raw};
 use crate::{
     access::{EndpointChange, PhoneNumberChange, Refusal, Thing},
     vocabulary,
-    web::{caller::Caller, failure::Failure, json::JsonBody, path::Path},
+    web::{
+        caller::Caller,
+        failure::Failure,
+        json::{JsonBody, optional_integer},
+        path::Path,
+        schemas::Id,
+    },
 };
 
-/// Longest name, provider or URI, in bytes.
+/// Longest name, provider or URI, in characters.
 const LONGEST_TEXT: usize = 512;
-/// Longest phone number in bytes.
+/// Longest phone number in characters.
 const LONGEST_NUMBER: usize = 64;
 /// Largest metadata of an endpoint, in bytes of JSON.
 const LARGEST_METADATA: usize = 16 * 1024;
@@ -71,14 +77,20 @@ pub struct EndpointList {
 #[serde(deny_unknown_fields)]
 pub struct NewEndpointBody {
     /// Its string id; made when absent.
+    #[schema(value_type = Option<Id>)]
     pub id: Option<String>,
     /// Its integer id; the next free one when absent.
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64)]
+    #[serde(default, deserialize_with = "optional_integer")]
     pub number: Option<i64>,
     /// What people call it.
+    #[schema(max_length = 512, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     pub name: Option<String>,
     /// The platform it runs on.
+    #[schema(max_length = 512, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     pub provider: Option<String>,
     /// Where it is reached.
+    #[schema(max_length = 512, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     pub sip_uri: Option<String>,
     /// Anything else; an object.
     #[schema(value_type = Option<Object>)]
@@ -91,15 +103,15 @@ pub struct NewEndpointBody {
 pub struct EndpointPatch {
     /// What people call it.
     #[serde(deserialize_with = "present")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 512, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     pub name: Option<Option<String>>,
     /// The platform it runs on.
     #[serde(deserialize_with = "present")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 512, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     pub provider: Option<Option<String>>,
     /// Where it is reached.
     #[serde(deserialize_with = "present")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 512, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     pub sip_uri: Option<Option<String>>,
     /// Anything else; an object.
     #[schema(value_type = Option<Object>)]
@@ -152,10 +164,12 @@ fn new_id(prefix: &str) -> String {
 
 pub(super) fn bounded(parameter: &str, text: Option<&String>, longest: usize) -> Result<(), Refusal> {
     match text {
-        Some(text) if text.len() > longest || text.chars().any(char::is_control) => Err(Refusal::invalid(
-            parameter,
-            format!("must have at most {longest} bytes and no control characters"),
-        )),
+        Some(text) if text.chars().count() > longest || text.chars().any(char::is_control) => {
+            Err(Refusal::invalid(
+                parameter,
+                format!("must have at most {longest} characters and no control characters"),
+            ))
+        }
         _ => Ok(()),
     }
 }
@@ -178,7 +192,7 @@ pub(super) fn metadata(value: Option<Box<RawValue>>) -> Result<Option<Document>,
     params(
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "1 to 100, default 50"),
         ("offset" = Option<u64>, Query, description = "Pagination offset"),
-        ("page" = Option<u32>, Query, minimum = 1, description = "Another way to say offset, from 1"),
+        ("page" = Option<u32>, Query, minimum = 1, maximum = 2_147_483_647, description = "Another way to say offset, from 1"),
     ),
     responses((status = 200, body = EndpointList))
 )]
@@ -316,11 +330,17 @@ pub struct PhoneNumberList {
 #[serde(deny_unknown_fields)]
 pub struct NewPhoneNumberBody {
     /// Its string id; made when absent.
+    #[schema(value_type = Option<Id>)]
     pub id: Option<String>,
     /// E.164, or the user of a SIP URI.
-    #[schema(example = "+2348012345678")]
+    #[schema(
+        example = "+2348012345678",
+        max_length = 64,
+        pattern = r#"^((\+[ .()/*#-]*|\([ .()/*#-]*)?([0-9][ .()/*#-]*){1,24}|[^+(0-9\s"<>,\u0000-\u001f\u007f-\u009f][^\s"<>,\u0000-\u001f\u007f-\u009f]*)$"#
+    )]
     pub number: Option<String>,
     /// The endpoint that answers it.
+    #[schema(value_type = Option<Id>)]
     pub endpoint_id: Option<String>,
 }
 
@@ -330,11 +350,11 @@ pub struct NewPhoneNumberBody {
 pub struct PhoneNumberPatch {
     /// E.164, or the user of a SIP URI.
     #[serde(deserialize_with = "present")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 64, pattern = r#"^((\+[ .()/*#-]*|\([ .()/*#-]*)?([0-9][ .()/*#-]*){1,24}|[^+(0-9\s"<>,\u0000-\u001f\u007f-\u009f][^\s"<>,\u0000-\u001f\u007f-\u009f]*)$"#)]
     pub number: Option<Option<String>>,
     /// The endpoint that answers it.
     #[serde(deserialize_with = "present")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<Id>)]
     pub endpoint_id: Option<Option<String>>,
 }
 
@@ -344,7 +364,7 @@ pub struct PhoneNumberPatch {
     params(
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "1 to 100, default 50"),
         ("offset" = Option<u64>, Query, description = "Pagination offset"),
-        ("page" = Option<u32>, Query, minimum = 1, description = "Another way to say offset, from 1"),
+        ("page" = Option<u32>, Query, minimum = 1, maximum = 2_147_483_647, description = "Another way to say offset, from 1"),
     ),
     responses((status = 200, body = PhoneNumberList))
 )]
@@ -395,7 +415,10 @@ pub(super) async fn get_phone_number(
 #[utoipa::path(
     patch, path = "/v1/phone-numbers/{id}", tag = "directory", request_body = PhoneNumberPatch,
     params(("id" = String, Path, description = "The phone number's id")),
-    responses((status = 200, body = PhoneNumberBody))
+    responses(
+        (status = 200, body = PhoneNumberBody),
+        (status = 409, description = "ALREADY_EXISTS: another phone number has this number"),
+    )
 )]
 pub(super) async fn change_phone_number(
     caller: Caller,

@@ -4,14 +4,21 @@ use axum::{Json, extract::RawQuery, http::StatusCode, response::Response};
 
 use super::{
     matches::Seeker,
-    query::{call_query, stats_query, write_cursor},
+    query::{SortName, call_query, stats_query, write_cursor},
     wire::{
         CallDetail, CallList, CallRow, DirectionWord, EventBody, EventList, HangupBody, StatsBody, StatusWord,
     },
 };
 use crate::{
     vocabulary::kinds,
-    web::{aside, caller::Caller, failure::Failure, path::Path, query::Params},
+    web::{
+        aside,
+        caller::Caller,
+        failure::Failure,
+        path::Path,
+        query::Params,
+        schemas::{DateOrTime, EventType, Id, Ids, TimeZoneName},
+    },
 };
 
 /// The parameters of a query string.
@@ -25,17 +32,17 @@ pub(super) fn params(query: Option<&str>) -> Params {
     params(
         ("status" = Option<Vec<StatusWord>>, Query, description = "initiated, ringing, in_progress, completed, failed, busy, no_answer; repeatable or comma-separated"),
         ("direction" = Option<Vec<DirectionWord>>, Query, description = "inbound, outbound"),
-        ("phone_number_id" = Option<Vec<String>>, Query, description = "Filter by phone number; repeatable or comma-separated"),
-        ("endpoint_id" = Option<Vec<String>>, Query, description = "Filter by endpoint; repeatable or comma-separated"),
-        ("from_date" = Option<String>, Query, description = "Start date or time (ISO 8601), inclusive"),
-        ("to_date" = Option<String>, Query, description = "End: a date is covered whole, a time is exclusive"),
-        ("tz" = Option<String>, Query, description = "IANA time zone of dates without an offset; default UTC"),
+        ("phone_number_id" = Option<Vec<Ids>>, Query, description = "Filter by phone number; repeatable or comma-separated"),
+        ("endpoint_id" = Option<Vec<Ids>>, Query, description = "Filter by endpoint; repeatable or comma-separated"),
+        ("from_date" = Option<DateOrTime>, Query, description = "Start date or time (ISO 8601), inclusive"),
+        ("to_date" = Option<DateOrTime>, Query, description = "End: a date is covered whole, a time is exclusive"),
+        ("tz" = Option<TimeZoneName>, Query, description = "IANA time zone of dates without an offset; default UTC"),
         ("q" = Option<String>, Query, description = "Words said in the transcript or summary of calls that have ended: every word must occur, in either case, with or without accents; a phrase goes in double quotes; a star ends the beginning of a word, of three letters or more (refun*), but not where the store is encrypted. Each call then has matches"),
         ("metadata.KEY" = Option<Vec<String>>, Query, description = "Filter by a metadata value"),
-        ("sort" = Option<String>, Query, description = "created_at, -created_at (default), completed_at, -completed_at; with q also relevance: the best match first"),
+        ("sort" = inline(Option<SortName>), Query, description = "created_at, -created_at (default), completed_at, -completed_at; with q also relevance: the best match first"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "1 to 100, default 50"),
         ("offset" = Option<u64>, Query, description = "Pagination offset"),
-        ("page" = Option<u32>, Query, minimum = 1, description = "Another way to say offset, from 1"),
+        ("page" = Option<u32>, Query, minimum = 1, maximum = 2_147_483_647, description = "Another way to say offset, from 1"),
         ("cursor" = Option<String>, Query, description = "The next_cursor of an answer: continues there at any depth, with the same sort. A list by relevance has none"),
     ),
     responses((status = 200, body = CallList))
@@ -69,11 +76,11 @@ pub(super) async fn list_calls(
 #[utoipa::path(
     get, path = "/v1/calls/stats", tag = "calls",
     params(
-        ("phone_number_id" = Option<String>, Query, description = "Filter by phone number"),
-        ("endpoint_id" = Option<String>, Query, description = "Filter by endpoint"),
-        ("from_date" = Option<String>, Query, description = "Start date or time (ISO 8601), inclusive"),
-        ("to_date" = Option<String>, Query, description = "End: a date is covered whole, a time is exclusive"),
-        ("tz" = Option<String>, Query, description = "IANA time zone of dates without an offset; default UTC"),
+        ("phone_number_id" = Option<Id>, Query, description = "Filter by phone number"),
+        ("endpoint_id" = Option<Id>, Query, description = "Filter by endpoint"),
+        ("from_date" = Option<DateOrTime>, Query, description = "Start date or time (ISO 8601), inclusive"),
+        ("to_date" = Option<DateOrTime>, Query, description = "End: a date is covered whole, a time is exclusive"),
+        ("tz" = Option<TimeZoneName>, Query, description = "IANA time zone of dates without an offset; default UTC"),
     ),
     responses((status = 200, body = StatsBody))
 )]
@@ -118,7 +125,7 @@ pub(super) async fn erase_call(caller: Caller, Path(id): Path<String>) -> Result
     get, path = "/v1/calls/{id}/events", tag = "calls",
     params(
         ("id" = String, Path, description = "The call's id, or its UUID"),
-        ("types" = Option<Vec<String>>, Query, description = "Only these types; repeatable or comma-separated"),
+        ("types" = Option<Vec<EventType>>, Query, description = "Only these types; repeatable or comma-separated"),
     ),
     responses((status = 200, body = EventList))
 )]

@@ -7,11 +7,17 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::{handlers::params, query::plain_paging, wire::raw};
+use super::{handlers::params, query::limit, wire::raw};
 use crate::{
     access::{Refusal, Thing},
     vocabulary::time::format_rfc3339,
-    web::{caller::Caller, failure::Failure, path::Path, query::Params},
+    web::{
+        caller::Caller,
+        failure::Failure,
+        path::Path,
+        query::Params,
+        schemas::{one_of, schema},
+    },
 };
 
 /// A job.
@@ -83,7 +89,7 @@ pub struct JobList {
 fn job_query(params: &Params) -> Result<JobQuery, Refusal> {
     let state = params.get("state").map(|name| JobState::named(name).ok_or_else(no_state)).transpose()?;
     let after = params.get("cursor").map(|text| read_cursor(text).ok_or_else(no_cursor)).transpose()?;
-    let (limit, _) = plain_paging(params)?;
+    let limit = limit(params)?;
     Ok(JobQuery { organization: None, state, kind: params.get("kind").map(str::to_owned), limit, after })
 }
 
@@ -110,13 +116,18 @@ fn job_id(text: &str) -> Result<JobId, Refusal> {
     text.parse().map(JobId).map_err(|_| Refusal::NotFound(Thing::Job))
 }
 
+schema! {
+    /// The name of a state.
+    JobStateName = one_of(JobState::ALL.map(JobState::name))
+}
+
 /// List the organization's jobs, newest first.
 ///
 /// Work that comes after calls and is not done yet: a job that is done is no more.
 #[utoipa::path(
     get, path = "/v1/jobs", tag = "jobs",
     params(
-        ("state" = Option<String>, Query, description = "waiting, running or dead"),
+        ("state" = inline(Option<JobStateName>), Query, description = "waiting, running or dead"),
         ("kind" = Option<String>, Query, description = "Only jobs of this kind"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "1 to 100, default 50"),
         ("cursor" = Option<String>, Query, description = "The next_cursor of an answer: continues there"),

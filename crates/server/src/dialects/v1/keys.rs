@@ -9,15 +9,25 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::directory::bounded;
 use crate::{
     access::{LONGEST_GRACE, Refusal},
-    auth::{NewKey, Scopes},
+    auth::{NewKey, Scope, Scopes},
     vocabulary::time::format_rfc3339,
-    web::{caller::Caller, failure::Failure, json::JsonBody, path::Path},
+    web::{
+        caller::Caller,
+        failure::Failure,
+        json::{JsonBody, optional_integer},
+        path::Path,
+        schemas::{one_of, schema},
+    },
 };
 
 /// For how long a rotated key still works where the request does not say.
 const DEFAULT_GRACE: Duration = Duration::from_secs(24 * 3600);
+
+/// Longest name of a key, in characters.
+const LONGEST_NAME: usize = 200;
 
 /// A header of an answer.
 type Uncached = [(HeaderName, &'static str); 1];
@@ -53,13 +63,20 @@ pub struct KeyBody {
     pub last_used_at: Option<String>,
 }
 
+schema! {
+    /// The name of a scope.
+    ScopeName = one_of(Scope::ALL.map(Scope::name))
+}
+
 /// A key to be made.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewKeyBody {
     /// What people call it.
+    #[schema(max_length = 200, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     pub name: Option<String>,
     /// What it may do; `calls:read` when absent.
+    #[schema(value_type = Option<Vec<ScopeName>>, min_items = 1)]
     pub scopes: Option<Vec<String>>,
 }
 
@@ -113,9 +130,7 @@ pub(super) async fn create_key(
     caller: Caller,
     JsonBody(body): JsonBody<NewKeyBody>,
 ) -> Result<(StatusCode, Uncached, Json<MadeKeyBody>), Failure> {
-    if body.name.as_ref().is_some_and(|name| name.len() > 200) {
-        return Err(Refusal::invalid("name", "must have at most 200 bytes").into());
-    }
+    bounded("name", body.name.as_ref(), LONGEST_NAME)?;
     let names = body.scopes.unwrap_or_else(|| vec!["calls:read".to_owned()]);
     let scopes = Scopes::parse(names.iter().map(String::as_str))
         .map_err(|message| Refusal::invalid("scopes", message))?;
@@ -141,7 +156,9 @@ fn made(caller: &Caller, key: NewKey) -> MadeKeyBody {
 #[serde(default, deny_unknown_fields)]
 pub struct RotationBody {
     /// For how many seconds the old key still works: 0 to 31622400, a day when absent.
-    pub grace_seconds: Option<u64>,
+    #[serde(deserialize_with = "optional_integer")]
+    #[schema(minimum = 0, maximum = 31_622_400)]
+    pub grace_seconds: Option<i64>,
 }
 
 /// A key that took the place of another one. Its secret is never shown again.
@@ -163,7 +180,7 @@ pub struct RotatedKeyBody {
 /// is answered like an unknown one, and its WebSockets are closed within 2 s. The asking key must have the old key's scopes,
 /// or `server`.
 #[utoipa::path(
-    post, path = "/v1/keys/{id}/rotate", tag = "settings", request_body = Option<RotationBody>,
+    post, path = "/v1/keys/{id}/rotate", tag = "settings", request_body = RotationBody,
     params(("id" = String, Path, description = "The old key's id")),
     responses(
         (status = 201, body = RotatedKeyBody),
@@ -176,11 +193,14 @@ pub(super) async fn rotate_key(
     body: Option<JsonBody<RotationBody>>,
 ) -> Result<(StatusCode, Uncached, Json<RotatedKeyBody>), Failure> {
     let body = body.map(|JsonBody(body)| body).unwrap_or_default();
-    let grace = body.grace_seconds.map_or(DEFAULT_GRACE, Duration::from_secs);
-    if grace > LONGEST_GRACE {
-        let message = format!("must be at most {}", LONGEST_GRACE.as_secs());
-        return Err(Refusal::invalid("grace_seconds", message).into());
-    }
+    let most = LONGEST_GRACE.as_secs();
+    let grace = match body.grace_seconds.map(u64::try_from) {
+        None => DEFAULT_GRACE,
+        Some(Ok(seconds)) if seconds <= most => Duration::from_secs(seconds),
+        Some(_) => {
+            return Err(Refusal::invalid("grace_seconds", format!("must be 0 to {most}")).into());
+        }
+    };
     let rotated = caller.access.rotate_key(&id, grace).await?;
     let body = RotatedKeyBody {
         new: made(&caller, rotated.new),

@@ -36,7 +36,7 @@ pub struct ByStatus {
     params(
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "1 to 100, default 50"),
         ("offset" = Option<u64>, Query, description = "Pagination offset"),
-        ("page" = Option<u32>, Query, minimum = 1, description = "Another way to say offset, from 1"),
+        ("page" = Option<u32>, Query, minimum = 1, maximum = 2_147_483_647, description = "Another way to say offset, from 1"),
     ),
     responses((status = 200, body = LiveBody))
 )]

@@ -12,7 +12,7 @@ use crate::{
     web::{caller::Caller, failure::Failure, json::JsonBody, path::Path},
 };
 
-/// Longest reason in bytes, and longest number.
+/// Longest reason in characters, and longest number.
 const LONGEST_REASON: usize = 1_000;
 const LONGEST_NUMBER: usize = 64;
 
@@ -20,8 +20,12 @@ const LONGEST_NUMBER: usize = 64;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewHoldBody {
-    /// A sentence for people, 1 to 1000 bytes.
-    #[schema(example = "Case 17/2025")]
+    /// A sentence for people, 1 to 1000 characters.
+    #[schema(
+        example = "Case 17/2025",
+        max_length = 1000,
+        pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u001f\u007f-\u009f\s][^\u0000-\u001f\u007f-\u009f]*$"
+    )]
     pub reason: String,
 }
 
@@ -46,7 +50,7 @@ impl From<Hold> for HoldBody {
 #[serde(deny_unknown_fields)]
 pub struct NewErasureBody {
     /// The number, with + and the country code.
-    #[schema(example = "+14155551234")]
+    #[schema(example = "+14155551234", pattern = r"^\+?[1-9][0-9]{4,14}$")]
     pub phone_number: String,
     /// Erase also where it is one of the organization's own numbers (`/v1/phone-numbers`): all calls of that number go.
     #[serde(default)]

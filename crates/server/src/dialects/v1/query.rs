@@ -10,12 +10,17 @@ use pegcount_store::StatsQuery;
 use super::wire::StatusWord;
 use crate::{
     access::Refusal,
-    web::query::{MOST_VALUES, Params},
+    web::{
+        query::{MOST_VALUES, Params},
+        schemas::{one_of, schema},
+    },
 };
 
 /// Calls in a list unless asked otherwise, and at most (contract, v1).
 const DEFAULT_LIMIT: u32 = 50;
 const LARGEST_LIMIT: u32 = 100;
+/// The last page that can be asked for: the largest signed integer of 32 bits.
+const LARGEST_PAGE: u32 = i32::MAX.unsigned_abs();
 /// Most metadata keys one request may ask about: each is a search of its own.
 const MOST_METADATA_KEYS: usize = 20;
 
@@ -131,6 +136,11 @@ fn sort(params: &Params) -> Result<Sort, Refusal> {
     Ok(*sort)
 }
 
+schema! {
+    /// The name of an order.
+    pub(super) SortName = one_of(SORTS.map(|(name, _)| name))
+}
+
 fn name_of(sort: Sort) -> &'static str {
     SORTS.iter().find(|(_, known)| *known == sort).map_or("", |(name, _)| name)
 }
@@ -146,11 +156,16 @@ fn paging(params: &Params) -> Result<Paging, Refusal> {
     Ok(Paging { limit, offset, after: Some(after) })
 }
 
+/// How many rows of a list are asked for.
+pub(super) fn limit(params: &Params) -> Result<u32, Refusal> {
+    Ok(params.count("limit", 1, LARGEST_LIMIT)?.unwrap_or(DEFAULT_LIMIT))
+}
+
 /// The limit and offset of every list; a page is an offset in other words.
 pub(super) fn plain_paging(params: &Params) -> Result<(u32, u64), Refusal> {
-    let limit = params.count("limit", 1, LARGEST_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
+    let limit = limit(params)?;
     let offset = params.integer("offset", 0, i64::MAX)?.and_then(|offset| u64::try_from(offset).ok());
-    let page = params.count("page", 1, u32::MAX)?;
+    let page = params.count("page", 1, LARGEST_PAGE)?;
     let of_page = page.map(|page| u64::from(page - 1) * u64::from(limit));
     Ok((limit, offset.or(of_page).unwrap_or(0)))
 }
@@ -210,6 +225,7 @@ mod tests {
             ("cursor=x", "cursor"),
             ("sort=price", "sort"),
             ("page=0", "page"),
+            ("page=2147483648", "page"),
             ("endpoint_id=a%20b", "endpoint_id"),
             ("from_date=never", "from_date"),
         ] {

@@ -19,7 +19,13 @@ use super::{
 use crate::{
     access::Refusal,
     vocabulary::time::format_rfc3339,
-    web::{caller::Caller, failure::Failure, number::Measure, query::Params},
+    web::{
+        caller::Caller,
+        failure::Failure,
+        number::Measure,
+        query::Params,
+        schemas::{DateOrTime, Id, TimeZoneName, one_of, schema},
+    },
 };
 
 /// Extended statistics of the calls created within a stretch of time.
@@ -138,14 +144,14 @@ pub struct ConcurrencyBody {
     get, path = "/v1/stats", tag = "calls", operation_id = "get_statistics",
     params(
         ("interval" = Option<Interval>, Query, description = "hour, day, week (from Monday on) or month; without it no buckets"),
-        ("tz" = Option<String>, Query, description = "IANA time zone; default UTC"),
-        ("phone_number_id" = Option<String>, Query, description = "Filter by phone number"),
-        ("endpoint_id" = Option<String>, Query, description = "Filter by endpoint"),
+        ("tz" = Option<TimeZoneName>, Query, description = "IANA time zone; default UTC"),
+        ("phone_number_id" = Option<Id>, Query, description = "Filter by phone number"),
+        ("endpoint_id" = Option<Id>, Query, description = "Filter by endpoint"),
         ("direction" = Option<Vec<DirectionWord>>, Query, description = "inbound or outbound"),
         ("status" = Option<Vec<StatusWord>>, Query, description = "Filter by status; repeatable or comma-separated"),
-        ("from_date" = Option<String>, Query, description = "Start date or time (ISO 8601), inclusive"),
-        ("to_date" = Option<String>, Query, description = "End: a date is covered whole, a time is exclusive"),
-        ("with" = Option<String>, Query, description = "percentiles, concurrency, both (default) or none"),
+        ("from_date" = Option<DateOrTime>, Query, description = "Start date or time (ISO 8601), inclusive"),
+        ("to_date" = Option<DateOrTime>, Query, description = "End: a date is covered whole, a time is exclusive"),
+        ("with" = inline(Option<Vec<FigureName>>), Query, description = "percentiles, concurrency, both (default) or none"),
     ),
     responses((status = 200, body = StatisticsBody))
 )]
@@ -173,6 +179,11 @@ pub(super) async fn statistics(
         interval,
         buckets: buckets.collect(),
     }))
+}
+
+schema! {
+    /// The name of a group of figures.
+    FigureName = one_of(["percentiles", "concurrency", "none"])
 }
 
 /// What is shown beside the counts.

@@ -9,7 +9,11 @@ use utoipa::ToSchema;
 use super::{handlers::params, intervals::Interval, query::stats_query, wire::StatsBody};
 use crate::{
     vocabulary::time::format_rfc3339,
-    web::{caller::Caller, failure::Failure},
+    web::{
+        caller::Caller,
+        failure::Failure,
+        schemas::{DateOrTime, Id, TimeZoneName},
+    },
 };
 
 /// Days back that are shown when no `from_date` says otherwise.
@@ -46,11 +50,11 @@ pub struct TrendBody {
     get, path = "/v1/calls/trends", tag = "calls", operation_id = "call_trends",
     params(
         ("interval" = Option<Interval>, Query, description = "hour, day (default), week (from Monday on) or month"),
-        ("tz" = Option<String>, Query, description = "IANA time zone; default UTC"),
-        ("phone_number_id" = Option<String>, Query, description = "Filter by phone number"),
-        ("endpoint_id" = Option<String>, Query, description = "Filter by endpoint"),
-        ("from_date" = Option<String>, Query, description = "Start date or time (ISO 8601), inclusive"),
-        ("to_date" = Option<String>, Query, description = "End: a date is covered whole, a time is exclusive"),
+        ("tz" = Option<TimeZoneName>, Query, description = "IANA time zone; default UTC"),
+        ("phone_number_id" = Option<Id>, Query, description = "Filter by phone number"),
+        ("endpoint_id" = Option<Id>, Query, description = "Filter by endpoint"),
+        ("from_date" = Option<DateOrTime>, Query, description = "Start date or time (ISO 8601), inclusive"),
+        ("to_date" = Option<DateOrTime>, Query, description = "End: a date is covered whole, a time is exclusive"),
     ),
     responses((status = 200, body = TrendsBody))
 )]

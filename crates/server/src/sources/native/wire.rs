@@ -7,12 +7,14 @@ use serde::{
     Deserialize, Deserializer, Serialize,
     de::{IgnoredAny, SeqAccess, Visitor},
 };
-use serde_json::value::RawValue;
-use utoipa::ToSchema;
+use serde_json::{Number, value::RawValue};
+use utoipa::{ToSchema, openapi::Object};
 
 use crate::{
     sources::mapped::given_id,
     vocabulary::{self, Rejection, Telling, Told, json, time},
+    web::json::integer,
+    web::schemas::{EventTime, EventType, one_of},
 };
 
 /// Most events in one request (contract, events.md).
@@ -163,7 +165,7 @@ impl<'de> Visitor<'de> for BatchVisitor {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum TimeWord {
-    Millis(i64),
+    Millis(Number),
     Text(String),
 }
 
@@ -349,7 +351,7 @@ fn check_given(field: &str, name: &str) -> Result<(), Rejection> {
 
 fn read_time(text: &str) -> Result<Timestamp, Rejection> {
     let at = match serde_json::from_str(text) {
-        Ok(TimeWord::Millis(millis)) => Some(Timestamp::from_millis(millis)),
+        Ok(TimeWord::Millis(millis)) => integer(&millis).map(Timestamp::from_millis),
         Ok(TimeWord::Text(text)) => time::parse_rfc3339(&text),
         Err(_) => None,
     };
@@ -384,7 +386,7 @@ pub(super) struct NewEvent {
     #[schema(min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9_.:@+~=-]+$")]
     id: Option<String>,
     /// A documented type, or one that begins with `x_`.
-    #[schema(example = "call_answered")]
+    #[schema(example = "call_answered", value_type = EventType)]
     event_type: String,
     /// When it happened; when absent, the time of receipt.
     created_at: Option<EventTime>,
@@ -393,13 +395,9 @@ pub(super) struct NewEvent {
     event_data: Option<Box<RawValue>>,
 }
 
-/// An RFC 3339 time, or epoch milliseconds.
-#[derive(ToSchema)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "it is never made: events are read one by one")]
-pub(super) enum EventTime {
-    Text(String),
-    Millis(i64),
+/// The version of CloudEvents that is taken.
+fn specversion() -> Object {
+    one_of(["1.0"]).build()
 }
 
 /// An event as CloudEvents 1.0 has it.
@@ -407,18 +405,18 @@ pub(super) enum EventTime {
 #[expect(dead_code, reason = "it is never made: events are read one by one")]
 pub(super) struct NewCloudEvent {
     /// `1.0`
-    #[schema(example = "1.0")]
+    #[schema(schema_with = specversion)]
     specversion: String,
     /// The event's id.
     id: String,
     source: Option<String>,
     /// The call's string id.
-    #[schema(example = "call_abc123")]
+    #[schema(example = "call_abc123", min_length = 1)]
     subject: String,
     /// The event's type.
-    #[schema(example = "call_answered")]
+    #[schema(example = "call_answered", value_type = EventType)]
     r#type: String,
-    #[schema(format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     time: Option<String>,
     /// The fields of the type.
     #[schema(value_type = Option<Object>)]
@@ -453,9 +451,12 @@ pub struct RejectedEvent {
 #[serde(deny_unknown_fields)]
 pub struct ControlUrlRequest {
     /// An https URL.
-    #[schema(example = "https://calls.example.com/hangup", format = "uri")]
+    #[schema(example = "https://calls.example.com/hangup", format = "uri", max_length = 2048)]
     pub url: String,
-    /// `whsec_` and base64; made when absent.
+    /// `whsec_` and the base64 of 24 to 64 bytes; made when absent.
+    #[schema(
+        pattern = "^whsec_([A-Za-z0-9+/]{4}){8,20}([A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=|[A-Za-z0-9+/]{4}([A-Za-z0-9+/][AQgw]==)?|[A-Za-z0-9+/][AQgw]==)?$"
+    )]
     pub secret: Option<String>,
 }
 

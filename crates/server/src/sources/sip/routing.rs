@@ -17,6 +17,9 @@ use super::{
     settings::{Rules, Trunk},
 };
 
+/// Fewest digits of a number that an ordered call goes to: those of emergency calls.
+const FEWEST_DIGITS: usize = 3;
+
 /// Why an ordered call is not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoOrder {
@@ -255,7 +258,9 @@ impl Routing<'_> {
         let place = self.place(organization).ok_or(NoOrder::NoTrunk)?;
         let trunk = self.way_out(&place).ok_or(NoOrder::NoTrunk)?;
         let line = place.listing.line(wanted.from).ok_or(NoOrder::From)?;
-        let to = dialled_number(wanted.to).filter(|number| number.len() > 2).ok_or(NoOrder::To)?;
+        let digits = |number: &String| number.bytes().filter(u8::is_ascii_digit).count();
+        let to = dialled_number(wanted.to).filter(|number| digits(number) >= FEWEST_DIGITS);
+        let to = to.ok_or(NoOrder::To)?;
         let endpoint = wanted.endpoint.or(line.endpoint.as_ref()).ok_or(NoOrder::Endpoint)?;
         let reach = place.listing.reach(endpoint).ok_or(NoOrder::Endpoint)?;
         let targets = self.targets(&place, endpoint, &line.number);

@@ -1,9 +1,13 @@
 //! What a search asks for in a body. It only documents what `criteria.rs` reads by hand.
 #![expect(dead_code, reason = "it is never made: the criteria are read by hand")]
 
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{ObjectBuilder, Type, schema::SchemaType},
+};
 
 use super::{CallStatus, CallType, Direction, DisconnectionReason, SortBy, SortOrder};
+use crate::web::schemas::{Id, schema};
 
 /// A search for calls.
 #[derive(ToSchema)]
@@ -19,36 +23,60 @@ pub(in super::super) struct SearchRequest {
     filter_criteria: Option<FilterCriteria>,
 }
 
-/// Which calls. Alternatives within a list, all filters together. Each list may be a single value too, and
-/// `metadata.KEY` stands for a key of `metadata`.
+/// Which calls. Alternatives within a list, all filters together; `metadata.KEY` stands for a key of `metadata`.
 #[derive(ToSchema)]
 #[schema(as = OrganizationFilterCriteria, example = json!({
     "call_status": ["ENDED"], "agent_id": ["agent-123"],
     "duration_ms": {"lower_threshold": 30000, "upper_threshold": 300000}, "transcript_search": "help"
 }))]
 struct FilterCriteria {
-    call_status: Option<Vec<CallStatus>>,
-    call_type: Option<Vec<CallType>>,
-    direction: Option<Vec<Direction>>,
-    agent_id: Option<Vec<String>>,
-    from_number: Option<Vec<String>>,
-    to_number: Option<Vec<String>>,
-    disconnection_reason: Option<Vec<DisconnectionReason>>,
+    call_status: Option<OneOrMany<CallStatus>>,
+    call_type: Option<OneOrMany<CallType>>,
+    direction: Option<OneOrMany<Direction>>,
+    agent_id: Option<OneOrMany<Id>>,
+    from_number: Option<OneOrMany<String>>,
+    to_number: Option<OneOrMany<String>>,
+    disconnection_reason: Option<OneOrMany<DisconnectionReason>>,
     /// The same as `metadata.batch_call_id`.
-    batch_call_id: Option<Vec<String>>,
-    call_successful: Option<Vec<bool>>,
-    user_sentiment: Option<Vec<String>>,
-    in_voicemail: Option<Vec<bool>>,
+    batch_call_id: Option<OneOrMany<String>>,
+    call_successful: Option<OneOrMany<bool>>,
+    user_sentiment: Option<OneOrMany<String>>,
+    in_voicemail: Option<OneOrMany<bool>>,
     /// A value, or a list of values, for each key.
-    metadata: Option<std::collections::BTreeMap<String, Vec<String>>>,
+    metadata: Option<std::collections::BTreeMap<String, OneOrMany<MetadataValue>>>,
     start_timestamp: Option<Threshold>,
     end_timestamp: Option<Threshold>,
-    duration_ms: Option<Threshold>,
+    duration_ms: Option<LengthThreshold>,
     /// Words of the transcript or the summary.
     transcript_search: Option<String>,
 }
 
-/// Two bounds in milliseconds, both inclusive.
+/// A value, or several of which one is enough.
+#[derive(ToSchema)]
+#[schema(as = OrganizationOneOrMany)]
+#[serde(untagged)]
+enum OneOrMany<T> {
+    One(T),
+    Many(Vec<T>),
+}
+
+schema! {
+    /// A value of metadata, which is compared as text.
+    MetadataValue = ObjectBuilder::new()
+        .schema_type([Type::String, Type::Number, Type::Boolean].into_iter().collect::<SchemaType>())
+}
+
+/// Two bounds of a length in milliseconds, both inclusive.
+#[derive(ToSchema)]
+#[schema(as = OrganizationLengthThreshold)]
+struct LengthThreshold {
+    #[schema(minimum = 0)]
+    lower_threshold: Option<i64>,
+    #[schema(minimum = 0)]
+    upper_threshold: Option<i64>,
+}
+
+/// Two bounds in milliseconds since the epoch, both inclusive.
 #[derive(ToSchema)]
 #[schema(as = OrganizationThreshold)]
 struct Threshold {
