@@ -277,7 +277,7 @@ impl App {
 fn cannot_start(error: &StoreError) -> String {
     let sentence = chain(error);
     match error {
-        StoreError::Unreadable { .. } => {
+        StoreError::Unreadable { .. } | StoreError::Damaged { .. } => {
             format!("{sentence}; `pegcount doctor` names what is damaged, or restore a backup")
         }
         _ => sentence,

@@ -35,6 +35,15 @@ pub enum StoreError {
         #[source]
         cause: BoxError,
     },
+    /// Part of the store's file is damaged. Nothing in it is known, not even that something is not there; a transaction that
+    /// met it is over.
+    #[error("{what} cannot be read: {why}")]
+    Damaged {
+        /// What was looked for, as far as that is known.
+        what: String,
+        /// What is wrong.
+        why: String,
+    },
     /// Something is sealed with a key that is not at hand.
     #[error(
         "the store is sealed with the key {key}, which is not among the keys: add it to the file or the variable that `encryption` names"
@@ -62,4 +71,11 @@ pub enum StoreError {
         /// What was asked for.
         scheme: String,
     },
+}
+
+impl StoreError {
+    /// Whether something kept cannot be read.
+    pub const fn is_damage(&self) -> bool {
+        matches!(self, Self::Unreadable { .. } | Self::Damaged { .. })
+    }
 }

@@ -11,6 +11,8 @@ mod bench;
 mod calls;
 #[path = "contract/concurrency.rs"]
 mod concurrency;
+#[path = "contract/damage.rs"]
+mod damage;
 #[path = "contract/directory.rs"]
 mod directory;
 #[path = "contract/erasure.rs"]

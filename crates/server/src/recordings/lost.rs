@@ -108,7 +108,7 @@ async fn elsewhere(shelf: &Shelf, heads: Vec<CallHead>) -> std::io::Result<Vec<C
 async fn named(store: &dyn Store, head: &CallHead) -> Result<Option<Object>, StoreError> {
     let filed = match store.call(head.organization, head.name.as_str()).await {
         // A damaged call is named by others.
-        Err(StoreError::Unreadable { .. }) => None,
+        Err(error) if error.is_damage() => None,
         filed => filed?,
     };
     let recording = filed.and_then(|filed| filed.call.content.recording).filter(|one| one.url.is_none());

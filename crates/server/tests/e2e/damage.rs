@@ -124,9 +124,10 @@ async fn a_page_overwritten_anywhere_is_found_and_makes_no_answer_wrong() {
         let page = *page;
         let mut bytes = sound.clone();
         let place = &mut bytes[page * PAGE..(page + 1) * PAGE];
-        match page / STEP % 3 {
+        match page / STEP % 4 {
             0 => place.fill(0),
             1 => place.fill(0x55),
+            2 => place[page * 1_237 % PAGE] ^= 1 << (page % 8),
             _ => {
                 for (at, byte) in place.iter_mut().enumerate() {
                     *byte = (at * 167 + page * 31 + 13) as u8;

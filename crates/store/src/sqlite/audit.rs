@@ -205,6 +205,7 @@ fn fitting(before: Mark, row: &Row<'_>) -> Result<std::result::Result<Mark, Stri
         Err(StoreError::Unreadable { what, cause }) => {
             return Ok(Err(format!("{what} cannot be read: {cause}")));
         }
+        Err(error @ StoreError::Damaged { .. }) => return Ok(Err(error.to_string())),
         Err(error) => return Err(error.into()),
     };
     let expected = before.number + 1;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{
     codes::Code,
     documents,
-    fault::{Result, unavailable, unreadable},
+    fault::{Fault, Result, unavailable, unreadable},
     rows::{Columns, many, one, run},
 };
 use crate::{
@@ -49,9 +49,12 @@ pub(super) fn find(
     organization: OrganizationNumber,
     name: &CallName,
 ) -> Result<Option<CallHead>> {
-    let Some(key) = key_of_name(connection, organization, name.as_str())? else { return Ok(None) };
-    let sql = format!("SELECT {HEAD} FROM calls c WHERE c.pk = ?1");
-    one(connection, &sql, [key.0], |row| head(&mut Columns::of(row)))
+    let found = || {
+        let Some(key) = key_of_name(connection, organization, name.as_str())? else { return Ok(None) };
+        let sql = format!("SELECT {HEAD} FROM calls c WHERE c.pk = ?1");
+        one(connection, &sql, [key.0], |row| head(&mut Columns::of(row)))
+    };
+    found().map_err(|fault: Fault| fault.within(&format!("call {name}")))
 }
 
 /// The call with this name, else with this UUID.
@@ -60,7 +63,10 @@ pub(super) fn call(
     organization: OrganizationNumber,
     id: &str,
 ) -> Result<Option<Filed>> {
-    key_of(connection, organization, id)?.map_or(Ok(None), |key| filed(connection, key))
+    let found = || key_of(connection, organization, id)?.map_or(Ok(None), |key| filed(connection, key));
+    // What a call holds is told with its name already.
+    found()
+        .map_err(|fault: Fault| if fault.is_of_file() { fault.within(&format!("call {id}")) } else { fault })
 }
 
 /// The saved call with this name, else with this UUID, without what is known of it.

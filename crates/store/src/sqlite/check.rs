@@ -1,10 +1,12 @@
 //! Looking for damage.
 
+use std::path::Path;
+
 use rusqlite::{Connection, types::Value};
 
 use super::{
     audit, calls, events,
-    fault::Result,
+    fault::{Fault, Result, unavailable},
     jobs, recount,
     rows::{count, many},
     save, tariffs,
@@ -33,23 +35,25 @@ pub(super) fn check(connection: &Connection) -> Result<Vec<Finding>> {
     let mut snapshot = Snapshot::of(connection)?;
     let about_words = snapshot.finding(MOST_NAMED);
     let connection = &*snapshot.connection;
-    let mut findings = vec![file(connection)?];
+    let one = |finding: Result<Finding>| finding.map(|finding| vec![finding]);
+    let mut findings = looked_at("file", file(connection))?;
+    findings.extend(looked_at("page checksums", one(checksums(connection)))?);
     for (table, meaning) in ORPHANS {
-        let sql =
-            format!("SELECT count(*) FROM {table} WHERE pk IS NOT NULL AND pk NOT IN (SELECT pk FROM calls)");
-        let found = count(connection, &sql, [])?;
-        let message =
-            if found == 0 { "no row is lost".to_owned() } else { format!("{found} rows {meaning}") };
-        findings.push(finding(found == 0, table, message));
+        findings.extend(looked_at(table, one(orphans(connection, table, meaning)))?);
     }
     findings.push(about_words);
-    findings.push(unsaved(connection)?);
-    findings.extend(jobs(connection)?);
-    findings.push(audit_log(connection)?);
-    findings.push(tariffs::check(connection)?);
-    findings.extend(calls(&snapshot)?);
-    findings.extend(recount::check(connection)?);
+    findings.extend(looked_at("unfolded calls", one(unsaved(connection)))?);
+    findings.extend(looked_at("jobs", jobs(connection))?);
+    findings.extend(looked_at("audit", one(audit_log(connection)))?);
+    findings.extend(looked_at("tariffs", one(tariffs::check(connection)))?);
+    findings.extend(looked_at("calls", calls(&snapshot))?);
+    findings.extend(looked_at("counts", recount::check(connection))?);
     Ok(findings)
+}
+
+/// What was found in one part of the store. A part that cannot be read is itself a finding, and the next one is looked at.
+fn looked_at(subject: &str, found: Result<Vec<Finding>>) -> Result<Vec<Finding>> {
+    found.or_else(|fault| Ok(vec![finding(false, subject, unreadable(fault.into())?)]))
 }
 
 fn finding(fine: bool, subject: &str, message: impl Into<String>) -> Finding {
@@ -57,13 +61,66 @@ fn finding(fine: bool, subject: &str, message: impl Into<String>) -> Finding {
     Finding { severity, subject: subject.to_owned(), message: message.into() }
 }
 
-/// SQLite's own look at its pages, and at every index against its table.
-fn file(connection: &Connection) -> Result<Finding> {
-    let said: Vec<String> =
-        many(connection, &format!("PRAGMA main.integrity_check({MOST_NAMED})"), [], |row| Ok(row.get(0)?))?;
-    let fine = said == ["ok"];
-    let message = if fine { "pages and indexes agree".to_owned() } else { said.join("; ") };
-    Ok(finding(fine, "file", message))
+/// SQLite's own look at its pages, and at every index against its table. Tables with damage are named.
+fn file(connection: &Connection) -> Result<Vec<Finding>> {
+    let said = integrity(connection, &MOST_NAMED.to_string())?;
+    if said.is_empty() {
+        return Ok(vec![finding(true, "file", "pages and indexes agree")]);
+    }
+    let mut findings = vec![finding(false, "file", said.join("; "))];
+    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0 ORDER BY name";
+    for table in many(connection, tables, [], |row| Ok(row.get::<_, String>(0)?))? {
+        let said = integrity(connection, &format!("'{table}'"))?;
+        if !said.is_empty() {
+            let message =
+                format!("it, or an index of it, is damaged: restore a backup ({})", said.join("; "));
+            findings.push(finding(false, &format!("table {table}"), message));
+        }
+    }
+    Ok(findings)
+}
+
+/// What SQLite finds in the file, or in a table: nothing when it is sound. A page that cannot be read may end the look.
+fn integrity(connection: &Connection, what: &str) -> Result<Vec<String>> {
+    let mut said = Vec::new();
+    let mut statement = connection.prepare(&format!("PRAGMA main.integrity_check({what})"))?;
+    let mut rows = statement.query([])?;
+    loop {
+        match rows.next().map_err(|error| StoreError::from(Fault::from(error))) {
+            Ok(Some(row)) => said.push(row.get::<_, String>(0)?),
+            Ok(None) => break,
+            Err(error) => {
+                said.push(unreadable(error)?);
+                break;
+            }
+        }
+    }
+    said.retain(|one| one != "ok");
+    said.truncate(MOST_NAMED);
+    Ok(said)
+}
+
+/// Whether damage of a page shows at reading.
+fn checksums(connection: &Connection) -> Result<Finding> {
+    let path = Path::new(connection.path().unwrap_or_default());
+    let has_them = pegcount_pages::has_checksums(path).map_err(unavailable)?;
+    let (severity, message) = match has_them {
+        true => (Severity::Fine, "every page has one"),
+        false => (
+            Severity::Warning,
+            "pages have none, as an earlier version made the file: damage may go unnoticed. A backup has them: \
+             `pegcount backup`, and restore it",
+        ),
+    };
+    Ok(Finding { severity, subject: "page checksums".to_owned(), message: message.to_owned() })
+}
+
+fn orphans(connection: &Connection, table: &str, meaning: &str) -> Result<Finding> {
+    let sql =
+        format!("SELECT count(*) FROM {table} WHERE pk IS NOT NULL AND pk NOT IN (SELECT pk FROM calls)");
+    let found = count(connection, &sql, [])?;
+    let message = if found == 0 { "no row is lost".to_owned() } else { format!("{found} rows {meaning}") };
+    Ok(finding(found == 0, table, message))
 }
 
 fn unsaved(connection: &Connection) -> Result<Finding> {
@@ -134,6 +191,7 @@ fn damage_of(snapshot: &Snapshot<'_>, key: CallKey) -> Result<Option<String>> {
         Err(StoreError::Unreadable { what, cause }) => {
             return Ok(Some(format!("{what} cannot be read: {cause}")));
         }
+        Err(error @ StoreError::Damaged { .. }) => return Ok(Some(error.to_string())),
         Err(error) => return Err(error.into()),
     };
     if let Some(column) = differing_column(connection, key, &filed)? {
@@ -153,6 +211,7 @@ fn damage_of(snapshot: &Snapshot<'_>, key: CallKey) -> Result<Option<String>> {
 fn unreadable(error: StoreError) -> Result<String> {
     match error {
         StoreError::Unreadable { what, cause } => Ok(format!("{what} cannot be read: {cause}")),
+        error @ StoreError::Damaged { .. } => Ok(error.to_string()),
         error => Err(error.into()),
     }
 }

@@ -50,7 +50,7 @@ const STEPS_BETWEEN_LOOKS: i32 = 20_000;
 pub(super) fn open_writer(path: &Path, sealing: &Sealing) -> Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags)?;
+    let mut connection = pegcount_pages::open(path, flags)?;
     connection.busy_timeout(BUSY)?;
     keep_plans(&connection)?;
     // SQLite is content with reading where it may not write.
@@ -59,6 +59,11 @@ pub(super) fn open_writer(path: &Path, sealing: &Sealing) -> Result<Connection> 
     }
     // Before anything is changed: the file may be somebody else's.
     schema::version(&connection)?;
+    if add_checksums(path, &connection) {
+        // Its connection read pages without them.
+        drop(connection);
+        return open_writer(path, sealing);
+    }
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if mode != "wal" {
@@ -76,10 +81,32 @@ pub(super) fn open_writer(path: &Path, sealing: &Sealing) -> Result<Connection> 
     Ok(connection)
 }
 
+/// How large a file is, in bytes, to which checksums are added at the start: a few seconds. A larger one gets them by a backup
+/// that is restored (check.rs says so).
+const REWRITTEN_AT_START: u64 = 256 * 1024 * 1024;
+
+/// Adds checksums to the pages of a file that an earlier version made; whether they are new.
+fn add_checksums(path: &Path, connection: &Connection) -> bool {
+    let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
+    if bytes == 0 || pegcount_pages::has_checksums(path).unwrap_or(true) {
+        return false;
+    }
+    if bytes > REWRITTEN_AT_START {
+        tracing::warn!("the pages of the store have no checksums: restore a backup of it to add them");
+        return false;
+    }
+    // The log is moved into the file: there it is looked for.
+    let added = connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
+    if let Err(error) = added {
+        tracing::warn!(%error, "no checksums can be added to the pages of the store at the moment");
+    }
+    pegcount_pages::has_checksums(path).unwrap_or_default()
+}
+
 /// Opens one more connection that may write to a file that is there.
 pub(super) fn open_existing(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = pegcount_pages::open(path, flags)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     Ok(connection)
 }
@@ -110,7 +137,7 @@ pub(super) fn open_reader(path: &Path, sealing: &Sealing) -> Result<Connection> 
 /// Opens a connection that reads calls.
 pub(super) fn open_unattached(path: &Path, sealing: &Sealing) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = pegcount_pages::open(path, flags)?;
     connection.busy_timeout(BUSY)?;
     keep_plans(&connection)?;
     connection.pragma_update(None, "cache_size", READER_CACHE)?;

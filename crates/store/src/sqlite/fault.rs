@@ -16,7 +16,11 @@ pub(super) enum Fault {
 
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Sql(error)
+        // Here, since the page is known on the thread that has read it.
+        match damage(&error) {
+            Some(why) => Self::Store(StoreError::Damaged { what: "the store".to_owned(), why }),
+            None => Self::Sql(error),
+        }
     }
 }
 
@@ -33,9 +37,8 @@ impl From<Fault> for StoreError {
             Fault::Sql(error) if is_misfit(&error) => unreadable_cause("a row of the store", error),
             Fault::Sql(error) if is_without_room(&error) => Self::Full,
             Fault::Sql(error) => match error.sqlite_error_code() {
-                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                    unreadable_cause("the file of the store", error)
-                }
+                Some(ErrorCode::DatabaseCorrupt) => unreadable_cause("the index of words", error),
+                Some(ErrorCode::NotADatabase) => unreadable_cause("the file of the store", error),
                 Some(ErrorCode::OperationInterrupted) => Self::TooLong,
                 _ => Self::Unavailable(error.into()),
             },
@@ -54,6 +57,11 @@ impl Fault {
         }
     }
 
+    /// Whether it is about the file, and not about one thing in it.
+    pub(super) const fn is_of_file(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Damaged { .. }))
+    }
+
     /// The same; if something could not be read, it was in this.
     pub(super) fn within(self, outer: &str) -> Self {
         match self {
@@ -61,9 +69,32 @@ impl Fault {
             Self::Store(StoreError::Unreadable { what, cause }) => {
                 unreadable(format!("{outer}: {what}"), cause)
             }
+            Self::Store(StoreError::Damaged { what, why }) => {
+                Self::Store(StoreError::Damaged { what: format!("{outer}: {what}"), why })
+            }
             Self::Sql(_) | Self::Store(_) => self,
         }
     }
+}
+
+/// What is damaged, where that is the error.
+fn damage(error: &rusqlite::Error) -> Option<String> {
+    if error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_DATA) {
+        return Some(match pegcount_pages::take_misfit() {
+            Some(misfit) => {
+                let name = misfit.file.file_name().unwrap_or_default().display();
+                format!("page {} of {name} does not fit its checksum", misfit.page)
+            }
+            None => "a page does not fit its checksum".to_owned(),
+        });
+    }
+    let is_corrupt = error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt);
+    (is_corrupt && !is_of_words(error)).then(|| error.to_string())
+}
+
+/// Whether it is about the full-text index itself: the one table that is not SQLite's own.
+fn is_of_words(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_CORRUPT_VTAB)
 }
 
 /// Whether a column holds something of another type than it should.

@@ -105,7 +105,7 @@ impl Store for Sqlite {
             query::page(connection, organization, &query)
         };
         let page = self.slow(read).await;
-        if searches && matches!(page, Err(StoreError::Unreadable { .. })) {
+        if searches && page.as_ref().is_err_and(StoreError::is_damage) {
             self.indexer.doubt();
         }
         page

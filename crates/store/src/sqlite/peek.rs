@@ -41,7 +41,7 @@ fn open(path: &Path, is_at_rest: bool) -> rusqlite::Result<Connection> {
         name.push_str(&format!("%{byte:02x}"));
     }
     name.push_str(if is_at_rest { "?immutable=1" } else { "" });
-    Connection::open_with_flags(name, flags)
+    pegcount_pages::open(name, flags)
 }
 
 #[cfg(test)]

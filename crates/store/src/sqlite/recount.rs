@@ -159,6 +159,7 @@ fn compared<T: PartialEq>(
         Ok(Some(held)) => Ok(Some(difference(&held, counted))),
         Ok(None) => Ok(Some("is missing".to_owned())),
         Err(StoreError::Unreadable { what, cause }) => Ok(Some(format!("{what} cannot be read: {cause}"))),
+        Err(error @ StoreError::Damaged { .. }) => Ok(Some(error.to_string())),
         Err(error) => Err(error.into()),
     }
 }

@@ -161,7 +161,7 @@ async fn what_was_changed_or_moved_in_a_sealed_store_is_damage_and_not_an_answer
     tell(&*store, 1).await;
     store.close().await.unwrap();
     drop(store);
-    let connection = rusqlite::Connection::open(home.0.path().join("pegcount.db")).unwrap();
+    let connection = pegcount_pages::open(home.0.path().join("pegcount.db"), Default::default()).unwrap();
     let swap = "UPDATE call_documents SET body = (SELECT body FROM call_documents ORDER BY pk DESC LIMIT 1);
                 UPDATE events SET id = 'e9' WHERE place = (SELECT min(place) FROM events)";
     connection.execute_batch(swap).unwrap();

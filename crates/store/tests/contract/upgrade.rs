@@ -23,6 +23,7 @@ async fn a_store_of_the_first_schema_is_opened_with_all_that_is_in_it() {
     old.pragma_update(None, "user_version", 1).unwrap();
     old.pragma_update(None, "application_id", APPLICATION).unwrap();
     drop(old);
+    assert!(!pegcount_pages::has_checksums(&path).unwrap());
     // Twice: what the first opening has made of it is opened as well.
     for round in 0..2 {
         let store = pegcount_store::open(path.to_str().unwrap()).unwrap();
@@ -32,6 +33,7 @@ async fn a_store_of_the_first_schema_is_opened_with_all_that_is_in_it() {
         assert_eq!(store.call(OURS, &kept).await.unwrap().unwrap().call, call(1_000));
         ask(&*store, &job("upload", &kept)).await;
         store.close().await.unwrap();
+        assert!(pegcount_pages::has_checksums(&path).unwrap());
     }
 }
 

@@ -159,7 +159,7 @@ impl Index {
             match Self::known(&path, calls, sealing).map_err(StoreError::from) {
                 Ok(Some(index)) => return Ok(index),
                 Ok(None) => tracing::warn!("the index of words is not that of the calls and is made anew"),
-                Err(error @ StoreError::Unreadable { .. }) => {
+                Err(error) if error.is_damage() => {
                     tracing::warn!(%error, "the index of words is damaged and is made anew");
                 }
                 Err(error) => return Err(error.into()),
@@ -178,7 +178,7 @@ impl Index {
             return Err(StoreError::Unavailable(cause.into()).into());
         }
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if version != VERSION {
+        if version != VERSION || !pegcount_pages::has_checksums(path).map_err(refused)? {
             return Ok(None);
         }
         let store: Option<Vec<u8>> =
@@ -309,7 +309,7 @@ impl Batch {
         let words = match marked_words(calls, key).map_err(StoreError::from) {
             Ok(words) => words,
             // A look at the store names it. The others must be found even so.
-            Err(error @ StoreError::Unreadable { .. }) => {
+            Err(error) if error.is_damage() => {
                 tracing::error!(%error, call = key.0, "what is said in a damaged call cannot be searched for");
                 None
             }
@@ -351,7 +351,7 @@ fn misfit(cause: rusqlite::types::FromSqlError) -> Fault {
 fn connected(path: &Path) -> Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = pegcount_pages::open(path, flags)?;
     connection.busy_timeout(BUSY)?;
     connect::keep_plans(&connection)?;
     connection.pragma_update(None, "page_size", connect::PAGE_BYTES)?;

@@ -388,7 +388,7 @@ impl Worker {
 
     fn failed(&mut self, failure: Failure) -> Next {
         let error = match failure {
-            Failure::OfIndex(error @ StoreError::Unreadable { .. }) => match self.make_anew(&error) {
+            Failure::OfIndex(error) if error.is_damage() => match self.make_anew(&error) {
                 Ok(()) => return Next::Now,
                 Err(fault) => fault.into(),
             },

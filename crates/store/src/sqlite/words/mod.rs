@@ -103,7 +103,7 @@ fn mark(organization: OrganizationNumber) -> String {
 /// A connection that writes the index beside this store.
 #[cfg(test)]
 pub(super) fn open_index(store: &std::path::Path) -> rusqlite::Connection {
-    rusqlite::Connection::open(path_beside(store)).unwrap()
+    super::connect::open_existing(&path_beside(store)).unwrap()
 }
 
 #[cfg(test)]

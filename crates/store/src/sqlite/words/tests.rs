@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     Basis, CallHead, Severity, Store, StoreError,
-    sqlite::{Sqlite, samples::ended_call},
+    sqlite::{Sqlite, connect, samples::ended_call},
 };
 
 const OURS: OrganizationNumber = OrganizationNumber(1);
@@ -37,7 +37,7 @@ impl Home {
 
     /// Does this to the file of the store.
     fn alter(&self, sql: &str) {
-        Connection::open(&self.path).unwrap().execute_batch(sql).unwrap();
+        connect::open_existing(&self.path).unwrap().execute_batch(sql).unwrap();
     }
 }
 
@@ -119,7 +119,7 @@ async fn an_index_that_is_gone_damaged_or_of_another_store_is_made_anew() {
             file.set_len(2 * 4_096).unwrap();
         }),
         ("of an older version", |home| {
-            let index = Connection::open(home.index()).unwrap();
+            let index = open_index(&home.path);
             index.execute_batch("UPDATE words_taken SET taken = 99; PRAGMA user_version = 0").unwrap();
         }),
         ("of another store", |home| home.alter("UPDATE words_store SET id = randomblob(16)")),
@@ -247,7 +247,9 @@ async fn an_index_in_which_a_search_or_a_new_call_finds_damage_is_made_anew_mean
                 Ok(page) if page.total == Some(expected) => break,
                 // Nobody reads the old file any more once one was answered.
                 Ok(page) => panic!("{finds}: {:?} were found", page.total),
-                Err(StoreError::Unreadable { .. } | StoreError::Indexing) => tokio::task::yield_now().await,
+                Err(StoreError::Unreadable { .. } | StoreError::Damaged { .. } | StoreError::Indexing) => {
+                    tokio::task::yield_now().await;
+                }
                 Err(error) => panic!("{finds}: {error}"),
             }
         }

@@ -1,0 +1,261 @@
+//! The layer between SQLite and the files of the system: it reads and writes pages, and passes everything else on.
+//!
+//! SQLite calls it by a table of functions for each open file (`sqlite3_io_methods`). A file that is opened here is opened by
+//! the system's layer, in the memory that SQLite has reserved for it, and then gets a copy of that layer's table in which a few
+//! functions are ours. So the others are the system's own and are given exactly what they expect. Our [`State`] lies behind what the
+//! system's layer needs.
+
+use std::{
+    cell::Cell,
+    ffi::{CStr, OsStr, c_char, c_int, c_void},
+    mem::size_of,
+    os::unix::ffi::OsStrExt,
+    path::PathBuf,
+    ptr,
+    sync::OnceLock,
+};
+
+use rusqlite::ffi::{self, sqlite3_file, sqlite3_int64, sqlite3_io_methods, sqlite3_vfs};
+
+use crate::{
+    Misfit,
+    trailer::{self, PAGE, Page},
+};
+
+pub(crate) const NAME: &CStr = c"pegcount-pages";
+
+/// Whether the pages of an open file have checksums.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Nothing was read or written yet, or the file is empty. What is written to it has checksums.
+    Undecided,
+    Checked,
+    Plain,
+}
+
+/// What is known of an open file.
+struct State {
+    /// The functions that SQLite calls for this file.
+    table: sqlite3_io_methods,
+    /// Those of the system's layer.
+    system: *const sqlite3_io_methods,
+    /// SQLite keeps it as long as the file is open.
+    name: *const c_char,
+    mode: Mode,
+}
+
+impl State {
+    fn file(&self) -> PathBuf {
+        if self.name.is_null() {
+            return PathBuf::new();
+        }
+        // SAFETY: it is a string of C, and the file is open.
+        let name = unsafe { CStr::from_ptr(self.name) };
+        OsStr::from_bytes(name.to_bytes()).into()
+    }
+}
+
+struct Layer {
+    system: *mut sqlite3_vfs,
+    /// Where the state lies, from the beginning of a file's memory.
+    state_at: usize,
+}
+
+// SAFETY: the system's layer lives as long as the process, and SQLite lets every thread use it.
+unsafe impl Send for Layer {}
+// SAFETY: as above; the rest is numbers.
+unsafe impl Sync for Layer {}
+
+static LAYER: OnceLock<Result<Layer, c_int>> = OnceLock::new();
+
+thread_local! {
+    static MISFIT: Cell<Option<Misfit>> = const { Cell::new(None) };
+}
+
+/// The page that the last read on this thread found damaged, once.
+pub(crate) fn take_misfit() -> Option<Misfit> {
+    MISFIT.take()
+}
+
+/// Has SQLite know this layer, by its name.
+pub(crate) fn register() -> Result<(), c_int> {
+    LAYER.get_or_init(register_once).as_ref().map(drop).map_err(|code| *code)
+}
+
+fn register_once() -> Result<Layer, c_int> {
+    // SAFETY: may be called at any time, from any thread.
+    let code = unsafe { ffi::sqlite3_initialize() };
+    if code != ffi::SQLITE_OK {
+        return Err(code);
+    }
+    // SAFETY: no name means the default layer.
+    let system = unsafe { ffi::sqlite3_vfs_find(ptr::null()) };
+    if system.is_null() {
+        return Err(ffi::SQLITE_ERROR);
+    }
+    // SAFETY: it was found, so it is there, and SQLite writes to nothing but its `pNext`, while others are registered.
+    let copy = unsafe { *system };
+    let taken = usize::try_from(copy.szOsFile).map_err(|_| ffi::SQLITE_ERROR)?;
+    let state_at = taken.next_multiple_of(align_of::<State>());
+    let size = c_int::try_from(state_at + size_of::<State>()).map_err(|_| ffi::SQLITE_ERROR)?;
+    // Whatever else it is asked for, the system's functions do, with the data that they know it by.
+    let ours = sqlite3_vfs {
+        szOsFile: size,
+        pNext: ptr::null_mut(),
+        zName: NAME.as_ptr(),
+        xOpen: Some(open),
+        ..copy
+    };
+    let ours = Box::leak(Box::new(ours));
+    // SAFETY: it lives for ever. It does not become the default.
+    let code = unsafe { ffi::sqlite3_vfs_register(ours, 0) };
+    if code == ffi::SQLITE_OK { Ok(Layer { system, state_at }) } else { Err(code) }
+}
+
+/// Opens a file; that of a database gets our functions.
+unsafe extern "C" fn open(
+    _: *mut sqlite3_vfs,
+    name: ffi::sqlite3_filename,
+    file: *mut sqlite3_file,
+    flags: c_int,
+    out_flags: *mut c_int,
+) -> c_int {
+    let Some(Ok(layer)) = LAYER.get() else { return ffi::SQLITE_ERROR };
+    // SAFETY: the system's layer lives for ever.
+    let Some(open) = (unsafe { (*layer.system).xOpen }) else { return ffi::SQLITE_ERROR };
+    // SAFETY: called as SQLite called us, with at least as much memory as it wants.
+    let code = unsafe { open(layer.system, name, file, flags, out_flags) };
+    if code != ffi::SQLITE_OK || flags & ffi::SQLITE_OPEN_MAIN_DB == 0 {
+        return code;
+    }
+    // SAFETY: a file that was opened has its table.
+    let system = unsafe { (*file).pMethods };
+    // SAFETY: as above.
+    let table = sqlite3_io_methods {
+        xRead: Some(read),
+        xWrite: Some(write),
+        xFetch: Some(fetch),
+        xDeviceCharacteristics: Some(characteristics),
+        ..unsafe { *system }
+    };
+    let state = state_of(file, layer);
+    // SAFETY: SQLite has reserved `szOsFile` bytes, aligned to 8, of which the last are the state's.
+    unsafe { state.write(State { table, system, name, mode: Mode::Undecided }) };
+    // SAFETY: as above; the table lies in the file's own memory, and so lives as long as the file is open.
+    let table = unsafe { &raw const (*state).table };
+    // SAFETY: the file is open and nobody else uses it yet.
+    unsafe { (*file).pMethods = table };
+    ffi::SQLITE_OK
+}
+
+fn state_of(file: *mut sqlite3_file, layer: &Layer) -> *mut State {
+    file.cast::<u8>().wrapping_add(layer.state_at).cast()
+}
+
+/// The state of a file that [`open`] has opened.
+///
+/// # Safety
+/// `file` is such a file, it is still open, and nobody else uses it: SQLite uses a file from one thread at a time.
+unsafe fn opened<'a>(file: *mut sqlite3_file) -> Option<&'a mut State> {
+    let Some(Ok(layer)) = LAYER.get() else { return None };
+    // SAFETY: `open` has written it.
+    unsafe { state_of(file, layer).as_mut() }
+}
+
+/// Reads, and refuses a page that does not fit its checksum.
+unsafe extern "C" fn read(
+    file: *mut sqlite3_file,
+    to: *mut c_void,
+    amount: c_int,
+    at: sqlite3_int64,
+) -> c_int {
+    // SAFETY: SQLite calls this for files that `open` has opened.
+    let Some(state) = (unsafe { opened(file) }) else { return ffi::SQLITE_IOERR };
+    // SAFETY: the system's table lives for ever.
+    let Some(system_read) = (unsafe { (*state.system).xRead }) else { return ffi::SQLITE_IOERR };
+    // SAFETY: called as SQLite called us.
+    let code = unsafe { system_read(file, to, amount, at) };
+    if code != ffi::SQLITE_OK {
+        return code;
+    }
+    if at == 0 && state.mode == Mode::Undecided {
+        let mut first: Page = [0; PAGE];
+        // SAFETY: there is room for as much.
+        let code = unsafe { system_read(file, first.as_mut_ptr().cast(), PAGE as c_int, 0) };
+        if code == ffi::SQLITE_OK {
+            state.mode = if trailer::is_claimed_by(&first) { Mode::Checked } else { Mode::Plain };
+        }
+    }
+    let Some(number) = page_number(amount, at) else { return ffi::SQLITE_OK };
+    // SAFETY: SQLite gave room for `amount` bytes, which is a page, and the system has filled it.
+    let Some(page) = (unsafe { to.cast::<Page>().as_ref() }) else { return ffi::SQLITE_OK };
+    if number == 1 && state.mode == Mode::Plain && trailer::is_claimed_by(page) {
+        state.mode = Mode::Checked;
+    }
+    if state.mode == Mode::Checked && !trailer::fits(page, number) {
+        MISFIT.set(Some(Misfit { file: state.file(), page: number }));
+        return ffi::SQLITE_IOERR_DATA;
+    }
+    ffi::SQLITE_OK
+}
+
+/// Writes; a page gets its checksum.
+unsafe extern "C" fn write(
+    file: *mut sqlite3_file,
+    from: *const c_void,
+    amount: c_int,
+    at: sqlite3_int64,
+) -> c_int {
+    // SAFETY: SQLite calls this for files that `open` has opened.
+    let Some(state) = (unsafe { opened(file) }) else { return ffi::SQLITE_IOERR };
+    // SAFETY: the system's table lives for ever.
+    let Some(system_write) = (unsafe { (*state.system).xWrite }) else { return ffi::SQLITE_IOERR };
+    let number = page_number(amount, at);
+    // SAFETY: SQLite gave `amount` bytes, which is a page.
+    let page = if number.is_some() { unsafe { from.cast::<Page>().as_ref() } } else { None };
+    let (Some(number), Some(page)) = (number, page) else {
+        // SAFETY: called as SQLite called us.
+        return unsafe { system_write(file, from, amount, at) };
+    };
+    if number == 1 {
+        match (state.mode, trailer::is_claimed_by(page)) {
+            (_, true) => state.mode = Mode::Checked,
+            (Mode::Undecided, false) => state.mode = Mode::Plain,
+            (Mode::Plain, false) => {}
+            // The rest of the file has checksums, which would not be looked at any more.
+            (Mode::Checked, false) => return ffi::SQLITE_IOERR_DATA,
+        }
+    }
+    if state.mode == Mode::Plain {
+        // SAFETY: called as SQLite called us.
+        return unsafe { system_write(file, from, amount, at) };
+    }
+    // A copy: the page itself is SQLite's.
+    let mut stamped: Page = *page;
+    trailer::stamp(&mut stamped, number);
+    // SAFETY: as many bytes as SQLite gave.
+    unsafe { system_write(file, stamped.as_ptr().cast(), amount, at) }
+}
+
+/// The number of the page that is read or written; nothing where it is less or more than one.
+fn page_number(amount: c_int, at: sqlite3_int64) -> Option<u64> {
+    let at = u64::try_from(at).ok()?;
+    (usize::try_from(amount) == Ok(PAGE) && at.is_multiple_of(PAGE as u64)).then_some(at / PAGE as u64 + 1)
+}
+
+/// Pages that are mapped into memory would be read by nobody.
+unsafe extern "C" fn fetch(_: *mut sqlite3_file, _: sqlite3_int64, _: c_int, to: *mut *mut c_void) -> c_int {
+    // SAFETY: SQLite gives the place where it wants the answer.
+    unsafe { to.write(ptr::null_mut()) };
+    ffi::SQLITE_OK
+}
+
+/// What the disk can do, but that parts of a page are not read: they have no checksum.
+unsafe extern "C" fn characteristics(file: *mut sqlite3_file) -> c_int {
+    // SAFETY: SQLite calls this for files that `open` has opened.
+    let Some(state) = (unsafe { opened(file) }) else { return 0 };
+    // SAFETY: the system's table lives for ever.
+    let Some(system) = (unsafe { (*state.system).xDeviceCharacteristics }) else { return 0 };
+    // SAFETY: called as SQLite called us.
+    unsafe { system(file) & !ffi::SQLITE_IOCAP_SUBPAGE_READ }
+}
