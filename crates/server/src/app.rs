@@ -110,6 +110,8 @@ impl App {
         let shelf = shelf(config, keys)?;
         let fetching = Arc::new(config.recordings.fetching()?);
         let (nudge, analysing) = (Nudge::default(), Arc::new(config.analysis()?));
+        let hearing = config.transcription()?;
+        let heard = hearing.map(Option::is_some);
         let names = Names::new(Arc::clone(&store));
         let (intake, writer) = Intake::start(IntakeParts {
             store: Arc::clone(&store),
@@ -118,10 +120,9 @@ impl App {
             tariffs: tariffs.clone(),
             masks: config.masks()?,
             metrics: Arc::clone(&metrics),
-            outside: outside(&shelf, nudge.clone(), &clock, &fetching, &analysing),
+            outside: outside(&shelf, nudge.clone(), &clock, &fetching, &analysing, &heard),
         })
         .map_err(|error| format!("the writer cannot be started: {error}"))?;
-        let hearing = config.transcription()?;
         let fetch = FetchParts {
             shelf: shelf.clone(),
             store: Arc::clone(&store),
@@ -129,7 +130,7 @@ impl App {
             busy: Busy::default(),
             lame: lame(config, &fetching),
             fetching,
-            heard: hearing.map(Option::is_some),
+            heard,
             names,
             clock: clock.clone(),
         };
@@ -198,10 +199,7 @@ impl App {
                 settings.gateway.recordings.speech = config.transcription()?.each().any(Option::is_some);
                 settings.gateway.recordings.keys = self.shelf.keys().cloned();
                 settings.gateway.most_calls = descriptors.sip_calls;
-                let guard = &mut settings.gateway.guard;
-                guard.most_connections = descriptors.sip_connections;
-                guard.most_connections_each =
-                    guard.most_connections_each.min(guard.most_connections.div_ceil(2));
+                settings.gateway.guard.bound_connections(descriptors.sip_connections);
                 self.sip.start(settings, self.intake.clone()).await.map(Some)
             }
             None => Ok(None),
@@ -308,10 +306,11 @@ fn outside(
     clock: &Clock,
     fetching: &Arc<PerOrganization<Fetching>>,
     analysing: &Arc<PerOrganization<Option<analysis::Settings>>>,
+    heard: &PerOrganization<bool>,
 ) -> Vec<Box<dyn Outside>> {
     vec![
         Box::new(Keeping::new(shelf.clone(), nudge, clock.clone(), Arc::clone(fetching))),
-        Box::new(transcription::Asking::new(shelf.clone(), clock.clone())),
+        Box::new(transcription::Asking::new(shelf.clone(), heard.clone(), clock.clone())),
         Box::new(analysis::Asking::new(Arc::clone(analysing), clock.clone())),
         Box::new(privacy::Asking::new(clock.clone())),
         Box::new(EnqueueConclusion::new(clock.clone())),

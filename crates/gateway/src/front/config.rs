@@ -241,3 +241,31 @@ impl Default for GuardSettings {
         }
     }
 }
+
+impl GuardSettings {
+    /// Has at most so many connections. Where that is fewer than were set, one address gets at most half of them.
+    pub fn bound_connections(&mut self, most: usize) {
+        if most < self.most_connections {
+            self.most_connections = most;
+            self.most_connections_each = self.most_connections_each.min(most.div_ceil(2));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::GuardSettings;
+
+    #[test]
+    fn one_address_is_bounded_only_where_room_is_short() {
+        let bounded = |set, room| {
+            let mut guard = GuardSettings { most_connections: set, ..GuardSettings::default() };
+            guard.bound_connections(room);
+            (guard.most_connections, guard.most_connections_each)
+        };
+        assert_eq!(bounded(150, 150), (150, 100));
+        assert_eq!(bounded(150, 1_000), (150, 100));
+        assert_eq!(bounded(1_000, 600), (600, 100));
+        assert_eq!(bounded(1_000, 51), (51, 26));
+    }
+}

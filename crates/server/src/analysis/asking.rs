@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pegcount_calls::Call;
+use pegcount_calls::{Call, OrganizationName};
 use pegcount_store::{CallHead, NewJob};
 
 use super::{
@@ -25,10 +25,14 @@ impl Asking {
 }
 
 impl Outside for Asking {
-    fn spoken(&self, head: &CallHead, call: &Call) -> Option<NewJob> {
-        // Of whom nothing is asked is found out by the job: what is set for whom cannot be read here.
-        let pause = self.settings.each().flatten().map(|settings| settings.pause_millis).min()?;
+    fn spoken(
+        &self,
+        head: &CallHead,
+        organization: Option<&OrganizationName>,
+        call: &Call,
+    ) -> Option<NewJob> {
+        let settings = self.settings.of(organization).as_ref().as_ref()?;
         let now = self.clock.now();
-        is_of_interest(call).then(|| analysis_of(head, now, now.plus_millis(pause)))
+        is_of_interest(call).then(|| analysis_of(head, now, now.plus_millis(settings.pause_millis)))
     }
 }

@@ -53,9 +53,14 @@ impl Work for Analysis {
 
     async fn run(&self, job: &Job) -> Result<(), Setback> {
         let Self(desk) = self;
+        let Some(filed) = desk.of_interest(job).await? else { return Ok(()) };
         let settings = desk.settings(job.organization).await?;
-        let Some(settings) = settings.as_ref() else { return Ok(()) };
-        let Some(filed) = desk.to_analyse(job, settings).await? else { return Ok(()) };
+        // A start with the wrong configuration must not give up what is waiting.
+        let off = || Setback::later("analysis is off: switch it on, or forget the job");
+        let settings = settings.as_ref().as_ref().ok_or_else(off)?;
+        if filed.call.talk_time().unwrap_or_default() < settings.minimum {
+            return Ok(());
+        }
         if desk.is_put_off(&filed, settings).await? {
             return Ok(());
         }
@@ -64,7 +69,7 @@ impl Work for Analysis {
         let body = ask::ask(settings, fields, &transcript).await?;
         let data = answer::read(&body, fields).map_err(|reason| invalid(job, reason))?;
         // It may have been erased, have opted out or been analysed by its source while the model thought.
-        if desk.to_analyse(job, settings).await?.is_none() {
+        if desk.of_interest(job).await?.is_none() {
             return Ok(());
         }
         tell(&desk.intake, &filed.head, &filed.call, desk.now(), &data).await
@@ -73,12 +78,9 @@ impl Work for Analysis {
 
 impl Desk {
     /// The call of a job, as long as it is one to analyse.
-    async fn to_analyse(&self, job: &Job, settings: &Settings) -> Result<Option<Filed>, Setback> {
+    async fn of_interest(&self, job: &Job) -> Result<Option<Filed>, Setback> {
         let found = self.store.call(job.organization, &job.subject).await?;
-        Ok(found.filter(|filed| {
-            let talked = filed.call.talk_time().unwrap_or_default();
-            is_of_interest(&filed.call) && talked >= settings.minimum
-        }))
+        Ok(found.filter(|filed| is_of_interest(&filed.call)))
     }
 
     /// Whether something was told of the call just now: then it is looked at once more a while after that.

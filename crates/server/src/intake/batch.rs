@@ -300,13 +300,15 @@ impl<'a> Batch<'a> {
             if touched.forgets_words {
                 jobs.extend(wanted(outside, |one| one.gone(organization)));
             }
+            let tells = touched.spoken || touched.recorded_elsewhere || !touched.objects.is_empty();
+            let name = if tells { self.settler.names().of(organization).await? } else { None };
+            let name = name.as_ref();
             if written.is_some_and(|call| !call.opt_out && call.content.recording.is_some()) {
                 for object in &touched.objects {
-                    jobs.extend(wanted(outside, |one| one.recorded(head, object)));
+                    jobs.extend(wanted(outside, |one| one.recorded(head, name, object)));
                 }
                 if touched.recorded_elsewhere {
-                    let name = self.settler.names().of(organization).await?;
-                    jobs.extend(wanted(outside, |one| one.recorded_elsewhere(head, name.as_ref())));
+                    jobs.extend(wanted(outside, |one| one.recorded_elsewhere(head, name)));
                 }
             } else if touched.forgets_object {
                 for name in self.transaction.names(key).await? {
@@ -316,7 +318,7 @@ impl<'a> Batch<'a> {
             let speaks = |call: &&Call| !call.opt_out && call.content.transcript_deleted_at.is_none();
             let over = written.filter(speaks).filter(|call| call.status().is_ended());
             if let Some(call) = over.filter(|_| touched.spoken) {
-                jobs.extend(wanted(outside, |one| one.spoken(head, call)));
+                jobs.extend(wanted(outside, |one| one.spoken(head, name, call)));
             }
             let status = written.map(Call::status);
             if touched.ended && status.is_some_and(|status| !status.is_ended()) {

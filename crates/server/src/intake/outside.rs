@@ -8,7 +8,13 @@ use pegcount_store::{CallHead, NewJob, OrganizationNumber};
 /// in the transaction of what causes them.
 pub trait Outside: Send + Sync {
     /// What is to be done about a recording that an event names, which may be any name. It may cost a look at the disk.
-    fn recorded(&self, _head: &CallHead, _object: &str) -> Option<NewJob> {
+    /// The call is of the organization with this name.
+    fn recorded(
+        &self,
+        _head: &CallHead,
+        _organization: Option<&OrganizationName>,
+        _object: &str,
+    ) -> Option<NewJob> {
         None
     }
 
@@ -23,8 +29,13 @@ pub trait Outside: Send + Sync {
     }
 
     /// What is to be done about a call that is over and of which an end, an answer or a transcript was just told. Not asked
-    /// of calls that opted out.
-    fn spoken(&self, _head: &CallHead, _call: &Call) -> Option<NewJob> {
+    /// of calls that opted out. The call is of the organization with this name.
+    fn spoken(
+        &self,
+        _head: &CallHead,
+        _organization: Option<&OrganizationName>,
+        _call: &Call,
+    ) -> Option<NewJob> {
         None
     }
 

@@ -25,7 +25,7 @@ impl Keeping {
 }
 
 impl Outside for Keeping {
-    fn recorded(&self, head: &CallHead, object: &str) -> Option<NewJob> {
+    fn recorded(&self, head: &CallHead, _: Option<&OrganizationName>, object: &str) -> Option<NewJob> {
         self.shelf.bucket()?;
         let object = Object::of_call(head, object)?;
         self.shelf.may_be_here(&object).then(|| upload_of(&object, head.key, &self.clock))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pegcount_calls::Document;
+use pegcount_calls::{Document, OrganizationName};
 use pegcount_store::{CallHead, NewJob, Store};
 
 use super::{Settings, provider::Scratch};
@@ -15,6 +15,8 @@ use crate::{
 
 /// The word for the work that makes a transcript of a recording, which is its subject.
 pub(super) const KIND: &str = "transcription";
+/// What a job holds that deletes the sound unheard: transcription was off for the organization when the recording was told.
+pub(super) const UNWANTED: &str = r#"{"wanted":false}"#;
 /// How long it waits once the recording is told of: a source may tell its own turns at the end of a call.
 const WAIT_MILLIS: i64 = 10_000;
 /// The folder of files of commands that run, in that of the sound.
@@ -62,23 +64,30 @@ impl Desk {
     }
 }
 
-/// Asks for a transcript of every recording whose sound is kept for it.
+/// Asks for a transcript of every recording whose sound is kept, or for the deletion of that sound.
 pub struct Asking {
     shelf: Shelf,
+    wants: PerOrganization<bool>,
     clock: Clock,
 }
 
 impl Asking {
-    /// Of the recordings on this shelf.
-    pub fn new(shelf: Shelf, clock: Clock) -> Self {
-        Self { shelf, clock }
+    /// Of the recordings on this shelf; `wants` says which organizations want transcripts.
+    pub fn new(shelf: Shelf, wants: PerOrganization<bool>, clock: Clock) -> Self {
+        Self { shelf, wants, clock }
     }
 }
 
 impl Outside for Asking {
-    fn recorded(&self, head: &CallHead, object: &str) -> Option<NewJob> {
+    fn recorded(
+        &self,
+        head: &CallHead,
+        organization: Option<&OrganizationName>,
+        object: &str,
+    ) -> Option<NewJob> {
         let object = Object::of_call(head, object)?;
-        // Whether the organization wants one the job finds out: here nobody knows its name, and the sound must go anyway.
+        // The gateway keeps the sound of all calls as soon as one organization wants transcripts: of the others it goes.
+        let data = if **self.wants.of(organization) { "{}" } else { UNWANTED };
         self.shelf.speech(&object).is_file().then(|| {
             let now = self.clock.now();
             NewJob {
@@ -86,7 +95,7 @@ impl Outside for Asking {
                 kind: KIND.to_owned(),
                 subject: object.to_string(),
                 call: Some(head.key),
-                data: Document::from_json_text("{}"),
+                data: Document::from_json_text(data),
                 created_at: now,
                 due: now.plus_millis(WAIT_MILLIS),
             }

@@ -149,11 +149,38 @@ async fn of_a_call_that_opted_out_or_was_erased_or_of_nobodys_nothing_is_heard()
     lab.run_job(&job).await.unwrap();
     assert!(!lab.sound("d").exists());
 
-    lab.hears("org_2", &command).await;
+    assert!(wrote(&lab).is_empty());
+    let mut lab = Lab::wanted_by("org_2").await;
+    let command = alternating(&lab);
+    // Switching it on later makes no difference to what was told before.
+    lab.hears("org_1", &command).await;
     lab.recorded("e", &both()).await;
     lab.run().await.unwrap();
     assert!(!lab.sound("e").exists() && lab.told("e").await.is_empty());
     assert!(wrote(&lab).is_empty());
+}
+
+#[tokio::test]
+async fn sound_waits_while_transcription_is_off() {
+    let mut lab = Lab::new().await;
+    let command = alternating(&lab);
+    lab.recorded("c", &both()).await;
+    let job = lab.lease().await;
+    let off = "transcription is off: switch it on, or forget the job";
+    assert_eq!(lab.run_job(&job).await, Err(Setback::later(off)));
+    assert!(lab.sound("c").exists());
+    lab.hears("org_1", &command).await;
+    assert_eq!(lab.run_job(&job).await, Ok(()));
+    assert_eq!(lab.turns("c").await.len(), 2);
+    assert!(!lab.sound("c").exists());
+
+    lab.hears("org_2", &command).await;
+    lab.recorded("d", &both()).await;
+    let job = lab.lease().await;
+    lab.erase("d").await;
+    std::fs::write(lab.sound("d"), both()).unwrap();
+    assert_eq!(lab.run_job(&job).await, Ok(()), "nobody is asked to switch it on for a call that is gone");
+    assert!(!lab.sound("d").exists());
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use pegcount_store::{Job, Report};
 
 use super::{
     Desk, NAME, Settings,
-    desk::KIND,
+    desk::{KIND, UNWANTED},
     events::{Placed, of_text, of_turns},
     provider::Piece,
     sound::{STEP_MILLIS, Sound, pieces},
@@ -55,12 +55,12 @@ impl Work for Transcription {
         let Self(desk) = self;
         let object = Object::parse(&job.subject).filter(|object| object.organization() == job.organization);
         let Some(object) = object else { return Err(Setback::never("no recording has such a name")) };
-        let settings = desk.names.pick(&desk.settings, job.organization).await?;
-        let wanted = match settings.as_ref() {
-            Some(settings) => desk.look(&object).await?.map(|call| (settings, call)),
-            None => None,
-        };
-        if let Some((settings, known)) = wanted {
+        let is_wanted = job.data.as_json_text() != UNWANTED;
+        if is_wanted && let Some(known) = desk.look(&object).await? {
+            let settings = desk.names.pick(&desk.settings, job.organization).await?;
+            // A start with the wrong configuration must not give up what is waiting, nor its sound.
+            let off = || Setback::later("transcription is off: switch it on, or forget the job");
+            let settings = settings.as_ref().as_ref().ok_or_else(off)?;
             desk.transcribe(&object, settings, &known).await?;
         }
         // Whatever kept it from being heard, now nobody needs it any more.

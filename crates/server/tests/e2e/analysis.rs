@@ -233,6 +233,26 @@ async fn nothing_is_asked_of_an_organization_that_did_not_want_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_analysis_waits_while_it_is_off() {
+    let endpoint = Endpoint::new(vec![Reaction::Never]).await;
+    let mut home = Home::new(&endpoint.config(""));
+    let server = home.start();
+    server.tell(&json!(call("call_1", &json!({})))).await;
+    endpoint.script.asked.notified().await;
+    server.kill();
+    let config = std::mem::take(&mut home.config);
+    let server = home.start();
+    let off = json!("analysis is off: switch it on, or forget the job");
+    let put_off = |jobs: Value| (jobs["jobs"][0]["error"] == off).then(|| jobs["jobs"][0]["id"].clone());
+    let job = server.until("/v1/jobs?state=waiting", |jobs| put_off(jobs.json())).await;
+    server.kill();
+    home.config = config;
+    let server = home.start();
+    server.post(&format!("/v1/jobs/{job}/retry"), &json!({})).await;
+    assert_eq!(analysed(&server, "call_1").await["event_data"]["call_summary"], SUMMARY);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endpoint_that_knows_no_response_format_is_asked_without_and_may_fence_its_answer() {
     let endpoint = Endpoint::new(vec![
         Reaction::Answer(400, r#"{"error":{"message":"response_format is not supported"}}"#.into()),

@@ -40,7 +40,15 @@ pub(super) struct Lab {
 }
 
 impl Lab {
+    /// A ledger whose organizations all want transcripts when a recording is told, whoever hears them later.
     pub(super) async fn new() -> Self {
+        Self::wanted_by("default").await
+    }
+
+    /// A ledger of which one organization wants transcripts.
+    pub(super) async fn wanted_by(organization: &str) -> Self {
+        let wants = [(organization.to_owned(), true)].into();
+        let wants = PerOrganization::read("transcription", &wants, |wants| Ok(*wants)).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let store = pegcount_store::open(folder.path().join("calls.db").to_str().unwrap()).unwrap();
         let store: Arc<dyn Store> = store.into();
@@ -62,6 +70,7 @@ impl Lab {
             clock.clone(),
             Arc::new(PerOrganization::same(Fetching::default())),
         );
+        let asking = Asking::new(shelf.clone(), wants, clock.clone());
         let (intake, _) = Intake::start(IntakeParts {
             store: Arc::clone(&store),
             live: Arc::new(Live::of(vec![])),
@@ -69,7 +78,7 @@ impl Lab {
             tariffs: TariffsHandle::default(),
             masks: PerOrganization::default(),
             metrics,
-            outside: vec![Box::new(keeping), Box::new(Asking::new(shelf.clone(), clock.clone()))],
+            outside: vec![Box::new(keeping), Box::new(asking)],
         })
         .unwrap();
         let none = PerOrganization::same(None);
