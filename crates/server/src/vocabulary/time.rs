@@ -10,7 +10,7 @@ const EARLIEST: Timestamp = Timestamp::from_millis(631_152_000_000);
 const LONGEST_AHEAD_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
 /// Reads an RFC 3339 time. A space where the offset's sign belongs is read as `+`, since that is what a query string
-/// makes of it. What is finer than a millisecond is cut off.
+/// makes of it. What is finer than a millisecond is cut off, and a leap second (`:60`) is read as the second before it.
 pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
     if text.len() > 40 {
         return None;
@@ -23,10 +23,21 @@ pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
         }
         _ => text,
     };
+    if !has_real_offset(text) {
+        return None;
+    }
     match text.parse::<jiff::Timestamp>() {
         Ok(instant) => Some(Timestamp::from_millis(floor_millis(instant))),
         Err(_) => last_days(text),
     }
+}
+
+/// Whether the offset, if there is one, has fewer than 24 hours (RFC 3339, section 5.6): the calendar takes more.
+pub fn has_real_offset(text: &str) -> bool {
+    let time = text.find([':', 'T', 't']).and_then(|begin| text.get(begin..)).unwrap_or_default();
+    let time = time.split('[').next().unwrap_or_default();
+    let hours = time.rfind(['+', '-']).and_then(|sign| time.get(sign + 1..sign + 3)?.parse::<u8>().ok());
+    hours.is_none_or(|hours| hours < 24)
 }
 
 /// The last full second that the calendar has: 9999-12-30T22:00:00Z.
@@ -83,6 +94,17 @@ mod tests {
         assert_eq!(at("2025-01-10T11:00:05 01:00"), Some(1_736_503_205_000));
         assert_eq!(at("9999-12-31T23:59:59Z"), Some(LAST.millis()));
         assert_eq!(at("9999-12-31T25:59:59Z"), None);
+        assert_eq!(at("2025-01-10T10:00:05+23:59"), Some(1_736_503_205_000 - 86_340_000));
+        for text in [
+            "2025-01-10T10:00:05+24:00",
+            "2025-01-10T10:00:05-25:59",
+            "2025-01-10T10:00:05 25:00",
+            "2025-01-10T10:00:05+23:60",
+            "9999-12-31T23:59:59+25:00",
+        ] {
+            assert_eq!(at(text), None, "{text}");
+        }
+        assert_eq!(at("2016-12-31T23:59:60Z"), at("2016-12-31T23:59:59Z"));
         assert_eq!(at("2025-01-10"), None);
         assert_eq!(at("yesterday"), None);
     }

@@ -8,6 +8,8 @@ use jiff::{
 };
 use pegcount_calls::Timestamp;
 
+use crate::vocabulary::time::has_real_offset;
+
 /// Longest text of a time in bytes.
 const LONGEST: usize = 64;
 /// 1990-01-01T00:00:00Z: what lies before it stands for a time that never came.
@@ -113,7 +115,7 @@ impl TimeReader {
             return parse_epoch(text).map(Moment::one);
         }
         // A date alone would be read as its midnight.
-        if !text.contains(':') {
+        if !text.contains(':') || !has_real_offset(text) {
             return None;
         }
         if let Ok(instant) = text.parse::<jiff::Timestamp>() {
@@ -148,6 +150,9 @@ impl TimeReader {
     /// A local time in the file's zone, or at an offset. One that the clock leaps over is moved by the leap.
     fn place(&self, local: DateTime, offset: Option<Offset>) -> Option<Moment> {
         if let Some(offset) = offset {
+            if offset.seconds().abs() >= 86_400 {
+                return None;
+            }
             return Some(Moment::one(floored(offset.to_timestamp(local).ok()?)?));
         }
         let ambiguous = self.zone.to_ambiguous_timestamp(local);
@@ -211,7 +216,9 @@ mod tests {
         ] {
             assert_eq!(at(text, "Europe/Berlin"), Some(1_795_185_444_000), "{text}");
         }
-        assert_eq!(at("2026-11-20 15:37:24 XYZ", "Europe/Berlin"), None);
+        for zone in [" XYZ", "+25:59", " +2559", " -24:00"] {
+            assert_eq!(at(&format!("2026-11-20 15:37:24{zone}"), "Europe/Berlin"), None, "{zone}");
+        }
         // The abbreviation tells which pass of the hour is meant.
         assert_eq!(at("2026-10-25 02:30:00 CEST", "Europe/Berlin"), at("2026-10-25 00:30:00", "UTC"));
         assert_eq!(at("2026-10-25 02:30:00 CET", "Europe/Berlin"), at("2026-10-25 01:30:00", "UTC"));
