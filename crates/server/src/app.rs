@@ -1,23 +1,17 @@
 //! The only file that knows every room: builds them, wires them, stops them.
 
 mod presence;
+mod private_files;
 
-use std::{
-    collections::HashMap,
-    fs,
-    io::Write,
-    net::SocketAddr,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::HashMap, fs, net::SocketAddr, os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
 
 use pegcount_calls::{OrganizationName, SourceName};
 use pegcount_lame::Lame;
 use pegcount_sealed::Keys;
-use pegcount_store::{OrganizationNumber, Store, StoreError};
+use pegcount_store::{Losses, OrganizationNumber, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
+use self::private_files::{link_key, make_private, private, write_private};
 use crate::{
     access::{Ledger, LedgerParts},
     analysis::{self, Analysis},
@@ -102,8 +96,16 @@ impl App {
     /// # Errors
     /// A sentence that says what is wrong and what to do.
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, String> {
+        Self::start_accepting(config, clock, Losses::Refused).await
+    }
+
+    /// The same, with a store that may have lost something.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_accepting(config: &Config, clock: Clock, losses: Losses) -> Result<Self, String> {
         let keys = config.encryption.keys()?;
-        let (store, locks) = open(config, keys.as_ref())?;
+        let (store, locks) = open(config, keys.as_ref(), losses)?;
         let live = Arc::new(Live::of(store.open_calls().await.map_err(|error| cannot_start(&error))?));
         let metrics = Arc::new(Metrics::default());
         let tariffs = TariffsHandle::of(config.tariffs()?);
@@ -278,18 +280,35 @@ fn cannot_start(error: &StoreError) -> String {
         StoreError::Unreadable { .. } | StoreError::Damaged { .. } => {
             format!("{sentence}; `pegcount doctor` names what is damaged, or restore a backup")
         }
+        StoreError::Lost(_) => format!("{sentence}. {GO_ON_WITHOUT}"),
         _ => sentence,
     }
 }
 
+/// How to go on without what was lost.
+const GO_ON_WITHOUT: &str = "To go on without what is lost: `pegcount serve --accept-loss`";
+
 /// Opens the store, and locks it and the data folder.
-fn open(config: &Config, keys: Option<&Keys>) -> Result<(Arc<dyn Store>, Vec<fs::File>), String> {
+fn open(
+    config: &Config,
+    keys: Option<&Keys>,
+    losses: Losses,
+) -> Result<(Arc<dyn Store>, Vec<fs::File>), String> {
     let mut locks = vec![lock(&config.data)?];
     match config.store_elsewhere() {
         Some(store) => locks.push(lock_store(&store)?),
-        None => make_private(&config.store_path())?,
+        None => {
+            if let Some(lost) = presence::lost(config) {
+                match losses {
+                    Losses::Refused => return Err(format!("{lost}. {GO_ON_WITHOUT}")),
+                    Losses::Accepted => tracing::warn!("going on without what was lost, as ordered: {lost}"),
+                }
+            }
+            make_private(&config.store_path())?;
+        }
     }
-    let store = pegcount_store::open_with(&config.store_url(), keys).map_err(|error| cannot_start(&error))?;
+    let store = pegcount_store::open_accepting(&config.store_url(), keys, losses)
+        .map_err(|error| cannot_start(&error))?;
     Ok((Arc::from(store), locks))
 }
 
@@ -438,13 +457,6 @@ pub fn is_in_use(data: &Path) -> bool {
     matches!(locked, Ok(Err(fs::TryLockError::WouldBlock)))
 }
 
-/// How files are made that nobody else may read.
-fn private() -> fs::OpenOptions {
-    let mut options = fs::OpenOptions::new();
-    options.mode(0o600);
-    options
-}
-
 /// Makes the first organization and its key, unless there is an organization. The organization comes last: once it is there nothing of this is ever done
 /// again, even if every key is revoked; a start that was cut off before is taken up by the next. Comes after everything
 /// that a setting can make fail, so that a failed start leaves no key that was never shown.
@@ -467,33 +479,4 @@ async fn first_key(store: &dyn Store, config: &Config, clock: &Clock) -> Result<
     let id = OrganizationName::new(FIRST_ORGANIZATION).map_err(|error| error.to_string())?;
     store.create_organization(&id, Some(number), None).await.map_err(|error| chain(&error))?;
     Ok(Some(key.whole()))
-}
-
-/// Makes the file of the store, so that nobody else may read it even in a folder that others may enter.
-fn make_private(path: &Path) -> Result<(), String> {
-    let made = private().create(true).truncate(false).write(true).open(path);
-    made.map(drop).map_err(|error| format!("{} cannot be written: {error}", path.display()))
-}
-
-fn write_private(path: &Path, content: &[u8]) -> Result<(), String> {
-    let written = private()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .open(path)
-        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()));
-    written.map_err(|error| format!("{} cannot be written: {error}", path.display()))
-}
-
-fn link_key(data: &Path) -> Result<[u8; 32], String> {
-    let path = data.join(LINK_KEY_FILE);
-    if let Ok(kept) = fs::read(&path)
-        && let Ok(key) = kept.try_into()
-    {
-        return Ok(key);
-    }
-    let mut key = [0; 32];
-    getrandom::fill(&mut key).map_err(|error| format!("no key can be made: {error}"))?;
-    write_private(&path, &key)?;
-    Ok(key)
 }

@@ -44,6 +44,9 @@ pub enum StoreError {
         /// What is wrong.
         why: String,
     },
+    /// Something that was committed is not there any more.
+    #[error("{0}")]
+    Lost(String),
     /// Something is sealed with a key that is not at hand.
     #[error(
         "the store is sealed with the key {key}, which is not among the keys: add it to the file or the variable that `encryption` names"

@@ -55,9 +55,26 @@ pub fn open(url: &str) -> Result<Box<dyn Store>> {
 /// stays so until [`Store::reseal`].
 ///
 /// # Errors
-/// As [`open`]; [`StoreError::MissingKey`] when something may be sealed with a key that is not among these.
+/// As [`open`]; [`StoreError::Lost`]; [`StoreError::MissingKey`] when something may be sealed with a key that is not among these.
 pub fn open_with(url: &str, keys: Option<&Keys>) -> Result<Box<dyn Store>> {
-    Ok(Box::new(sqlite::Sqlite::open(&path_of(url)?, keys)?))
+    open_accepting(url, keys, Losses::Refused)
+}
+
+/// What to do with a store that has lost something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Losses {
+    /// It is not opened: [`StoreError::Lost`].
+    Refused,
+    /// It is opened as it is, and the log says what was lost.
+    Accepted,
+}
+
+/// The same, of a store that may have lost something.
+///
+/// # Errors
+/// As [`open_with`].
+pub fn open_accepting(url: &str, keys: Option<&Keys>, losses: Losses) -> Result<Box<dyn Store>> {
+    Ok(Box::new(sqlite::Sqlite::open_accepting(&path_of(url)?, keys, losses)?))
 }
 
 /// How much of a disk the store that a URL names takes. One that is not there takes nothing.

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::FIRST_KEY_FILE;
 use crate::config::Config;
 
 /// What is found where the configuration says that the store is.
@@ -36,6 +37,24 @@ pub fn presence(config: &Config) -> Presence {
             ))
         }
     }
+}
+
+/// Says what is left of a store that is missing from its data folder: the sentence names it and says what to do. `None` where
+/// there is a store, or never was one.
+pub(super) fn lost(config: &Config) -> Option<String> {
+    let store = config.store_path();
+    if fs::metadata(&store).is_ok_and(|file| file.len() > 0) {
+        return None;
+    }
+    let has_some = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut files| files.next().is_some());
+    let left = [FIRST_KEY_FILE, "recordings"].into_iter().find(|name| {
+        let path = config.data.join(name);
+        path.is_file() || has_some(&path)
+    })?;
+    Some(format!(
+        "the store {} is missing or empty, but there was one: {left} is left of it. Put the file back, or restore a backup",
+        absolute(&store)
+    ))
 }
 
 /// Says whose the store is, if it is another user's: files that this process made beside it would be of no use to its

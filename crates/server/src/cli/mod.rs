@@ -155,6 +155,9 @@ struct ServeArgs {
     /// Where SIP is served [default: 127.0.0.1:5060], or off.
     #[arg(long, value_name = "ADDR|off")]
     sip: Option<String>,
+    /// Start although the store has lost something, and go on without it; the log says what.
+    #[arg(long)]
+    accept_loss: bool,
     /// Gets the addresses as JSON once everything answers.
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
@@ -440,7 +443,9 @@ async fn serve(common: &Common, args: ServeArgs) -> Result<ExitCode, String> {
     for warning in preflight::warnings(&config).into_iter().chain(unknown) {
         tracing::warn!("{warning}");
     }
-    let app = App::start(&config, Clock::system()).await?;
+    let losses =
+        if args.accept_loss { pegcount_store::Losses::Accepted } else { pegcount_store::Losses::Refused };
+    let app = App::start_accepting(&config, Clock::system(), losses).await?;
     let json = common.json;
     let data = config.data.clone();
     let scheme = config.scheme();

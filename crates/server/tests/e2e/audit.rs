@@ -60,9 +60,9 @@ fn make_key(home: &Home, organization: &str, scopes: &str) -> (String, String) {
 #[tokio::test]
 async fn who_read_listed_searched_heard_and_erased_is_told_to_the_own_organization_alone() {
     let home = Home::new("[agent]\naccess = \"open\"\n");
+    let server = home.start();
     std::fs::create_dir_all(home.data().join("recordings")).expect("a folder");
     std::fs::write(home.data().join("recordings/1.call_1.mp3"), "0123456789").expect("a recording");
-    let server = home.start();
     home.run_json(&["organizations", "create", "--id", "org-2"]);
     let (other_id, other) = make_key(&home, "org-2", "calls:read,admin,events:write");
     let (reader_id, reader) = make_key(&home, "org_default", "calls:read,recordings:read");

@@ -1,7 +1,7 @@
 //! A store that is damaged or cannot be written: it says so, and never answers as if nothing were there.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     process::{Output, Stdio},
 };
@@ -161,7 +161,7 @@ async fn a_page_overwritten_anywhere_is_found_and_makes_no_answer_wrong() {
 }
 
 fn remove_log(store: &Path) {
-    for end in ["db-wal", "db-shm"] {
+    for end in ["db-wal", "db-shm", "db-commits"] {
         let _ = std::fs::remove_file(store.with_extension(end));
     }
 }
@@ -209,4 +209,43 @@ async fn a_store_that_may_only_be_read_is_not_served_as_if_it_took_writes() {
     assert!(damage.contains("may only be read"), "{findings}");
     drop(file);
     assert!(run(&["doctor"]).status.success());
+}
+
+#[tokio::test]
+async fn a_store_that_is_gone_is_missed_until_its_loss_is_accepted() {
+    let home = Home::new("");
+    let server = home.start();
+    server.tell(&json!({ "call_id": "a", "event_type": "call_answered" })).await;
+    assert!(server.terminate().success());
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--live-listen", "127.0.0.1:0"];
+    let files = || {
+        let entries = std::fs::read_dir(home.data()).expect("the folder");
+        entries.map(|entry| entry.expect("an entry").file_name()).collect::<BTreeSet<_>>()
+    };
+    // What is beside the store says it as well as the first key, which is all that the second round leaves.
+    for round in 0..2 {
+        remove_log(&home.data().join("pegcount.db"));
+        std::fs::remove_file(home.data().join("pegcount.db")).expect("the store is lost");
+        if round == 1 {
+            std::fs::remove_file(home.data().join("pegcount-words.db")).expect("the index is lost");
+        }
+        let left = files();
+        for command in [&[&serve[..], &["--sip", "off"]].concat()[..], &["organizations", "list", "--init"]] {
+            let output = home.run(command);
+            assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+            let last = said(&output).lines().last().expect("a sentence").to_owned();
+            for words in ["pegcount.db is missing", "first-key is left of it", "--accept-loss"] {
+                assert!(last.contains(words), "{last}");
+            }
+        }
+        assert_eq!(files(), left, "a refusal makes nothing");
+
+        let server = home.start_by(&[&serve[..], &["--accept-loss"]].concat()).expect("it goes on");
+        assert!(server.log().contains("going on without what was lost"), "{}", server.log());
+        server.get("/readyz").await.expect(200);
+        assert!(server.terminate().success());
+    }
+    let server = home.start();
+    assert!(!server.log().contains("going on without"), "{}", server.log());
+    assert_eq!(server.get("/v1/calls").await.expect(200)["total"], 0);
 }

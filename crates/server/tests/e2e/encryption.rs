@@ -163,9 +163,9 @@ async fn a_sealed_recording_goes_to_the_object_store_sealed_and_is_heard_here() 
     home.config = format!("{config}[encryption]\nkey_file = \"keys\"\n");
     keys_are(&home, &[&old_line]);
     let folder = home.data().join("recordings");
+    let server = home.start();
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(folder.join("1.one.mp3"), "quiche and rhubarb").expect("a recording");
-    let server = home.start();
     server.tell(&events("one")).await;
     let data = json!({"object": "1.one.mp3", "format": "mp3", "size_bytes": 18});
     server.tell(&json!([{"call_id": "one", "event_type": "recording_ready", "event_data": data}])).await;

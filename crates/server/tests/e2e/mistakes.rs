@@ -79,12 +79,12 @@ async fn localhost_may_be_listened_on() {
 #[tokio::test]
 async fn a_server_on_every_address_is_reached_by_what_it_prints_and_links() {
     let home = Home::new("");
-    let folder = home.data().join("recordings");
-    std::fs::create_dir_all(&folder).expect("a folder");
-    std::fs::write(folder.join("1.call_1.mp3"), "abc").expect("a recording");
     let server = home
         .start_listening("0.0.0.0:0", "0.0.0.0:0")
         .unwrap_or_else(|log| panic!("the server does not start: {log}"));
+    let folder = home.data().join("recordings");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("1.call_1.mp3"), "abc").expect("a recording");
     let port = server.http.port();
     let log = server.log();
     holds(&log, &["public_url is not set", &format!("http://127.0.0.1:{port} "), "every address"]);

@@ -10,10 +10,10 @@ const BYTES: &str = "0123456789abcdef";
 
 /// A server with the call `call_1`, which is over, and the file of its recording.
 async fn recorded<'a>(home: &'a Home, object: &str) -> Server<'a> {
+    let server = home.start();
     let folder = home.data().join("recordings");
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(folder.join(object), BYTES).expect("a recording");
-    let server = home.start();
     let data = json!({"object": object, "duration_seconds": 2.5, "format": "mp3", "size_bytes": BYTES.len()});
     server
         .tell(&json!([

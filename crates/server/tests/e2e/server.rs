@@ -97,12 +97,17 @@ impl Home {
 
     /// The same on other addresses, for HTTP and for the live WebSocket.
     pub fn start_listening(&self, listen: &str, live_listen: &str) -> Result<Server<'_>, String> {
+        self.start_by(&["serve", "--listen", listen, "--live-listen", live_listen])
+    }
+
+    /// The same by this command.
+    pub fn start_by(&self, serve: &[&str]) -> Result<Server<'_>, String> {
         let ready = self.path("ready.json");
         let _ = std::fs::remove_file(&ready);
         let log = std::fs::File::create(self.path("log")).expect("the log is made");
         let sip: &[&str] = if self.config.contains("[sip]") { &[] } else { &["--sip", "off"] };
         let child = self
-            .command(&["serve", "--listen", listen, "--live-listen", live_listen])
+            .command(serve)
             .args(sip)
             .arg("--ready-file")
             .arg(&ready)

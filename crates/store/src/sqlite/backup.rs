@@ -15,6 +15,7 @@ use rusqlite::{
 use super::{
     connect,
     fault::{Result, unavailable},
+    lineage,
     sealing::Sealing,
     words,
 };
@@ -38,6 +39,7 @@ pub(super) fn backup(from: &Path, to: &Path) -> Result<Option<PathBuf>> {
         }
     };
     let copied = copy(from, to)?;
+    lineage::part(&pegcount_pages::open(&copied.path, OpenFlags::default())?)?;
     let beside = copied_words.map(|copied| copied.finish(&words)).transpose()?.map(|()| words.clone());
     let finished = copied.finish(to);
     if finished.is_err() && beside.is_some() {

@@ -16,11 +16,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use super::{
     blocks::{Block, Blocks},
     fault::{Result, unavailable},
-    schema,
+    lineage, schema,
     sealing::Sealing,
     words,
 };
-use crate::{StoreError, rollups::Tally};
+use crate::{Losses, StoreError, rollups::Tally};
 
 /// Counts only while the file is made; 4 KiB measured best for ingest.
 pub(super) const PAGE_BYTES: i64 = 4096;
@@ -47,7 +47,11 @@ pub(super) const READ_LIMIT: Duration = Duration::from_secs(20);
 const STEPS_BETWEEN_LOOKS: i32 = 20_000;
 
 /// Opens the connection that writes; makes the file, or brings it to the newest schema.
-pub(super) fn open_writer(path: &Path, sealing: &Sealing) -> Result<Connection> {
+///
+/// # Errors
+/// [`StoreError::Lost`] when it has lost something and that is not accepted; nothing is changed then.
+pub(super) fn open_writer(path: &Path, sealing: &Sealing, losses: Losses) -> Result<Connection> {
+    lineage::look_for_missing(path, losses)?;
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = pegcount_pages::open(path, flags)?;
@@ -59,10 +63,15 @@ pub(super) fn open_writer(path: &Path, sealing: &Sealing) -> Result<Connection> 
     }
     // Before anything is changed: the file may be somebody else's.
     schema::version(&connection)?;
+    if let Err(lost) = lineage::look_for_lost(path, &connection, losses) {
+        // What is left of the log may still be of use.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        return Err(lost);
+    }
     if add_checksums(path, &connection) {
         // Its connection read pages without them.
         drop(connection);
-        return open_writer(path, sealing);
+        return open_writer(path, sealing, losses);
     }
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
@@ -325,7 +334,7 @@ mod tests {
     async fn a_read_that_takes_too_long_is_cut_and_the_next_one_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("calls.db");
-        open_writer(&path, &Sealing::default()).unwrap();
+        open_writer(&path, &Sealing::default(), Losses::Refused).unwrap();
         let readers = Readers::new(path, Sealing::default(), Duration::from_millis(1), Arc::default());
         let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
 

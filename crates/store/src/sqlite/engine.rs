@@ -16,12 +16,13 @@ use super::{
     connect::{self, Readers, Snapshot},
     documents,
     fault::{self, unavailable},
+    lineage,
     room::Room,
     sealing::Sealing,
     transaction::{Writer, Writing},
     words::Indexer,
 };
-use crate::{Result, StoreError, rollups::Changes};
+use crate::{Losses, Result, StoreError, rollups::Changes};
 
 /// A store in one SQLite file, with the index of words beside it.
 pub(crate) struct Sqlite {
@@ -37,14 +38,26 @@ pub(crate) struct Sqlite {
 
 impl Sqlite {
     /// Opens the file, or makes it.
+    #[cfg(test)]
     pub(crate) fn open(path: &Path, keys: Option<&Keys>) -> Result<Self> {
-        Self::open_with(path, Sealing::with(keys), Bounds::default())
+        Self::open_accepting(path, keys, Losses::Refused)
     }
 
+    /// Opens the file, or makes it.
+    pub(crate) fn open_accepting(path: &Path, keys: Option<&Keys>, losses: Losses) -> Result<Self> {
+        Self::open_here(path, Sealing::with(keys), Bounds::default(), losses)
+    }
+
+    #[cfg(test)]
     pub(super) fn open_with(path: &Path, sealing: Sealing, bounds: Bounds) -> Result<Self> {
+        Self::open_here(path, sealing, bounds, Losses::Refused)
+    }
+
+    fn open_here(path: &Path, sealing: Sealing, bounds: Bounds, losses: Losses) -> Result<Self> {
         // Absolute, because SQLite reads `:memory:`, `file:...` and the empty path as something else than a file.
         let path = std::path::absolute(path).map_err(unavailable)?;
-        let mut connection = connect::open_writer(&path, &sealing)?;
+        let mut connection = connect::open_writer(&path, &sealing, losses)?;
+        let note = lineage::Note::open(&path, &connection)?;
         let compressor = Compressor::new(documents::LEVEL).map_err(unavailable)?;
         let indexer = Indexer::open(&path, &connection, &sealing)?;
         let (checkpoints, gauge) = Checkpoints::watch(&mut connection)?;
@@ -56,6 +69,7 @@ impl Sqlite {
             changes: Changes::default(),
             recounted: false,
             blocks: Arc::clone(&blocks),
+            commits: note,
             notes: indexer.notes(),
             noted: None,
             gauge,

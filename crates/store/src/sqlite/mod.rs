@@ -24,6 +24,7 @@ mod holds;
 mod jobs;
 mod keys;
 mod legs;
+mod lineage;
 mod locate;
 mod orders;
 mod packed;

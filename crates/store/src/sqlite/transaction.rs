@@ -17,7 +17,7 @@ use super::{
     checkpoints::Gauge,
     directory, erasure, erasures, events,
     fault::{Result, unavailable},
-    holds, jobs, legs, rollups,
+    holds, jobs, legs, lineage, rollups,
     room::Room,
     save, tariffs,
     words::Notes,
@@ -43,6 +43,8 @@ pub(super) struct Writer {
     pub(super) recounted: bool,
     /// What is remembered of the counts.
     pub(super) blocks: Arc<Blocks>,
+    /// Learns of every commit.
+    pub(super) commits: lineage::Note,
     /// Learns of calls whose words have changed, and the number under which this transaction noted the last one.
     pub(super) notes: Notes,
     pub(super) noted: Option<i64>,
@@ -92,7 +94,9 @@ impl Writing {
                 true => writer.blocks.changing_all(),
                 false => writer.blocks.changing(blocks),
             };
+            let commits = lineage::Commits::with_this_one(&writer.connection)?;
             writer.connection.prepare_cached("COMMIT")?.execute([])?;
+            writer.commits.write(commits);
             if let Some(number) = writer.noted.take() {
                 writer.notes.committed(number);
             }
