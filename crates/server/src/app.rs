@@ -1,22 +1,30 @@
 //! The only file that knows every room: builds them, wires them, stops them.
 
+mod key_files;
 mod presence;
-mod private_files;
 
-use std::{collections::HashMap, fs, net::SocketAddr, os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    fs,
+    net::SocketAddr,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::Path,
+    sync::Arc,
+};
 
-use pegcount_calls::{OrganizationName, SourceName};
+use pegcount_calls::SourceName;
 use pegcount_lame::Lame;
 use pegcount_sealed::Keys;
-use pegcount_store::{Losses, OrganizationNumber, Store, StoreError};
+use pegcount_store::{Losses, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use self::private_files::{link_key, make_private, private, write_private};
+use key_files::{first_key, link_key, make_private, private, remove_dead_first_key};
+
 use crate::{
     access::{Ledger, LedgerParts},
     analysis::{self, Analysis},
     audit::Audit,
-    auth::{Keyring, NewKey, Scopes},
+    auth::Keyring,
     clock::Clock,
     config::Config,
     connections::Descriptors,
@@ -39,6 +47,7 @@ use crate::{
     vocabulary::source_name,
 };
 
+pub use key_files::{FIRST_KEY_FILE, kept_first_key};
 pub use presence::{Presence, owned_by_another, presence};
 
 /// The program without its sockets.
@@ -83,12 +92,6 @@ pub struct App {
 
 /// The file whose lock says that somebody writes this data folder.
 const LOCK_FILE: &str = "lock";
-/// Where the first key is written.
-const FIRST_KEY_FILE: &str = "first-key";
-/// What signs links.
-const LINK_KEY_FILE: &str = "link-key";
-/// The organization that the first start makes (contract, cli.md).
-const FIRST_ORGANIZATION: &str = "org_default";
 
 impl App {
     /// Opens the data folder and starts what works without sockets.
@@ -146,13 +149,14 @@ impl App {
         let jobs = Arc::new(jobs);
         let sip = Arc::new(Sip::new(Arc::clone(&store), millis(&clock)));
         let control = Control::new(controllers(config, &store, &sip), clock.clone());
+        let (link_key, is_new_link_key) = link_key(&config.data)?;
         let ledger = Arc::new(Ledger::new(LedgerParts {
             store: Arc::clone(&store),
             intake: intake.clone(),
             live: Arc::clone(&live),
             control: Arc::new(control.with_switchboard(Arc::clone(&sip) as Arc<dyn Switchboard>)),
             keyring: Arc::new(Keyring::default()),
-            links: Links::new(link_key(&config.data)?),
+            links: Links::new(link_key),
             shelf: shelf.clone(),
             patience: config.recordings.patience(),
             jobs: Arc::clone(&jobs),
@@ -160,8 +164,7 @@ impl App {
             clock: clock.clone(),
             rate_limit: config.rate_limit(),
         }));
-        let first_key = first_key(store.as_ref(), config, &clock).await?;
-        ledger.reload().await.map_err(|error| cannot_start(&error))?;
+        let first_key = load_keys(&ledger, store.as_ref(), config, &clock, is_new_link_key).await?;
         Ok(Self {
             store,
             intake,
@@ -247,6 +250,7 @@ impl App {
             patience: self.patience,
             retention: Arc::clone(&self.retention),
             clock: self.clock.clone(),
+            listening: None,
         }
     }
 
@@ -273,12 +277,31 @@ impl App {
     }
 }
 
+/// Reads who may ask. Makes and returns the first key at the first start; removes the file of one that works no longer.
+/// Warns of a link key that was made now although there are organizations.
+async fn load_keys(
+    ledger: &Ledger,
+    store: &dyn Store,
+    config: &Config,
+    clock: &Clock,
+    is_new_link_key: bool,
+) -> Result<Option<String>, String> {
+    let first_key = first_key(store, config, clock).await?;
+    if is_new_link_key && first_key.is_none() {
+        key_files::warn_of_new_link_key(&config.data);
+    }
+    ledger.reload().await.map_err(|error| cannot_start(&error))?;
+    let keys = ledger.current_keys().await.map_err(|error| cannot_start(&error))?;
+    remove_dead_first_key(&config.data, &keys);
+    Ok(first_key)
+}
+
 /// Why the store keeps the program from starting.
 fn cannot_start(error: &StoreError) -> String {
     let sentence = chain(error);
     match error {
         StoreError::Unreadable { .. } | StoreError::Damaged { .. } => {
-            format!("{sentence}; `pegcount doctor` names what is damaged, or restore a backup")
+            format!("{sentence}; restore a backup: `pegcount doctor` names what is damaged")
         }
         StoreError::Lost(_) => format!("{sentence}. {GO_ON_WITHOUT}"),
         _ => sentence,
@@ -315,7 +338,15 @@ fn open(
 /// Where recordings lie.
 fn shelf(config: &Config, keys: Option<Keys>) -> Result<Shelf, String> {
     let bucket = config.recordings.bucket()?.map(Arc::new);
-    Ok(Shelf::at(sip::recordings_folder(&config.data)).with_bucket(bucket).sealed_with(keys))
+    let folder = sip::recordings_folder(&config.data);
+    // One that was copied back from elsewhere may let others in.
+    if let Ok(found) = fs::metadata(&folder)
+        && found.permissions().mode() & 0o077 != 0
+        && let Err(error) = fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))
+    {
+        tracing::warn!(%error, "others may look into {}: chmod go= it", folder.display());
+    }
+    Ok(Shelf::at(folder).with_bucket(bucket).sealed_with(keys))
 }
 
 /// Who else wants to know of calls.
@@ -455,28 +486,4 @@ fn lock_store(store: &Path) -> Result<fs::File, String> {
 pub fn is_in_use(data: &Path) -> bool {
     let locked = fs::File::open(data.join(LOCK_FILE)).map(|file| file.try_lock());
     matches!(locked, Ok(Err(fs::TryLockError::WouldBlock)))
-}
-
-/// Makes the first organization and its key, unless there is an organization. The organization comes last: once it is there nothing of this is ever done
-/// again, even if every key is revoked; a start that was cut off before is taken up by the next. Comes after everything
-/// that a setting can make fail, so that a failed start leaves no key that was never shown.
-async fn first_key(store: &dyn Store, config: &Config, clock: &Clock) -> Result<Option<String>, String> {
-    let organizations = store.organizations().await.map_err(|error| cannot_start(&error))?;
-    // Those that cannot be read are told of now, at every start.
-    let left_over = store.keys().await.map_err(|error| cannot_start(&error))?;
-    if !organizations.is_empty() {
-        return Ok(None);
-    }
-    for key in left_over {
-        store.revoke_key(&key.id).await.map_err(|error| chain(&error))?;
-    }
-    let number = OrganizationNumber(1);
-    let key = NewKey::generate(number, Scopes::all(), Some("first key".into()), clock.now())
-        .map_err(|error| format!("no key can be made: {error}"))?;
-    let path = config.data.join(FIRST_KEY_FILE);
-    write_private(&path, key.whole().as_bytes())?;
-    store.create_key(&key.stored).await.map_err(|error| chain(&error))?;
-    let id = OrganizationName::new(FIRST_ORGANIZATION).map_err(|error| error.to_string())?;
-    store.create_organization(&id, Some(number), None).await.map_err(|error| chain(&error))?;
-    Ok(Some(key.whole()))
 }

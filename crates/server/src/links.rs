@@ -86,8 +86,12 @@ impl RequestedHost {
         let authority: Authority = text.parse().ok()?;
         let host = authority.host();
         let is_name = |host: &str| {
-            !host.is_empty()
-                && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+            let is_label = |label: &str| {
+                !label.is_empty()
+                    && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+            };
+            // A name may end with the dot of the root.
+            host.strip_suffix('.').unwrap_or(host).split('.').all(is_label)
         };
         let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
             Some(address) => address.parse::<Ipv6Addr>().is_ok(),
@@ -250,9 +254,15 @@ mod tests {
 
     #[test]
     fn what_is_no_host_is_not_taken_for_one() {
-        for host in
-            ["calls.example", "calls.example:80", "192.0.2.1:8080", "[::1]", "my_host-1", "LOCALHOST:1"]
-        {
+        for host in [
+            "calls.example",
+            "calls.example:80",
+            "192.0.2.1:8080",
+            "[::1]",
+            "my_host-1",
+            "LOCALHOST:1",
+            "calls.example.",
+        ] {
             assert!(RequestedHost::read(host).is_some(), "{host}");
         }
         let long = "a".repeat(300);
@@ -272,6 +282,10 @@ mod tests {
             "<a>",
             "[::1",
             "[calls.example]",
+            "..",
+            ".",
+            ".example",
+            "calls..example:80",
             "%61.example",
             &long,
         ] {

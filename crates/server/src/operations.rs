@@ -13,7 +13,7 @@ mod keys;
 
 pub use doctor::finding_value;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use pegcount_calls::{CallName, LegId, OrganizationName, SourceName, Timestamp};
 use pegcount_store::{CallKey, LegSpan, Organization, OrganizationNumber, Store, StoreError};
@@ -101,9 +101,14 @@ pub enum Order {
     /// Tell what is sealed with which key.
     EncryptionStatus,
     /// Seal whatever is in the clear, or sealed with another key than the one that seals.
-    Reseal,
+    Reseal {
+        /// The id of the first key of the configuration that the command reads.
+        first_key: Option<String>,
+    },
     /// Look for damage.
     Doctor,
+    /// Tell where the server listens.
+    Addresses,
     /// Keep a copy of the store.
     Backup {
         /// The file to make; absolute, since the server may run in another folder.
@@ -214,6 +219,19 @@ impl Record {
     }
 }
 
+/// Where the program listens, for the ready file and the commands.
+#[derive(Clone, Copy, Debug, serde::Deserialize, serde::Serialize)]
+pub struct Ready {
+    /// HTTP.
+    pub http: SocketAddr,
+    /// The live WebSocket.
+    pub live: SocketAddr,
+    /// SIP; null without a gateway.
+    pub sip: Option<SocketAddr>,
+    /// The process.
+    pub pid: u32,
+}
+
 /// Carries orders out.
 pub struct Operator {
     /// Where calls are kept.
@@ -236,6 +254,8 @@ pub struct Operator {
     pub retention: Arc<PerOrganization<Retention>>,
     /// The time.
     pub clock: Clock,
+    /// Where the server listens, if one runs here.
+    pub listening: Option<Ready>,
 }
 
 /// How many calls are folded again in one transaction, so that new events need not wait long.
@@ -292,8 +312,9 @@ impl Operator {
             }
             Order::VerifyAudit => self.verify_audit().await,
             Order::EncryptionStatus => self.encryption_status().await,
-            Order::Reseal => self.reseal().await,
+            Order::Reseal { first_key } => self.reseal(first_key.as_deref()).await,
             Order::Doctor => self.doctor().await,
+            Order::Addresses => Ok(json!(self.listening)),
             Order::Backup { path, without_recordings } => self.backup(&path, without_recordings).await,
             Order::ListJobs { state, kind, limit } => self.list_jobs(state.as_deref(), kind, limit).await,
             Order::RetryJob { id } => self.retry_job(id).await,

@@ -101,6 +101,11 @@ pub fn taken_addresses(config: &Config) -> Vec<String> {
     told.collect()
 }
 
+/// Addresses of SIP that cannot be listened on now.
+pub fn taken_for_sip(config: &Config) -> Vec<String> {
+    taken_addresses(config).into_iter().filter(|told| told.starts_with("sip.")).collect()
+}
+
 /// Whether an address could be listened on now.
 ///
 /// # Errors
@@ -114,7 +119,14 @@ pub fn try_listening(listener: &Listener) -> io::Result<()> {
 
 fn cannot_listen(listener: &Listener, error: &io::Error) -> String {
     let Listener { key, address, transport } = listener;
-    format!("{key}: {address} cannot be listened on for {transport}: {error}{}", why_not_listen(error))
+    let advice = match key.as_str() {
+        "sip.listen" => "; choose another with --sip, or start without SIP with --sip off",
+        _ => "; choose another",
+    };
+    format!(
+        "{key}: {address} cannot be listened on for {transport}: {error}{}{advice}",
+        why_not_listen(error)
+    )
 }
 
 /// What an error of listening on an address means here, to be put behind it.

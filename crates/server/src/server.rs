@@ -26,6 +26,7 @@ use crate::{
     connections::{Caps, Connections, Deadlines, Descriptors, Front},
     dialects, logging,
     metrics::SipFigures,
+    operations::{Operator, Ready},
     operator_socket, preflight, reference, sources,
     status::{self, Places, Status, StatusParts},
     web::{
@@ -44,19 +45,6 @@ const COME_BACK: Duration = Duration::from_secs(5);
 /// How many connections may wait to be accepted. The standard library's 128 is too few when every watcher comes back
 /// after a restart: those beyond it try again a second later.
 const BACKLOG: u32 = 4096;
-
-/// Where the program listens, for the ready file.
-#[derive(Clone, Copy, Debug, serde::Serialize)]
-pub struct Ready {
-    /// HTTP.
-    pub http: SocketAddr,
-    /// The live WebSocket.
-    pub live: SocketAddr,
-    /// SIP; null without a gateway.
-    pub sip: Option<SocketAddr>,
-    /// The process.
-    pub pid: u32,
-}
 
 /// The documented routes of everything, and what documents them.
 pub fn routes(config: &Config, feed: &Arc<dialects::tenant::Feed>) -> (Router<Arc<Ledger>>, OpenApi) {
@@ -161,12 +149,30 @@ fn offline() -> utoipa_swagger_ui::Config<'static> {
     utoipa_swagger_ui::Config::default().validator_url("none")
 }
 
+/// The addresses of HTTP, taken before anything else is: nobody is let in yet.
+pub struct Sockets {
+    http: TcpSocket,
+    live: TcpSocket,
+}
+
+impl Sockets {
+    /// Takes them.
+    ///
+    /// # Errors
+    /// A sentence that says which cannot be taken and what to do.
+    pub fn bind(config: &Config) -> Result<Self, String> {
+        let bound = |key, address| bind(address).map_err(|error| cannot_listen(key, address, &error));
+        Ok(Self { http: bound("listen", config.listen)?, live: bound("live_listen", config.live_listen)? })
+    }
+}
+
 /// Serves until a signal says stop.
 ///
 /// # Errors
 /// A sentence that says what is wrong and what to do.
 pub async fn serve(
     config: Config,
+    sockets: Sockets,
     app: App,
     ready_file: Option<&Path>,
     reload: impl Fn() -> Result<Config, String>,
@@ -175,12 +181,11 @@ pub async fn serve(
     // Heard from before anybody can know that this runs.
     let signals = Signals::listen()?;
     let descriptors = Descriptors::of_process(config.wanted_descriptors());
-    if let Some(path) = ready_file {
-        // One of an earlier run would say that this one is ready.
-        let _ = std::fs::remove_file(path);
-    }
-    let http = bind("listen", config.listen)?;
-    let live = bind("live_listen", config.live_listen)?;
+    let listen = |key, socket: TcpSocket, address| {
+        socket.listen(BACKLOG).map_err(|error| cannot_listen(key, address, &error))
+    };
+    let http = listen("listen", sockets.http, config.listen)?;
+    let live = listen("live_listen", sockets.live, config.live_listen)?;
     let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
     let (http_address, live_address) = (address(&http)?, address(&live)?);
     let sip = app.start_sip(&config, descriptors).await?;
@@ -200,7 +205,8 @@ pub async fn serve(
     let front =
         Front { router: live_router, always: &[], refuse: |_| dialects::tenant::refused(all_taken()) };
     servers.spawn(connections.serve(live, front, stop.clone()));
-    let socket = operator_socket::Socket::open(&config.data, app.operator(), stop.clone())?;
+    let operator = Operator { listening: Some(ready), ..app.operator() };
+    let socket = operator_socket::Socket::open(&config.data, operator, stop.clone())?;
 
     tokio::spawn(stop.clone().run_until_cancelled_owned(logging::sum_up_repeats()));
     // Told to stop with the requests, so that both have their time at once.
@@ -210,6 +216,9 @@ pub async fn serve(
     }
     announce(&ready);
     let ended = wait(&app, &mut servers, signals, reload).await;
+    if let Some(path) = ready_file {
+        let _ = std::fs::remove_file(path);
+    }
     let grace = Deadlines::default().shutdown;
     tracing::info!("stopping: no new connections; requests may go on for {} s", grace.as_secs());
     stop.cancel();
@@ -285,20 +294,18 @@ async fn take_over(app: &App, reload: impl Fn() -> Result<Config, String>) -> Re
     Ok(())
 }
 
-fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, String> {
-    listen(address).map_err(|error| {
-        let advice = preflight::why_not_listen(&error);
-        let flag = key.replace('_', "-");
-        format!("{key}: {address} cannot be listened on: {error}{advice}; choose another with --{flag}")
-    })
+fn cannot_listen(key: &str, address: SocketAddr, error: &std::io::Error) -> String {
+    let advice = preflight::why_not_listen(error);
+    let flag = key.replace('_', "-");
+    format!("{key}: {address} cannot be listened on: {error}{advice}; choose another with --{flag}")
 }
 
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+fn bind(address: SocketAddr) -> std::io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // As the standard library does: the address is free at once when the program before has ended.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    Ok(socket)
 }
 
 /// Tells a client that there is no connection for it.

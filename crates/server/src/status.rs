@@ -1,6 +1,6 @@
 //! How the program is: `/healthz`, `/readyz`, `/metrics`, and the page at `/`.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Json,
@@ -22,6 +22,8 @@ use crate::{
 
 /// How long an answer about the store is believed: asking it writes to the disk.
 const BELIEVED_MILLIS: i64 = 1000;
+/// How long the store and its disk may take to answer. Those who ask for readiness give up at about that time.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How the SIP gateway is.
 pub struct Gateway {
@@ -105,19 +107,23 @@ impl Status {
         {
             return known.clone();
         }
+        let known = tokio::time::timeout(LOOK_TIMEOUT, self.look()).await.unwrap_or_else(|_| Known::hung());
+        *cached = Some((self.parts.clock.now(), known.clone()));
+        known
+    }
+
+    async fn look(&self) -> Known {
         let places = self.parts.places.clone();
         // Files and disks may hang, on a network for instance: not on a thread that answers.
         let looked =
             tokio::task::spawn_blocking(move || (store_size(&places), fullest(&places.folders))).await;
         let (size, room) = looked.unwrap_or_default();
-        let known = Known {
+        Known {
             problem: self.parts.store.writable().await.err().map(|error| error.to_string()),
             jobs: self.parts.store.job_counts().await.ok(),
             size,
             room,
-        };
-        *cached = Some((now, known.clone()));
-        known
+        }
     }
 }
 
@@ -132,6 +138,14 @@ fn fullest(folders: &[PathBuf]) -> Option<(PathBuf, u64)> {
 }
 
 impl Known {
+    /// Of a store or a disk that does not answer.
+    fn hung() -> Self {
+        let seconds = LOOK_TIMEOUT.as_secs();
+        let problem =
+            format!("the store or its disk has not answered within {seconds} s: does the disk hang?");
+        Self { problem: Some(problem), jobs: None, size: None, room: None }
+    }
+
     fn count(&self, is_meant: impl Fn(JobState) -> bool) -> Option<u64> {
         let counts = self.jobs.as_ref()?.iter().filter(|count| is_meant(count.state));
         Some(counts.map(|count| count.count).sum())

@@ -132,6 +132,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "dialects",
             "logging",
             "metrics",
+            "operations",
             "operator_socket",
             "preflight",
             "reference",

@@ -95,6 +95,14 @@ pub fn peek_at_organizations(url: &str, keys: Option<&Keys>) -> Result<Option<Ve
     sqlite::peek::organizations(&path_of(url)?, keys)
 }
 
+/// Whether the file of the store that a URL names is damaged, without opening the store: for one that cannot be opened.
+///
+/// # Errors
+/// [`StoreError::Unreadable`] or [`StoreError::Unavailable`] when it cannot even be looked at; [`StoreError::UnknownEngine`].
+pub fn check_file(url: &str) -> Result<Vec<Finding>> {
+    sqlite::peek::file(&path_of(url)?)
+}
+
 fn path_of(url: &str) -> Result<PathBuf> {
     let path = url.strip_prefix("sqlite:").unwrap_or(url);
     match path.split_once("://") {

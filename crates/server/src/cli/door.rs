@@ -1,22 +1,23 @@
 //! The way to what an operator may order: through a running server, or, when none runs, by opening the store here.
 
 use std::{
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     os::unix::fs::PermissionsExt,
     time::Duration,
 };
 
-use pegcount_store::Severity;
+use pegcount_store::{Finding, Severity};
 use serde_json::Value;
 
 use crate::{
     address,
     app::{self, App, Presence},
     clock::Clock,
-    config::Config,
+    config::{Config, Listener, Transport},
     disk,
-    operations::{Operator, Order, finding_value},
+    operations::{Operator, Order, Ready, chain, finding_value},
     operator_socket::Line,
+    preflight,
 };
 
 use super::{Common, print};
@@ -114,26 +115,62 @@ pub(super) async fn look(common: &Common, config: &Config) -> Result<Value, Stri
     }
     let damage = |sentence: &str| finding_value(Severity::Damage, "store", sentence);
     let mut findings = Vec::new();
-    let mut running = false;
+    let mut found = Found::default();
     match Door::open(common, config).await {
         Ok(mut door) => {
-            running = door.is_running();
+            found = Found { is_open: true, is_running: door.is_running(), listening: None };
             match door.order(Order::Doctor).await {
                 Ok(Value::Array(found)) => findings.extend(found),
                 Ok(other) => findings.push(damage(&format!("the answer cannot be read: {other}"))),
                 Err(sentence) => findings.push(damage(&sentence)),
             }
+            // A server of an earlier version does not know this order.
+            let listening = door.order(Order::Addresses).await;
+            found.listening = listening.ok().and_then(|told| serde_json::from_value(told).ok());
             if let Err(sentence) = door.close().await {
                 findings.push(damage(&format!("it could not be closed: {sentence}")));
             }
         }
-        Err(sentence) => findings.push(damage(&sentence)),
+        Err(sentence) => {
+            findings.push(damage(&sentence));
+            findings.extend(file(config).await);
+        }
     }
     findings.extend(recordings(config).await);
     findings.extend(transcription(config));
-    findings.push(encryption(config));
-    findings.extend(machine_findings(config, running, &Clock::system()));
+    findings.push(encryption(config, found.is_open));
+    findings.extend(machine_findings(config, &found, &Clock::system()));
     Ok(Value::Array(findings))
+}
+
+/// What is known of the store and of its server.
+#[derive(Default)]
+struct Found {
+    is_open: bool,
+    is_running: bool,
+    /// Where the server listens, if it says so.
+    listening: Option<Ready>,
+}
+
+/// What is damaged in the file of a store that cannot be opened.
+async fn file(config: &Config) -> Vec<Value> {
+    if app::is_in_use(&config.data) {
+        return Vec::new();
+    }
+    let url = config.store_url();
+    let Ok(looked) = tokio::task::spawn_blocking(move || pegcount_store::check_file(&url)).await else {
+        return Vec::new();
+    };
+    match looked {
+        Ok(found) => {
+            let value = |found: &Finding| finding_value(found.severity, &found.subject, &found.message);
+            found.iter().map(value).collect()
+        }
+        Err(error) => {
+            let message = format!("{}: restore a backup, or name another store", chain(&error));
+            vec![finding_value(Severity::Damage, "file", &message)]
+        }
+    }
 }
 
 /// Whether the object store of recordings, if there is one, takes something, gives it back and deletes it.
@@ -153,9 +190,13 @@ async fn recordings(config: &Config) -> Option<Value> {
 }
 
 /// Whether what is kept is sealed, and who can read the keys.
-fn encryption(config: &Config) -> Value {
+fn encryption(config: &Config, is_open: bool) -> Value {
     let (severity, message) = match config.encryption.keys() {
         Err(sentence) => (Severity::Damage, sentence),
+        Ok(None) if !is_open => (
+            Severity::Warning,
+            "unknown, since the store could not be opened: the configuration names no keys".to_owned(),
+        ),
         Ok(None) => {
             (Severity::Fine, "off: documents, events and recordings are kept in the clear".to_owned())
         }
@@ -197,37 +238,58 @@ const LITTLE_SPACE: u64 = 1024 * 1024 * 1024;
 const BUILT_AFTER_MILLIS: i64 = 1_735_689_600_000;
 
 /// What is to be found outside the store: the disk, the clock, the ports.
-fn machine_findings(config: &Config, running: bool, clock: &Clock) -> Vec<Value> {
+fn machine_findings(config: &Config, found: &Found, clock: &Clock) -> Vec<Value> {
     let mut findings = vec![room(config), privacy(config), time(clock)];
-    let sip = address::listening(&config.sip.listen).ok().map(|address| ("sip.listen", address));
-    for (name, address) in
-        [("listen", config.listen), ("live_listen", config.live_listen)].into_iter().chain(sip)
-    {
-        let (severity, message) = port(name, address, running);
-        findings.push(finding_value(severity, &format!("port {}", address.port()), &message));
+    match &found.listening {
+        Some(ready) => {
+            let sip = ready.sip.map(|address| ("sip.listen", address));
+            let listening = [("listen", ready.http), ("live_listen", ready.live)].into_iter().chain(sip);
+            findings.extend(listening.map(|(key, address)| answers(config, key, address)));
+        }
+        None if found.is_running => {
+            let listeners = config.listeners().into_iter().filter(|one| one.transport == Transport::Tcp);
+            findings.extend(listeners.map(|one| answers(config, &one.key, one.address)));
+        }
+        None => findings.extend(config.listeners().iter().map(is_free)),
     }
     findings
 }
 
-/// Whether the server could listen there or, while it runs, does.
-fn port(name: &str, address: SocketAddr, running: bool) -> (Severity, String) {
-    if address.port() == 0 {
-        return (Severity::Fine, format!("{name} takes a free port"));
-    }
-    let (tried, fine) = if running {
-        (TcpStream::connect_timeout(&address::reachable(address), ANSWERS_WITHIN).map(drop), "answers")
-    } else {
-        (TcpListener::bind(address).map(drop), "is free")
-    };
-    match tried {
-        Ok(()) => (Severity::Fine, format!("{name} {address} {fine}")),
-        Err(error) if running => {
-            let message =
-                format!("nothing answers at {name} {address} ({error}); was the server told otherwise?");
-            (Severity::Warning, message)
+/// Whether the server could listen there.
+fn is_free(listener: &Listener) -> Value {
+    let Listener { key, address, transport } = listener;
+    let subject = format!("port {}", address.port());
+    let (severity, message) = match preflight::try_listening(listener) {
+        _ if address.port() == 0 => (Severity::Fine, format!("{key} takes a free port")),
+        Ok(()) => (Severity::Fine, format!("{key} {address} is free for {transport}")),
+        Err(error) => {
+            let why = preflight::why_not_listen(&error);
+            (
+                Severity::Warning,
+                format!("{key} {address} cannot be listened on for {transport}: {error}{why}"),
+            )
         }
-        Err(error) => (Severity::Warning, format!("{name} {address} cannot be listened on: {error}")),
+    };
+    finding_value(severity, &subject, &message)
+}
+
+/// Whether the running server answers where it listens.
+fn answers(config: &Config, key: &str, address: SocketAddr) -> Value {
+    let configured = config.listeners().into_iter().find(|one| one.key == key).map(|one| one.address);
+    let other = match configured.filter(|one| one.port() != 0 && *one != address) {
+        Some(configured) => format!(" (the configuration read here says {configured})"),
+        None => String::new(),
+    };
+    // The port that the system chose is that of UDP; TCP has another.
+    if key == "sip.listen" && configured.is_some_and(|one| one.port() == 0) {
+        let message = format!("{key} takes SIP over UDP at {address}");
+        return finding_value(Severity::Fine, &format!("port {}", address.port()), &message);
     }
+    let (severity, message) = match TcpStream::connect_timeout(&address::reachable(address), ANSWERS_WITHIN) {
+        Ok(_) => (Severity::Fine, format!("{key} {address} answers{other}")),
+        Err(error) => (Severity::Warning, format!("nothing answers at {key} {address}: {error}{other}")),
+    };
+    finding_value(severity, &format!("port {}", address.port()), &message)
 }
 
 fn room(config: &Config) -> Value {

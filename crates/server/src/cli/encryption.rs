@@ -38,7 +38,11 @@ pub(super) async fn run(
         EncryptionCommand::Status => {
             print.encryption(&order_once(common, Order::EncryptionStatus).await?);
         }
-        EncryptionCommand::Reseal => print.resealed(&order_once(common, Order::Reseal).await?),
+        EncryptionCommand::Reseal => {
+            let keys = common.config()?.encryption.keys()?;
+            let first_key = keys.map(|keys| keys.sealing().to_string());
+            print.resealed(&order_once(common, Order::Reseal { first_key }).await?);
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

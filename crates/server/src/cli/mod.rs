@@ -6,6 +6,7 @@ mod encoded;
 mod encryption;
 mod import;
 mod jobs;
+mod keys;
 mod print;
 mod refold;
 
@@ -25,9 +26,9 @@ use crate::{
     clock::Clock,
     config::{Config, LogConfig, Overrides, USUAL_FILE},
     demo, logging,
-    operations::Order,
+    operations::{Order, Ready},
     preflight,
-    server::{self, Ready},
+    server::{self, Sockets},
 };
 use door::Door;
 
@@ -83,7 +84,7 @@ enum Command {
     )]
     Keys {
         #[command(subcommand)]
-        command: KeysCommand,
+        command: keys::KeysCommand,
     },
     /// Take in records from files: Asterisk CDR and CEL CSV, FreeSWITCH JSON CDRs (folders too), events as NDJSON.
     #[command(after_help = "Example: pegcount import asterisk-cdr-csv /var/log/asterisk/cdr-csv/Master.csv \
@@ -184,43 +185,6 @@ enum OrganizationsCommand {
     List,
 }
 
-#[derive(Subcommand)]
-enum KeysCommand {
-    /// Make a key. Its secret is shown this once.
-    #[command(
-        after_help = "Example: pegcount keys create --organization org-789 --scopes calls:read,events:write --json"
-    )]
-    Create {
-        /// Whose it is, by id or number.
-        #[arg(long)]
-        organization: String,
-        /// What it may do: calls:read, calls:control, events:write, recordings:read, admin, server.
-        #[arg(long, value_delimiter = ',', default_value = "calls:read")]
-        scopes: Vec<String>,
-        /// What people call it.
-        #[arg(long)]
-        name: Option<String>,
-    },
-    /// List the keys, with when each was last used.
-    #[command(after_help = "Example: pegcount keys list --json")]
-    List,
-    /// Make a key in place of another one: with its organization, name and scopes. The old one works until it expires.
-    #[command(after_help = "Example: pegcount keys rotate key_abcdefghijklmnop --grace 24h --json")]
-    Rotate {
-        /// The old key's id.
-        key_id: String,
-        /// For how long the old key still works, such as 30m, 24h or 7d; 0s ends it at once.
-        #[arg(long, value_name = "TIME", default_value = "24h", value_parser = grace_seconds)]
-        grace: u64,
-    },
-    /// Revoke a key. A running server honours it at once.
-    #[command(after_help = "Example: pegcount keys revoke key_abcdefghijklmnop")]
-    Revoke {
-        /// The key's id.
-        key_id: String,
-    },
-}
-
 #[derive(Args)]
 struct DemoArgs {
     /// Calls a second.
@@ -295,7 +259,7 @@ async fn run(cli: Cli) -> Result<ExitCode, String> {
             print.organizations(&order_once(&common, order).await?);
             Ok(ExitCode::SUCCESS)
         }
-        Command::Keys { command } => keys(&common, command, &print).await,
+        Command::Keys { command } => keys::run(&common, command, &print).await,
         Command::Import(args) => import::run(&common, args, &print).await,
         Command::Refold(args) => refold::run(&common, args, &print).await,
         Command::Jobs { command } => jobs::run(&common, command, &print).await,
@@ -326,31 +290,6 @@ async fn order_once(common: &Common, order: Order) -> Result<serde_json::Value, 
     let done = door.order(order).await;
     door.close().await?;
     done
-}
-
-async fn keys(common: &Common, command: KeysCommand, print: &print::Printer) -> Result<ExitCode, String> {
-    match command {
-        KeysCommand::Create { organization, scopes, name } => {
-            print.key(&order_once(common, Order::CreateKey { organization, scopes, name }).await?);
-        }
-        KeysCommand::Rotate { key_id, grace } => {
-            let order = Order::RotateKey { id: key_id, grace_seconds: grace };
-            print.key(&order_once(common, order).await?);
-        }
-        KeysCommand::List => print.keys(&order_once(common, Order::ListKeys).await?),
-        KeysCommand::Revoke { key_id } => {
-            print.revoked(&order_once(common, Order::RevokeKey { id: key_id }).await?);
-        }
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Reads a time span: `24h`, `7d`, `90m`, `1h 30m`. A day has 24 hours.
-fn grace_seconds(text: &str) -> Result<u64, String> {
-    let span: jiff::Span = text.parse().map_err(|_| "give it as 30m, 24h or 7d".to_owned())?;
-    let seconds = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map(|span| span.as_secs());
-    let seconds = seconds.map_err(|_| "give it in days, hours, minutes or seconds".to_owned())?;
-    u64::try_from(seconds).map_err(|_| "it must not be negative".to_owned())
 }
 
 async fn doctor(common: &Common, print: &print::Printer) -> Result<ExitCode, String> {
@@ -430,6 +369,10 @@ async fn serve(common: &Common, args: ServeArgs) -> Result<ExitCode, String> {
         Overrides { listen: args.listen, live_listen: args.live_listen, sip: args.sip, ..common.overrides() };
     let file = common.config.clone();
     let load = move || Config::load(file.as_deref(), &overrides);
+    if let Some(path) = &args.ready_file {
+        // One of an earlier run would say that this one is ready.
+        let _ = std::fs::remove_file(path);
+    }
     let config = load()?;
     logging::start(&config.log)?;
     let problems = preflight::problems(&config);
@@ -443,6 +386,11 @@ async fn serve(common: &Common, args: ServeArgs) -> Result<ExitCode, String> {
     for warning in preflight::warnings(&config).into_iter().chain(unknown) {
         tracing::warn!("{warning}");
     }
+    let sockets = Sockets::bind(&config)?;
+    let taken = preflight::taken_for_sip(&config);
+    if !taken.is_empty() {
+        return Err(taken.join("\n"));
+    }
     let losses =
         if args.accept_loss { pegcount_store::Losses::Accepted } else { pegcount_store::Losses::Refused };
     let app = App::start_accepting(&config, Clock::system(), losses).await?;
@@ -455,7 +403,7 @@ async fn serve(common: &Common, args: ServeArgs) -> Result<ExitCode, String> {
         is_announced.set(true);
         print::served(ready, scheme, first_key.as_deref(), &data, json);
     };
-    let served = server::serve(config, app, args.ready_file.as_deref(), load, announce).await;
+    let served = server::serve(config, sockets, app, args.ready_file.as_deref(), load, announce).await;
     // The next start makes no key, so this one must not be lost with what failed.
     if let (Err(_), Some(key), false) = (&served, &first_key, is_announced.get()) {
         print::first_key(key, &data, json);

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::{address, server::Ready};
+use crate::{address, operations::Ready};
 
 /// Writes a line for people.
 pub(super) fn to_stderr(line: &str) {
@@ -152,9 +152,16 @@ impl Printer {
     pub(super) fn verified(self, value: &Value) -> bool {
         if !self.print_json(value) {
             let (entries, last, hash) = (count(value, "entries"), count(value, "last"), text(value, "hash"));
-            to_stdout(&format!("{entries} entries fit, the last of them is {last} with the hash {hash}"));
-            if let Some(fault) = value.get("fault").and_then(Value::as_str) {
-                to_stderr(fault);
+            let last = format!("the last of them is {last} with the hash {hash}");
+            match (value.get("fault").and_then(Value::as_str), entries) {
+                (None, _) => to_stdout(&format!("{entries} entries fit, {last}")),
+                (Some(fault), entries) => {
+                    to_stderr(&format!("The audit log was changed: {fault}."));
+                    to_stdout(&match entries {
+                        0 => "no entry before that fits".to_owned(),
+                        _ => format!("{entries} entries before that fit, {last}"),
+                    });
+                }
             }
         }
         value.get("whole").and_then(Value::as_bool).unwrap_or_default()
@@ -250,6 +257,9 @@ impl Printer {
             // In one line, whatever another machine has answered.
             let error = text(job, "error").replace(char::is_control, " ");
             to_stdout(&format!("{id}\t{}\t{attempts} attempts\t{error}", words.join("\t")));
+        }
+        if jobs.is_empty() {
+            to_stderr("There are no such jobs.");
         }
         if total > jobs.len() as u64 {
             to_stderr(&format!("These are the newest {} of {total}: --limit shows more.", jobs.len()));

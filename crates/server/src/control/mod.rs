@@ -113,6 +113,9 @@ impl Control {
             })
             .await
             .clone();
+        if let Err(ControlError::Unreachable(reason)) = &result {
+            tracing::warn!(call = %call.name, reason, "a call could not be hung up");
+        }
         if !matches!(result, Ok(Reply::Taken)) {
             self.forget(call.key, &cell);
         }

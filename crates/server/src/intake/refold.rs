@@ -103,8 +103,14 @@ pub(super) async fn refold(
         }
         refolded.examined += 1;
         let saved = saved(transaction.as_mut(), head).await?;
-        let made =
-            fold_again(settler, transaction.as_mut(), head, call, saved.as_ref(), order.renewal).await?;
+        let made = fold_again(settler, transaction.as_mut(), head, call, saved.as_ref(), order.renewal).await;
+        let made = match made {
+            Err(error @ StoreError::Unreadable { .. }) => {
+                refolded.unreadable.push((head.name.to_string(), error.to_string()));
+                continue;
+            }
+            made => made?,
+        };
         let changes = !made.fields.is_empty();
         if !order.check_only && (changes || saved.as_ref().map(Filed::basis) != Some(made.basis.clone())) {
             if saved.is_none_or(|saved| saved.call != made.call) {

@@ -11,6 +11,8 @@ use crate::{
 
 /// How many calls without their recording are named.
 const MISSING_NAMED: u32 = 5;
+/// How many calls whose events cannot be read are named.
+const UNREADABLE_NAMED: usize = 5;
 
 impl Operator {
     /// Findings of the store, and how its calls compare with their events. What cannot be looked at is a finding too.
@@ -106,9 +108,15 @@ fn compared(refolded: &Refolded) -> Value {
         let equal = refolded.examined.saturating_sub(older as u64);
         return finding_value(severity, "calls", &format!("{equal} calls equal their events{of_older}"));
     }
+    let named: Vec<&str> =
+        refolded.unreadable.iter().take(UNREADABLE_NAMED).map(|(call, _)| call.as_str()).collect();
+    let named = match named.as_slice() {
+        [] => String::new(),
+        named => format!(": {}. Restore a backup to have them back", named.join(", ")),
+    };
     let message = format!(
         "{damaged} calls differ from their events (`pegcount refold` repairs them), {unreadable} have events that cannot be \
-         read{of_older}"
+         read{named}{of_older}"
     );
     finding_value(Severity::Damage, "calls", &message)
 }

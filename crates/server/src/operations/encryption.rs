@@ -67,11 +67,19 @@ impl Operator {
         Ok(counts)
     }
 
-    /// Seals everything with the key that seals. A key that nothing is sealed with any more is needed no longer.
-    pub(super) async fn reseal(&self) -> Done {
+    /// Seals everything with the key that seals, which must be the first of the configuration where that is known: a server
+    /// reads its keys when it starts. A key that nothing is sealed with any more is needed no longer.
+    pub(super) async fn reseal(&self, first_key: Option<&str>) -> Done {
         let Some(keys) = self.shelf.keys() else {
             return Err("encryption is off: name keys in `encryption`, and restart".into());
         };
+        let sealing = keys.sealing().to_string();
+        if let Some(first) = first_key.filter(|first| *first != sealing) {
+            return Err(format!(
+                "nothing was sealed: the server seals with {sealing}, and the first key of the configuration is {first}. \
+                 Restart the server first, then run this again"
+            ));
+        }
         let (mut after, mut documents, mut events) = (CallKey(0), 0, 0);
         loop {
             let step = self.store.reseal(after, CALLS_AT_ONCE).await.map_err(|error| sentence(&error))?;

@@ -69,16 +69,23 @@ impl Lost {
 /// [`LostUnknown`].
 pub async fn lost(store: &dyn Store, shelf: &Shelf) -> Result<Lost, LostUnknown> {
     let mut lost = Lost::default();
-    let mut away = None;
+    let mut away: Option<HashSet<String>> = None;
     let mut after = Some(CallKey(0));
     while let Some(last) = after {
         let (heads, next) = store.recorded_after(last, CALLS_AT_A_TIME).await?;
         after = next;
-        for head in elsewhere(shelf, heads).await? {
+        let mut heads = elsewhere(shelf, heads).await?;
+        if let Some(bucket) = shelf.bucket().filter(|_| !heads.is_empty()) {
+            if away.is_none() {
+                away = Some(bucket.list().await?.into_iter().map(|(object, _)| object.to_string()).collect());
+            }
+            // Most are there: the store is asked of the others only.
+            let listed: &HashSet<String> = away.get_or_insert_default();
+            heads.retain(|head| !objects_of(head).any(|object| listed.contains(&object.to_string())));
+        }
+        for head in heads {
             let Some(object) = named(store, &head).await? else { continue };
-            if !lies_somewhere(shelf, &object, &mut away).await?
-                && is_named_still(store, &head, &object).await?
-            {
+            if !lies_somewhere(shelf, &object).await? && is_named_still(store, &head, &object).await? {
                 lost.count += 1;
                 if lost.calls.len() < LOST_NAMED {
                     lost.calls.push(head.name);
@@ -94,14 +101,15 @@ async fn elsewhere(shelf: &Shelf, heads: Vec<CallHead>) -> std::io::Result<Vec<C
     let shelf = shelf.clone();
     on_disk(move || {
         pegcount_store::stand_back();
-        let is_here = |head: &CallHead| {
-            FORMATS
-                .iter()
-                .any(|format| shelf.may_be_here(&Object::new(head.organization, head.name.clone(), *format)))
-        };
+        let is_here = |head: &CallHead| objects_of(head).any(|object| shelf.may_be_here(&object));
         Ok(heads.into_iter().filter(|head| !is_here(head)).collect())
     })
     .await
+}
+
+/// What the recording of a call may be called.
+fn objects_of(head: &CallHead) -> impl Iterator<Item = Object> {
+    FORMATS.iter().map(|format| Object::new(head.organization, head.name.clone(), *format))
 }
 
 /// The recording of our own that a call names.
@@ -120,19 +128,8 @@ async fn is_named_still(store: &dyn Store, head: &CallHead, object: &Object) -> 
     Ok(named(store, head).await?.as_ref() == Some(object))
 }
 
-async fn lies_somewhere(
-    shelf: &Shelf,
-    object: &Object,
-    away: &mut Option<HashSet<String>>,
-) -> Result<bool, LostUnknown> {
+async fn lies_somewhere(shelf: &Shelf, object: &Object) -> Result<bool, LostUnknown> {
     let Some(bucket) = shelf.bucket() else { return Ok(shelf.file(object).await?.is_some()) };
-    if away.is_none() {
-        let listed = bucket.list().await?;
-        *away = Some(listed.into_iter().map(|(object, _)| object.to_string()).collect());
-    }
-    if away.as_ref().is_some_and(|away| away.contains(&object.to_string())) {
-        return Ok(true);
-    }
     // It may have come there since it was listed, or not have gone yet.
     Ok(bucket.find(object).await?.is_some() || shelf.file(object).await?.is_some())
 }

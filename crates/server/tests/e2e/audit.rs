@@ -189,7 +189,9 @@ async fn an_entry_that_was_changed_is_named_by_the_doctor_and_by_verify() {
         change(damage);
         let output = home.run(&["audit", "verify"]);
         assert_eq!(output.status.code(), Some(1));
-        assert_eq!(String::from_utf8_lossy(&output.stderr), format!("{fault}\n"));
+        assert_eq!(String::from_utf8_lossy(&output.stderr), format!("The audit log was changed: {fault}.\n"));
+        let before = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(before.contains("entries before that fit, the last of them is 1 "), "{before}");
         let output = home.run(&["doctor"]);
         assert_eq!(output.status.code(), Some(1));
         let findings = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -159,6 +159,8 @@ async fn a_control_url_without_tls_is_told_which_setting_allows_it() {
         &put("http://calls.example.com/hangup").await,
         &["https://", "native.allow_private_control_urls = true"],
     );
+    holds(&put("https://localhost/hangup").await, &["private"]);
+    holds(&put("https://pbx.localhost./hangup").await, &["private"]);
     holds(&put("https://10.0.0.1/hangup").await, &["private", "native.allow_private_control_urls = true"]);
 }
 

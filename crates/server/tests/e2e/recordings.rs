@@ -78,6 +78,7 @@ async fn a_recording_is_heard_whole_or_in_ranges_behind_a_link_that_needs_no_key
     }
     let beyond = fetch(&server, Method::GET, &link, Some("bytes=99-")).await;
     assert_eq!(beyond.status.as_u16(), 416);
+    assert!(!beyond.headers.contains_key(header::CACHE_CONTROL));
 }
 
 #[tokio::test]

@@ -128,7 +128,7 @@ impl Home {
         let address = |name: &str| ready[name].as_str().expect(name).parse().expect("an address");
         (server.http, server.live) = (address("http"), address("live"));
         server.sip = ready["sip"].as_str().map(|sip| sip.parse().expect("an address"));
-        server.key = std::fs::read_to_string(self.data().join("first-key")).expect("the first key");
+        server.key = std::fs::read_to_string(self.data().join("first-key")).unwrap_or_default();
         Ok(server)
     }
 }

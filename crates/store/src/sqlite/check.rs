@@ -32,11 +32,17 @@ const ORPHANS: [(&str, &str); 7] = [
 
 /// Looks at the whole store.
 pub(super) fn check(connection: &Connection) -> Result<Vec<Finding>> {
-    let mut snapshot = Snapshot::of(connection)?;
+    let mut findings = looked_at("file", file(connection))?;
+    let mut snapshot = match Snapshot::of(connection) {
+        Ok(snapshot) => snapshot,
+        Err(fault) => {
+            findings.extend(looked_at("index of words", Err(fault))?);
+            return Ok(findings);
+        }
+    };
     let about_words = snapshot.finding(MOST_NAMED);
     let connection = &*snapshot.connection;
     let one = |finding: Result<Finding>| finding.map(|finding| vec![finding]);
-    let mut findings = looked_at("file", file(connection))?;
     findings.extend(looked_at("page checksums", one(checksums(connection)))?);
     for (table, meaning) in ORPHANS {
         findings.extend(looked_at(table, one(orphans(connection, table, meaning)))?);
@@ -62,7 +68,7 @@ fn finding(fine: bool, subject: &str, message: impl Into<String>) -> Finding {
 }
 
 /// SQLite's own look at its pages, and at every index against its table. Tables with damage are named.
-fn file(connection: &Connection) -> Result<Vec<Finding>> {
+pub(super) fn file(connection: &Connection) -> Result<Vec<Finding>> {
     let said = integrity(connection, &MOST_NAMED.to_string())?;
     if said.is_empty() {
         return Ok(vec![finding(true, "file", "pages and indexes agree")]);

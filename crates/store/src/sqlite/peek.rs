@@ -5,22 +5,15 @@ use std::path::Path;
 use pegcount_sealed::Keys;
 use rusqlite::{Connection, OpenFlags};
 
-use super::{directory, fault::Fault, sealing, size};
-use crate::{Organization, Result, StoreError};
+use super::{check, directory, fault::Fault, sealing, size};
+use crate::{Finding, Organization, Result, StoreError};
 
 /// The organizations of the store that lies here; `None` where none does.
 ///
 /// # Errors
 /// [`StoreError::MissingKey`] when something may be sealed with a key that is not among these.
 pub(crate) fn organizations(path: &Path, keys: Option<&Keys>) -> Result<Option<Vec<Organization>>> {
-    let found = size::of(path).map_err(|error| StoreError::Unavailable(error.into()))?;
-    // A file without a byte is a store that was never begun.
-    if found.bytes == 0 {
-        return Ok(None);
-    }
-    // A server that runs may have emptied its log; its shared memory is there all the same.
-    let is_at_rest = found.log_bytes == 0 && !size::shared_memory_of(path).exists();
-    let connection = open(path, is_at_rest).map_err(|error| StoreError::from(Fault::from(error)))?;
+    let Some(connection) = opened(path)? else { return Ok(None) };
     // A store of an earlier version has no such table, and nothing that is sealed.
     if connection
         .table_exists(None, sealing::KEYS_TABLE)
@@ -30,6 +23,27 @@ pub(crate) fn organizations(path: &Path, keys: Option<&Keys>) -> Result<Option<V
     }
     let organizations = directory::organizations(&connection)?;
     Ok(Some(organizations))
+}
+
+/// Whether the pages and indexes of the store that lies here agree.
+///
+/// # Errors
+/// [`StoreError::Unreadable`] where not even that can be found out.
+pub(crate) fn file(path: &Path) -> Result<Vec<Finding>> {
+    let none = || StoreError::Unavailable(format!("there is no store {}", path.display()).into());
+    Ok(check::file(&opened(path)?.ok_or_else(none)?)?)
+}
+
+/// The store that lies here, if any.
+fn opened(path: &Path) -> Result<Option<Connection>> {
+    let found = size::of(path).map_err(|error| StoreError::Unavailable(error.into()))?;
+    // A file without a byte is a store that was never begun.
+    if found.bytes == 0 {
+        return Ok(None);
+    }
+    // A server that runs may have emptied its log; its shared memory is there all the same.
+    let is_at_rest = found.log_bytes == 0 && !size::shared_memory_of(path).exists();
+    open(path, is_at_rest).map(Some).map_err(|error| StoreError::from(Fault::from(error)))
 }
 
 /// A store at rest is read as it is: a usual reader would make files beside it.

@@ -80,8 +80,12 @@ pub(super) async fn audio(
 ) -> Result<Response, Failure> {
     let (object, recording) = ledger.recording_by_link(&name, query.as_deref()).await?;
     let mut response = stored::answer(&Asked::of(&request), &object, &recording);
+    // A range that is not there may be there when the recording was replaced.
+    let is_refused = response.status() == axum::http::StatusCode::RANGE_NOT_SATISFIABLE;
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=3600"));
+    if !is_refused {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=3600"));
+    }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // A call's name holds nothing that would end the quotes.
     if let Ok(shown) = HeaderValue::from_str(&format!("inline; filename=\"{name}\"")) {

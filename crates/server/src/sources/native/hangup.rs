@@ -75,7 +75,12 @@ pub fn check_url(text: &str, reach: Reach) -> Result<Url, String> {
         Some(Host::Domain(_)) => None,
     };
     let is_covered = reach == Reach::Private || literal.is_some_and(|address| reach.covers(address));
-    if !is_covered && literal.is_some_and(|address| !is_public(address)) {
+    // Names of this machine by definition (RFC 6761). Where other names lead is seen when they are resolved.
+    let is_local = url.domain().is_some_and(|name| {
+        let name = name.trim_end_matches('.');
+        name == "localhost" || name.ends_with(".localhost")
+    });
+    if !is_covered && (is_local || literal.is_some_and(|address| !is_public(address))) {
         return Err("must not lead to a private address; the configuration can allow it \
                     (native.allow_private_control_urls = true). Loopback addresses are also taken from a key with the \
                     scope server, while the server itself listens on loopback addresses only"
