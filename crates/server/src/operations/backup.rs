@@ -10,10 +10,10 @@ use std::{
 
 use pegcount_store::StoreError;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Done, Operator, sentence};
-use crate::recordings::on_disk;
+use crate::recordings::{self, on_disk};
 
 /// The names of a backup: the file of the store, and what lies beside it.
 struct Names {
@@ -44,11 +44,11 @@ impl Names {
     }
 }
 
-/// A folder that is removed unless its content was given its names.
+/// The folder in which a backup is made, beside where it is to lie.
 struct Staging(PathBuf);
 
 impl Staging {
-    /// Beside the backup that it is to become. Nobody but the owner looks into it: calls are personal data.
+    /// Nobody but the owner looks into it: calls are personal data.
     fn beside(store: &Path) -> io::Result<Self> {
         let path = Self::path(store);
         DirBuilder::new().mode(0o700).create(&path)?;
@@ -69,11 +69,16 @@ impl Staging {
             recordings: inside(&names.recordings),
         }
     }
-}
 
-impl Drop for Staging {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+    /// Removes it with what was given no name. That may be many recordings, so no async worker waits for it.
+    async fn remove(self) {
+        let removed = on_disk(move || {
+            let removed = fs::remove_dir_all(&self.0);
+            removed.map_err(|error| io::Error::other(format!("{}: {error}", self.0.display())))
+        });
+        if let Err(error) = removed.await {
+            tracing::warn!("what a backup left cannot be removed: {error}");
+        }
     }
 }
 
@@ -81,44 +86,36 @@ impl Operator {
     /// Copies the store, and the recordings that it names unless they are to be left out, to files that must not be there.
     /// The answer lists what is not in the copy.
     pub(super) async fn backup(&self, path: &Path, without_recordings: bool) -> Done {
-        let failed = |error: String| format!("no backup was made: {error}");
-        let unwritable = |error: &io::Error| failed(unwritable(path, error));
-        if path.file_name().is_none() || path.is_dir() {
-            let path = path.display();
-            return Err(failed(format!(
-                "{path} is a folder: name the file to make, such as {path}/pegcount.db"
-            )));
-        }
         let names = Names::of(path);
-        if let Some(taken) = names.in_order().into_iter().find(|name| name.symlink_metadata().is_ok()) {
-            return Err(format!("{} exists already: a backup replaces nothing", taken.display()));
-        }
-        let staging = Staging::beside(path).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => failed(format!(
-                "{} is there: another backup to this file runs, or one was cut off; then delete it",
-                Staging::path(path).display()
-            )),
-            _ => unwritable(&error),
-        })?;
-        let staged = staging.within(&names);
+        let to = path.to_owned();
+        let begun = on_disk(move || Ok(begin(&to))).await.map_err(|error| failed(&error.to_string()))?;
+        let staging = begun?;
+        let made = self.fill(&staging, &names, without_recordings).await;
+        staging.remove().await;
+        made
+    }
+
+    /// Makes the parts of a backup and gives them their names.
+    async fn fill(&self, staging: &Staging, names: &Names, without_recordings: bool) -> Done {
+        let path = &names.store;
+        let staged = staging.within(names);
         // Before the store is copied: what it names is deleted no more until its recordings are.
         let shelf = self.shelf.clone();
-        let pinned =
-            match without_recordings {
-                true => None,
-                false => Some(on_disk(move || shelf.pin()).await.map_err(|error| {
-                    failed(format!("the folder of recordings cannot be written: {error}"))
-                })?),
-            };
+        let pinned = match without_recordings {
+            true => None,
+            false => Some(on_disk(move || shelf.pin()).await.map_err(|error| {
+                failed(&format!("the folder of recordings cannot be written: {error}"))
+            })?),
+        };
         let has_words = match self.store.backup(&staged.store).await {
             Ok(words) => words.is_some(),
             Err(StoreError::Full) => {
                 let path = path.display();
-                return Err(failed(format!(
+                return Err(failed(&format!(
                     "the disk of {path} is full: make room there, then run it again"
                 )));
             }
-            Err(error) => return Err(failed(format!("{}: {}", path.display(), sentence(&error)))),
+            Err(error) => return Err(failed(&format!("{}: {}", path.display(), sentence(&error)))),
         };
         let copied = match pinned {
             None => None,
@@ -129,33 +126,42 @@ impl Operator {
                     drop(pinned);
                     Ok(copied)
                 });
-                Some(copied.await.map_err(|error| failed(error.to_string()))?)
+                Some(copied.await.map_err(|error| failed(&error.to_string()))?)
             }
         };
         let (staged, given) = (staged.in_order().map(Path::to_owned), names.in_order().map(Path::to_owned));
-        on_disk(move || give_names(&staged, &given)).await.map_err(|error| unwritable(&error))?;
-        drop(staging);
-        let bytes = |path: &Path| fs::metadata(path).map(|file| file.len()).unwrap_or_default();
-        let words = has_words.then(|| json!({ "path": names.words, "bytes": bytes(&names.words) }));
-        let recordings = copied.map(|copied| {
-            json!({
+        let named = on_disk(move || {
+            give_names(&staged, &given)?;
+            Ok(given.map(|path| fs::metadata(path).map(|file| file.len()).unwrap_or_default()))
+        });
+        let [_, words_bytes, bytes] = named.await.map_err(|error| failed(&unwritable(path, &error)))?;
+        let words = has_words.then(|| json!({ "path": names.words, "bytes": words_bytes }));
+        let (mut left_out, mut recordings) = (self.left_out(without_recordings), None);
+        if let Some(copied) = copied {
+            let lost = recordings::lost(self.store.as_ref(), &self.shelf).await;
+            left_out.extend(match &lost {
+                Ok(lost) => lost.sentence(&self.shelf).map(|sentence| format!("lost recordings: {sentence}")),
+                Err(error) => Some(format!("lost recordings, if any: {error}")),
+            });
+            recordings = Some(json!({
                 "path": names.recordings,
                 "files": copied.files,
                 "bytes": copied.bytes,
                 "linked": copied.linked,
-            })
-        });
+                "lost": lost.ok().map(|lost| lost.count),
+            }));
+        }
         Ok(json!({
             "backup": path,
-            "bytes": bytes(path),
+            "bytes": bytes,
             "words": words,
             "recordings": recordings,
-            "left_out": self.left_out(without_recordings),
+            "left_out": left_out,
         }))
     }
 
     /// What a restore needs, or a listener may miss, and a backup does not hold.
-    fn left_out(&self, without_recordings: bool) -> Vec<Value> {
+    fn left_out(&self, without_recordings: bool) -> Vec<String> {
         let mut left_out = vec!["link-key: it signs links; copy it from the data folder".to_owned()];
         if without_recordings {
             left_out.push(format!("recordings: those in {}", self.shelf.folder().display()));
@@ -166,8 +172,30 @@ impl Operator {
         if self.shelf.keys().is_some() {
             left_out.push("encryption keys: without them nothing of it can be read".to_owned());
         }
-        left_out.into_iter().map(Value::from).collect()
+        left_out
     }
+}
+
+/// Looks whether a backup may be made there, and makes the folder for its parts.
+fn begin(path: &Path) -> Result<Staging, String> {
+    if path.file_name().is_none() || path.is_dir() {
+        let path = path.display();
+        return Err(failed(&format!("{path} is a folder: name the file to make, such as {path}/pegcount.db")));
+    }
+    if let Some(taken) = Names::of(path).in_order().into_iter().find(|name| name.symlink_metadata().is_ok()) {
+        return Err(format!("{} exists already: a backup replaces nothing", taken.display()));
+    }
+    Staging::beside(path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => failed(&format!(
+            "{} is there: another backup to this file runs, or one was cut off; then delete it",
+            Staging::path(path).display()
+        )),
+        _ => failed(&unwritable(path, &error)),
+    })
+}
+
+fn failed(why: &str) -> String {
+    format!("no backup was made: {why}")
 }
 
 /// Moves the parts of a backup to where they are to be. If one cannot be, none is.

@@ -128,6 +128,23 @@ async fn a_restore_by_the_book_plays_its_recordings() {
 }
 
 #[tokio::test]
+async fn a_backup_counts_the_recordings_that_are_lost() {
+    let home = Home::new("");
+    let server = home.start();
+    record(&home, &server, "call_1").await;
+    let lost = record(&home, &server, "call_2").await;
+    assert_eq!(home.run_json(&["backup", "whole.db"])["recordings"]["lost"], json!(0));
+    std::fs::remove_file(lost).expect("a recording");
+    let made = home.run_json(&["backup", "copy.db"]);
+    assert_eq!((&made["recordings"]["files"], &made["recordings"]["lost"]), (&json!(1), &json!(1)), "{made}");
+    let output = home.run(&["backup", "again.db"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("Not in it: lost recordings: 1 ") && said.contains("call_2"), "{said}");
+    assert!(!said.contains("call_1"), "{said}");
+}
+
+#[tokio::test]
 async fn missing_recordings_are_named_after_a_restore() {
     let home = Home::new("");
     let server = home.start();
