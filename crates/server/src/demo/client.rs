@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use pegcount_calls::Timestamp;
 use reqwest::{Method, StatusCode, header::HeaderValue};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::DemoOptions;
+use crate::vocabulary::time::{format_rfc3339, parse_rfc3339};
 
 /// How long a server that cannot be reached is tried again, once it was.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -52,6 +54,27 @@ pub(super) struct Refused(pub(super) String);
 #[derive(Deserialize)]
 struct ControlUrl {
     url: String,
+}
+
+#[derive(Deserialize)]
+struct Calls {
+    calls: Vec<Call>,
+    next_cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Call {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Events {
+    events: Vec<Event>,
+}
+
+#[derive(Deserialize)]
+struct Event {
+    created_at: String,
 }
 
 #[derive(Deserialize)]
@@ -103,8 +126,7 @@ impl Client {
     pub(super) async fn send(&mut self, events: &[Value]) -> Result<Receipt, String> {
         let answer = self.ask(Method::POST, "/v1/events", Some(&events)).await?;
         match answer.status {
-            StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY => serde_json::from_slice(&answer.body)
-                .map_err(|error| format!("{} answered in a way that no Pegcount does: {error}", self.base)),
+            StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY => self.parsed(&answer),
             StatusCode::FORBIDDEN => {
                 Err("the key may not send events: use one with the scope events:write".to_owned())
             }
@@ -123,14 +145,59 @@ impl Client {
         }
     }
 
+    /// The live calls of these endpoints, separated by commas, that were created before a time.
+    pub(super) async fn live_calls(
+        &mut self,
+        endpoints: &str,
+        before: Timestamp,
+    ) -> Result<Result<Vec<String>, Refused>, String> {
+        let (mut found, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let mut query = url::form_urlencoded::Serializer::new("/v1/calls?".to_owned());
+            query
+                .append_pair("status", "initiated,ringing,in_progress")
+                .append_pair("endpoint_id", endpoints)
+                .append_pair("to_date", &format_rfc3339(before))
+                .append_pair("limit", "100");
+            if let Some(cursor) = &cursor {
+                query.append_pair("cursor", cursor);
+            }
+            let answer = self.ask(Method::GET, &query.finish(), None::<&()>).await?;
+            if answer.status != StatusCode::OK {
+                return Ok(Err(refused(&answer)));
+            }
+            let page: Calls = self.parsed(&answer)?;
+            found.extend(page.calls.into_iter().map(|call| call.id));
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Ok(Ok(found));
+            }
+        }
+    }
+
+    /// When the last event of a call happened; `None` if the call is gone.
+    pub(super) async fn last_event(
+        &mut self,
+        call: &str,
+    ) -> Result<Result<Option<Timestamp>, Refused>, String> {
+        let answer = self.ask(Method::GET, &format!("/v1/calls/{call}/events"), None::<&()>).await?;
+        match answer.status {
+            StatusCode::NOT_FOUND => Ok(Ok(None)),
+            StatusCode::OK => {
+                let list: Events = self.parsed(&answer)?;
+                let times = list.events.iter().filter_map(|event| parse_rfc3339(&event.created_at));
+                Ok(Ok(times.max()))
+            }
+            _ => Ok(Err(refused(&answer))),
+        }
+    }
+
     /// The control URL that the organization has.
     pub(super) async fn control_url(&mut self) -> Result<Result<Option<String>, Refused>, String> {
         let answer = self.ask(Method::GET, CONTROL_URL, None::<&()>).await?;
         match answer.status {
             StatusCode::NOT_FOUND => Ok(Ok(None)),
-            StatusCode::OK => serde_json::from_slice::<ControlUrl>(&answer.body)
-                .map(|control| Ok(Some(control.url)))
-                .map_err(|error| format!("{} answered in a way that no Pegcount does: {error}", self.base)),
+            StatusCode::OK => Ok(Ok(Some(self.parsed::<ControlUrl>(&answer)?.url))),
             _ => Ok(Err(refused(&answer))),
         }
     }
@@ -150,6 +217,11 @@ impl Client {
     pub(super) async fn delete_control_url(&mut self) -> Result<Result<(), Refused>, String> {
         let answer = self.ask(Method::DELETE, CONTROL_URL, None::<&()>).await?;
         Ok(if answer.status.is_success() { Ok(()) } else { Err(refused(&answer)) })
+    }
+
+    fn parsed<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, String> {
+        serde_json::from_slice(&answer.body)
+            .map_err(|error| format!("{} answered in a way that no Pegcount does: {error}", self.base))
     }
 
     /// Whether the server is on this machine, as far as its URL says so.

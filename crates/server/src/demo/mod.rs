@@ -3,10 +3,11 @@
 //! `script` makes calls of a seed and knows no clock; `sender` lets them happen. A run first sends calls of the last day,
 //! so that statistics show something at once, and then starts calls until it is stopped. The same seed gives the same
 //! calls; only their ids and times belong to the run. While it runs, a `listener` on this machine serves their recordings
-//! and takes hang-up orders by a control URL, which is removed again at the end.
+//! and takes hang-up orders by a control URL, which is removed again at the end. Live calls of a run that was killed are ended.
 
 mod client;
 mod control_url;
+mod left_over;
 mod listener;
 mod outcome;
 mod random;

@@ -16,7 +16,7 @@ use tokio::{
 use super::{
     DemoOptions, Progress, Tally,
     client::{Client, Made},
-    control_url,
+    control_url, left_over,
     listener::{HangUp, Listener},
     random::Random,
     scenarios::SCENARIOS,
@@ -36,6 +36,8 @@ const TICK: Duration = Duration::from_millis(200);
 const BATCH: usize = 1000;
 /// How often progress is reported.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
+/// How often calls that a killed run left are looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// How long the calls in progress get to be ended when the run is stopped.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// Hang-up orders that may wait.
@@ -214,6 +216,7 @@ impl<'a> Sender<'a> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut next_call = self.clock.now().millis();
         let mut next_report = Instant::now() + REPORT_EVERY;
+        let mut next_look = Some(Instant::now());
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
@@ -221,6 +224,9 @@ impl<'a> Sender<'a> {
                     self.hang_up(order).await?;
                     continue;
                 }
+            }
+            if next_look.is_some_and(|at| at <= Instant::now()) {
+                next_look = self.end_left_over().await?.then(|| Instant::now() + LOOK_EVERY);
             }
             let now = self.clock.now().millis();
             if now - next_call > MOST_BEHIND_MS {
@@ -290,6 +296,27 @@ impl<'a> Sender<'a> {
         Ok(())
     }
 
+    /// Ends the calls that a killed run left. Gives whether it is worth looking again.
+    async fn end_left_over(&mut self) -> Result<bool, String> {
+        let ends = match left_over::ends(&mut self.client, &self.open, self.clock.now()).await? {
+            Ok(ends) => ends,
+            Err(refused) => {
+                let note =
+                    format!("live calls that a killed demo may have left are not ended: {}", refused.0);
+                (self.report)(Progress::Note(note));
+                return Ok(false);
+            }
+        };
+        for batch in ends.chunks(BATCH) {
+            self.send(batch).await?;
+        }
+        if !ends.is_empty() {
+            let note = format!("ended {} calls that a killed demo left, as inferred", ends.len());
+            (self.report)(Progress::Note(note));
+        }
+        Ok(true)
+    }
+
     async fn end_open_calls(&mut self) -> Result<(), String> {
         let now = self.clock.now();
         let open = std::mem::take(&mut self.open);
@@ -334,7 +361,7 @@ impl<'a> Sender<'a> {
 }
 
 /// A place after that of any event of a script.
-const LAST: usize = 9999;
+pub(super) const LAST: usize = 9999;
 
 /// A native event. Ids sort in the order of happening, since many events share a millisecond.
 pub(super) fn event(call: &str, place: usize, at: Timestamp, kind: &str, data: &Value) -> Value {

@@ -101,12 +101,13 @@ impl Operator {
         let staged = staging.within(names);
         // Before the store is copied: what it names is deleted no more until its recordings are.
         let shelf = self.shelf.clone();
-        let pinned = match without_recordings {
-            true => None,
-            false => Some(on_disk(move || shelf.pin()).await.map_err(|error| {
-                failed(&format!("the folder of recordings cannot be written: {error}"))
-            })?),
-        };
+        let pinned =
+            match without_recordings {
+                true => None,
+                false => Some(on_disk(move || shelf.pin()).await.map_err(|error| {
+                    failed(&format!("the folder of recordings cannot be written: {error}"))
+                })?),
+            };
         let has_words = match self.store.backup(&staged.store).await {
             Ok(words) => words.is_some(),
             Err(StoreError::Full) => {
@@ -180,7 +181,9 @@ impl Operator {
 fn begin(path: &Path) -> Result<Staging, String> {
     if path.file_name().is_none() || path.is_dir() {
         let path = path.display();
-        return Err(failed(&format!("{path} is a folder: name the file to make, such as {path}/pegcount.db")));
+        return Err(failed(&format!(
+            "{path} is a folder: name the file to make, such as {path}/pegcount.db"
+        )));
     }
     if let Some(taken) = Names::of(path).in_order().into_iter().find(|name| name.symlink_metadata().is_ok()) {
         return Err(format!("{} exists already: a backup replaces nothing", taken.display()));

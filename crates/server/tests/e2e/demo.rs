@@ -111,6 +111,42 @@ async fn a_demo_call_plays_and_hangs_up() {
 }
 
 #[tokio::test]
+async fn a_demo_ends_the_calls_of_one_that_was_killed() {
+    let home = Home::new("");
+    let server = home.start();
+    let told = |call: &str, endpoint: &str, at: &str| {
+        let data = json!({ "endpoint_id": endpoint });
+        json!({ "call_id": call, "event_type": "call_initiated", "created_at": at, "event_data": data })
+    };
+    let now = pegcount::clock::Clock::system().now();
+    let now = pegcount::vocabulary::time::format_rfc3339(now);
+    let silent_since = "2026-01-01T10:00:00Z";
+    server
+        .tell(&json!([
+            told("killed", "ep_demo_scheduler", silent_since),
+            told("of_others", "ep_1", silent_since),
+            told("of_another_demo", "ep_demo_scheduler", silent_since),
+            { "call_id": "of_another_demo", "event_type": "media_quality", "created_at": now,
+              "event_data": { "leg": "agent", "mos": 4.4 } },
+        ]))
+        .await;
+    let demo = Demo::start(&home, &server);
+    let ended = |answer: &crate::server::Answer| {
+        let call = answer.json();
+        (!call["completed_at"].is_null()).then_some(call)
+    };
+    let killed = server.until("/v1/calls/killed", ended).await;
+    assert_eq!((text(&killed, "status"), text(&killed, "completed_at")), ("no_answer", silent_since));
+    assert!(demo.stop().contains("ended 1 calls that a killed demo left"));
+    let events = server.get("/v1/calls/killed/events").await.expect(200);
+    assert_eq!(events["events"][1]["event_data"]["inferred"], json!(true), "{events}");
+    for call in ["of_others", "of_another_demo"] {
+        let call = server.get(&format!("/v1/calls/{call}")).await.expect(200);
+        assert!(call["completed_at"].is_null(), "{call}");
+    }
+}
+
+#[tokio::test]
 async fn a_demo_leaves_a_control_url_of_others_alone() {
     let home = Home::new("");
     let server = home.start();
