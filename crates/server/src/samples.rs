@@ -50,6 +50,7 @@ pub(crate) fn filed_under(name: &str, events: &Value, tariff: &Tariff) -> (Filed
     (
         Filed {
             head,
+            former_names: Vec::new(),
             call,
             bill,
             endpoint: None,

@@ -419,9 +419,11 @@ pub trait Transaction: Send {
     async fn blank(&mut self, call: CallKey, events: &[(EventId, Document)]) -> Result<()>;
     /// Removes every event of a call; the call stays.
     async fn forget_events(&mut self, call: CallKey) -> Result<()>;
-    /// Moves the events, legs and names of the younger call to the older one and removes the younger. Of events that
-    /// share an id the older call's stays.
-    async fn merge(&mut self, younger: CallKey, older: CallKey) -> Result<()>;
+    /// Moves the events, legs and names of the younger call to the older one and removes the younger. Two calls may have
+    /// different events under one id: `renamed` says which ids of the younger's become which. Of events that share an id
+    /// even so the older call's stays.
+    async fn merge(&mut self, younger: CallKey, older: CallKey, renamed: &[(EventId, EventId)])
+    -> Result<()>;
     /// Removes a call and everything it held. What it counts for stays in statistics and leaves the lists and their
     /// totals; that there was a call of these names and legs stays known.
     async fn erase(&mut self, call: CallKey) -> Result<()>;

@@ -221,6 +221,8 @@ pub struct CallHead {
 pub struct Filed {
     /// Which call it is.
     pub head: CallHead,
+    /// The names of the calls that became part of it.
+    pub former_names: Vec<CallName>,
     /// What is known of it.
     pub call: Call,
     /// What it costs.
@@ -238,6 +240,11 @@ pub struct Filed {
 }
 
 impl Filed {
+    /// Its name, and those of the calls that became part of it.
+    pub fn names(&self) -> impl Iterator<Item = &CallName> {
+        std::iter::once(&self.head.name).chain(&self.former_names)
+    }
+
     /// What it was folded with beside its events.
     pub fn basis(&self) -> Basis {
         Basis { tariff: self.tariff, phone_number: self.phone_number_id.clone(), folded_by: self.folded_by }

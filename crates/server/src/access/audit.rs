@@ -130,11 +130,7 @@ impl Access {
         if !shelf.may_link_away() {
             return false;
         }
-        let recording = filed.call.content.recording.as_ref();
-        let name =
-            recording.filter(|recording| recording.url.is_none()).and_then(|one| one.object.as_deref());
-        let own = name.and_then(|name| Object::of_call(&filed.head, name));
-        own.is_some_and(|object| shelf.leads_away(&object))
+        Object::of(filed).is_some_and(|object| shelf.leads_away(&object))
     }
 
     /// Room for an entry about something that is about to be done.

@@ -74,7 +74,8 @@ impl Access {
         self.need(Scope::CallsRead)?;
         let filed = self.find_call(id).await?;
         let switchboard = self.ledger.control.switchboard();
-        let messages = switchboard.and_then(|switchboard| switchboard.messages(&filed.head.name));
+        let messages =
+            switchboard.and_then(|switchboard| filed.names().find_map(|name| switchboard.messages(name)));
         let messages = messages.ok_or(Refusal::NotFound(Thing::SipTrace))?;
         self.note_read(Action::SipTraceRead, &filed.head).await?;
         Ok(messages)

@@ -233,8 +233,7 @@ impl Ledger {
         let access = self.by_link(organization);
         // The link was good when it was made; since then the call may have been erased, or have opted out.
         let filed = access.find_call(object.call().as_str()).await?;
-        let kept = filed.call.content.recording.as_ref().and_then(|recording| recording.object.as_deref());
-        if kept != Some(name) {
+        if Object::of(&filed).as_ref() != Some(&object) && !access.named_before(&filed, name).await? {
             return Err(missing());
         }
         match self.shelf.find(&object).await {

@@ -1,12 +1,13 @@
 //! Links to what is kept of a call.
 
-use pegcount_calls::Timestamp;
+use pegcount_calls::{Fact, Timestamp};
 use pegcount_store::Filed;
 
 use super::{Access, Answer, Object, Refusal, Thing};
 use crate::{
     auth::Scope,
     links::{Link, Target},
+    vocabulary::{self, kinds},
 };
 
 /// Where a recording can be had.
@@ -42,12 +43,28 @@ impl Access {
         if let Some(url) = &recording.url {
             return Some(RecordingLink { url: url.clone(), expires_at: None, leads: "source" });
         }
-        let object = Object::of_call(&filed.head, recording.object.as_deref()?)?;
+        let object = Object::of(filed)?;
         if let Some((url, expires_at)) = self.ledger.shelf.link_away(&object, self.now()) {
             return Some(RecordingLink { url, expires_at: Some(expires_at), leads: "away" });
         }
         let link = self.link(Target::Recording(&object.to_string()));
         Some(RecordingLink { url: link.url, expires_at: Some(link.expires_at), leads: "here" })
+    }
+
+    /// Whether a call that keeps a recording was told of this one of ours before: of two calls that were merged each may
+    /// have had one.
+    pub(super) async fn named_before(&self, filed: &Filed, name: &str) -> Answer<bool> {
+        if !filed.call.content.keeps_recording() {
+            return Ok(false);
+        }
+        let found = self.ledger.store.reports(&[filed.head.key]).await;
+        let reports = self.ledger.read(found)?.pop().unwrap_or_default();
+        let events = reports.iter().filter(|report| report.kind == kinds::RECORDING_READY);
+        let mut facts = events.filter_map(|report| Some(vocabulary::read_report(report).ok()?.fact));
+        Ok(facts.any(|fact| match fact {
+            Fact::RecordingReady(recording) => recording.object.as_deref() == Some(name),
+            _ => false,
+        }))
     }
 
     /// The call with this name or UUID that has a recording, where that can be had, and until when the link is good.

@@ -285,9 +285,9 @@ impl Access {
         let reports = self.ledger.read(self.ledger.store.reports(&[filed.head.key]).await)?;
         let sources = sources_in_order(reports.first().map(Vec::as_slice).unwrap_or_default());
         let ledger = Arc::clone(&self.ledger);
-        let head = filed.head.clone();
+        let (head, names) = (filed.head.clone(), filed.names().cloned().collect::<Vec<_>>());
         // On a task of its own: an order on its way is not called back because the one who asked went away.
-        let order = tokio::spawn(async move { ledger.control.hang_up(&head, &sources).await }).await;
+        let order = tokio::spawn(async move { ledger.control.hang_up(&head, &names, &sources).await }).await;
         match order.unwrap_or_else(|_| Err(ControlError::Unreachable("the order failed".into()))) {
             Ok(Reply::Taken) => Ok(()),
             Ok(Reply::Gone) => {

@@ -98,18 +98,28 @@ impl Control {
     }
 
     /// Gives the order to hang a call up, once, to its owner: of its sources, in the order of their earliest events,
-    /// the first that can hang up.
+    /// the first that can hang up. A merged call has several `names`, its own first: the source knows it by one of them.
     ///
     /// # Errors
     /// [`ControlError`]; an order that failed does not stand, the next one is sent anew.
-    pub async fn hang_up(&self, call: &CallHead, sources: &[SourceName]) -> Result<Reply, ControlError> {
+    pub async fn hang_up(
+        &self,
+        call: &CallHead,
+        names: &[CallName],
+        sources: &[SourceName],
+    ) -> Result<Reply, ControlError> {
         let cell = self.standing_order(call.key);
         let result = cell
             .get_or_init(|| async {
                 let owner = self.owner(call.organization, sources).await?;
                 let asked_at = self.clock.now();
-                let order = Order { organization: call.organization, call: call.name.clone(), asked_at };
-                owner.hang_up(&order).await
+                for name in names {
+                    let order = Order { organization: call.organization, call: name.clone(), asked_at };
+                    if owner.hang_up(&order).await? == Reply::Taken {
+                        return Ok(Reply::Taken);
+                    }
+                }
+                Ok(Reply::Gone)
             })
             .await
             .clone();

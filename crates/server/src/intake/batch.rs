@@ -1,6 +1,6 @@
 //! One transaction's worth of events.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use pegcount_calls::{Call, CallName, Event, Fact, History, Status, fold_sealed, open_end};
 use pegcount_store::{
@@ -8,12 +8,12 @@ use pegcount_store::{
 };
 use uuid::Uuid;
 
-use crate::vocabulary::Rejection;
+use crate::vocabulary::{Rejection, Told};
 
 use super::{
     CallReference, Incoming, Outcome, Outside, Ties,
     basis::{Occasion, Settler, kept_basis},
-    history::{Cache, Kept, Verdict},
+    history::{Cache, Kept, Verdict, id_in_merged},
     outside::wanted,
 };
 
@@ -146,9 +146,10 @@ impl<'a> Batch<'a> {
                 return Ok(vec![Outcome::Rejected(sealed); incoming.told.len()]);
             }
         };
+        let told = self.under_own_ids(key, incoming).await?;
         let Some(touched) = self.touched.get_mut(&key) else { return Ok(Vec::new()) };
         touched.recorded |= recorded;
-        let outcomes = incoming.told.iter().map(|told| match touched.kept.take(told) {
+        let outcomes = told.iter().map(|told| match touched.kept.take(told) {
             Verdict::New => {
                 touched.new.push(told.report.clone());
                 if let Fact::RecordingReady(recording) = &told.event.fact {
@@ -165,6 +166,37 @@ impl<'a> Batch<'a> {
             Verdict::TurnedAway(rejection) => Outcome::Rejected(rejection),
         });
         Ok(outcomes.collect())
+    }
+
+    /// The events, under the ids that they have in their call: where calls were merged, an id may be that of another event,
+    /// told of another of them.
+    async fn under_own_ids<'b>(
+        &mut self,
+        key: CallKey,
+        incoming: &'b Incoming,
+    ) -> Result<Cow<'b, [Told]>, StoreError> {
+        let told = Cow::Borrowed(incoming.told.as_slice());
+        let Some(touched) = self.touched.get(&key) else { return Ok(told) };
+        if !told.iter().any(|one| touched.kept.contradicts(one)) {
+            return Ok(told);
+        }
+        let names = self.transaction.names(key).await?;
+        if names.len() < 2 {
+            return Ok(told);
+        }
+        let mut told = told.into_owned();
+        for one in told.iter_mut().filter(|one| touched.kept.contradicts(one)) {
+            let known = touched.kept.renamed(one, &names);
+            // The ids of records are of their legs: under one of them there is no other event.
+            let id = known.or_else(|| match &incoming.call {
+                CallReference::Named(name) => Some(id_in_merged(&one.report.id, name, 0)),
+                CallReference::Legs { .. } => None,
+            });
+            if let Some(id) = id {
+                (one.report.id, one.event.id) = (id.clone(), id);
+            }
+        }
+        Ok(Cow::Owned(told))
     }
 
     /// The call that these events belong to; it is opened if nobody knows it.
@@ -252,19 +284,19 @@ impl<'a> Batch<'a> {
 
     /// Two calls turned out to be one: the younger becomes part of the older.
     async fn merge(&mut self, younger: CallHead, older: CallKey) -> Result<(), StoreError> {
-        let (younger_key, organization) = (younger.key, younger.organization);
+        let (younger_key, organization, name) = (younger.key, younger.organization, younger.name.clone());
         self.load(younger).await?;
-        // What is new to either goes to its place first: the store then decides over all that share an id.
+        // What is new to either goes to its place first: the store then moves all of it.
         for key in [older, younger_key] {
             if let Some(touched) = self.touched.get_mut(&key) {
                 self.transaction.append(key, &std::mem::take(&mut touched.new)).await?;
             }
         }
-        self.transaction.merge(younger_key, older).await?;
+        let mut renamed = Vec::new();
         if let Some(gone) = self.touched.remove(&younger_key)
             && let Some(touched) = self.touched.get_mut(&older)
         {
-            touched.kept.absorb(gone.kept);
+            renamed = touched.kept.absorb(&gone.kept, &name);
             touched.changed = true;
             touched.recorded |= gone.recorded;
             touched.spoken |= gone.spoken;
@@ -273,6 +305,7 @@ impl<'a> Batch<'a> {
             touched.recorded_elsewhere |= gone.recorded_elsewhere;
             touched.unrecorded |= gone.unrecorded;
         }
+        self.transaction.merge(younger_key, older, &renamed).await?;
         self.standing.push((organization, younger_key, None));
         Ok(())
     }
@@ -304,8 +337,11 @@ impl<'a> Batch<'a> {
             let name = if tells { self.settler.names().of(organization).await? } else { None };
             let name = name.as_ref();
             if written.is_some_and(|call| !call.opt_out && call.content.recording.is_some()) {
-                for object in &touched.objects {
-                    jobs.extend(wanted(outside, |one| one.recorded(head, name, object)));
+                if !touched.objects.is_empty() {
+                    let names = self.transaction.names(key).await?;
+                    for object in &touched.objects {
+                        jobs.extend(wanted(outside, |one| one.recorded(head, &names, name, object)));
+                    }
                 }
                 if touched.recorded_elsewhere {
                     jobs.extend(wanted(outside, |one| one.recorded_elsewhere(head, name)));

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use lru::LruCache;
-use pegcount_calls::{Call, Document, Event, EventId, Fact, Folded, History, Timestamp};
+use pegcount_calls::{Call, CallName, Document, Event, EventId, Fact, Folded, History, Timestamp};
 use pegcount_store::{CallKey, KeptBasis, Report};
 use sha2::{Digest, Sha256};
 
@@ -159,18 +159,51 @@ impl Kept {
         }
     }
 
-    /// Takes in what another call knew, which turned out to be this one. Of events that share an id ours stays.
-    pub(super) fn absorb(&mut self, other: Self) {
-        for (id, words) in other.words {
-            self.words.entry(id).or_insert(words);
-        }
+    /// Whether another event is known under the id of this one.
+    pub(super) fn contradicts(&self, told: &Told) -> bool {
+        self.words.get(&told.report.id).is_some_and(|known| !known.same_as(&Words::of(&told.report)))
+    }
+
+    /// The id under which an event of this call is kept that was told of a call of one of these names, if it was one of
+    /// those that lost their id when the calls were merged.
+    pub(super) fn renamed<'a>(
+        &self,
+        told: &Told,
+        names: impl IntoIterator<Item = &'a CallName>,
+    ) -> Option<EventId> {
+        let words = Words::of(&told.report);
+        let ids = names.into_iter().map(|name| id_in_merged(&told.report.id, name, 0));
+        ids.into_iter().find(|id| self.words.get(id).is_some_and(|known| known.same_as(&words)))
+    }
+
+    /// Takes in what the call of this name knew, which turned out to be this one. Each source counts the events of each call by
+    /// itself, so one of the other's whose id is taken here is another event, and gets another id: nothing that it
+    /// told is lost. Only the very same event is kept once. Returns the ids that have changed.
+    pub(super) fn absorb(&mut self, other: &Self, name: &CallName) -> Vec<(EventId, EventId)> {
+        let mut renamed = Vec::new();
         self.bytes += other.bytes;
-        let events = |folded: Option<Folded>| folded.map(|folded| folded.history().events().to_vec());
-        let (ours, theirs) = (self.folded.take(), other.folded);
-        let (ours, theirs) = (events(ours).unwrap_or_default(), events(theirs).unwrap_or_default());
-        let known: std::collections::HashSet<EventId> = ours.iter().map(|event| event.id.clone()).collect();
-        let theirs = theirs.into_iter().filter(|event| !known.contains(&event.id));
-        self.folded = History::of(ours.iter().cloned().chain(theirs)).map(Folded::of);
+        let events = |folded: &Option<Folded>| {
+            folded.as_ref().map(|folded| folded.history().events().to_vec()).unwrap_or_default()
+        };
+        let mut all = events(&self.folded);
+        let ours: HashMap<EventId, Event> =
+            all.iter().map(|event| (event.id.clone(), event.clone())).collect();
+        for mut event in events(&other.folded) {
+            let Some(words) = other.words.get(&event.id).copied() else { continue };
+            if let Some(known) = self.words.get(&event.id) {
+                if *known == words && ours.get(&event.id) == Some(&event) {
+                    continue;
+                }
+                let free = |id: &EventId| !self.words.contains_key(id) && !other.words.contains_key(id);
+                let mut ids = (0..=u32::MAX).map(|attempt| id_in_merged(&event.id, name, attempt));
+                let Some(id) = ids.find(free) else { continue };
+                renamed.push((std::mem::replace(&mut event.id, id.clone()), id));
+            }
+            self.words.insert(event.id.clone(), words);
+            all.push(event);
+        }
+        self.folded = History::of(all).map(Folded::of);
+        renamed
     }
 
     /// The history; `None` while no event has passed.
@@ -238,6 +271,11 @@ impl Kept {
     fn size(&self) -> usize {
         if self.call().is_some() { self.bytes * 2 } else { self.bytes }
     }
+}
+
+/// The id that an event told of the call of this name has in a merged call, where its own is that of another event.
+pub(super) fn id_in_merged(id: &EventId, call: &CallName, attempt: u32) -> EventId {
+    vocabulary::event_id_of(&format!("{id} of the merged {call} {attempt}"))
 }
 
 fn reused(id: &EventId, known_at: i64) -> Rejection {

@@ -8,10 +8,11 @@ use pegcount_store::{CallHead, NewJob, OrganizationNumber};
 /// in the transaction of what causes them.
 pub trait Outside: Send + Sync {
     /// What is to be done about a recording that an event names, which may be any name. It may cost a look at the disk.
-    /// The call is of the organization with this name.
+    /// The call has these names, its own first, and is of the organization with this name.
     fn recorded(
         &self,
         _head: &CallHead,
+        _names: &[CallName],
         _organization: Option<&OrganizationName>,
         _object: &str,
     ) -> Option<NewJob> {

@@ -25,9 +25,15 @@ impl Keeping {
 }
 
 impl Outside for Keeping {
-    fn recorded(&self, head: &CallHead, _: Option<&OrganizationName>, object: &str) -> Option<NewJob> {
+    fn recorded(
+        &self,
+        head: &CallHead,
+        names: &[CallName],
+        _: Option<&OrganizationName>,
+        object: &str,
+    ) -> Option<NewJob> {
         self.shelf.bucket()?;
-        let object = Object::of_call(head, object)?;
+        let object = Object::of_call(head.organization, names, object)?;
         self.shelf.may_be_here(&object).then(|| upload_of(&object, head.key, &self.clock))
     }
 

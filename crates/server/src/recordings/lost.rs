@@ -119,8 +119,7 @@ async fn named(store: &dyn Store, head: &CallHead) -> Result<Option<Object>, Sto
         Err(error) if error.is_damage() => None,
         filed => filed?,
     };
-    let recording = filed.and_then(|filed| filed.call.content.recording).filter(|one| one.url.is_none());
-    Ok(recording.and_then(|one| Object::of_call(head, one.object.as_deref()?)))
+    Ok(filed.as_ref().and_then(Object::of))
 }
 
 /// Between the looks it may have been deleted, as it should.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use pegcount_calls::CallName;
 use pegcount_gateway::recording::Format;
-use pegcount_store::{CallHead, OrganizationNumber};
+use pegcount_store::{Filed, OrganizationNumber};
 
 /// Every format, the usual one first.
 pub(super) const FORMATS: [Format; 2] = [Format::Mp3, Format::Wav];
@@ -35,9 +35,20 @@ impl Object {
         (object.to_string() == name).then_some(object)
     }
 
-    /// The recording of this name, if it is one of this call: a source may name any.
-    pub fn of_call(head: &CallHead, name: &str) -> Option<Self> {
-        Self::parse(name).filter(|object| object.is_of(head.organization, &head.name))
+    /// The recording of this name, if it is one of a call of one of these names: a source may name any.
+    pub fn of_call<'a>(
+        organization: OrganizationNumber,
+        names: impl IntoIterator<Item = &'a CallName>,
+        name: &str,
+    ) -> Option<Self> {
+        let object = Self::parse(name)?;
+        names.into_iter().any(|call| object.is_of(organization, call)).then_some(object)
+    }
+
+    /// The recording of our own that a call names.
+    pub fn of(filed: &Filed) -> Option<Self> {
+        let recording = filed.call.content.recording.as_ref().filter(|recording| recording.url.is_none())?;
+        Self::of_call(filed.head.organization, filed.names(), recording.object.as_deref()?)
     }
 
     /// Whose call it is of.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pegcount_calls::{Document, OrganizationName};
+use pegcount_calls::{CallName, Document, OrganizationName};
 use pegcount_store::{CallHead, NewJob, Store};
 
 use super::{Settings, provider::Scratch};
@@ -82,10 +82,11 @@ impl Outside for Asking {
     fn recorded(
         &self,
         head: &CallHead,
+        names: &[CallName],
         organization: Option<&OrganizationName>,
         object: &str,
     ) -> Option<NewJob> {
-        let object = Object::of_call(head, object)?;
+        let object = Object::of_call(head.organization, names, object)?;
         // The gateway keeps the sound of all calls as soon as one organization wants transcripts: of the others it goes.
         let data = if **self.wants.of(organization) { "{}" } else { UNWANTED };
         self.shelf.speech(&object).is_file().then(|| {

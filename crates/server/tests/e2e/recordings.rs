@@ -113,6 +113,60 @@ async fn a_file_that_is_not_the_calls_own_is_not_given_out() {
     assert_eq!(server.get("/v1/calls/call_1").await.expect(200)["recording_url"], Value::Null);
 }
 
+/// The record of a leg that FreeSWITCH posts.
+async fn post_leg(server: &Server<'_>, uuid: &str, variables: Value) {
+    let mut record = json!({"variables": {
+        "uuid": uuid, "direction": "inbound", "start_epoch": "1768471200", "answer_epoch": "1768471205",
+        "end_epoch": "1768471265", "duration": "65", "billsec": "60", "hangup_cause": "NORMAL_CLEARING",
+    }});
+    let named = variables.as_object().expect("variables").clone();
+    record["variables"].as_object_mut().expect("variables").extend(named);
+    server.post("/sources/freeswitch/cdr", &record).await.expect(200);
+}
+
+#[tokio::test]
+async fn both_recordings_of_merged_calls_are_heard_until_the_call_is_erased() {
+    let home = Home::new("");
+    let server = home.start();
+    let folder = home.data().join("recordings");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let legs = ["11111111-0000-4000-8000-000000000001", "22222222-0000-4000-8000-000000000002"];
+    let mut links = Vec::new();
+    for (second, call) in legs.into_iter().enumerate() {
+        post_leg(&server, call, json!({})).await;
+        let object = format!("1.{call}.mp3");
+        std::fs::write(folder.join(&object), call).expect("a recording");
+        let at = format!("2026-01-15T10:02:0{second}Z");
+        let ready = json!({"call_id": call, "id": "ready", "event_type": "recording_ready", "created_at": at,
+            "event_data": {"object": object}});
+        server.tell(&ready).await;
+        let told = server.get(&format!("/v1/calls/{call}/recording")).await.expect(200);
+        let url = told["recording_url"].as_str().expect("a link");
+        links.push(url.strip_prefix(&server.url("")).expect("a link to this server").to_owned());
+    }
+    let joined = json!({"originator": legs[0], "originated_legs": format!("ARRAY::{};x;y", legs[1])});
+    post_leg(&server, "33333333-0000-4000-8000-000000000003", joined).await;
+
+    let call = server.get(&format!("/v1/calls/{}", legs[1])).await.expect(200);
+    assert_eq!(call["id"], legs[0], "{call}");
+    // The recording that was told last is the call's, though it has the name of the younger.
+    for listed in [&call, &server.get("/v1/calls").await.expect(200)["calls"][0]] {
+        let url = listed["recording_url"].as_str().expect("a link");
+        let heard = fetch(&server, Method::GET, url.strip_prefix(&server.url("")).expect("ours"), None).await;
+        assert_eq!((heard.status.as_u16(), heard.text.as_str()), (200, legs[1]));
+    }
+    for (link, call) in links.iter().zip(legs) {
+        let heard = fetch(&server, Method::GET, link, None).await;
+        assert_eq!((heard.status.as_u16(), heard.text.as_str()), (200, call), "{link}");
+    }
+    let erase = server.request(Method::DELETE, &format!("/v1/calls/{}", legs[0]));
+    assert_eq!(send(erase.header("x-api-key", &server.key)).await.status.as_u16(), 204);
+    for (link, call) in links.iter().zip(legs) {
+        assert_eq!(fetch(&server, Method::GET, link, None).await.status.as_u16(), 404, "{link}");
+        assert!(!folder.join(format!("1.{call}.mp3")).exists(), "{call}");
+    }
+}
+
 #[tokio::test]
 async fn an_erased_calls_recording_is_deleted_and_its_link_leads_nowhere() {
     let home = Home::new("");

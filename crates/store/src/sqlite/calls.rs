@@ -161,7 +161,8 @@ const FILED: &str = "SELECT
     c.phone_number,
     e.number, e.name, e.provider, e.sip_uri, e.metadata,
     p.id, p.number, p.endpoint,
-    c.price_list, c.folded_by
+    c.price_list, c.folded_by,
+    (SELECT group_concat(n.name, ' ') FROM call_names n WHERE n.pk = c.pk)
 FROM calls c
 LEFT JOIN call_documents d ON d.pk = c.pk
 LEFT JOIN endpoints e ON e.org = c.org AND e.id = c.endpoint
@@ -186,7 +187,15 @@ fn read_filed(row: &Row<'_>) -> Result<Filed> {
     let endpoint = read_endpoint(columns, head.organization, call.endpoint.as_ref())?;
     let phone_number = read_phone_number(columns, head.organization)?;
     let (tariff, folded_by) = (columns.take::<Option<i64>>()?.map(TariffId), columns.take()?);
-    Ok(Filed { head, call, bill, endpoint, phone_number_id, phone_number, tariff, folded_by })
+    let former_names = read_former_names(columns)?;
+    Ok(Filed { head, former_names, call, bill, endpoint, phone_number_id, phone_number, tariff, folded_by })
+}
+
+/// The names of the calls that became part of a call: no name has a space.
+fn read_former_names(columns: &mut Columns<'_, '_>) -> Result<Vec<CallName>> {
+    let joined: Option<String> = columns.take()?;
+    let names = joined.iter().flat_map(|joined| joined.split(' ')).map(CallName::new);
+    names.collect::<std::result::Result<_, _>>().map_err(|cause| unreadable("a former name", cause))
 }
 
 /// The phone number that a call belongs to, if the directory knows it; takes its columns either way.

@@ -119,9 +119,20 @@ pub(super) fn remove(connection: &Connection, call: CallKey) -> Result<()> {
     Ok(())
 }
 
-/// Moves the events of the younger call to the older one, whose own stay where both share an id.
-pub(super) fn merge(connection: &Connection, younger: CallKey, older: CallKey) -> Result<()> {
+/// Moves the events of the younger call to the older one, some of them under new ids. Of those that share an id even so the older's stay.
+pub(super) fn merge(
+    connection: &Connection,
+    younger: CallKey,
+    older: CallKey,
+    renamed: &[(EventId, EventId)],
+) -> Result<()> {
     let ([first, last], [of_older, to]) = (places(younger)?, places(older)?);
+    // What is sealed is bound to the id of its event.
+    let rename = "UPDATE events SET id = ?4, data = sealed_text(opened_text(data, id), ?4)
+                  WHERE place BETWEEN ?1 AND ?2 AND id = ?3";
+    for (from, to) in renamed {
+        run(connection, rename, params![first, last, from.as_str(), to.as_str()])?;
+    }
     let doubled = "DELETE FROM events WHERE place BETWEEN ?1 AND ?2
                    AND id IN (SELECT id FROM events WHERE place BETWEEN ?3 AND ?4)";
     run(connection, doubled, [first, last, of_older, to])?;

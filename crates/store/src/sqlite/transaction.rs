@@ -164,7 +164,12 @@ impl Transaction for Writing {
         self.work(|writer| events::remove(&writer.connection, call))
     }
 
-    async fn merge(&mut self, younger: CallKey, older: CallKey) -> crate::Result<()> {
+    async fn merge(
+        &mut self,
+        younger: CallKey,
+        older: CallKey,
+        renamed: &[(EventId, EventId)],
+    ) -> crate::Result<()> {
         if younger == older {
             return Ok(());
         }
@@ -172,7 +177,7 @@ impl Transaction for Writing {
             calls::organization_of(&writer.connection, older)?;
             save::forget(writer, younger)?;
             let connection = &writer.connection;
-            events::merge(connection, younger, older)?;
+            events::merge(connection, younger, older, renamed)?;
             legs::merge(connection, younger, older)?;
             jobs::merge(connection, younger, older)?;
             holds::merge(connection, younger, older)?;

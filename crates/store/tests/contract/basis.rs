@@ -85,7 +85,7 @@ async fn a_merge_keeps_what_the_older_call_was_folded_with() {
             transaction.save(head.key, &call(1), &Bill::default(), &basis).await.unwrap();
             heads.push((head.key, basis));
         }
-        transaction.merge(heads[1].0, heads[0].0).await.unwrap();
+        transaction.merge(heads[1].0, heads[0].0, &[]).await.unwrap();
         assert_eq!(transaction.basis(heads[0].0).await.unwrap().unwrap().basis, heads[0].1);
         assert_eq!(transaction.basis(heads[1].0).await.unwrap(), None);
     }

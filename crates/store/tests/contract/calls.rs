@@ -229,7 +229,7 @@ async fn a_transaction_dropped_without_commit_leaves_no_trace() {
         transaction.append(head.key, &[report("e", 1)]).await.unwrap();
         transaction.save(head.key, &call(1), &Bill::default(), &Basis::default()).await.unwrap();
         transaction.note_endpoint(OURS, &endpoint("ep_gone")).await.unwrap();
-        transaction.merge(kept.key, head.key).await.unwrap();
+        transaction.merge(kept.key, head.key, &[]).await.unwrap();
         drop(transaction);
 
         assert!(store.call(OURS, "gone").await.unwrap().is_none());

@@ -24,7 +24,7 @@ async fn an_erased_call_is_gone_but_counts_and_its_names_and_legs_are_known() {
         let younger = keep(&*store, "younger", &tagged).await;
         let other = keep(&*store, "other", &over).await;
         let mut transaction = store.begin().await.unwrap();
-        transaction.merge(younger.key, head.key).await.unwrap();
+        transaction.merge(younger.key, head.key, &[]).await.unwrap();
         transaction.link_leg(head.key, &source, &leg("leg", 0, 100)).await.unwrap();
         transaction.commit().await.unwrap();
         let mut both = said.clone();

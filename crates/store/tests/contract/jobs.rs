@@ -398,7 +398,7 @@ async fn an_erased_call_takes_its_jobs_along_and_a_merged_one_hands_them_over() 
         let [running] = &lease(&*store, &["analyse"]).await[..] else { panic!("one is due") };
 
         let mut transaction = store.begin().await.unwrap();
-        transaction.merge(younger.key, older.key).await.unwrap();
+        transaction.merge(younger.key, older.key, &[]).await.unwrap();
         transaction
             .save(older.key, &over, &pegcount_calls::Bill::default(), &Basis::default())
             .await

@@ -1,6 +1,6 @@
 //! Two calls that turn out to be one.
 
-use pegcount_calls::{Bill, CallQuery, Cause, MetadataFilter};
+use pegcount_calls::{Bill, CallName, CallQuery, Cause, EventId, MetadataFilter};
 use pegcount_store::{Basis, CallHead, Report, Severity, Store};
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 
 async fn merge(store: &dyn Store, younger: &CallHead, older: &CallHead) {
     let mut transaction = store.begin().await.unwrap();
-    transaction.merge(younger.key, older.key).await.unwrap();
+    transaction.merge(younger.key, older.key, &[]).await.unwrap();
     transaction.save(older.key, &call(1), &Bill::default(), &Basis::default()).await.unwrap();
     transaction.commit().await.unwrap();
 }
@@ -29,7 +29,11 @@ async fn a_merged_call_is_found_by_every_name_either_had_and_the_younger_is_gone
 
         let ids = ["first", "second", "third"].map(str::to_owned).into_iter();
         for id in ids.chain([&first, &second, &third].map(|head| head.uuid.to_string())) {
-            assert_eq!(store.call(OURS, &id).await.unwrap().unwrap().head, first, "{id}");
+            let filed = store.call(OURS, &id).await.unwrap().unwrap();
+            assert_eq!(filed.head, first, "{id}");
+            let mut names: Vec<_> = filed.names().map(CallName::as_str).collect();
+            names[1..].sort_unstable();
+            assert_eq!(names, ["first", "second", "third"]);
         }
         assert_eq!(found(&*store, CallQuery::default()).await, "first");
         let mut transaction = store.begin().await.unwrap();
@@ -58,6 +62,28 @@ async fn the_events_of_the_younger_move_and_of_doubled_ids_the_olders_stays() {
         // Both have an e1, at different times.
         assert_eq!(reports[0], [report("e2", 5), report("e1", 10), report("tie", 20)]);
         assert_eq!(reports[1], []);
+    }
+}
+
+#[tokio::test]
+async fn a_renamed_event_of_the_younger_stays_beside_the_olders() {
+    for home in engines() {
+        let store = home.open().unwrap();
+        let older = keep(&*store, "older", &call(10)).await;
+        let younger = keep(&*store, "younger", &call(1)).await;
+        let mut transaction = store.begin().await.unwrap();
+        let others = Report { data: json(r#"{"of":"younger"}"#), ..report("tie", 20) };
+        transaction.append(older.key, &[report("tie", 20)]).await.unwrap();
+        transaction.append(younger.key, std::slice::from_ref(&others)).await.unwrap();
+        let ids = [("tie", "tie-2"), ("e1", "e1-2")];
+        let renamed = ids.map(|(from, to)| (EventId::new(from).unwrap(), EventId::new(to).unwrap()));
+        transaction.merge(younger.key, older.key, &renamed).await.unwrap();
+        transaction.save(older.key, &call(1), &Bill::default(), &Basis::default()).await.unwrap();
+        transaction.commit().await.unwrap();
+
+        let reports = store.reports(&[older.key]).await.unwrap().remove(0);
+        let others = Report { id: renamed[0].1.clone(), ..others };
+        assert_eq!(reports, [report("e1-2", 1), report("e1", 10), report("tie", 20), others]);
     }
 }
 

@@ -22,7 +22,7 @@ async fn a_hold_goes_along_in_a_merge_and_ends_when_it_is_released() {
         store.set_hold(younger.key, &hold("second", 2)).await.unwrap();
         assert_eq!(store.hold(younger.key).await.unwrap(), Some(hold("second", 1)));
         let mut transaction = store.begin().await.unwrap();
-        transaction.merge(younger.key, older.key).await.unwrap();
+        transaction.merge(younger.key, older.key, &[]).await.unwrap();
         assert_eq!(transaction.hold(older.key).await.unwrap(), Some(hold("second", 1)));
         let names = transaction.names(older.key).await.unwrap();
         assert_eq!(

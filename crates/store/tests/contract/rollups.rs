@@ -148,7 +148,7 @@ async fn happen(store: &dyn Store, steps: Vec<Step>) -> [Calls; 2] {
             }
             Step::Merge(younger, older) => {
                 let (Some(younger), Some(older)) = (which(younger), which(older)) else { continue };
-                transaction.merge(CallKey(younger), CallKey(older)).await.unwrap();
+                transaction.merge(CallKey(younger), CallKey(older), &[]).await.unwrap();
                 if younger != older {
                     kept.remove(&younger);
                 }

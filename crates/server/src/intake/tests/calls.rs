@@ -1,12 +1,12 @@
 //! What becomes of calls: told twice, told of by legs, opted out, known by number.
 
-use pegcount_calls::{CallName, EndpointName, LegId, PhoneNumberName, Status};
+use pegcount_calls::{CallName, EndpointName, EventId, LegId, PhoneNumberName, Status};
 use pegcount_store::{LegSpan, PhoneNumber};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Desk, ORG, TEN, minute, named, record};
 use crate::{
-    intake::{CallReference, Incoming, Outcome, Ties},
+    intake::{CallReference, Incoming, Outcome, Ties, history::id_in_merged},
     vocabulary::Rejection,
 };
 
@@ -106,6 +106,66 @@ async fn legs_that_turn_out_to_be_one_call_make_one_call_with_both_names() {
     assert!(desk.differences().await.is_empty());
 }
 
+/// Two calls, of which each has events with the ids 1 and 2 and its own leg, which turn out to be one.
+async fn merged_with_shared_ids(younger: &Value) -> Desk {
+    let desk = Desk::new().await;
+    desk.tell("older", &json!([["1", "call_initiated", 0], ["2", "call_answered", 10]])).await;
+    desk.tell("younger", younger).await;
+    for (name, leg) in [("older", "a"), ("younger", "b")] {
+        desk.accept(vec![record(name, &[leg], &json!([[name, "x_record", 20]]))]).await;
+    }
+    desk.accept(vec![record("either", &["a", "b"], &json!([["both", "x_record", 30]]))]).await;
+    assert_eq!(desk.call("younger").await.head.name.as_str(), "older");
+    desk
+}
+
+#[tokio::test]
+async fn an_opt_out_is_not_lost_with_a_shared_event_id() {
+    let younger = json!([
+        ["1", "call_initiated", 5, { "opt_out_sensitive_data_storage": true }],
+        ["2", "transcript_turn", 6, { "role": "caller", "content": "secret" }],
+    ]);
+    let desk = merged_with_shared_ids(&younger).await;
+    assert!(desk.call("older").await.call.opt_out);
+    let turn = json!([["3", "transcript_turn", 40, { "role": "agent", "content": "secret" }]]);
+    desk.tell("older", &turn).await;
+    let desk = desk.restarted().await;
+    assert!(desk.call("older").await.call.opt_out);
+    for report in desk.reports("older").await {
+        assert!(!report.data.as_json_text().contains("secret"), "{report:?}");
+    }
+    assert!(desk.differences().await.is_empty());
+}
+
+#[tokio::test]
+async fn events_of_merged_calls_that_share_ids_all_count() {
+    let younger = json!([["1", "dtmf_received", 12, { "digit": "7" }], ["2", "call_completed", 60_000]]);
+    for restarts in [false, true] {
+        let desk = merged_with_shared_ids(&younger).await;
+        let desk = if restarts { desk.restarted().await } else { desk };
+        let call = desk.call("older").await.call;
+        assert_eq!((call.status(), call.content.keys_pressed), (Status::Completed, true));
+        assert_eq!(call.talk_time().unwrap().as_millis(), 59_990);
+        // What either tells again is known, under whichever name.
+        assert_eq!(desk.tell("younger", &younger).await, [Outcome::Duplicate, Outcome::Duplicate]);
+        assert_eq!(desk.tell("older", &younger).await, [Outcome::Duplicate, Outcome::Duplicate]);
+        let older = json!([["1", "call_initiated", 0], ["2", "call_answered", 10]]);
+        assert_eq!(desk.tell("younger", &older).await, [Outcome::Duplicate, Outcome::Duplicate]);
+        assert_eq!(desk.reports("older").await.len(), 7);
+
+        // Both count on by themselves.
+        let note = |by: &str| json!([["3", "x_note", 70_000, { "by": by }]]);
+        for by in ["older", "younger"] {
+            assert_eq!(desk.tell(by, &note(by)).await, [Outcome::Accepted], "{by}");
+            assert_eq!(desk.tell(by, &note(by)).await, [Outcome::Duplicate], "{by}");
+        }
+        let other = desk.tell("younger", &note("nobody")).await;
+        assert_eq!(rejected(&other[0]), Rejection::EVENT_ID_REUSED);
+        assert_eq!(desk.reports("older").await.len(), 9);
+        assert!(desk.differences().await.is_empty());
+    }
+}
+
 #[tokio::test]
 async fn calls_that_are_merged_in_the_batch_that_opened_them_keep_each_event_once() {
     let shared = |data: u32| json!(["shared", "x_seen", 5, { "by": data }]);
@@ -127,16 +187,25 @@ async fn calls_that_are_merged_in_the_batch_that_opened_them_keep_each_event_onc
         let outcomes = desk.accept(batch).await;
         let last = outcomes.last().unwrap();
         assert_eq!(last[0], Outcome::Accepted);
+        assert_eq!(last[1], Outcome::Duplicate, "{on_disk:b}");
         let reports = desk.reports("first").await;
-        let ids: Vec<_> = reports.iter().map(|report| report.id.as_str()).collect();
-        assert_eq!(ids, ["1", "shared", "2", "3"], "{on_disk:b}");
-        // The older call's stays: when the second came first, it is the older.
-        let stays = if on_disk == 2 { 2 } else { 1 };
-        assert!(reports[1].data.as_json_text().contains(&stays.to_string()), "{on_disk:b}");
+        // The older call's keeps its id: when the second came first, it is the older.
+        let [stays, moves] = if on_disk == 2 { [2, 1] } else { [1, 2] };
+        let younger = CallName::new(if on_disk == 2 { "first" } else { "second" }).unwrap();
+        let moved = id_in_merged(&EventId::new("shared").unwrap(), &younger, 0);
+        let mut ids: Vec<_> = reports.iter().map(|report| report.id.as_str()).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, ["1", "2", "3", moved.as_str(), "shared"], "{on_disk:b}");
+        for (id, by) in [("shared", stays), (moved.as_str(), moves)] {
+            let report = reports.iter().find(|report| report.id.as_str() == id).unwrap();
+            assert!(report.data.as_json_text().contains(&by.to_string()), "{on_disk:b}");
+        }
         assert_eq!((desk.status("second").await, desk.live.count(ORG)), (Status::InProgress, 1));
         // What is remembered is what is on disk.
-        let again = record("third", &["a1"], &json!([["shared", "x_seen", 5, { "by": stays }]]));
-        assert_eq!(desk.accept(vec![again]).await[0], [Outcome::Duplicate], "{on_disk:b}");
+        for by in [stays, moves] {
+            let again = record("third", &["a1"], &json!([["shared", "x_seen", 5, { "by": by }]]));
+            assert_eq!(desk.accept(vec![again]).await[0], [Outcome::Duplicate], "{on_disk:b}");
+        }
         assert!(desk.differences().await.is_empty(), "{on_disk:b}");
     }
 }

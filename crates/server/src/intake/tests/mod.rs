@@ -63,7 +63,13 @@ impl Elsewhere {
 }
 
 impl Outside for Elsewhere {
-    fn recorded(&self, head: &CallHead, _: Option<&OrganizationName>, object: &str) -> Option<NewJob> {
+    fn recorded(
+        &self,
+        head: &CallHead,
+        _: &[CallName],
+        _: Option<&OrganizationName>,
+        object: &str,
+    ) -> Option<NewJob> {
         Some(Self::job(head.organization, "upload", object, Some(head.key)))
     }
 
