@@ -29,7 +29,7 @@ pub mod operator_socket;
 pub mod organizations;
 pub mod preflight;
 pub mod privacy;
-mod reconcile;
+pub mod reconcile;
 pub mod recordings;
 pub mod redaction;
 pub mod reference;

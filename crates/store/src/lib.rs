@@ -38,7 +38,7 @@ pub use model::{
 pub use privacy::{EndPlace, Erasure, ErasureProgress, Hold, Keepsake, OldCalls, OldPage, Scrub};
 pub use registrations::Registration;
 pub use sketch::Spreads;
-pub use sqlite::stand_back;
+pub use sqlite::{chores::Chores, stand_back};
 
 /// The result of every call to the store.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -75,6 +75,16 @@ pub enum Losses {
 /// As [`open_with`].
 pub fn open_accepting(url: &str, keys: Option<&Keys>, losses: Losses) -> Result<Box<dyn Store>> {
     Ok(Box::new(sqlite::Sqlite::open_accepting(&path_of(url)?, keys, losses)?))
+}
+
+/// The same as [`open`] without a thread of its own, for simulations: everything is done where it is asked for, and the
+/// chores are left to whoever opens it. A write-ahead log is moved once it has so many pages more.
+///
+/// # Errors
+/// As [`open`]; [`StoreError::Lost`].
+pub fn open_by_hand(url: &str, log_pages: u32) -> Result<(Box<dyn Store>, Chores)> {
+    let (store, chores) = sqlite::Sqlite::open_by_hand(&path_of(url)?, log_pages)?;
+    Ok((Box::new(store), chores))
 }
 
 /// How much of a disk the store that a URL names takes. One that is not there takes nothing.

@@ -119,9 +119,18 @@ impl Intake {
     /// # Errors
     /// When the system has no thread to give.
     pub fn start(parts: IntakeParts) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
+        let (intake, writer) = Self::with_writer(parts);
+        let runtime = tokio::runtime::Handle::current();
+        let thread = std::thread::Builder::new()
+            .name("pegcount-writer".into())
+            .spawn(move || runtime.block_on(writer))?;
+        Ok((intake, thread))
+    }
+
+    /// The way in, and the writer behind it, which works as long as it is polled.
+    pub fn with_writer(parts: IntakeParts) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let (requests, queue) = mpsc::channel(QUEUE);
         let metrics = Arc::clone(&parts.metrics);
-        let runtime = tokio::runtime::Handle::current();
         let writer = Writer {
             settler: Settler::new(parts.tariffs, parts.names.clone()),
             store: parts.store,
@@ -130,11 +139,8 @@ impl Intake {
             outside: parts.outside,
             cache: Cache::new(),
         };
-        let thread = std::thread::Builder::new()
-            .name("pegcount-writer".into())
-            .spawn(move || runtime.block_on(writer.run(queue)))?;
         let redacting = Redacting::of(parts.masks, parts.names).map(Arc::new);
-        Ok((Self { requests, metrics, redacting }, thread))
+        (Self { requests, metrics, redacting }, writer.run(queue))
     }
 
     /// Takes events in. When this returns, they are on disk, in the live set and visible to the next read.

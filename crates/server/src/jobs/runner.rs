@@ -108,9 +108,11 @@ impl Runner {
         while !stop.is_cancelled() {
             let sleep = self.look().await;
             tokio::select! {
+                // In this order: nothing here is left to chance, and each is looked at in every round.
+                biased;
                 () = stop.cancelled() => {}
-                () = self.nudged.notified() => {}
                 Some(ended) = self.runs.join_next() => self.note(ended),
+                () = self.nudged.notified() => {}
                 () = tokio::time::sleep(sleep) => {}
             }
         }
@@ -252,7 +254,7 @@ impl Runner {
             Setback::Never { reason } => (reason, Next::Never),
             Setback::Later { reason, .. } if attempt >= MOST_ATTEMPTS => (reason, Next::Never),
             Setback::Later { reason, after } => {
-                let wait = after.map_or_else(|| wait_after(attempt, dice()), wait_as_told);
+                let wait = after.map_or_else(|| wait_after(attempt, dice(id, attempt)), wait_as_told);
                 (reason, Next::At(plus(self.clock.now(), wait)))
             }
         };
@@ -329,7 +331,11 @@ fn plus(at: Timestamp, wait: Duration) -> Timestamp {
     at.plus_millis(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// A number that nobody knows before. Without chance to be had, jobs come back together; that is no reason to fail.
-fn dice() -> u32 {
-    getrandom::u32().unwrap_or(u32::MAX / 2)
+/// A number that is another one for each job and attempt, and spread evenly (the end of SplitMix64).
+fn dice(id: JobId, attempt: u32) -> u32 {
+    let mut number =
+        id.0.cast_unsigned().wrapping_add(u64::from(attempt) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (number >> 32) as u32
 }

@@ -152,20 +152,25 @@ impl Checkpoints {
         Ok((Self { shared, thread: Mutex::default() }, gauge))
     }
 
-    /// Starts the thread for the file at this path.
-    pub(super) fn start(
+    /// What makes them, for the file at this path.
+    pub(super) fn worker(
         &self,
         path: PathBuf,
         bounds: Bounds,
         readers: Arc<Readers>,
         writer: Arc<tokio::sync::Mutex<Writer>>,
-    ) -> Result<()> {
+    ) -> Result<Worker> {
         let shared = Arc::clone(&self.shared);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(unavailable)?;
         let worker =
             Worker { shared, path, bounds, readers, writer, runtime, connection: None, sought_room_at: None };
         worker.due_after(0);
+        Ok(worker)
+    }
+
+    /// Has it work on a thread of its own.
+    pub(super) fn start(&self, worker: Worker) -> Result<()> {
         let work = move || worker.run();
         let thread = std::thread::Builder::new().name("pegcount-checkpoints".into()).spawn(work);
         *self.thread() = Some(thread.map_err(unavailable)?);
@@ -201,7 +206,8 @@ impl Drop for Checkpoints {
     }
 }
 
-struct Worker {
+/// What makes checkpoints.
+pub(super) struct Worker {
     shared: Arc<Shared>,
     path: PathBuf,
     bounds: Bounds,
@@ -217,26 +223,36 @@ struct Worker {
 impl Worker {
     fn run(mut self) {
         while let Some(orders) = self.shared.next() {
-            let make_room = orders.make_room
-                && self.sought_room_at.is_none_or(|sought_at| sought_at.elapsed() > ROOM_AGAIN_AFTER);
-            let empty = !orders.empty.is_empty();
-            if !(make_room || empty || orders.checkpoint) {
-                continue;
-            }
-            let emptied = self.checkpoint(make_room || empty).unwrap_or_else(|fault| {
-                // Not before the log has grown again: it would fail again.
-                let length = self.shared.length.load(Ordering::Relaxed);
-                self.due_after(length);
-                let error = crate::StoreError::from(fault);
-                tracing::warn!(%error, "the write-ahead log could not be moved into the file");
-                false
-            });
-            for asked in orders.empty {
-                let _ = asked.send(emptied);
-            }
-            if make_room {
-                self.sought_room_at = Some(Instant::now());
-            }
+            self.carry_out(orders);
+        }
+    }
+
+    /// Does what was ordered so far, without a thread.
+    pub(super) fn turn(&mut self) {
+        let orders = std::mem::take(&mut *self.shared.orders.look());
+        self.carry_out(orders);
+    }
+
+    fn carry_out(&mut self, orders: Orders) {
+        let make_room = orders.make_room
+            && self.sought_room_at.is_none_or(|sought_at| sought_at.elapsed() > ROOM_AGAIN_AFTER);
+        let empty = !orders.empty.is_empty();
+        if !(make_room || empty || orders.checkpoint) {
+            return;
+        }
+        let emptied = self.checkpoint(make_room || empty).unwrap_or_else(|fault| {
+            // Not before the log has grown again: it would fail again.
+            let length = self.shared.length.load(Ordering::Relaxed);
+            self.due_after(length);
+            let error = crate::StoreError::from(fault);
+            tracing::warn!(%error, "the write-ahead log could not be moved into the file");
+            false
+        });
+        for asked in orders.empty {
+            let _ = asked.send(emptied);
+        }
+        if make_room {
+            self.sought_room_at = Some(Instant::now());
         }
     }
 

@@ -74,11 +74,13 @@ pub(super) fn open_writer(path: &Path, sealing: &Sealing, losses: Losses) -> Res
         return open_writer(path, sealing, losses);
     }
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    // Full, and more while there is no write-ahead log yet: the journal of the change to it is gone for good. If it came back
+    // after a crash, it would undo all that was committed since.
+    connection.pragma_update(None, "synchronous", "EXTRA")?;
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if mode != "wal" {
         return Err(unavailable(format!("the file system does not take a write-ahead log (mode {mode})")));
     }
-    connection.pragma_update(None, "synchronous", "FULL")?;
     // What is deleted is overwritten, in rows and in pages that nothing lies in any more. Always, not in erasures alone:
     // whatever moves from one page to another leaves a copy behind, which no later erasure would find.
     connection.pragma_update(None, "secure_delete", "ON")?;

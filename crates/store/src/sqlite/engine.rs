@@ -13,6 +13,7 @@ use zstd::bulk::Compressor;
 use super::{
     blocks::Blocks,
     checkpoints::{Bounds, Checkpoints},
+    chores::Chores,
     connect::{self, Readers, Snapshot},
     documents,
     fault::{self, unavailable},
@@ -20,7 +21,7 @@ use super::{
     room::Room,
     sealing::Sealing,
     transaction::{Writer, Writing},
-    words::Indexer,
+    words::{Indexer, LOG_DUE},
 };
 use crate::{Losses, Result, StoreError, rollups::Changes};
 
@@ -32,6 +33,8 @@ pub(crate) struct Sqlite {
     pub(super) room: Room,
     pub(super) readers: Arc<Readers>,
     pub(super) indexer: Indexer,
+    /// Whether nothing is done on another thread.
+    by_hand: bool,
     /// It and the index are the last to be dropped: SQLite removes the log when the last connection that may write goes.
     pub(super) writer: Arc<Mutex<Writer>>,
 }
@@ -54,6 +57,25 @@ impl Sqlite {
     }
 
     fn open_here(path: &Path, sealing: Sealing, bounds: Bounds, losses: Losses) -> Result<Self> {
+        let (store, chores) = Self::prepare(path, sealing, (bounds, LOG_DUE), losses)?;
+        store.checkpoints.start(chores.checkpoints)?;
+        store.indexer.start(chores.words)?;
+        Ok(store)
+    }
+
+    /// Opens the file without a thread, and has each log moved once it has so many pages more.
+    pub(crate) fn open_by_hand(path: &Path, log_pages: u32) -> Result<(Self, Chores)> {
+        let bounds = Bounds { due_after: log_pages, longest: log_pages.saturating_mul(8) };
+        let (store, chores) = Self::prepare(path, Sealing::default(), (bounds, log_pages), Losses::Refused)?;
+        Ok((Self { by_hand: true, ..store }, chores))
+    }
+
+    fn prepare(
+        path: &Path,
+        sealing: Sealing,
+        (bounds, words_due): (Bounds, u32),
+        losses: Losses,
+    ) -> Result<(Self, Chores)> {
         // Absolute, because SQLite reads `:memory:`, `file:...` and the empty path as something else than a file.
         let path = std::path::absolute(path).map_err(unavailable)?;
         let mut connection = connect::open_writer(&path, &sealing, losses)?;
@@ -76,9 +98,28 @@ impl Sqlite {
             room: room.clone(),
         }));
         let readers = Readers::new(path.clone(), sealing.clone(), connect::READ_LIMIT, blocks);
-        checkpoints.start(path.clone(), bounds, Arc::clone(&readers), Arc::clone(&writer))?;
-        indexer.start(&path, Arc::clone(&readers))?;
-        Ok(Self { path, sealing, checkpoints, room, readers, indexer, writer })
+        let chores = Chores {
+            checkpoints: checkpoints.worker(
+                path.clone(),
+                bounds,
+                Arc::clone(&readers),
+                Arc::clone(&writer),
+            )?,
+            words: indexer.worker(&path, Arc::clone(&readers), words_due)?,
+        };
+        let by_hand = false;
+        Ok((Self { path, sealing, checkpoints, room, readers, indexer, by_hand, writer }, chores))
+    }
+
+    /// Does what may take long on a thread that may block.
+    pub(super) async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        if self.by_hand {
+            return Ok(work());
+        }
+        Ok(tokio::task::spawn_blocking(work).await.map_err(unavailable)?)
     }
 
     /// Reads a few rows, right here: handing it to another thread costs more than reading.
@@ -95,11 +136,14 @@ impl Sqlite {
         work: impl FnOnce(&Snapshot<'_>) -> fault::Result<T> + Send + 'static,
     ) -> Result<T> {
         let reader = self.readers.slow().await?;
+        let stands_back = !self.by_hand;
         let read = move || {
-            connect::stand_back();
+            if stands_back {
+                connect::stand_back();
+            }
             reader.read(work)
         };
-        Ok(tokio::task::spawn_blocking(read).await.map_err(unavailable)??)
+        Ok(self.aside(read).await??)
     }
 
     /// Reads on a connection of its own, since a look at everything may take longer than any other read.
@@ -109,7 +153,7 @@ impl Sqlite {
     ) -> Result<T> {
         let (path, sealing) = (self.path.clone(), self.sealing.clone());
         let look = move || work(&connect::open_reader(&path, &sealing)?);
-        Ok(tokio::task::spawn_blocking(look).await.map_err(unavailable)??)
+        Ok(self.aside(look).await??)
     }
 
     pub(super) async fn begin_writing(&self) -> Result<Writing> {
@@ -137,7 +181,7 @@ impl Sqlite {
             let done = writing.work(work)?;
             writing.finish().map(|()| done)
         };
-        tokio::task::spawn_blocking(write).await.map_err(unavailable)?
+        self.aside(write).await?
     }
 
     /// Brings what is in the log to its resting place; no thread of ours runs any more.

@@ -9,6 +9,7 @@ mod blocks;
 mod calls;
 mod check;
 mod checkpoints;
+pub mod chores;
 mod codes;
 mod concurrency;
 mod conditions;
@@ -74,7 +75,6 @@ pub use connect::stand_back;
 pub(crate) use engine::Sqlite;
 use fault::unavailable;
 use transaction::Writing;
-use words::looks_for_beginnings;
 
 #[async_trait]
 impl Store for Sqlite {
@@ -93,7 +93,7 @@ impl Store for Sqlite {
     async fn calls(&self, organization: OrganizationNumber, query: &CallQuery) -> Result<Page> {
         let query = query.clone();
         let searches = query.transcript.is_some();
-        if self.sealing.is_on() && query.transcript.as_deref().is_some_and(looks_for_beginnings) {
+        if self.sealing.is_on() && query.transcript.as_deref().is_some_and(words::looks_for_beginnings) {
             return Err(StoreError::WholeWords);
         }
         if searches {
@@ -462,7 +462,7 @@ impl Store for Sqlite {
     async fn writable(&self) -> Result<()> {
         if self.room.was_missing() {
             let room = self.room.clone();
-            tokio::task::spawn_blocking(move || room.look()).await.map_err(unavailable)??;
+            self.aside(move || room.look()).await??;
         }
         // Somebody is writing: then it can be written.
         let Ok(writer) = Arc::clone(&self.writer).try_lock_owned() else { return Ok(()) };
@@ -483,7 +483,7 @@ impl Store for Sqlite {
             drop(kept);
             copied
         };
-        Ok(tokio::task::spawn_blocking(copy).await.map_err(unavailable)??)
+        Ok(self.aside(copy).await??)
     }
 
     async fn rebuild_rollups(&self) -> Result<()> {

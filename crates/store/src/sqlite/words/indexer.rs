@@ -44,7 +44,7 @@ const PATIENCE_WITH_ALL: Duration = Duration::from_secs(2);
 
 /// After so many new pages the log of the index is moved into its file; from so many on, reads are held back for a moment
 /// to have it begin anew.
-const LOG_DUE: u32 = 2_048;
+pub(in crate::sqlite) const LOG_DUE: u32 = 2_048;
 const LOG_LONG: u32 = 32_768;
 /// How long an index that was looked at because of a doubt is not looked at again.
 const TRUSTED_FOR: Duration = Duration::from_secs(600);
@@ -151,8 +151,13 @@ impl Indexer {
         KeptNotes(Arc::clone(&self.shared))
     }
 
-    /// Starts the thread for the store at this path.
-    pub(in crate::sqlite) fn start(&self, store: &Path, readers: Arc<Readers>) -> Result<()> {
+    /// What writes the index of the store at this path, and moves the log of the index once that has so many pages more.
+    pub(in crate::sqlite) fn worker(
+        &self,
+        store: &Path,
+        readers: Arc<Readers>,
+        log_due: u32,
+    ) -> Result<Worker> {
         let Some(index) = self.index().take() else {
             return Err(unavailable("the index of words is written already"));
         };
@@ -161,7 +166,14 @@ impl Indexer {
         let calls = connect::open_unattached(store, &index.sealing)?;
         let (shared, length) = (Arc::clone(&self.shared), Arc::default());
         let (store, moved_at, sound_at) = (store.to_owned(), 0, None);
-        let worker = Worker { shared, store, index, calls, readers, runtime, length, moved_at, sound_at };
+        let mut worker =
+            Worker { shared, store, index, calls, readers, runtime, length, log_due, moved_at, sound_at };
+        worker.watch_log();
+        Ok(worker)
+    }
+
+    /// Has it work on a thread of its own.
+    pub(in crate::sqlite) fn start(&self, worker: Worker) -> Result<()> {
         let thread = std::thread::Builder::new()
             .name("pegcount-words".into())
             .spawn(move || worker.run())
@@ -257,7 +269,8 @@ impl Drop for Indexer {
     }
 }
 
-struct Worker {
+/// What writes the index.
+pub(in crate::sqlite) struct Worker {
     shared: Arc<Shared>,
     store: PathBuf,
     index: Index,
@@ -268,6 +281,7 @@ struct Worker {
     runtime: tokio::runtime::Runtime,
     /// Of the log of the index, in pages; and how long it was when it was last moved into the file.
     length: Arc<AtomicU32>,
+    log_due: u32,
     moved_at: u32,
     /// When it was last looked at because of a doubt, and was sound.
     sound_at: Option<Instant>,
@@ -288,25 +302,34 @@ enum Next {
 impl Worker {
     fn run(mut self) -> Index {
         connect::stand_back();
-        self.watch_log();
         let mut next = Next::Now;
         while let Some(orders) = self.wait(next) {
-            for (begin, done) in orders.scrub {
-                let _ = done.send(self.scrub(begin));
-            }
-            for asked in orders.empty {
-                let _ = asked.send(self.empty_log());
-            }
-            if orders.doubt {
-                next = self.look_for_damage().unwrap_or(next);
-            }
-            next = match next {
-                Next::After(then) if then > Instant::now() => next,
-                _ => self.take_in(),
-            };
+            next = self.carry_out(orders, next);
         }
         self.move_log("TRUNCATE");
         self.index
+    }
+
+    /// Takes some calls in, and does what was ordered so far, without a thread and without waiting.
+    pub(in crate::sqlite) fn turn(&mut self) {
+        let orders = std::mem::take(&mut *self.shared.orders.look());
+        self.carry_out(orders, Next::Now);
+    }
+
+    fn carry_out(&mut self, orders: Orders, mut next: Next) -> Next {
+        for (begin, done) in orders.scrub {
+            let _ = done.send(self.scrub(begin));
+        }
+        for asked in orders.empty {
+            let _ = asked.send(self.empty_log());
+        }
+        if orders.doubt {
+            next = self.look_for_damage().unwrap_or(next);
+        }
+        match next {
+            Next::After(then) if then > Instant::now() => next,
+            _ => self.take_in(),
+        }
     }
 
     /// Hears of the length of the log after each commit. This takes the place of SQLite's own checkpoints.
@@ -442,7 +465,7 @@ impl Worker {
             // It has begun anew.
             self.moved_at = 0;
         }
-        if length - self.moved_at < LOG_DUE {
+        if length - self.moved_at < self.log_due {
             return;
         }
         self.moved_at = length;

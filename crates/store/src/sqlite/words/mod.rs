@@ -20,7 +20,7 @@ mod tests;
 pub(super) use check::Snapshot;
 pub(super) use due::note;
 pub(super) use index::{attach, path_beside, whole};
-pub(super) use indexer::{Indexer, Notes};
+pub(super) use indexer::{Indexer, LOG_DUE, Notes, Worker};
 
 use pegcount_calls::{Content, Passage, Search, Term, spoken, words};
 
