@@ -5,7 +5,8 @@
 //! written when a page goes to the file and verified when it comes from there; one that does not fit is an error
 //! (`SQLITE_IOERR_DATA`), for a table as for an index. Pages in the write-ahead log have SQLite's own checksums.
 //!
-//! A file that was made without them is read and written as before; [`has_checksums`] tells. `VACUUM` adds them.
+//! A file that was made without them is read and written as before; [`has_checksums`] tells. `VACUUM` adds them where the file
+//! has a write-ahead log, once that is moved into it whole; with another journal it is refused.
 //!
 //! SQLite's own extension for this (`cksumvfs`) is not in the bundled source; this one does the same in another format, includes
 //! the number of the page, and needs fewer instructions. This crate has `unsafe`: it stands between SQLite and its files.
@@ -15,8 +16,6 @@ mod trailer;
 
 use std::{
     ffi::{c_int, c_void},
-    fs::File,
-    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -44,16 +43,18 @@ pub fn open(path: impl AsRef<Path>, flags: OpenFlags) -> Result<Connection> {
 
 /// Has a file that is empty, and one that a `VACUUM` makes, leave room for checksums.
 fn reserve(connection: &Connection) -> Result<()> {
-    let mut bytes = trailer::RESERVED as c_int;
-    let place: *mut c_void = (&raw mut bytes).cast();
-    // SAFETY: the handle is used at once, and only to set this.
+    control(connection, ffi::SQLITE_FCNTL_RESERVE_BYTES, trailer::RESERVED as c_int).map(drop)
+}
+
+/// An operation on the file of a connection that takes an `int` and gives one.
+fn control(connection: &Connection, operation: c_int, mut number: c_int) -> Result<c_int> {
+    let place: *mut c_void = (&raw mut number).cast();
+    // SAFETY: the handle is used at once, and only for this.
     let handle = unsafe { connection.handle() };
-    // SAFETY: the connection is open; this operation reads and writes one `int`.
-    let code = unsafe {
-        ffi::sqlite3_file_control(handle, c"main".as_ptr(), ffi::SQLITE_FCNTL_RESERVE_BYTES, place)
-    };
+    // SAFETY: the connection is open; these operations read and write one `int`.
+    let code = unsafe { ffi::sqlite3_file_control(handle, c"main".as_ptr(), operation, place) };
     match code {
-        ffi::SQLITE_OK => Ok(()),
+        ffi::SQLITE_OK => Ok(number),
         code => Err(Error::SqliteFailure(ffi::Error::new(code), None)),
     }
 }
@@ -65,15 +66,17 @@ pub fn take_misfit() -> Option<Misfit> {
 
 /// Whether the pages of a file have checksums. An empty file has none.
 ///
+/// SQLite reads it: the locks of a process on a file are gone as soon as it closes the file by any other way, and a stranger
+/// (`sqlite3`) then takes itself for the last one there and removes the log.
+///
 /// # Errors
 /// When it cannot be read.
-pub fn has_checksums(path: &Path) -> io::Result<bool> {
-    let mut first = [0; trailer::PAGE];
-    match File::open(path)?.read_exact(&mut first) {
-        Ok(()) => Ok(trailer::is_claimed_by(&first)),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(error),
-    }
+pub fn has_checksums(path: &Path) -> Result<bool> {
+    shim::register().map_err(|code| Error::SqliteFailure(ffi::Error::new(code), None))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // To open it reads the header, without a lock.
+    let connection = Connection::open_with_flags_and_vfs(path, flags, shim::NAME)?;
+    Ok(control(&connection, shim::HAS_CHECKSUMS, 0)? != 0)
 }
 
 #[cfg(test)]

@@ -33,6 +33,9 @@ enum Mode {
     Plain,
 }
 
+/// The operation of `xFileControl` that asks whether the pages have checksums; the answer is a `c_int`. "Pegs".
+pub(crate) const HAS_CHECKSUMS: c_int = 0x5065_6773;
+
 /// What is known of an open file.
 struct State {
     /// The functions that SQLite calls for this file.
@@ -42,6 +45,8 @@ struct State {
     /// SQLite keeps it as long as the file is open.
     name: *const c_char,
     mode: Mode,
+    /// Pages come from the write-ahead log at the moment.
+    in_checkpoint: bool,
 }
 
 impl State {
@@ -52,6 +57,32 @@ impl State {
         // SAFETY: it is a string of C, and the file is open.
         let name = unsafe { CStr::from_ptr(self.name) };
         OsStr::from_bytes(name.to_bytes()).into()
+    }
+
+    /// Looks at the first page as it is in the file; nothing is decided where that is empty or cannot be read.
+    ///
+    /// # Safety
+    /// `file` is the open file that this is the state of.
+    unsafe fn decide(&mut self, file: *mut sqlite3_file) {
+        // SAFETY: the system's table lives for ever.
+        let Some(system_read) = (unsafe { (*self.system).xRead }) else { return };
+        let mut first: Page = [0; PAGE];
+        // SAFETY: there is room for as much. What is not there is filled with zeros.
+        let code = unsafe { system_read(file, first.as_mut_ptr().cast(), PAGE as c_int, 0) };
+        let is_cut = code == ffi::SQLITE_IOERR_SHORT_READ;
+        if trailer::is_claimed_by(&first) && (is_cut || code == ffi::SQLITE_OK) {
+            self.mode = Mode::Checked;
+        } else if code == ffi::SQLITE_OK || is_cut && trailer::begins_database(&first) {
+            self.mode = Mode::Plain;
+        }
+    }
+
+    /// Notes which page does not fit, for [`take_misfit`].
+    fn refuse(&self, page: u64) -> c_int {
+        let misfit = Misfit { file: self.file(), page };
+        // A thread that ends may have none any more; the error is given all the same.
+        let _ = MISFIT.try_with(|last| last.set(Some(misfit)));
+        ffi::SQLITE_IOERR_DATA
     }
 }
 
@@ -134,13 +165,14 @@ unsafe extern "C" fn open(
     let table = sqlite3_io_methods {
         xRead: Some(read),
         xWrite: Some(write),
+        xFileControl: Some(control),
         xFetch: Some(fetch),
         xDeviceCharacteristics: Some(characteristics),
         ..unsafe { *system }
     };
     let state = state_of(file, layer);
     // SAFETY: SQLite has reserved `szOsFile` bytes, aligned to 8, of which the last are the state's.
-    unsafe { state.write(State { table, system, name, mode: Mode::Undecided }) };
+    unsafe { state.write(State { table, system, name, mode: Mode::Undecided, in_checkpoint: false }) };
     // SAFETY: as above; the table lies in the file's own memory, and so lives as long as the file is open.
     let table = unsafe { &raw const (*state).table };
     // SAFETY: the file is open and nobody else uses it yet.
@@ -175,26 +207,30 @@ unsafe extern "C" fn read(
     let Some(system_read) = (unsafe { (*state.system).xRead }) else { return ffi::SQLITE_IOERR };
     // SAFETY: called as SQLite called us.
     let code = unsafe { system_read(file, to, amount, at) };
-    if code != ffi::SQLITE_OK {
+    let is_cut = code == ffi::SQLITE_IOERR_SHORT_READ;
+    if code != ffi::SQLITE_OK && !is_cut {
         return code;
     }
     if at == 0 && state.mode == Mode::Undecided {
-        let mut first: Page = [0; PAGE];
-        // SAFETY: there is room for as much.
-        let code = unsafe { system_read(file, first.as_mut_ptr().cast(), PAGE as c_int, 0) };
-        if code == ffi::SQLITE_OK {
-            state.mode = if trailer::is_claimed_by(&first) { Mode::Checked } else { Mode::Plain };
-        }
+        // SAFETY: it is this file's state.
+        unsafe { state.decide(file) };
     }
-    let Some(number) = page_number(amount, at) else { return ffi::SQLITE_OK };
+    let Some(number) = page_number(amount, at) else {
+        // A header that says another size of pages than it did must not turn the checks off.
+        let is_odd = state.mode == Mode::Checked && amount >= trailer::LEAST_PAGE;
+        return if is_odd { state.refuse(page_at(at)) } else { code };
+    };
+    if is_cut {
+        // SQLite takes what is missing at the end of a file for zeros. It asks for no page that was never written.
+        return if state.mode == Mode::Checked { state.refuse(number) } else { code };
+    }
     // SAFETY: SQLite gave room for `amount` bytes, which is a page, and the system has filled it.
     let Some(page) = (unsafe { to.cast::<Page>().as_ref() }) else { return ffi::SQLITE_OK };
     if number == 1 && state.mode == Mode::Plain && trailer::is_claimed_by(page) {
         state.mode = Mode::Checked;
     }
     if state.mode == Mode::Checked && !trailer::fits(page, number) {
-        MISFIT.set(Some(Misfit { file: state.file(), page: number }));
-        return ffi::SQLITE_IOERR_DATA;
+        return state.refuse(number);
     }
     ffi::SQLITE_OK
 }
@@ -214,17 +250,26 @@ unsafe extern "C" fn write(
     // SAFETY: SQLite gave `amount` bytes, which is a page.
     let page = if number.is_some() { unsafe { from.cast::<Page>().as_ref() } } else { None };
     let (Some(number), Some(page)) = (number, page) else {
+        if state.mode == Mode::Checked {
+            return ffi::SQLITE_IOERR_DATA;
+        }
         // SAFETY: called as SQLite called us.
         return unsafe { system_write(file, from, amount, at) };
     };
     if number == 1 {
         match (state.mode, trailer::is_claimed_by(page)) {
+            // Without the log SQLite may have written other pages of the transaction first, as they were, and may have to
+            // bring all back.
+            (Mode::Plain, true) if !state.in_checkpoint => return ffi::SQLITE_IOERR_DATA,
             (_, true) => state.mode = Mode::Checked,
             (Mode::Undecided, false) => state.mode = Mode::Plain,
             (Mode::Plain, false) => {}
             // The rest of the file has checksums, which would not be looked at any more.
             (Mode::Checked, false) => return ffi::SQLITE_IOERR_DATA,
         }
+    } else if state.mode == Mode::Undecided {
+        // The first page must agree when it is written.
+        state.mode = Mode::Checked;
     }
     if state.mode == Mode::Plain {
         // SAFETY: called as SQLite called us.
@@ -237,10 +282,43 @@ unsafe extern "C" fn write(
     unsafe { system_write(file, stamped.as_ptr().cast(), amount, at) }
 }
 
+/// Tells whether pages have checksums, and hears of checkpoints; the rest is the system's.
+unsafe extern "C" fn control(file: *mut sqlite3_file, operation: c_int, data: *mut c_void) -> c_int {
+    // SAFETY: SQLite calls this for files that `open` has opened.
+    let Some(state) = (unsafe { opened(file) }) else { return ffi::SQLITE_IOERR };
+    match operation {
+        HAS_CHECKSUMS => {
+            // SAFETY: who asks gives the place of an `int`.
+            let Some(answer) = (unsafe { data.cast::<c_int>().as_mut() }) else { return ffi::SQLITE_MISUSE };
+            *answer = c_int::from(state.mode == Mode::Checked);
+            return ffi::SQLITE_OK;
+        }
+        ffi::SQLITE_FCNTL_CKPT_START => {
+            state.in_checkpoint = true;
+            // Another connection may have added checksums since this one looked.
+            if state.mode == Mode::Plain {
+                // SAFETY: it is this file's state.
+                unsafe { state.decide(file) };
+            }
+        }
+        ffi::SQLITE_FCNTL_CKPT_DONE => state.in_checkpoint = false,
+        _ => {}
+    }
+    // SAFETY: the system's table lives for ever.
+    let Some(system) = (unsafe { (*state.system).xFileControl }) else { return ffi::SQLITE_NOTFOUND };
+    // SAFETY: called as SQLite called us.
+    unsafe { system(file, operation, data) }
+}
+
 /// The number of the page that is read or written; nothing where it is less or more than one.
 fn page_number(amount: c_int, at: sqlite3_int64) -> Option<u64> {
-    let at = u64::try_from(at).ok()?;
-    (usize::try_from(amount) == Ok(PAGE) && at.is_multiple_of(PAGE as u64)).then_some(at / PAGE as u64 + 1)
+    let begins_page = u64::try_from(at).ok()?.is_multiple_of(PAGE as u64);
+    (usize::try_from(amount) == Ok(PAGE) && begins_page).then(|| page_at(at))
+}
+
+/// The number of the page that lies there.
+fn page_at(at: sqlite3_int64) -> u64 {
+    u64::try_from(at).unwrap_or_default() / PAGE as u64 + 1
 }
 
 /// Pages that are mapped into memory would be read by nobody.

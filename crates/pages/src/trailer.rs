@@ -2,6 +2,8 @@
 
 /// Bytes of a page. A file with pages of another size has no checksums.
 pub(crate) const PAGE: usize = 4096;
+/// The smallest page that SQLite knows.
+pub(crate) const LEAST_PAGE: std::ffi::c_int = 512;
 /// Bytes at the end of each page that SQLite leaves alone.
 pub(crate) const RESERVED: usize = 8;
 /// Where the checksum begins.
@@ -23,10 +25,15 @@ pub(crate) type Page = [u8; PAGE];
 /// Whether a file whose first page this is has checksums. Two places say so, and each is believed: damage of one must not
 /// turn off what would find it.
 pub(crate) fn is_claimed_by(first: &Page) -> bool {
-    let says_header = first.starts_with(MAGIC)
+    let says_header = begins_database(first)
         && first[PAGE_SIZE_AT..PAGE_SIZE_AT + 2] == PAGE_SIZE
         && usize::from(first[RESERVED_AT]) == RESERVED;
     says_header || first[MARK_AT..SUM_AT] == MARK
+}
+
+/// Whether this is the first page of a database, as its header says.
+pub(crate) fn begins_database(first: &Page) -> bool {
+    first.starts_with(MAGIC)
 }
 
 /// Whether this page is as it was stamped, and lies where it did.

@@ -47,6 +47,9 @@ pub enum StoreError {
     /// Something that was committed is not there any more.
     #[error("{0}")]
     Lost(String),
+    /// Files of different stores, or of one at different moments, lie beside each other.
+    #[error("{0}")]
+    Mixed(String),
     /// Something is sealed with a key that is not at hand.
     #[error(
         "the store is sealed with the key {key}, which is not among the keys: add it to the file or the variable that `encryption` names"

@@ -249,3 +249,39 @@ async fn a_store_that_is_gone_is_missed_until_its_loss_is_accepted() {
     assert!(!server.log().contains("going on without"), "{}", server.log());
     assert_eq!(server.get("/v1/calls").await.expect(200)["total"], 0);
 }
+
+/// Stops a server in the midst of its work: its last commits are in the log alone.
+async fn killed(calls: &[&str]) -> Home {
+    let home = Home::new("listen = \"127.0.0.1:0\"\nlive_listen = \"127.0.0.1:0\"\n");
+    let server = home.start();
+    for call in calls {
+        server.tell(&json!({ "call_id": call, "event_type": "call_answered" })).await;
+    }
+    server.kill();
+    home
+}
+
+#[tokio::test]
+async fn the_log_of_another_store_is_refused_and_its_own_one_is_taken() {
+    let (home, other) = (killed(&["a", "b"]).await, killed(&["x"]).await);
+    let log = home.data().join("pegcount.db-wal");
+    let own = std::fs::read(&log).expect("the log");
+    std::fs::copy(other.data().join("pegcount.db-wal"), &log).expect("copied");
+    let strange = std::fs::read(&log).expect("the log");
+    assert_ne!(own.len(), 0);
+    let Err(said) = home.try_start() else { panic!("it starts") };
+    assert!(
+        said.contains("pegcount.db-wal is that of another store") && !said.contains("--accept-loss"),
+        "{said}"
+    );
+    let findings = damage(&home);
+    assert!(findings.iter().any(|finding| finding.contains("is that of another store")), "{findings:?}");
+    assert!(std::fs::read(&log).expect("the log") == strange, "a refusal changes nothing");
+
+    std::fs::write(&log, own).expect("put back");
+    let server = home.start();
+    let calls = server.get("/v1/calls").await;
+    assert_eq!(calls.json()["total"], 2, "{} {}", calls.text, server.log());
+    assert!(server.terminate().success());
+    assert_eq!(damage(&home), Vec::<String>::new());
+}

@@ -22,6 +22,7 @@ use tokio::{sync::oneshot, time::timeout};
 use super::{
     connect::{self, HeldBack, Readers},
     fault::{Result, unavailable},
+    lineage::{Commits, InFile},
     orders::Board,
     transaction::Writer,
 };
@@ -159,12 +160,14 @@ impl Checkpoints {
         bounds: Bounds,
         readers: Arc<Readers>,
         writer: Arc<tokio::sync::Mutex<Writer>>,
+        in_file: InFile,
     ) -> Result<Worker> {
         let shared = Arc::clone(&self.shared);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(unavailable)?;
+        let (connection, sought_room_at) = (None, None);
         let worker =
-            Worker { shared, path, bounds, readers, writer, runtime, connection: None, sought_room_at: None };
+            Worker { shared, path, bounds, readers, writer, in_file, runtime, connection, sought_room_at };
         worker.due_after(0);
         Ok(worker)
     }
@@ -213,6 +216,7 @@ pub(super) struct Worker {
     bounds: Bounds,
     readers: Arc<Readers>,
     writer: Arc<tokio::sync::Mutex<Writer>>,
+    in_file: InFile,
     /// For waiting within limits.
     runtime: tokio::runtime::Runtime,
     /// Opened when first needed: most commands end before.
@@ -276,7 +280,7 @@ impl Worker {
     }
 
     fn checkpoint_by(&self, connection: &Connection, empty: bool) -> Result<bool> {
-        let moved = Moved::by(connection, "PASSIVE")?;
+        let moved = self.move_pages(connection, "PASSIVE")?;
         let longest = self.bounds.within_room_of(&self.path).longest;
         if !empty && moved.length < longest / 4 {
             self.due_after(moved.length);
@@ -290,7 +294,7 @@ impl Worker {
             return Ok(false);
         };
         // A file that stays as long as it is is cheaper to write to than one that grows again.
-        let moved = Moved::by(connection, if far_too_long { "TRUNCATE" } else { "RESTART" })?;
+        let moved = self.move_pages(connection, if far_too_long { "TRUNCATE" } else { "RESTART" })?;
         if moved.all {
             self.shared.length.store(0, Ordering::Relaxed);
         }
@@ -306,11 +310,21 @@ impl Worker {
         Ok(moved.all && far_too_long)
     }
 
+    /// Moves pages, and notes which commits are in the file then.
+    fn move_pages(&self, connection: &Connection, mode: &str) -> Result<Moved> {
+        let known = Commits::of(connection)?;
+        let moved = Moved::by(connection, mode)?;
+        if let Some(known) = known.filter(|_| moved.all) {
+            self.in_file.reached(known);
+        }
+        Ok(moved)
+    }
+
     /// Holds reads back for a moment, and keeps writers out if none takes longer than that.
     fn catch_a_moment(&self, connection: &Connection) -> Result<Option<KeptOut<'_>>> {
         let Some(no_reads) = self.no_reads()? else { return Ok(None) };
         // What came meanwhile is moved while writers still write.
-        Moved::by(connection, "PASSIVE")?;
+        self.move_pages(connection, "PASSIVE")?;
         // Not for ever: who writes may have to read first, and would wait for this.
         let no_writes = self.runtime.block_on(async { timeout(COMMIT_WAIT, self.writer.lock()).await.ok() });
         Ok(no_writes.map(|no_writes| KeptOut { _no_writes: no_writes, _no_reads: Some(no_reads) }))

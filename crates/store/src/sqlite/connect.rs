@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::{
     blocks::{Block, Blocks},
+    checkpoints::Moved,
     fault::{Result, unavailable},
     lineage, schema,
     sealing::Sealing,
@@ -54,7 +55,10 @@ pub(super) fn open_writer(path: &Path, sealing: &Sealing, losses: Losses) -> Res
     lineage::look_for_missing(path, losses)?;
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let in_file = lineage::Commits::of_file(path);
     let mut connection = pegcount_pages::open(path, flags)?;
+    // Where anything is wrong, what is left of the log may still be of use, and it may be another store's.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.busy_timeout(BUSY)?;
     keep_plans(&connection)?;
     // SQLite is content with reading where it may not write.
@@ -63,12 +67,9 @@ pub(super) fn open_writer(path: &Path, sealing: &Sealing, losses: Losses) -> Res
     }
     // Before anything is changed: the file may be somebody else's.
     schema::version(&connection)?;
-    if let Err(lost) = lineage::look_for_lost(path, &connection, losses) {
-        // What is left of the log may still be of use.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        return Err(lost);
-    }
-    if add_checksums(path, &connection) {
+    lineage::look_for_lost(path, in_file, &connection, losses)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    if add_checksums(path, &connection)? {
         // Its connection read pages without them.
         drop(connection);
         return open_writer(path, sealing, losses);
@@ -97,21 +98,28 @@ pub(super) fn open_writer(path: &Path, sealing: &Sealing, losses: Losses) -> Res
 const REWRITTEN_AT_START: u64 = 256 * 1024 * 1024;
 
 /// Adds checksums to the pages of a file that an earlier version made; whether they are new.
-fn add_checksums(path: &Path, connection: &Connection) -> bool {
+///
+/// # Errors
+/// When somebody reads meanwhile: no page may be written before all of them are moved into the file.
+fn add_checksums(path: &Path, connection: &Connection) -> Result<bool> {
     let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
     if bytes == 0 || pegcount_pages::has_checksums(path).unwrap_or(true) {
-        return false;
+        return Ok(false);
     }
     if bytes > REWRITTEN_AT_START {
         tracing::warn!("the pages of the store have no checksums: restore a backup of it to add them");
-        return false;
+        return Ok(false);
     }
-    // The log is moved into the file: there it is looked for.
-    let added = connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
-    if let Err(error) = added {
+    // A copy that is one file has no log, and without a log they are not added.
+    if let Err(error) = connection.execute_batch("PRAGMA journal_mode = WAL; VACUUM") {
         tracing::warn!(%error, "no checksums can be added to the pages of the store at the moment");
+        return Ok(false);
     }
-    pegcount_pages::has_checksums(path).unwrap_or_default()
+    if !Moved::by(connection, "TRUNCATE")?.all {
+        let message = "its pages get checksums, and another program reads it: wait for that, and start again";
+        return Err(unavailable(format!("{}: {message}", path.display())));
+    }
+    Ok(pegcount_pages::has_checksums(path).unwrap_or_default())
 }
 
 /// Opens one more connection that may write to a file that is there.

@@ -80,6 +80,7 @@ impl Sqlite {
         let path = std::path::absolute(path).map_err(unavailable)?;
         let mut connection = connect::open_writer(&path, &sealing, losses)?;
         let note = lineage::Note::open(&path, &connection)?;
+        let in_file = note.in_file();
         let compressor = Compressor::new(documents::LEVEL).map_err(unavailable)?;
         let indexer = Indexer::open(&path, &connection, &sealing)?;
         let (checkpoints, gauge) = Checkpoints::watch(&mut connection)?;
@@ -104,6 +105,7 @@ impl Sqlite {
                 bounds,
                 Arc::clone(&readers),
                 Arc::clone(&writer),
+                in_file,
             )?,
             words: indexer.worker(&path, Arc::clone(&readers), words_due)?,
         };

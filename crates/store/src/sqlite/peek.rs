@@ -47,7 +47,7 @@ fn opened(path: &Path) -> Result<Option<Connection>> {
 }
 
 /// A store at rest is read as it is: a usual reader would make files beside it.
-fn open(path: &Path, is_at_rest: bool) -> rusqlite::Result<Connection> {
+pub(super) fn open(path: &Path, is_at_rest: bool) -> rusqlite::Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let mut name = String::from("file:");

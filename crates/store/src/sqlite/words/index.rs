@@ -178,7 +178,7 @@ impl Index {
             return Err(StoreError::Unavailable(cause.into()).into());
         }
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if version != VERSION || !pegcount_pages::has_checksums(path).map_err(refused)? {
+        if version != VERSION || !pegcount_pages::has_checksums(path)? {
             return Ok(None);
         }
         let store: Option<Vec<u8>> =
