@@ -2,8 +2,6 @@
 
 use crate::quoting::{is_token, quoted_end};
 
-/// Headers whose values let somebody pass for another.
-const SECRET: [&str; 2] = ["authorization", "proxy-authorization"];
 /// Headers whose numbers are the message's own: they identify it, or count something.
 const TECHNICAL: [&str; 17] = [
     "via",
@@ -34,9 +32,13 @@ const NUMBER: usize = 7;
 const SEPARATORS: usize = 4;
 /// What stands in the place of a name or a text.
 const HIDDEN: &str = "***";
+/// Schemes of addresses that name a user before the host.
+const SCHEMES: [&str; 6] = ["sip:", "sips:", "im:", "pres:", "mailto:", "xmpp:"];
+/// Users who are nobody (RFC 3323, 4.1.1.3; 3GPP TS 23.003).
+const NOBODY: [&str; 4] = ["anonymous", "restricted", "unavailable", "unknown"];
 
-/// A message without secrets, and if so wanted without names, whole numbers and keys pressed.
-pub(super) fn masked(message: &str, people: bool) -> String {
+/// A message without names, whole numbers and keys pressed.
+pub(super) fn masked(message: &str) -> String {
     let (head, body) = message.split_once("\r\n\r\n").unwrap_or((message, ""));
     let mut out = String::with_capacity(message.len());
     let mut header = "";
@@ -58,9 +60,7 @@ pub(super) fn masked(message: &str, people: bool) -> String {
             out.push(':');
         }
         let is_one_of = |names: &[&str]| names.iter().any(|known| known.eq_ignore_ascii_case(header));
-        if is_one_of(&SECRET) {
-            out.push_str(" (removed)");
-        } else if !people || is_one_of(&TECHNICAL) {
+        if is_one_of(&TECHNICAL) {
             out.push_str(value);
         } else if is_one_of(&PERSONAL) {
             out.push(' ');
@@ -72,11 +72,7 @@ pub(super) fn masked(message: &str, people: bool) -> String {
         }
     }
     out.push_str("\r\n\r\n");
-    if people {
-        hide_in_body(body, &mut out);
-    } else {
-        out.push_str(body);
-    }
+    hide_in_body(body, &mut out);
     out
 }
 
@@ -184,12 +180,43 @@ impl Run {
     }
 }
 
-/// Hides the middle of every number: `+1415***1234`.
+/// How many bytes the scheme and the name have of the user whom an address at the begin of a text names in letters; the
+/// scheme alone first. Numbers are hidden as such.
+fn named_user(text: &str) -> Option<(usize, usize)> {
+    let begins =
+        |scheme: &&&str| text.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme));
+    let scheme = SCHEMES.iter().find(begins)?.len();
+    let rest = &text[scheme..];
+    let ends = |c: char| matches!(c, '@' | '<' | '>' | '"') || c.is_ascii_whitespace();
+    let user = &rest[..rest.find(ends).filter(|end| rest[*end..].starts_with('@'))?];
+    // Behind the name there may be parameters of a number, or a password.
+    let name = &user[..user.find([';', ':', '?']).unwrap_or(user.len())];
+    let is_nobody = NOBODY.iter().any(|nobody| nobody.eq_ignore_ascii_case(name));
+    let is_number = {
+        let (mut at, mut is_number) = (0, true);
+        while let Some((character, length)) = character(&name[at..]) {
+            is_number &= character.is_ascii_digit() || "+-.()*#/ ".contains(character);
+            at += length;
+        }
+        is_number
+    };
+    (!is_nobody && !is_number).then_some((scheme, scheme + name.len()))
+}
+
+/// Hides the middle of every number, `+1415***1234`, and users in addresses but for how they begin: `sip:a***@`.
 fn hide_numbers(line: &str, out: &mut String) {
     let mut at = 0;
     while let Some((_, length)) = character(&line[at..]) {
         let (before, text) = line.split_at(at);
         let of_word = before.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+        if !of_word && let Some((scheme, end)) = named_user(text) {
+            let initial = text[scheme..].chars().next().filter(char::is_ascii_alphabetic);
+            out.push_str(&text[..scheme]);
+            out.extend(initial);
+            out.push_str(HIDDEN);
+            at += end;
+            continue;
+        }
         let is_escaped = before.len() >= 3 && before.as_bytes()[before.len() - 3] == b'%';
         let run = Run::read(text);
         let harmless = match &run {
@@ -237,6 +264,14 @@ fn hide_in_body(body: &str, out: &mut String) {
                 let blank = if rest.is_empty() { "" } else { " " };
                 out.push_str(&format!("o={user}{blank}{rest}"));
             }
+            // Who offers, vouched for by a provider (RFC 8827), and who streams (RFC 5576), in words.
+            Some(("a", value)) if value.starts_with("identity:") => {
+                out.push_str(&format!("a=identity:{HIDDEN}"));
+            }
+            Some(("a", value)) if value.starts_with("ssrc:") && value.contains(" cname:") => {
+                let (stream, _) = value.split_once(" cname:").unwrap_or_default();
+                out.push_str(&format!("a={stream} cname:{HIDDEN}"));
+            }
             Some((name, _)) if is_session && name.len() == 1 => out.push_str(line),
             // Of a session description among other parts.
             Some(("v" | "c" | "b" | "t" | "r" | "z" | "k" | "a" | "m", _)) => out.push_str(line),
@@ -273,23 +308,11 @@ mod tests {
         From: \"+1 (415) 555-1234\" <sip:+14155551234@192.0.2.1>;tag=1234567890\r\n\
         To: <sip:101@192.0.2.100>\r\n\
         Call-ID: 14155551234@192.0.2.1\r\n\
-        P-Asserted-Identity: <tel:+14155551234>\r\n\
-        Proxy-Authorization: Digest username=\"14155551234\",\r\n response=\"secret\"\r\n\
-        authorization : Digest response=\"secret\"\r\n\r\nv=0\r\no=- 12345678901 1 IN IP4 192.0.2.1\r\n";
-
-    #[test]
-    fn secrets_are_removed_in_any_case() {
-        for numbers in [true, false] {
-            let masked = masked(INVITE, numbers);
-            assert!(!masked.contains("secret"), "{masked}");
-            assert!(masked.contains("Proxy-Authorization: (removed)\r\n (removed)\r\n"), "{masked}");
-        }
-        assert!(masked(INVITE, false).contains("<sip:+14155551234@192.0.2.1>"));
-    }
+        P-Asserted-Identity: <tel:+14155551234>\r\n\r\nv=0\r\no=- 12345678901 1 IN IP4 192.0.2.1\r\n";
 
     #[test]
     fn numbers_are_masked_and_what_belongs_to_the_message_is_not() {
-        let masked = masked(INVITE, true);
+        let masked = masked(INVITE);
         for kept in [
             "INVITE sip:+4930***1820@192.0.2.100:5060;user=phone SIP/2.0\r\n",
             "branch=z9hG4bK12345678\r\n",
@@ -308,29 +331,27 @@ mod tests {
     #[test]
     fn keys_pressed_are_masked() {
         let info = |body: &str| format!("INFO sip:a@b SIP/2.0\r\nContent-Length: 1\r\n\r\n{body}");
-        assert!(
-            masked(&info("Signal=5\r\nDuration=160\r\n"), true).ends_with("Signal=*\r\nDuration=160\r\n")
-        );
-        assert!(masked(&info("5"), true).ends_with("\r\n\r\n*"));
-        assert!(masked(&info("y=Digits\r\nd=Digits=5"), true).ends_with("y=Digits\r\nd=*"));
-        assert!(masked(&info("\u{5}\u{a}\u{3} "), true).ends_with("\r\n\r\n(removed)"));
+        assert!(masked(&info("Signal=5\r\nDuration=160\r\n")).ends_with("Signal=*\r\nDuration=160\r\n"));
+        assert!(masked(&info("5")).ends_with("\r\n\r\n*"));
+        assert!(masked(&info("y=Digits\r\nd=Digits=5")).ends_with("y=Digits\r\nd=*"));
+        assert!(masked(&info("\u{5}\u{a}\u{3} ")).ends_with("\r\n\r\n(removed)"));
     }
 
     #[test]
     fn an_escaped_number_is_masked() {
         let line = "INVITE sip:%2B14155551234;rn=%2b14155551999@192.0.2.1 SIP/2.0";
-        let masked = masked(&format!("{line}\r\n\r\n"), true);
+        let masked = masked(&format!("{line}\r\n\r\n"));
         assert!(masked.starts_with("INVITE sip:%2B1415***1234;rn=%2b1415***1999@192.0.2.1 "), "{masked}");
     }
 
     /// One header or body of a message, masked.
     fn header(line: &str) -> String {
-        let masked = masked(&format!("INVITE sip:1@h SIP/2.0\r\n{line}\r\n\r\n"), true);
+        let masked = masked(&format!("INVITE sip:1@h SIP/2.0\r\n{line}\r\n\r\n"));
         masked.split("\r\n").nth(1).unwrap().to_owned()
     }
 
     fn body(text: &str) -> String {
-        let masked = masked(&format!("INVITE sip:1@h SIP/2.0\r\n\r\n{text}"), true);
+        let masked = masked(&format!("INVITE sip:1@h SIP/2.0\r\n\r\n{text}"));
         masked.split_once("\r\n\r\n").unwrap().1.to_owned()
     }
 
@@ -350,6 +371,32 @@ mod tests {
         ] {
             assert_eq!(header(line), expected);
         }
+    }
+
+    #[test]
+    fn users_in_addresses_are_masked_but_for_how_they_begin() {
+        for (line, expected) in [
+            ("From: \"Ann\" <sip:ann.bell@h>;tag=1", "From: \"***\" <sip:a***@h>;tag=1"),
+            (
+                "Contact: <SIPS:Ann@192.0.2.1:5061;transport=tcp>",
+                "Contact: <SIPS:A***@192.0.2.1:5061;transport=tcp>",
+            ),
+            ("To: sip:%41nn@h", "To: sip:***@h"),
+            ("X-Mail: mailto:ann@example.com", "X-Mail: mailto:a***@example.com"),
+            ("Refer-To: <sip:bob@h?Replaces=1%40h>", "Refer-To: <sip:b***@h?Replaces=1%40h>"),
+            ("Route: <sip:ann;x=1@h;lr>, <sip:h;lr>", "Route: <sip:a***;x=1@h;lr>, <sip:h;lr>"),
+            ("From: <sip:anonymous@anonymous.invalid>", "From: <sip:anonymous@anonymous.invalid>"),
+            ("To: <sip:101@h>", "To: <sip:101@h>"),
+            ("To: <sip:*98@h>", "To: <sip:*98@h>"),
+            ("To: <sip:h:5060>, <sip:ann@h>", "To: <sip:h:5060>, <sip:a***@h>"),
+            ("To: <sip:%2B14155551234;npdi@h>", "To: <sip:%2B1415***1234;npdi@h>"),
+        ] {
+            assert_eq!(header(line), expected);
+        }
+        let request = masked("BYE sip:ann@192.0.2.1;ob SIP/2.0\r\n\r\n<dialog entity=\"sip:bob@h\"/>");
+        assert_eq!(request, "BYE sip:a***@192.0.2.1;ob SIP/2.0\r\n\r\n<dialog entity=\"sip:b***@h\"/>");
+        let sdp = "v=0\r\na=ssrc:1 cname:ann@h\r\na=identity:eyJ\r\na=mid:0\r\n";
+        assert_eq!(body(sdp), "v=0\r\na=ssrc:1 cname:***\r\na=identity:***\r\na=mid:0\r\n");
     }
 
     #[test]
@@ -402,7 +449,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_message_brings_it_down(text in "([a-zA-Z0-9 \t:;=<>\"\\\\%+(),/.\u{e9}\r\n-]|\r\n){0,80}") {
-            let _ = masked(&text, true);
+            let _ = masked(&text);
         }
     }
 }

@@ -17,6 +17,6 @@ pub struct Traced {
     pub sent: bool,
     /// Where it came from or went to.
     pub peer: Option<SocketAddr>,
-    /// The message. The values of `Authorization` and `Proxy-Authorization` are removed, and numbers masked if so set.
+    /// The message without its secrets (passwords, proofs, tokens, keys of media); names and numbers masked if so set.
     pub text: String,
 }

@@ -1,9 +1,10 @@
 //! The messages of calls, remembered for who looks into one: the last of each call, in bounded memory.
 //!
-//! Messages are kept as they were, and masked when they are read: most never are.
+//! Secrets of a message are not kept; for the rest it is masked when it is read: most never are.
 
 mod mask;
 mod message;
+mod secrets;
 
 pub use message::Traced;
 
@@ -117,8 +118,10 @@ impl CallTrace {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a message of a leg, whose bytes are shared with whoever else holds it. The oldest make room for it.
+    /// Notes a message of a leg without its secrets; one that has none is shared with whoever else holds it. The oldest make room
+    /// for it.
     pub fn note(&self, at_ms: u64, leg: (u32, Side), sent: bool, peer: Option<SocketAddr>, text: Bytes) {
+        let text = secrets::without_secrets(&text).map_or(text, Bytes::from);
         let mut kept = self.kept();
         kept.bytes += text.len();
         kept.messages.push_back(Message { at_ms, leg, sent, peer, text });
@@ -129,13 +132,17 @@ impl CallTrace {
     }
 
     fn read(&self) -> Vec<Traced> {
+        let text = |message: &Message| {
+            let text = String::from_utf8_lossy(&message.text);
+            if self.settings.masked { mask::masked(&text) } else { text.into_owned() }
+        };
         let read = |message: &Message| Traced {
             at_ms: message.at_ms,
             side: message.leg.1,
             leg: message.leg.0,
             sent: message.sent,
             peer: message.peer,
-            text: mask::masked(&String::from_utf8_lossy(&message.text), self.settings.masked),
+            text: text(message),
         };
         self.kept().messages.iter().map(read).collect()
     }
@@ -187,6 +194,17 @@ mod tests {
         let bytes: usize = read.iter().map(|message| message.text.len()).sum();
         assert!(bytes <= 500 && !read.is_empty(), "{bytes}");
         assert!(read[0].text.contains("+14155551234"));
+    }
+
+    #[test]
+    fn secrets_are_not_kept_where_nothing_is_masked() {
+        let traces = Traces::new(TraceSettings { masked: false, ..TraceSettings::default() });
+        let seat = traces.begin(&CallId::new("1")).unwrap();
+        let text = "INVITE sip:ann@h SIP/2.0\r\nAuthorization: Digest response=\"s\"\r\n\r\n";
+        seat.trace().note(1, (0, Side::Caller), false, None, text.into());
+        let kept = seat.trace().kept().messages[0].text.clone();
+        assert_eq!(kept, "INVITE sip:ann@h SIP/2.0\r\nAuthorization: (removed)\r\n\r\n");
+        assert_eq!(seat.trace().read()[0].text.as_bytes(), kept);
     }
 
     #[test]

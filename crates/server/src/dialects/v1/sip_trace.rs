@@ -32,7 +32,7 @@ pub struct SipMessageBody {
     /// The address it went to or came from.
     #[schema(example = "203.0.113.5:5060")]
     pub peer: Option<String>,
-    /// The message. Credentials are removed; numbers and names are masked unless `sip.trace.masked` is false.
+    /// The message. Secrets (credentials, tokens, keys of media) are removed; numbers and names are masked unless `sip.trace.masked` is false.
     pub message: String,
 }
 
