@@ -61,11 +61,15 @@ impl RouteTable {
         methods.join(", ")
     }
 
-    /// The parameters that an operation takes; `None` when there is no such operation.
+    /// The parameters that an operation takes; `None` when there is no such operation. A page takes none.
     fn parameters(&self, path: Option<&str>, method: &Method) -> Option<&[String]> {
         let method = if method == Method::HEAD { &Method::GET } else { method };
-        let operations = self.routes.get(path?)?.iter();
-        operations.filter(|(known, _)| known == method).map(|(_, names)| names.as_slice()).next()
+        match self.routes.get(path?) {
+            Some(operations) => {
+                operations.iter().find(|(known, _)| known == method).map(|(_, names)| names.as_slice())
+            }
+            None => (method == Method::GET).then_some(&[]),
+        }
     }
 }
 

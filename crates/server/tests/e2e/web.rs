@@ -309,6 +309,19 @@ async fn parameters_that_a_route_does_not_take_are_named() {
     fine.expect(200);
     assert_eq!(text(&fine, "preference-applied"), Some("handling=strict"));
     assert_eq!(text(&fine, "x-ignored-parameters"), None);
+    for page in ["/openapi.json", "/docs", "/docs/", "/docs/index.css", "/favicon.ico"] {
+        let strict = |query: &str| {
+            send(client.to("GET", &format!("{page}{query}")).header("prefer", "handling=strict"))
+        };
+        let refused = strict("?x=1").await;
+        assert_refused(page, page, &refused, 400);
+        assert!(refused.text.contains("which takes no parameters"), "{page}: {}", refused.text);
+        let fine = strict("").await;
+        assert!(fine.status.as_u16() < 400, "{page}: {}", fine.status);
+        assert_eq!(text(&fine, "preference-applied"), Some("handling=strict"), "{page}");
+        let lenient = send(client.to("GET", &format!("{page}?x=1"))).await;
+        assert_eq!(text(&lenient, "x-ignored-parameters"), Some("x"), "{page}");
+    }
     for path in ["/nowhere?x=1", "/?x=1", "/api/nowhere?x=1", "/ws/live?x=1"] {
         assert_eq!(text(&server.get(path).await, "x-ignored-parameters"), Some("x"), "{path}");
     }
