@@ -37,12 +37,12 @@ use crate::{
     operations::{Operator, chain},
     organizations::{Names, PerOrganization},
     privacy::{self, Erasing, Retention, Scrubbing, Sweeping, SweepingParts},
-    reconcile::{Conclusion, EnqueueConclusion},
+    reconcile::{self, Conclusion, EnqueueConclusion},
     recordings::{
         self, Busy, Deletion, Desk, Fetch, FetchParts, Fetching, Keeping, LostRecordings, Patience, Shelf,
         Upload,
     },
-    sources::{native, sip, sip::Sip},
+    sources::{asterisk, freeswitch, native, sip, sip::Sip},
     transcription::{self, Transcription},
     vocabulary::source_name,
 };
@@ -90,6 +90,17 @@ pub struct App {
     _locks: Vec<fs::File>,
 }
 
+/// What events come through.
+const SOURCES: [&str; 8] = [
+    native::NAME,
+    sip::NAME,
+    freeswitch::SOURCE,
+    asterisk::SOURCE,
+    recordings::SOURCE,
+    transcription::NAME,
+    analysis::ANALYSIS,
+    reconcile::SOURCE,
+];
 /// The file whose lock says that somebody writes this data folder.
 const LOCK_FILE: &str = "lock";
 
@@ -110,7 +121,7 @@ impl App {
         let keys = config.encryption.keys()?;
         let (store, locks) = open(config, keys.as_ref(), losses)?;
         let live = Arc::new(Live::of(store.open_calls().await.map_err(|error| cannot_start(&error))?));
-        let metrics = Arc::new(Metrics::default());
+        let metrics = Arc::new(Metrics::of_sources(SOURCES));
         let tariffs = TariffsHandle::of(config.tariffs()?);
         let shelf = shelf(config, keys)?;
         let fetching = Arc::new(config.recordings.fetching()?);

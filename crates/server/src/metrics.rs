@@ -159,6 +159,17 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Shows the events of these sources from the start, so that a first one is seen as a rise.
+    pub fn of_sources(sources: impl IntoIterator<Item = &'static str>) -> Self {
+        let this = Self::default();
+        for source in sources {
+            for outcome in ["accepted", "duplicate", "rejected"] {
+                drop(this.events.get_or_create(&EventLabels { source: source.to_owned(), outcome }));
+            }
+        }
+        this
+    }
+
     /// Registers the gauges of the program itself.
     fn register_levels(&self, registry: &mut Registry) {
         for (name, help, level) in [

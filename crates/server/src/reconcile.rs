@@ -22,7 +22,7 @@ use crate::{
 /// The word for this work.
 const KIND: &str = "conclusion";
 /// The source of its events.
-const SOURCE: &str = "reconciliation";
+pub const SOURCE: &str = "reconciliation";
 /// How long one run may take.
 const LIMIT: Duration = Duration::from_secs(60);
 /// How long to wait for the other legs of a call.

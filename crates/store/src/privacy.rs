@@ -27,6 +27,11 @@ pub enum Keepsake {
     Call,
 }
 
+impl Keepsake {
+    /// Each of them.
+    pub const ALL: [Self; 4] = [Self::Recording, Self::Transcript, Self::Events, Self::Call];
+}
+
 /// Where a call lies in the order of the ends.
 pub type EndPlace = (Timestamp, CallKey);
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The word for this work.
-pub(super) const ANALYSIS: &str = "analysis";
+pub const ANALYSIS: &str = "analysis";
 
 /// What analysing needs.
 pub struct Desk {

@@ -16,5 +16,5 @@ mod work;
 
 pub use asking::Asking;
 pub use config::{Config, Fields, Secret, Settings};
-pub use desk::Desk;
+pub use desk::{ANALYSIS, Desk};
 pub use work::Analysis;

@@ -84,9 +84,7 @@ impl Runner {
     ) -> Self {
         let kinds = works.iter().map(|work| Kind { work: Arc::clone(work), under_way: 0 }).collect();
         for work in works {
-            // Shown as 0 before the first one.
-            let kind = JobKind::of(work.kind());
-            drop((metrics.jobs.done.get_or_create(&kind), metrics.jobs.failed.get_or_create(&kind)));
+            metrics.jobs.show_kind(work.kind());
         }
         Self {
             store,

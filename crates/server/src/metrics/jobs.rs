@@ -1,8 +1,11 @@
 //! What there is to count of jobs, as `GET /metrics` shows it.
 
-use std::sync::atomic::AtomicU64;
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError, atomic::AtomicU64},
+};
 
-use pegcount_store::JobCount;
+use pegcount_store::{JobCount, JobState};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -39,6 +42,8 @@ pub struct JobMetrics {
     pub kept: Family<JobLabels, Gauge<u64, AtomicU64>>,
     /// Age of the oldest job that waits or runs; 0 without one.
     oldest: Gauge<u64, AtomicU64>,
+    /// The kinds that are shown without a job, too.
+    kinds: Mutex<BTreeSet<String>>,
     /// Jobs that were done.
     pub done: Family<JobKind, Counter>,
     /// Attempts that failed.
@@ -58,11 +63,23 @@ impl JobMetrics {
         registry.register("jobs_failed", "Attempts at jobs that failed", self.failed.clone());
     }
 
+    /// Shows a kind from the start, so that a first failure is seen as a rise.
+    pub fn show_kind(&self, kind: &str) {
+        let labels = JobKind::of(kind);
+        drop((self.done.get_or_create(&labels), self.failed.get_or_create(&labels)));
+        self.kinds.lock().unwrap_or_else(PoisonError::into_inner).insert(labels.kind);
+    }
+
     /// Shows these counts, and the age of the oldest job that is not done, in seconds.
     pub fn show(&self, counts: &[JobCount], oldest_seconds: Option<u64>) {
         self.oldest.set(oldest_seconds.unwrap_or_default());
         // What is not told any more is 0 and not what it was.
         self.kept.clear();
+        for kind in self.kinds.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            for state in JobState::ALL {
+                drop(self.kept.get_or_create(&JobLabels { kind: kind.clone(), state: state.name() }));
+            }
+        }
         for count in counts {
             let labels = JobLabels { kind: count.kind.clone(), state: count.state.name() };
             self.kept.get_or_create(&labels).set(count.count);

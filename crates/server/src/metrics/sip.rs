@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use pegcount_gateway::Counts;
+use pegcount_gateway::{Counts, guard::Reason};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -37,6 +37,30 @@ pub struct RefusalLabels {
     /// The reason.
     pub reason: &'static str,
 }
+
+/// The reasons for which attempts are refused, but for those of the guard.
+const REFUSALS: [&str; 20] = [
+    "unknown_number",
+    "unassigned_number",
+    "no_address",
+    "not_callable",
+    "no_trunk",
+    "no_caller_number",
+    "unknown_peer",
+    "codec",
+    "full",
+    "stopping",
+    "bad_request",
+    "content_type",
+    "extension",
+    "session_interval",
+    "too_many_hops",
+    "wrong_password",
+    "unknown_user",
+    "other_user",
+    "unknown_source",
+    "scanner",
+];
 
 type Level = Gauge<u64, AtomicU64>;
 
@@ -134,6 +158,15 @@ impl SipMetrics {
         ];
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());
+        }
+        // Shown from the start, so that a first one is seen as a rise.
+        for reason in REFUSALS {
+            drop(self.refused.get_or_create(&RefusalLabels { reason }));
+        }
+        for reason in Reason::ALL.iter().map(|reason| reason.name()) {
+            for outcome in ["answered", "dropped"] {
+                drop(self.guard.get_or_create(&GuardLabels { reason, outcome }));
+            }
         }
         registry.register(
             "sip_refused",

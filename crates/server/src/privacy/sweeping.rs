@@ -73,6 +73,10 @@ struct Seen {
 impl Sweeping {
     /// Of these.
     pub fn new(parts: SweepingParts) -> Self {
+        for keepsake in Keepsake::ALL {
+            // Shown as 0 before the first one.
+            drop(parts.metrics.deleted.get_or_create(&KeepsakeLabels { kind: word(keepsake) }));
+        }
         Self { parts, seen: Mutex::default() }
     }
 

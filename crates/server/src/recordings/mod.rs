@@ -35,7 +35,7 @@ pub use deletion::Deletion;
 pub use desk::{DELETION, Desk, UPLOAD};
 pub use disk::on_disk;
 pub use fault::Fault;
-pub use foreign::{Fetch, FetchParts, Fetching, FetchingConfig, clear};
+pub use foreign::{Fetch, FetchParts, Fetching, FetchingConfig, SOURCE, clear};
 pub use keeping::Keeping;
 pub use lost::{Lost, LostRecordings, LostUnknown, lost};
 pub use missing::{Patience, count_missing, missing};

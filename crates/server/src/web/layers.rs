@@ -59,6 +59,13 @@ pub struct Surroundings {
 /// Puts the layers around a router. The outermost comes last.
 pub fn around(router: Router, surroundings: Surroundings) -> Router {
     let Surroundings { metrics, table, refuse, cors } = surroundings;
+    // Shown from the start, so that a first failure is seen as a rise. Other statuses come with their first request.
+    for (route, method) in table.operations() {
+        for status in [500, 503] {
+            let labels = RequestLabels { route: route.to_owned(), method: label_of(method), status };
+            drop(metrics.requests.get_or_create(&labels));
+        }
+    }
     let table = Arc::new(table);
     let options_table = Arc::clone(&table);
     router

@@ -39,6 +39,13 @@ impl RouteTable {
         Self { routes: routes.collect() }
     }
 
+    /// Each operation: its route and its method.
+    pub fn operations(&self) -> impl Iterator<Item = (&str, &Method)> {
+        self.routes
+            .iter()
+            .flat_map(|(path, operations)| operations.iter().map(move |(method, _)| (path.as_str(), method)))
+    }
+
     /// The same with a route that the document leaves out: a `GET` with these parameters.
     #[must_use]
     pub fn with(mut self, path: &str, parameters: &[&str]) -> Self {

@@ -56,6 +56,48 @@ async fn promtool_finds_nothing_wrong_with_the_metrics() {
     assert_eq!(value(&answer.text, "pegcount_jobs_oldest_seconds"), 0.0);
 }
 
+/// The rows of the table of metrics: the name, and what it says.
+fn documented() -> Vec<(String, String)> {
+    let page = include_str!("../../../../docs/operations.md");
+    let (_, below) = page.split_once("\n## Metrics\n").expect("the section");
+    let section = below.split("\n## ").next().expect("a section");
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    rows.map(|(name, text)| (name.to_owned(), text.to_owned())).collect()
+}
+
+#[tokio::test]
+async fn every_documented_metric_is_there_from_the_start() {
+    let home = Home::new("");
+    let server = home.start();
+    let text = metrics(&server, "").await.text;
+    let rows = documented();
+    assert!(rows.len() > 50, "{rows:?}");
+    for (name, meaning) in rows {
+        let series: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix(name.as_str()))
+            .filter(|rest| rest.starts_with([' ', '{']) || rest.starts_with("_bucket{"))
+            .collect();
+        assert!(!series.is_empty(), "{name} has no series in {text}");
+        // Values of one label that are listed whole.
+        for label in ["reason", "outcome", "kind", "state"] {
+            let Some((_, values)) = meaning.split_once(&format!("`{label}` (")) else { continue };
+            let (values, _) = values.split_once(')').expect("an end of the list");
+            for value in values.split('`').skip(1).step_by(2) {
+                let shown = format!("{label}=\"{value}\"");
+                assert!(series.iter().any(|series| series.contains(&shown)), "{name} has no {shown}");
+            }
+        }
+    }
+    for (name, reason) in [("refused", "too_many_hops"), ("refused", "scanner"), ("guard", "too_fast")] {
+        assert!(text.contains(&format!("pegcount_sip_{name}_total{{reason=\"{reason}\"")), "{reason}");
+    }
+    let rejected = "pegcount_events_total{source=\"asterisk\",outcome=\"rejected\"}";
+    assert_eq!(value(&text, rejected), 0.0);
+    let failed = "pegcount_requests_total{route=\"/v1/events\",method=\"POST\",status=\"503\"}";
+    assert_eq!(value(&text, failed), 0.0);
+}
+
 #[tokio::test]
 async fn a_collector_that_prefers_openmetrics_gets_it() {
     let home = Home::new("");

@@ -40,7 +40,8 @@ const AT_ONCE: usize = 2;
 /// The folder of what is not a recording yet, in that of recordings.
 const FOLDER: &str = "fetched";
 /// The source of what this work reports.
-const SOURCE: &str = "recordings";
+/// The source of events of recordings that were fetched.
+pub const SOURCE: &str = "recordings";
 
 /// The job of fetching the recording of a call.
 pub(in super::super) fn fetch_of(head: &CallHead, clock: &Clock) -> NewJob {

@@ -8,5 +8,5 @@ mod settings;
 mod tests;
 
 pub(super) use fetch::fetch_of;
-pub use fetch::{Fetch, FetchParts, clear};
+pub use fetch::{Fetch, FetchParts, SOURCE, clear};
 pub use settings::{Fetching, FetchingConfig};
