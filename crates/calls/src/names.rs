@@ -16,6 +16,9 @@ pub enum NameError {
     /// A word that a route has taken.
     #[error("is a reserved word (stats, trends, agent-performance, events)")]
     Reserved,
+    /// `.` or `..`, which mean another place in a path: clients ask for that in its stead (RFC 3986, 5.2.4).
+    #[error("may not be . or .., which no URL can name")]
+    Dots,
     /// A control character in a name that may otherwise be any text.
     #[error("may not contain control characters")]
     Control,
@@ -34,8 +37,14 @@ fn check_alphabet(text: &str) -> Result<(), NameError> {
     if text.bytes().all(allowed) { Ok(()) } else { Err(NameError::Alphabet) }
 }
 
-fn check_call_name(text: &str) -> Result<(), NameError> {
+/// A name that is a part of a path.
+fn check_path_part(text: &str) -> Result<(), NameError> {
     check_alphabet(text)?;
+    if matches!(text, "." | "..") { Err(NameError::Dots) } else { Ok(()) }
+}
+
+fn check_call_name(text: &str) -> Result<(), NameError> {
+    check_path_part(text)?;
     if RESERVED.contains(&text) { Err(NameError::Reserved) } else { Ok(()) }
 }
 
@@ -86,9 +95,9 @@ names! {
     /// An event's id: the idempotency key within its call. Ids compare as bytes.
     EventId by check_alphabet;
     /// An endpoint's string id (`ep_xyz789`).
-    EndpointName by check_alphabet;
+    EndpointName by check_path_part;
     /// A phone number's string id (`pn_123`).
-    PhoneNumberName by check_alphabet;
+    PhoneNumberName by check_path_part;
     /// An organization's string id (`org-789`).
     OrganizationName by check_alphabet;
     /// A source of events (`native`, `freeswitch`, `asterisk`).
@@ -119,6 +128,13 @@ mod tests {
         assert_eq!(CallName::new("a b"), Err(NameError::Alphabet));
         assert_eq!(CallName::new("é"), Err(NameError::Alphabet));
         assert_eq!(CallName::new("stats"), Err(NameError::Reserved));
+        for name in [".", ".."] {
+            assert_eq!(CallName::new(name), Err(NameError::Dots));
+            assert_eq!(EndpointName::new(name), Err(NameError::Dots));
+            assert_eq!(PhoneNumberName::new(name), Err(NameError::Dots));
+            assert!(EventId::new(name).is_ok());
+        }
+        assert!(CallName::new("...").is_ok() && CallName::new("a..b").is_ok());
         assert!(EventId::new("stats").is_ok());
     }
 

@@ -96,6 +96,64 @@ async fn every_answer_carries_the_id_of_its_request() {
 }
 
 #[tokio::test]
+async fn every_call_id_that_is_taken_is_reached_in_every_dialect() {
+    let home = Home::new("");
+    let server = home.start();
+    let client = server.client();
+    let long = "x".repeat(128);
+    let all = "azAZ09_.:@+~=-";
+    for id in ["...", "a..b", ".a", "..a", "a.", "-.", "+", "~", "@:", "=", all, long.as_str()] {
+        let setup = json!({"endpoint_id": id, "phone_number_id": id});
+        server.tell(&json!({"call_id": id, "event_type": "call_initiated", "event_data": setup})).await;
+        let encoded: String = id.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        for id in [id, encoded.as_str()] {
+            for path in [
+                format!("/v1/calls/{id}"),
+                format!("/v1/calls/{id}/events"),
+                format!("/v1/calls/{id}/explain"),
+                format!("/v1/endpoints/{id}"),
+                format!("/v1/phone-numbers/{id}"),
+                format!("/api/calls/{id}"),
+                format!("/v1/audit?call={}", id.replace('+', "%2B")),
+            ] {
+                let answer = send(Dialect::of(&path).with_key(client.to("GET", &path), &server.key)).await;
+                assert_eq!(answer.status.as_u16(), 200, "{path}: {}", answer.text);
+            }
+        }
+    }
+    for id in [".", ".."] {
+        let event = json!({"call_id": id, "event_type": "call_initiated"});
+        let refused = server.post("/v1/events", &event).await.expect(422);
+        let message = refused["rejected"][0]["message"].as_str().expect("a message");
+        assert_eq!(message, "call_id may not be . or .., which no URL can name");
+        let endpoint = server.post("/v1/endpoints", &json!({"id": id})).await.expect(400);
+        assert!(endpoint["error"].as_str().expect("an error").contains("may not be . or .."), "{endpoint}");
+    }
+}
+
+/// Whatever stands in the place of a call's id in a path is no call's id.
+#[tokio::test]
+async fn words_of_routes_are_no_call_ids() {
+    let home = Home::new("");
+    let server = home.start();
+    let documented = operations(&server.client()).await;
+    let paths = || documented.iter().map(|(route, _)| route.split_once(' ').expect("a route").1);
+    let with_ids = ["/v1/calls/", "/api/calls/"];
+    let words = paths().filter_map(|path| {
+        let word = with_ids.iter().find_map(|prefix| path.strip_prefix(prefix))?.split('/').next()?;
+        (!word.starts_with('{')).then_some(word)
+    });
+    let words: std::collections::BTreeSet<&str> = words.collect();
+    assert!(words.contains("stats") && words.contains("agent-performance"), "{words:?}");
+    for word in words {
+        let event = json!({"call_id": word, "event_type": "call_initiated"});
+        let refused = server.post("/v1/events", &event).await.expect(422);
+        let message = refused["rejected"][0]["message"].as_str().expect("a message");
+        assert!(message.contains("reserved word"), "{word}: {message}");
+    }
+}
+
+#[tokio::test]
 async fn a_head_is_a_get_without_a_body_and_an_id_may_be_percent_encoded() {
     let home = Home::new("");
     let server = home.start();
