@@ -1,7 +1,7 @@
 //! The sockets: HTTP, the live WebSocket, the operator's socket; and their end.
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv6Addr, SocketAddr},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -302,6 +302,10 @@ fn cannot_listen(key: &str, address: SocketAddr, error: &std::io::Error) -> Stri
 
 fn bind(address: SocketAddr) -> std::io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    if address.ip() == Ipv6Addr::UNSPECIFIED {
+        // Every address of the machine, those of IPv4 too, whatever the system has as its default.
+        socket2::SockRef::from(&socket).set_only_v6(false)?;
+    }
     // As the standard library does: the address is free at once when the program before has ended.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;

@@ -8,7 +8,10 @@ use std::{
 };
 
 use pegcount_lame::Lame;
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::mpsc,
+};
 
 use super::{
     Addresses, Config, StartError,
@@ -29,6 +32,9 @@ use crate::{
 
 /// Room for datagrams that nobody has read yet; the system may give less.
 const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// Connections that wait to be taken; the system may give less.
+const BACKLOG: u32 = 1024;
 
 /// A gateway that has opened.
 pub(super) struct Opened {
@@ -104,25 +110,52 @@ struct Doors {
     streams: StreamSettings,
 }
 
+/// Opens what listens on an address: on `[::]`, which is every address of the machine, a socket of IPv6 and one of IPv4 with
+/// the same port, since each family has an address of its own to show.
+fn each_family<S>(
+    address: SocketAddr,
+    transport: &'static str,
+    open: impl Fn(SocketAddr) -> io::Result<(S, SocketAddr)>,
+) -> Result<Vec<(S, SocketAddr)>, StartError> {
+    let opened = |address| open(address).map_err(|error| StartError::Listen { address, transport, error });
+    let mut all = vec![opened(address)?];
+    if address.ip() == Ipv6Addr::UNSPECIFIED {
+        all.push(opened(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), all[0].1.port()))?);
+    }
+    Ok(all)
+}
+
+/// Listens for connections of the family of the address.
+fn listener(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if address.is_ipv6() {
+        socket2::SockRef::from(&socket).set_only_v6(true)?;
+    }
+    // The address is free at once when the program before has ended.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let listener = socket.listen(BACKLOG)?;
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
+}
+
 impl Doors {
     fn udp(&mut self, address: SocketAddr) -> Result<(), StartError> {
-        let failed = |error| StartError::Listen { address, transport: "UDP", error };
-        let socket = bind(address, RECEIVE_BUFFER).map_err(failed)?;
-        let bound = socket.local_addr().map_err(failed)?;
-        let guarded = GuardedSocket::behind(self.gate.clone(), socket, self.streams.addresses);
-        self.opened.push((Opening::Socket(Arc::new(guarded)), self.shown.of_listener(bound)));
-        self.addresses.udp.push(bound);
+        let open = |address| {
+            let socket = bind(address, RECEIVE_BUFFER)?;
+            let bound = socket.local_addr()?;
+            Ok((socket, bound))
+        };
+        for (socket, bound) in each_family(address, "UDP", open)? {
+            self.datagrams(socket, bound);
+        }
         Ok(())
     }
 
-    async fn listen(
-        address: SocketAddr,
-        transport: &'static str,
-    ) -> Result<(TcpListener, SocketAddr), StartError> {
-        let failed = |error| StartError::Listen { address, transport, error };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let bound = listener.local_addr().map_err(failed)?;
-        Ok((listener, bound))
+    fn datagrams(&mut self, socket: tokio::net::UdpSocket, bound: SocketAddr) {
+        let guarded = GuardedSocket::behind(self.gate.clone(), socket, self.streams.addresses);
+        self.opened.push((Opening::Socket(Arc::new(guarded)), self.shown.of_listener(bound)));
+        self.addresses.udp.push(bound);
     }
 
     fn streams(&mut self, listener: Option<TcpListener>, bound: SocketAddr, means: Option<Means>) {
@@ -190,7 +223,7 @@ async fn recorder(
     Ok(started.map_err(|error| StartError::System(io::Error::other(error)))??)
 }
 
-async fn doors(
+fn doors(
     config: &Config,
     gate: &Arc<Gate>,
     shown: Shown,
@@ -213,15 +246,17 @@ async fn doors(
         doors.udp(*address)?;
     }
     for address in &config.tcp {
-        let (listener, bound) = Doors::listen(*address, "TCP").await?;
-        doors.streams(Some(listener), bound, None);
-        doors.addresses.tcp.push(bound);
+        for (listener, bound) in each_family(*address, "TCP", listener)? {
+            doors.streams(Some(listener), bound, None);
+            doors.addresses.tcp.push(bound);
+        }
     }
     if let (Some(tls), Some(means)) = (&config.tls, means) {
         for address in &tls.listen {
-            let (listener, bound) = Doors::listen(*address, "TLS").await?;
-            doors.streams(Some(listener), bound, Some(means.clone()));
-            doors.addresses.tls.push(bound);
+            for (listener, bound) in each_family(*address, "TLS", listener)? {
+                doors.streams(Some(listener), bound, Some(means.clone()));
+                doors.addresses.tls.push(bound);
+            }
         }
         let taken = doors.addresses.tls.clone();
         doors.ways_out(&taken, Some(means));
@@ -254,7 +289,7 @@ pub(super) async fn open(
     ));
     people.set(&config.peers)?;
     people.restore(&config.registered);
-    let doors = doors(&config, &gate, shown, means.as_ref()).await?;
+    let doors = doors(&config, &gate, shown, means.as_ref())?;
     let bound = [&doors.addresses.udp, &doors.addresses.tcp, &doors.addresses.tls].into_iter().flatten();
     people.set_own(bound.chain(doors.opened.iter().map(|(_, shown)| shown)).copied().collect());
     let lame = lame.inspect_err(|error| tracing::warn!(error, "recordings will be WAV files")).ok();
@@ -309,6 +344,22 @@ mod tests {
         assert_eq!(shown.of_listener(at("10.0.0.1:5060")), at("192.0.2.1:5060"));
         assert_eq!(shown.of_listener(at("[::]:5070")), at("[2001:db8::1]:5070"));
         assert!(matches!(Shown::of(&[first, third]), Err(StartError::Advertised(of)) if of == third));
+    }
+
+    #[tokio::test]
+    async fn every_address_is_that_of_both_families() {
+        let open = |address| listener(at(address)).map(|(_, bound)| bound);
+        let bound = |address| -> Vec<SocketAddr> {
+            let all = each_family(at(address), "TCP", listener).unwrap();
+            all.into_iter().map(|(_, bound)| bound).collect()
+        };
+        let both = bound("[::]:0");
+        assert_eq!(both.len(), 2);
+        assert!(both[0].is_ipv6() && both[1].is_ipv4() && both[0].port() == both[1].port(), "{both:?}");
+        for one in ["[::1]:0", "0.0.0.0:0", "127.0.0.1:0"] {
+            assert_eq!(bound(one).len(), 1, "{one}");
+        }
+        assert!(open("[::1]:0").unwrap().is_ipv6());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{
     hash::{BuildHasher, RandomState},
     io,
-    net::{IpAddr, SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket},
     ops::RangeInclusive,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -124,6 +124,10 @@ impl Ports {
             let address = SocketAddr::new(host, port);
             let kind = Type::DGRAM.nonblocking();
             let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::UDP))?;
+            if host == Ipv6Addr::UNSPECIFIED {
+                // Whatever the system has as its default, it is every address of the machine.
+                socket.set_only_v6(false)?;
+            }
             socket.bind(&address.into())?;
             Ok(socket.into())
         };

@@ -38,10 +38,9 @@ impl Listener {
     fn overlaps(&self, other: &Self) -> bool {
         let (one, two) = (self.address, other.address);
         let is_free = one.port() == 0 || one.port() != two.port() || self.transport != other.transport;
-        // A TCP socket for every IPv6 address takes IPv4 as well; the gateway's UDP socket does not.
+        // Every address of IPv6 is every one of IPv4 as well.
         let is_every = |this: SocketAddr, of: SocketAddr| {
-            let takes_both = this.is_ipv6() && self.transport == Transport::Tcp;
-            this.ip().is_unspecified() && (takes_both || this.is_ipv4() == of.is_ipv4())
+            this.ip().is_unspecified() && (this.is_ipv6() || this.is_ipv4() == of.is_ipv4())
         };
         !is_free && (one.ip() == two.ip() || is_every(one, two) || is_every(two, one))
     }
@@ -121,6 +120,7 @@ mod tests {
             ("127.0.0.1:8080", "127.0.0.2:8080", true),
             ("127.0.0.1:0", "127.0.0.1:0", true),
             ("0.0.0.0:8080", "[::1]:8080", true),
+            ("127.0.0.1:8080", "[::]:8080", false),
         ] {
             assert_eq!(checked(listen, live, &[]).is_empty(), is_fine, "{listen} {live}");
         }

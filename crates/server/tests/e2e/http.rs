@@ -303,3 +303,15 @@ async fn tls_is_served_with_a_certificate_of_ones_own() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("tls"), "{refused:?}");
 }
+
+#[tokio::test]
+async fn every_address_of_ipv6_is_every_address_of_ipv4_too() {
+    let home = Home::new("");
+    let server = home.start_listening("[::]:0", "[::]:0").expect("a server");
+    for host in ["127.0.0.1", "[::1]"] {
+        let http = reqwest::Client::new().get(format!("http://{host}:{}/healthz", server.http.port()));
+        assert_eq!(send(http).await.status.as_u16(), 200, "{host}");
+        let live = reqwest::Client::new().get(format!("http://{host}:{}/nowhere", server.live.port()));
+        assert_eq!(send(live).await.status.as_u16(), 404, "{host}");
+    }
+}

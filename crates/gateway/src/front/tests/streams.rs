@@ -1,6 +1,9 @@
 //! Calls over TCP and TLS.
 
-use std::process::Command;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    process::Command,
+};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -17,7 +20,7 @@ use tokio_rustls::{
 
 use super::*;
 use crate::{
-    Tls,
+    Addresses, Tls,
     call::tests::phone::{Message, SDP},
 };
 
@@ -303,4 +306,47 @@ async fn a_file_of_tls_that_is_of_no_use_is_named() {
     config.tls = Some(Tls { key: folder.path().join("nowhere.pem"), ..tls });
     let failed = Gateway::start(config, Arc::new(Everywhere::default()), Arc::new(now)).await.err();
     assert!(failed.expect("an error").to_string().contains("nowhere.pem"));
+}
+
+/// The first line of the answer to an OPTIONS that comes from this address.
+async fn asked(from: IpAddr, to: SocketAddr) -> String {
+    let socket = tokio::net::UdpSocket::bind((from, 0)).await.unwrap();
+    let own = socket.local_addr().unwrap();
+    let request = format!(
+        "OPTIONS sip:{to} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK{port}\r\nMax-Forwards: 70\r\n\
+         From: <sip:a@{own}>;tag=1\r\nTo: <sip:{to}>\r\nCall-ID: {port}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n",
+        port = own.port()
+    );
+    socket.send_to(request.as_bytes(), to).await.unwrap();
+    let mut answer = vec![0; 4096];
+    let got = tokio::time::timeout(LIMIT, socket.recv_from(&mut answer)).await.expect("an answer");
+    let (length, source) = got.unwrap();
+    assert_eq!(source, to);
+    String::from_utf8_lossy(&answer[..length]).lines().next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn every_address_of_ipv6_is_every_address_of_ipv4_too() {
+    let folder = TempDir::new().unwrap();
+    let mut peers = trunk();
+    peers.trunks[0].networks.push("::1".parse().unwrap());
+    let mut config = config(&folder, peers);
+    let everywhere: Vec<SocketAddr> = vec!["[::]:0".parse().unwrap()];
+    config.udp.clone_from(&everywhere);
+    config.tcp.clone_from(&everywhere);
+    config.tls = Some(Tls { listen: everywhere, ..certificate(&folder) });
+    let lab = Lab::of(config, folder, false).await;
+    let Addresses { udp, tcp, tls } = lab.gateway.addresses().clone();
+    let loopbacks: [IpAddr; 2] = [Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()];
+    for all in [&udp, &tcp, &tls] {
+        assert_eq!(all.len(), 2, "{all:?}");
+        assert_eq!(all[0].port(), all[1].port());
+    }
+    for loopback in loopbacks {
+        let at = |all: &[SocketAddr]| SocketAddr::new(loopback, all[0].port());
+        assert_eq!(asked(loopback, at(&udp)).await, "SIP/2.0 200 OK");
+        for all in [&tcp, &tls] {
+            TcpStream::connect(at(all)).await.unwrap();
+        }
+    }
 }
