@@ -10,7 +10,7 @@ DENY_VERSION := 0.20.2
 # What the hot paths are built with: `dev` is there when the tests have run, `bench` is what a release is built with.
 PROFILE ?= dev
 
-.PHONY: help run release package packaging test check fmt lint deny unit guards reference clients tools bench
+.PHONY: help run release package packaging test check fmt lint deny unit sim guards reference clients tools bench
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -48,6 +48,11 @@ lint:
 
 unit:
 	$(CARGO) test --workspace
+
+# Of what is simulated `unit` runs 300 seeds.
+sim: ## Run 10,000 seeds of simulated faults (SEEDS), or tell the steps of one: make sim SEED=123
+	PEGCOUNT_SIMULATED_SEED="$(SEED)" PEGCOUNT_SIMULATED_SEEDS="$(or $(SEEDS),10000)" RUST_BACKTRACE=0 \
+		$(CARGO) test --profile $(PROFILE) -p pegcount --test simulation -- --nocapture whatever_fails
 
 guards: ## Count the instructions of hot paths; fails when one takes many more than it did
 	$(CARGO) bench --workspace --profile $(PROFILE) --bench guards
