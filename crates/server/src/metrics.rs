@@ -34,6 +34,19 @@ pub struct EventLabels {
     pub outcome: &'static str,
 }
 
+/// Why events wait before they are written.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct WaitLabels {
+    reason: &'static str,
+}
+
+impl WaitLabels {
+    /// As many requests of the organization wait as may.
+    pub const PLACE: Self = Self { reason: "place" };
+    /// The writer is busy with what came before, and with other organizations.
+    pub const TURN: Self = Self { reason: "turn" };
+}
+
 /// Which requests.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct RequestLabels {
@@ -65,6 +78,10 @@ pub struct Metrics {
     pub queued_requests: Gauge,
     /// Requests that the writer has taken up.
     pub taken_requests: Counter,
+    /// How long requests waited for the writer, and why.
+    pub waits: Family<WaitLabels, Histogram, fn() -> Histogram>,
+    /// Requests that were turned away since too many of their organization wait.
+    pub busy_requests: Counter,
     /// Batches that the store refused.
     pub failed_commits: Counter,
     /// Requests by route, method and status.
@@ -98,13 +115,15 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("pegcount");
-        let seconds = || Histogram::new(exponential_buckets(0.000_1, 2.0, 18));
+        let seconds: fn() -> Histogram = || Histogram::new(exponential_buckets(0.000_1, 2.0, 18));
         let this = Self {
             events: Family::default(),
             commit_events: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
             commit_seconds: seconds(),
             queued_requests: Gauge::default(),
             taken_requests: Counter::default(),
+            waits: Family::new_with_constructor(seconds),
+            busy_requests: Counter::default(),
             failed_commits: Counter::default(),
             requests: Family::default(),
             request_seconds: seconds(),
@@ -138,6 +157,20 @@ impl Default for Metrics {
             "taken_requests",
             "Requests that the writer has taken up",
             this.taken_requests.clone(),
+        );
+        // A graph shows what has not happened yet as nothing, and not as a gap.
+        [WaitLabels::PLACE, WaitLabels::TURN]
+            .iter()
+            .for_each(|reason| drop(this.waits.get_or_create(reason)));
+        registry.register(
+            "intake_wait_seconds",
+            "How long requests waited for the writer, and why",
+            this.waits.clone(),
+        );
+        registry.register(
+            "busy_requests",
+            "Requests that were turned away since too many of their organization wait",
+            this.busy_requests.clone(),
         );
         registry.register("failed_commits", "Batches that the store refused", this.failed_commits.clone());
         registry.register("requests", "HTTP requests", this.requests.clone());

@@ -1,6 +1,10 @@
 //! One transaction's worth of events.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use pegcount_calls::{Call, CallName, Event, Fact, History, Status, fold_sealed, open_end};
 use pegcount_store::{
@@ -13,8 +17,10 @@ use crate::vocabulary::{Rejection, Told};
 use super::{
     CallReference, Incoming, Outcome, Outside, Ties,
     basis::{Occasion, Settler, kept_basis},
+    fair::{Flow, Spent},
     history::{Cache, Kept, Verdict, id_in_merged},
     outside::wanted,
+    room::{LONG_CALL_BYTES, Room},
 };
 
 /// A call that a batch touches.
@@ -97,6 +103,8 @@ pub(super) struct Done {
     pub(super) forgotten: Vec<Forgotten>,
     /// Whether jobs were asked for.
     pub(super) asked: bool,
+    /// What the events of each organization took.
+    pub(super) spent: BTreeMap<Flow, Spent>,
 }
 
 /// Where calls stand after a batch: what the live set is told.
@@ -111,6 +119,7 @@ pub(super) struct Batch<'a> {
     touched: BTreeMap<CallKey, Touched>,
     standing: Standing,
     forgotten: Vec<Forgotten>,
+    pub(super) room: Room,
 }
 
 impl<'a> Batch<'a> {
@@ -122,12 +131,39 @@ impl<'a> Batch<'a> {
     ) -> Result<Self, StoreError> {
         let transaction = store.begin().await?;
         settler.begin();
-        let (touched, standing, forgotten) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Ok(Self { transaction, cache, settler, outside, touched, standing, forgotten })
+        Ok(Self {
+            transaction,
+            cache,
+            settler,
+            outside,
+            touched: BTreeMap::new(),
+            standing: Vec::new(),
+            forgotten: Vec::new(),
+            room: Room::new(),
+        })
     }
 
-    /// Sorts events to their call.
-    pub(super) async fn take(&mut self, incoming: &Incoming) -> Result<Vec<Outcome>, StoreError> {
+    /// Whether more may be taken in: others wait for their turn until the batch is written. An empty one has room.
+    pub(super) fn has_room(&self) -> bool {
+        self.touched.is_empty() || self.room.is_left()
+    }
+
+    /// Sorts events to their call. Each is expected to cost so much.
+    pub(super) async fn take(
+        &mut self,
+        incoming: &Incoming,
+        event_cost: Duration,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let begun = Instant::now();
+        let outcomes = self.take_in(incoming).await?;
+        self.room.expect(incoming.told.len(), event_cost);
+        self.room.bytes +=
+            incoming.told.iter().map(|told| told.report.data.as_json_text().len()).sum::<usize>();
+        self.room.spend(incoming.organization, begun, incoming.told.len());
+        Ok(outcomes)
+    }
+
+    async fn take_in(&mut self, incoming: &Incoming) -> Result<Vec<Outcome>, StoreError> {
         let recorded = incoming.told.iter().any(|told| matches!(told.event.fact, Fact::RecordingReady(_)));
         let key = match self.find(incoming).await? {
             Found::Call(key) => key,
@@ -278,6 +314,7 @@ impl<'a> Batch<'a> {
                 kept
             }
         };
+        self.room.bytes += kept.size().saturating_sub(LONG_CALL_BYTES);
         self.touched.insert(head.key, Touched::new(head, kept));
         Ok(())
     }
@@ -315,6 +352,7 @@ impl<'a> Batch<'a> {
         let mut done = Vec::with_capacity(self.touched.len());
         let mut jobs = Vec::new();
         for (key, mut touched) in std::mem::take(&mut self.touched) {
+            let begun = Instant::now();
             if touched.changed {
                 self.write(key, &mut touched).await?;
             } else if touched.recorded {
@@ -364,6 +402,7 @@ impl<'a> Batch<'a> {
             if let Some(status) = status {
                 self.standing.push((touched.head.organization, key, Some(status)));
             }
+            self.room.spend(organization, begun, 0);
             // Where only repetitions came it is not known; the next new event will tell.
             if !touched.forgets_events {
                 done.push((key, touched.kept, status.is_some_and(|status| !status.is_ended())));
@@ -377,7 +416,8 @@ impl<'a> Batch<'a> {
         for (key, kept, lives) in done {
             self.cache.put(key, kept, lives);
         }
-        Ok(Done { standing: self.standing, forgotten: self.forgotten, asked: !jobs.is_empty() })
+        let Self { standing, forgotten, room, .. } = self;
+        Ok(Done { standing, forgotten, asked: !jobs.is_empty(), spent: room.spent() })
     }
 
     /// Writes one call, unless it has no events.

@@ -1,5 +1,7 @@
 //! Deleting what is kept of calls because of its age.
 
+use std::time::Duration;
+
 use pegcount_calls::{Fact, Timestamp};
 use pegcount_store::{CallHead, Keepsake, StoreError};
 
@@ -15,15 +17,23 @@ pub struct Deleted {
     pub held: u32,
 }
 
-/// Deletes this of calls that are over. Each is looked at anew: it may be on hold by now, or gone.
+/// Deletes this of calls that are over, of as many as there is room for in the batch, and tells how many it looked at. Each
+/// is looked at anew: it may be on hold by now, or gone.
 pub(super) async fn delete(
     batch: &mut Batch<'_>,
     heads: &[CallHead],
     keepsake: Keepsake,
     at: Timestamp,
-) -> Result<Deleted, StoreError> {
+    call_cost: Duration,
+) -> Result<(Deleted, usize), StoreError> {
     let mut deleted = Deleted::default();
+    let mut looked_at = 0;
     for head in heads {
+        if !batch.has_room() {
+            break;
+        }
+        looked_at += 1;
+        batch.room.expect(1, call_cost);
         match delete_one(batch, head, keepsake, at).await {
             Ok(Verdict::Deleted) => deleted.calls += 1,
             Ok(Verdict::Held) => deleted.held += 1,
@@ -35,7 +45,7 @@ pub(super) async fn delete(
             Err(error) => return Err(error),
         }
     }
-    Ok(deleted)
+    Ok((deleted, looked_at))
 }
 
 enum Verdict {

@@ -268,7 +268,7 @@ impl Kept {
     }
 
     /// About how many bytes it keeps of what the events tell: a call that is kept as well tells all of it again.
-    fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         if self.call().is_some() { self.bytes * 2 } else { self.bytes }
     }
 }

@@ -7,11 +7,15 @@
 mod basis;
 mod batch;
 mod deletion;
+mod entrance;
 mod erasure;
+mod fair;
 mod history;
 mod outside;
+mod queue;
 mod redacting;
 mod refold;
+mod room;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -23,10 +27,10 @@ use crate::vocabulary::{Rejection, Told};
 
 pub use basis::{Renewal, TariffsHandle};
 pub use deletion::Deleted;
+pub use entrance::{Intake, IntakeError, IntakeParts};
 pub use erasure::Erased;
 pub use outside::Outside;
 pub use refold::{Differing, Reason, Refold, Refolded};
-pub use writer::{Intake, IntakeError, IntakeParts};
 
 /// Events of one call from one source. Each stands by itself: one that is turned away does not take the others along.
 #[derive(Clone, Debug)]

@@ -1,5 +1,7 @@
 //! Folding calls again from their events: to show what would differ, and to repair it.
 
+use std::time::Instant;
+
 use pegcount_calls::{Bill, Call, fold, open_end};
 use pegcount_store::{Basis, CallHead, Filed, Store, StoreError, Transaction};
 
@@ -8,6 +10,7 @@ use super::{
     basis::{Occasion, Renewal, Settler, VERSION, kept_basis},
     batch::{Standing, read_kept},
     outside::wanted,
+    room::LONGEST_BATCH,
 };
 
 /// What came of folding calls again.
@@ -68,20 +71,26 @@ impl Refolded {
     }
 }
 
-/// Folds these calls again in one transaction, and keeps what came out unless it was only to be checked. A call that is
-/// left open is concluded as a new one is: an earlier program may not have asked for that.
+/// Folds these calls again in one transaction, as many as it has time for, and tells how many it looked at. It keeps what
+/// came out unless it was only to be checked. A call that is left open is concluded as a new one is: an earlier program may not have asked for that.
 pub(super) async fn refold(
     store: &dyn Store,
     settler: &mut Settler,
     outside: &[Box<dyn Outside>],
     heads: &[CallHead],
     order: Refold,
-) -> Result<(Refolded, Standing), StoreError> {
+) -> Result<(Refolded, Standing, usize), StoreError> {
     let mut refolded = Refolded::default();
     let mut standing = Vec::new();
     let mut transaction = store.begin().await?;
     settler.begin();
+    let begun = Instant::now();
+    let mut looked_at = 0;
     for head in heads {
+        if looked_at > 0 && begun.elapsed() >= LONGEST_BATCH {
+            break;
+        }
+        looked_at += 1;
         let reports = transaction.reports(head.key).await;
         let kept = match reports.and_then(|reports| read_kept(head, &reports)) {
             Ok(kept) => kept,
@@ -128,7 +137,7 @@ pub(super) async fn refold(
         transaction.commit().await?;
         settler.committed();
     }
-    Ok((refolded, standing))
+    Ok((refolded, standing, looked_at))
 }
 
 /// The call as it is kept; `None` where it was never kept, or cannot be read.

@@ -1,236 +1,36 @@
 //! The one thread that writes calls.
 //!
-//! It takes one request, drains what has queued behind it, and writes all of that in one transaction: batching comes
-//! from load, no timer holds anybody up. The queue is bounded; when it is full a request waits a little and is then
-//! turned away, so that memory stays bounded and a source knows to come again.
+//! It takes one request, adds what else waits, and writes all of that in one transaction: batching comes from load, no
+//! timer holds anybody up. Organizations take turns by the time that they take of it, and a batch is small enough that
+//! nobody waits long for the turn. How many requests of an organization wait is bounded; beyond that a request waits a
+//! little and is then turned away, so that memory stays bounded and a source knows to come again.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use pegcount_calls::Timestamp;
-use pegcount_store::{CallHead, Keepsake, Store, StoreError};
-use tokio::sync::{mpsc, oneshot};
+use pegcount_store::{CallHead, Store, StoreError};
 
 use super::{
-    CallReference, Deleted, Erased, Incoming, Outcome, Outside, Refold, Refolded,
-    basis::{Settler, TariffsHandle},
+    Deleted, Erased, IntakeError, IntakeParts, Outcome, Outside,
+    basis::Settler,
     batch::{Batch, Done},
     deletion::delete,
     erasure::erase,
+    fair::{Flow, Spent},
     history::Cache,
-    redacting::Redacting,
+    queue::{Accept, Delete, Exit, Queue, RefoldCalls, Request},
     refold::refold,
 };
 use crate::{
     live::Live,
     metrics::{EventLabels, Metrics},
-    organizations::{Names, PerOrganization},
-    redaction::Masks,
-    vocabulary::{self, Telling},
 };
 
-/// How many requests may wait.
-pub(super) const QUEUE: usize = 1024;
-/// How long a request waits for its place in the queue.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// How many events go into one transaction, once there are so many.
-const MOST_EVENTS_A_BATCH: usize = 1000;
-
-/// Why events were not taken in. None of them is kept, unless the answer was lost on its way; sending them again is
-/// always safe.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum IntakeError {
-    /// More comes in than can be written.
-    #[error("more events come in than can be written; send them again")]
-    Busy,
-    /// The disk is full.
-    #[error("the disk is full; send them again when there is room")]
-    Full,
-    /// The store does not take writes.
-    #[error("the store does not take writes at the moment; send them again")]
-    StoreFailed,
-    /// The program is ending.
-    #[error("the server is shutting down; send them again")]
-    ShuttingDown,
-}
-
-impl From<&StoreError> for IntakeError {
-    fn from(error: &StoreError) -> Self {
-        match error {
-            StoreError::Full => Self::Full,
-            _ => Self::StoreFailed,
-        }
-    }
-}
-
-/// What the way in is made of.
-pub struct IntakeParts {
-    /// Where calls are kept.
-    pub store: Arc<dyn Store>,
-    /// The calls in progress.
-    pub live: Arc<Live>,
-    /// What organizations are called.
-    pub names: Names,
-    /// What organizations pay.
-    pub tariffs: TariffsHandle,
-    /// What is masked before anything is kept.
-    pub masks: PerOrganization<Masks>,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
-    /// Who else wants to know of calls.
-    pub outside: Vec<Box<dyn Outside>>,
-}
-
-enum Request {
-    Accept {
-        incoming: Vec<Incoming>,
-        reply: oneshot::Sender<Result<Vec<Vec<Outcome>>, IntakeError>>,
-    },
-    Delete {
-        heads: Vec<CallHead>,
-        keepsake: Keepsake,
-        at: Timestamp,
-        reply: oneshot::Sender<Result<Deleted, IntakeError>>,
-    },
-    Erase {
-        head: CallHead,
-        reply: oneshot::Sender<Result<Erased, IntakeError>>,
-    },
-    Refold {
-        heads: Vec<CallHead>,
-        order: Refold,
-        reply: oneshot::Sender<Result<Refolded, IntakeError>>,
-    },
-}
-
-/// The way in. Cloning gives another handle to the same writer; it ends when the last handle is gone.
-#[derive(Clone)]
-pub struct Intake {
-    requests: mpsc::Sender<Request>,
-    metrics: Arc<Metrics>,
-    redacting: Option<Arc<Redacting>>,
-}
-
-impl Intake {
-    /// Starts the writer on a thread of its own. The handle that comes with it joins the thread.
-    ///
-    /// # Errors
-    /// When the system has no thread to give.
-    pub fn start(parts: IntakeParts) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
-        let (intake, writer) = Self::with_writer(parts);
-        let runtime = tokio::runtime::Handle::current();
-        let thread = std::thread::Builder::new()
-            .name("pegcount-writer".into())
-            .spawn(move || runtime.block_on(writer))?;
-        Ok((intake, thread))
-    }
-
-    /// The way in, and the writer behind it, which works as long as it is polled.
-    pub fn with_writer(parts: IntakeParts) -> (Self, impl Future<Output = ()> + Send + use<>) {
-        let (requests, queue) = mpsc::channel(QUEUE);
-        let metrics = Arc::clone(&parts.metrics);
-        let writer = Writer {
-            settler: Settler::new(parts.tariffs, parts.names.clone()),
-            store: parts.store,
-            live: parts.live,
-            metrics: parts.metrics,
-            outside: parts.outside,
-            cache: Cache::new(),
-        };
-        let redacting = Redacting::of(parts.masks, parts.names).map(Arc::new);
-        (Self { requests, metrics, redacting }, writer.run(queue))
-    }
-
-    /// Takes events in. When this returns, they are on disk, in the live set and visible to the next read.
-    ///
-    /// # Errors
-    /// [`IntakeError`]; what is wrong with single events is in their [`Outcome`].
-    pub async fn accept(&self, mut incoming: Vec<Incoming>) -> Result<Vec<Vec<Outcome>>, IntakeError> {
-        if let Some(redacting) = &self.redacting {
-            for one in &mut incoming {
-                redacting.mask(one).await.map_err(|error| {
-                    tracing::error!(%error, "events were not taken in: what to mask of them cannot be read");
-                    IntakeError::from(&error)
-                })?;
-            }
-        }
-        let (reply, answer) = oneshot::channel();
-        self.send(Request::Accept { incoming, reply }).await?;
-        answer.await.map_err(|_| IntakeError::ShuttingDown)?
-    }
-
-    /// Takes in one event that this program itself tells of a call.
-    ///
-    /// # Errors
-    /// [`IntakeError`]; an event that is none is rejected, as anybody else's.
-    pub async fn tell(&self, head: &CallHead, telling: Telling) -> Result<Outcome, IntakeError> {
-        let source = telling.source.clone();
-        let told = match vocabulary::tell(telling) {
-            Ok(told) => vec![told],
-            Err(rejection) => return Ok(Outcome::Rejected(rejection)),
-        };
-        let call = CallReference::Named(head.name.clone());
-        let incoming = Incoming { organization: head.organization, source, call, told };
-        let outcomes = self.accept(vec![incoming]).await?;
-        // Each event has its outcome; without one it is as if the writer had gone.
-        outcomes.into_iter().flatten().next().ok_or(IntakeError::ShuttingDown)
-    }
-
-    /// Folds these calls again from their events, with what they were folded with unless the order says otherwise.
-    ///
-    /// # Errors
-    /// [`IntakeError`].
-    pub async fn refold(&self, heads: Vec<CallHead>, order: Refold) -> Result<Refolded, IntakeError> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Request::Refold { heads, order, reply }).await?;
-        answer.await.map_err(|_| IntakeError::ShuttingDown)?
-    }
-
-    /// Erases a call. When this returns, that is on disk.
-    ///
-    /// # Errors
-    /// [`IntakeError`].
-    pub async fn erase(&self, head: CallHead) -> Result<Erased, IntakeError> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Request::Erase { head, reply }).await?;
-        answer.await.map_err(|_| IntakeError::ShuttingDown)?
-    }
-
-    /// Deletes this of calls that are over, as from now on, which is `at`: an event of each call tells it. Calls on hold keep it. When
-    /// this returns, that is on disk. They go in one transaction: it should not be many.
-    ///
-    /// # Errors
-    /// [`IntakeError`].
-    pub async fn delete(
-        &self,
-        heads: Vec<CallHead>,
-        keepsake: Keepsake,
-        at: Timestamp,
-    ) -> Result<Deleted, IntakeError> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Request::Delete { heads, keepsake, at, reply }).await?;
-        answer.await.map_err(|_| IntakeError::ShuttingDown)?
-    }
-
-    async fn send(&self, request: Request) -> Result<(), IntakeError> {
-        // Counted first: the writer may have taken it before this goes on.
-        self.metrics.queued_requests.inc();
-        let sent = self.requests.send_timeout(request, PATIENCE).await;
-        sent.map_err(|error| {
-            self.metrics.queued_requests.dec();
-            match error {
-                mpsc::error::SendTimeoutError::Timeout(_) => IntakeError::Busy,
-                mpsc::error::SendTimeoutError::Closed(_) => IntakeError::ShuttingDown,
-            }
-        })
-    }
-}
-
-type Accept = (Vec<Incoming>, oneshot::Sender<Result<Vec<Vec<Outcome>>, IntakeError>>);
-
-struct Writer {
+/// What the writer holds.
+pub(super) struct Writer {
+    queue: Exit,
     store: Arc<dyn Store>,
     live: Arc<Live>,
     metrics: Arc<Metrics>,
@@ -240,75 +40,76 @@ struct Writer {
 }
 
 impl Writer {
-    async fn run(mut self, mut queue: mpsc::Receiver<Request>) {
-        while let Some(first) = queue.recv().await {
-            let mut accepts: Vec<Accept> = Vec::new();
-            let mut events = 0;
-            let mut next = Some(first);
-            while let Some(request) = next.take() {
-                self.metrics.queued_requests.dec();
-                self.metrics.taken_requests.inc();
-                match request {
-                    Request::Accept { incoming, reply } => {
-                        events += incoming.iter().map(|one| one.told.len()).sum::<usize>();
-                        accepts.push((incoming, reply));
-                    }
-                    Request::Delete { heads, keepsake, at, reply } => {
-                        let answer = self.delete(&heads, keepsake, at).await;
-                        let _ = reply.send(answer);
-                    }
-                    Request::Erase { head, reply } => {
-                        let answer = self.erase(&head).await;
-                        let _ = reply.send(answer);
-                    }
-                    Request::Refold { heads, order, reply } => {
-                        let answer = self.refold(&heads, order).await;
-                        let _ = reply.send(answer);
-                    }
+    pub(super) fn new(parts: IntakeParts, queue: Arc<Queue>) -> Self {
+        let IntakeParts { store, live, names, tariffs, metrics, outside, masks: _ } = parts;
+        let (settler, cache) = (Settler::new(tariffs, names), Cache::new());
+        Self { queue: Exit(queue), store, live, metrics, outside, cache, settler }
+    }
+
+    pub(super) async fn run(mut self) {
+        while let Some((request, event_cost)) = self.queue.0.next().await {
+            match request {
+                Request::Accept(accept) => self.accept(accept, event_cost).await,
+                Request::Delete(order) => self.delete(order, event_cost).await,
+                Request::Erase { head, reply } => {
+                    let begun = Instant::now();
+                    let flow = Flow::Organization(head.organization);
+                    let answer = self.erase(&head).await;
+                    self.spend(flow, begun, 1);
+                    let _ = reply.send(answer);
                 }
-                if events < MOST_EVENTS_A_BATCH {
-                    next = queue.try_recv().ok();
-                }
+                Request::Refold(order) => self.refold(order).await,
             }
-            self.accept(accepts).await;
         }
     }
 
-    /// Writes what came in and answers. Whoever has gone away in the meantime gets no answer; that is no error.
-    async fn accept(&mut self, accepts: Vec<Accept>) {
-        if accepts.is_empty() {
-            return;
-        }
-        let all: Vec<&Vec<Incoming>> = accepts.iter().map(|(incoming, _)| incoming).collect();
-        match self.write(&all).await {
-            Ok(outcomes) => {
-                for ((_, reply), outcomes) in accepts.into_iter().zip(outcomes) {
-                    let _ = reply.send(Ok(outcomes));
-                }
+    /// Notes what a request took that was not part of a batch.
+    fn spend(&self, flow: Flow, begun: Instant, events: usize) {
+        let spent = Spent { time: begun.elapsed(), events, ..Spent::default() };
+        self.queue.0.settle(&[(flow, spent)].into());
+    }
+
+    /// Writes this and what else waits as far as there is room, and answers. Whoever has gone away in the meantime gets
+    /// no answer; that is no error.
+    async fn accept(&mut self, first: Accept, event_cost: Duration) {
+        let begun = Instant::now();
+        let (flow, mut accepts) = (first.flow(), vec![first]);
+        match self.write(&mut accepts, event_cost).await {
+            Ok(()) => accepts.into_iter().for_each(|accept| self.answer(accept)),
+            Err(error) if accepts.len() == 1 => {
+                self.spend(flow, begun, 1);
+                accepts.into_iter().for_each(|accept| _ = accept.reply.send(Err(error.clone())));
             }
             // One of them may be to blame (a damaged call, say): the others are not made to suffer.
-            Err(_) if accepts.len() > 1 => {
-                for (incoming, reply) in accepts {
-                    let answer = self.write(&[&incoming]).await;
-                    let _ = reply.send(answer.map(|mut outcomes| outcomes.pop().unwrap_or_default()));
-                }
-            }
-            Err(error) => {
-                for (_, reply) in accepts {
-                    let _ = reply.send(Err(error.clone()));
+            Err(_) => {
+                for accept in accepts.into_iter().rev() {
+                    self.queue.0.push_rest(Request::Accept(Accept { is_alone: true, ..accept }));
                 }
             }
         }
     }
 
-    async fn write(&mut self, requests: &[&Vec<Incoming>]) -> Result<Vec<Vec<Vec<Outcome>>>, IntakeError> {
+    /// Answers a request, or has the rest of it wait for its turn.
+    fn answer(&self, accept: Accept) {
+        if accept.rest().is_empty() {
+            let _ = accept.reply.send(Ok(accept.outcomes));
+        } else {
+            self.queue.0.push_rest(Request::Accept(accept));
+        }
+    }
+
+    async fn write(&mut self, accepts: &mut Vec<Accept>, event_cost: Duration) -> Result<(), IntakeError> {
         let begun = Instant::now();
-        match self.commit(requests).await {
+        match self.commit(accepts, event_cost).await {
             Ok((outcomes, done)) => {
                 self.publish(&done);
                 self.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
-                self.count(requests, &outcomes);
-                Ok(outcomes)
+                self.count(accepts, &outcomes);
+                self.queue.0.settle(&done.spent);
+                for (accept, outcomes) in accepts.iter_mut().zip(outcomes) {
+                    accept.outcomes.extend(outcomes);
+                }
+                Ok(())
             }
             Err(error) => {
                 self.metrics.failed_commits.inc();
@@ -318,25 +119,37 @@ impl Writer {
         }
     }
 
+    /// Takes in the first of these, and then what else waits, while there is room; at least one piece of the first.
     async fn commit(
         &mut self,
-        requests: &[&Vec<Incoming>],
+        accepts: &mut Vec<Accept>,
+        mut event_cost: Duration,
     ) -> Result<(Vec<Vec<Vec<Outcome>>>, Done), StoreError> {
         let mut batch =
             Batch::begin(self.store.as_ref(), &mut self.cache, &mut self.settler, &self.outside).await?;
-        let mut outcomes = Vec::with_capacity(requests.len());
-        for request in requests {
-            let mut of_request = Vec::with_capacity(request.len());
-            for incoming in request.iter() {
-                of_request.push(batch.take(incoming).await?);
+        let mut outcomes = Vec::with_capacity(accepts.len());
+        while let Some(accept) = accepts.get(outcomes.len()) {
+            let mut of_request = Vec::with_capacity(accept.rest().len());
+            for incoming in accept.rest() {
+                if !batch.has_room() {
+                    break;
+                }
+                of_request.push(batch.take(incoming, event_cost).await?);
             }
             outcomes.push(of_request);
+            if !accept.is_alone
+                && batch.has_room()
+                && let Some((next, its_event_cost)) = self.queue.0.next_accept()
+            {
+                event_cost = its_event_cost;
+                accepts.push(next);
+            }
         }
         Ok((outcomes, batch.finish().await?))
     }
 
     /// Says what was done, which is on disk by now.
-    fn publish(&self, Done { standing, forgotten, asked }: &Done) {
+    fn publish(&self, Done { standing, forgotten, asked, .. }: &Done) {
         self.live.apply(standing);
         for (organization, call) in forgotten {
             self.outside.iter().for_each(|one| one.discard(*organization, call));
@@ -346,30 +159,42 @@ impl Writer {
         }
     }
 
-    async fn delete(
-        &mut self,
-        heads: &[CallHead],
-        keepsake: Keepsake,
-        at: Timestamp,
-    ) -> Result<Deleted, IntakeError> {
+    async fn delete(&mut self, mut order: Delete, call_cost: Duration) {
+        let (begun, flow) = (Instant::now(), order.flow());
         let deleted = async {
             let mut batch =
                 Batch::begin(self.store.as_ref(), &mut self.cache, &mut self.settler, &self.outside).await?;
-            let deleted = delete(&mut batch, heads, keepsake, at).await?;
-            Ok((deleted, batch.finish().await?))
+            let (deleted, looked_at) =
+                delete(&mut batch, &order.heads, order.keepsake, order.at, call_cost).await?;
+            Ok((deleted, looked_at, batch.finish().await?))
         };
-        let (deleted, done) = deleted.await.map_err(|error: StoreError| {
-            tracing::error!(%error, "what is old was not deleted of calls");
-            IntakeError::from(&error)
-        })?;
-        self.publish(&done);
-        Ok(deleted)
+        let deleted: Result<_, StoreError> = deleted.await;
+        let answer = match deleted {
+            Ok((Deleted { calls, held }, looked_at, done)) => {
+                self.publish(&done);
+                self.spend(flow, begun, looked_at);
+                order.deleted.calls += calls;
+                order.deleted.held += held;
+                order.heads.drain(..looked_at);
+                if !order.heads.is_empty() {
+                    self.queue.0.push_rest(Request::Delete(order));
+                    return;
+                }
+                Ok(order.deleted)
+            }
+            Err(error) => {
+                self.spend(flow, begun, 1);
+                tracing::error!(%error, "what is old was not deleted of calls");
+                Err(IntakeError::from(&error))
+            }
+        };
+        let _ = order.reply.send(answer);
     }
 
-    fn count(&self, requests: &[&Vec<Incoming>], outcomes: &[Vec<Vec<Outcome>>]) {
+    fn count(&self, accepts: &[Accept], outcomes: &[Vec<Vec<Outcome>>]) {
         let mut accepted = 0_u32;
         let pairs =
-            requests.iter().zip(outcomes).flat_map(|(request, outcomes)| request.iter().zip(outcomes));
+            accepts.iter().zip(outcomes).flat_map(|(accept, outcomes)| accept.rest().iter().zip(outcomes));
         for (incoming, outcomes) in pairs {
             for outcome in outcomes {
                 let outcome = match outcome {
@@ -403,18 +228,31 @@ impl Writer {
         Ok(erased)
     }
 
-    async fn refold(&mut self, heads: &[CallHead], order: Refold) -> Result<Refolded, IntakeError> {
-        match refold(self.store.as_ref(), &mut self.settler, &self.outside, heads, order).await {
-            Ok((refolded, standing)) => {
+    async fn refold(&mut self, mut order: RefoldCalls) {
+        let begun = Instant::now();
+        let heads = &order.heads;
+        let refolded =
+            refold(self.store.as_ref(), &mut self.settler, &self.outside, heads, order.order).await;
+        let answer = match refolded {
+            Ok((refolded, standing, looked_at)) => {
                 self.live.apply(&standing);
                 // What is remembered of them says what they were folded with before.
                 standing.iter().for_each(|(_, key, _)| drop(self.cache.take(*key)));
-                Ok(refolded)
+                self.spend(Flow::Operator, begun, looked_at);
+                order.refolded.add(refolded);
+                order.heads.drain(..looked_at);
+                if !order.heads.is_empty() {
+                    self.queue.0.push_rest(Request::Refold(order));
+                    return;
+                }
+                Ok(order.refolded)
             }
             Err(error) => {
+                self.spend(Flow::Operator, begun, 1);
                 tracing::error!(%error, "calls were not folded again");
                 Err(IntakeError::from(&error))
             }
-        }
+        };
+        let _ = order.reply.send(answer);
     }
 }

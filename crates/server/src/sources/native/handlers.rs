@@ -50,7 +50,7 @@ const LARGEST_BODY: usize = 16 * 1024 * 1024;
         (status = 422, description = "Every event was rejected", body = Receipt),
         (status = 400, description = "The body is no JSON"),
         (status = 413, description = "The body is too large"),
-        (status = 503, description = "Nothing was taken in; send it again"),
+        (status = 503, description = "Not all of it was taken in; send it again"),
     )
 )]
 pub(super) async fn post_events(caller: Caller, request: Request) -> Result<Response, Failure> {
