@@ -481,3 +481,22 @@ fn the_doctor_warns_of_a_data_folder_that_others_may_enter() {
     assert_eq!(found()["severity"], "warning");
     holds(found()["message"].as_str().expect("a sentence"), &["chmod -R go="]);
 }
+
+#[tokio::test]
+async fn events_in_another_form_than_said_are_told_which_to_say() {
+    let home = Home::new("");
+    let server = home.start();
+    let post = async |media_type: &str, body: &str| {
+        let request = server.request(Method::POST, "/v1/events").header("x-api-key", &server.key);
+        send(request.header(header::CONTENT_TYPE, media_type).body(body.to_owned())).await
+    };
+    let event = r#"{"call_id": "a", "event_type": "call_answered"}"#;
+    for body in [format!("[{event}]"), format!("\n[\n{event}\n]"), event.replace('{', "{\n")] {
+        let answer = post("application/x-ndjson", &body).await;
+        assert_eq!(answer.status.as_u16(), 400, "{}", answer.text);
+        holds(&answer.text, &["INVALID_JSON", "with the Content-Type application/json"]);
+    }
+    let answer = post("application/json", &format!("{event}\n{event}\n")).await;
+    assert_eq!(answer.status.as_u16(), 400, "{}", answer.text);
+    holds(&answer.text, &["trailing characters", "with the Content-Type application/x-ndjson"]);
+}

@@ -107,10 +107,20 @@ fn check_size(event: &str) -> Result<(), Rejection> {
     Err(Rejection::new(Rejection::EVENT_TOO_LARGE, message))
 }
 
+/// What to do with an array, or an object over several lines, that came as one object a line.
+const NOT_LINES: &str = "the body is no JSON object a line, which is what application/x-ndjson means: send an array, or an object \
+                         over several lines, with the Content-Type application/json";
+/// What to do with one object a line that came as JSON.
+const MANY_OBJECTS: &str =
+    "Send one object a line with the Content-Type application/x-ndjson, or make an array of them";
+
 fn split(form: Form, text: &str) -> Result<Vec<&str>, Unreadable> {
     let not_json = |error: serde_json::Error| Unreadable::NotJson(format!("the body is not JSON: {error}"));
     if form == Form::Lines {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        if lines.clone().next().is_some_and(|first| first.starts_with('[') || first == "{") {
+            return Err(Unreadable::NotJson(NOT_LINES.into()));
+        }
         // One more than is taken shows that there are too many; the count is for the message.
         let events: Vec<&str> = lines.clone().take(MOST_EVENTS + 1).collect();
         return if events.len() > MOST_EVENTS { Err(Unreadable::TooMany(lines.count())) } else { Ok(events) };
@@ -121,8 +131,13 @@ fn split(form: Form, text: &str) -> Result<Vec<&str>, Unreadable> {
             if count > MOST_EVENTS { Err(Unreadable::TooMany(count)) } else { Ok(events) }
         }
         Some(b'{') => {
-            let event: &RawValue = serde_json::from_str(text).map_err(not_json)?;
-            Ok(vec![event.get()])
+            let event: serde_json::Result<&RawValue> = serde_json::from_str(text);
+            event.map(|event| vec![event.get()]).map_err(|error| match error.to_string() {
+                told if told.starts_with("trailing characters") => {
+                    Unreadable::NotJson(format!("the body is not JSON: {told}. {MANY_OBJECTS}"))
+                }
+                _ => not_json(error),
+            })
         }
         _ => Err(Unreadable::NotJson("the body must be a JSON object or an array of them".into())),
     }
