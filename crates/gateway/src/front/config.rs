@@ -243,11 +243,14 @@ impl Default for GuardSettings {
 }
 
 impl GuardSettings {
-    /// Has at most so many connections. Where that is fewer than were set, one address gets at most half of them.
+    /// Has at most so many connections. Where that is fewer than were set, one address gets at most half of them, or the
+    /// part that it was set if that is more: a proxy in front that may have all keeps all.
     pub fn bound_connections(&mut self, most: usize) {
         if most < self.most_connections {
+            let (each, of) = (self.most_connections_each as u128, self.most_connections as u128);
+            let part = usize::try_from((most as u128 * each).div_ceil(of)).unwrap_or(most);
             self.most_connections = most;
-            self.most_connections_each = self.most_connections_each.min(most.div_ceil(2));
+            self.most_connections_each = self.most_connections_each.min(part.max(most.div_ceil(2)));
         }
     }
 }
@@ -267,5 +270,16 @@ mod tests {
         assert_eq!(bounded(150, 1_000), (150, 100));
         assert_eq!(bounded(1_000, 600), (600, 100));
         assert_eq!(bounded(1_000, 51), (51, 26));
+    }
+
+    #[test]
+    fn a_proxy_that_may_have_every_connection_keeps_all() {
+        let each = |each, room| {
+            let mut guard = GuardSettings { most_connections_each: each, ..GuardSettings::default() };
+            guard.bound_connections(room);
+            guard.most_connections_each.min(guard.most_connections)
+        };
+        assert_eq!((each(1_000, 1_000), each(1_000, 51), each(5_000, 51)), (1_000, 51, 51));
+        assert_eq!((each(800, 50), each(10, 50)), (40, 10));
     }
 }

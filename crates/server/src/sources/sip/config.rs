@@ -233,6 +233,8 @@ pub struct GuardConfig {
     pub other_burst: u32,
     /// Connections over TCP and TLS at a time.
     pub most_connections: usize,
+    /// Those of one address.
+    pub most_connections_each: usize,
     /// The largest message, in bytes.
     pub largest_message_bytes: usize,
 }
@@ -246,6 +248,7 @@ impl Default for GuardConfig {
             other_messages_per_second: usual.stranger_rate.per_second,
             other_burst: usual.stranger_rate.burst,
             most_connections: usual.most_connections,
+            most_connections_each: usual.most_connections_each,
             largest_message_bytes: usual.largest_message,
         }
     }

@@ -154,6 +154,10 @@ impl Config {
             peer_rate: rate(self.guard.trunk_messages_per_second, self.guard.trunk_burst),
             stranger_rate: rate(self.guard.other_messages_per_second, self.guard.other_burst),
             most_connections: self.guard.most_connections,
+            most_connections_each: at_least_one(
+                "sip.guard.most_connections_each",
+                self.guard.most_connections_each,
+            )?,
             largest_message: self.largest_message()?,
             ..GuardSettings::default()
         };
