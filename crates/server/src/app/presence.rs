@@ -9,6 +9,9 @@ use std::{
 use super::FIRST_KEY_FILE;
 use crate::config::Config;
 
+/// Bytes of the smallest file that holds a store: SQLite takes one of a single byte for empty.
+const SMALLEST: u64 = 2;
+
 /// What is found where the configuration says that the store is.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Presence {
@@ -25,7 +28,7 @@ pub fn presence(config: &Config) -> Presence {
     let Some(store) = store_file(config) else { return Presence::There };
     match fs::metadata(&store) {
         // An empty file is what a first start leaves that was cut off.
-        Ok(found) if found.is_file() && found.len() == 0 => Presence::Missing(missing(config, &store)),
+        Ok(found) if found.is_file() && found.len() < SMALLEST => Presence::Missing(missing(config, &store)),
         Ok(_) => Presence::There,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Presence::Missing(missing(config, &store)),
         Err(error) => {
@@ -43,7 +46,7 @@ pub fn presence(config: &Config) -> Presence {
 /// there is a store, or never was one.
 pub(super) fn lost(config: &Config) -> Option<String> {
     let store = config.store_path();
-    if fs::metadata(&store).is_ok_and(|file| file.len() > 0) {
+    if fs::metadata(&store).is_ok_and(|file| file.len() >= SMALLEST) {
         return None;
     }
     let has_some = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut files| files.next().is_some());
@@ -127,8 +130,10 @@ mod tests {
     fn an_empty_file_is_no_store() {
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("pegcount.db");
-        fs::write(&store, "").unwrap();
-        assert!(matches!(presence(&at(folder.path())), Presence::Missing(_)));
+        for nothing in ["", "S"] {
+            fs::write(&store, nothing).unwrap();
+            assert!(matches!(presence(&at(folder.path())), Presence::Missing(_)));
+        }
         fs::write(&store, "something").unwrap();
         assert_eq!(presence(&at(folder.path())), Presence::There);
     }

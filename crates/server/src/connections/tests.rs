@@ -62,14 +62,22 @@ struct Port {
 
 impl Port {
     async fn open(caps: Caps, tls: Option<Arc<ServerConfig>>) -> Self {
+        Self::with(caps, tls, short()).await
+    }
+
+    async fn with(caps: Caps, tls: Option<Arc<ServerConfig>>, deadlines: Deadlines) -> Self {
         let router = Router::new()
             .route("/healthz", get(|| async { "well" }))
             .route("/big", get(|| async { vec![b'x'; BIG] }))
-            .route("/slow", get(|| async { slow_answer() }));
+            .route("/slow", get(|| async { slow_answer() }))
+            .route(
+                "/endless",
+                get(|| async { Body::from_stream(stream::pending::<Result<Bytes, Infallible>>()) }),
+            );
         let refuse = |_: &str| (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "5")]).into_response();
         let front = Front { router, always: &["/healthz"], refuse };
         let metrics = Metrics::default();
-        let connections = Connections::with_deadlines(caps, tls, metrics.connections.clone(), short());
+        let connections = Connections::with_deadlines(caps, tls, metrics.connections.clone(), deadlines);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
@@ -117,9 +125,29 @@ fn get_of(path: &str) -> Vec<u8> {
 
 /// `GET /big` as the first request of an HTTP/2 connection.
 fn http2_get() -> Vec<u8> {
-    let head = b"\x82\x86\x04\x04/big\x01\x01a";
-    [&[0, 0, head.len() as u8, 1, 5, 0, 0, 0, 1], head.as_slice()].concat()
+    http2_request("/big", 1)
 }
+
+/// A `GET` as a stream of an HTTP/2 connection.
+fn http2_request(path: &str, stream: u8) -> Vec<u8> {
+    let head = [&[0x82, 0x86, 4, path.len() as u8], path.as_bytes(), b"\x01\x01a"].concat();
+    [&[0, 0, head.len() as u8, 1, 5, 0, 0, 0, stream], head.as_slice()].concat()
+}
+
+/// The next frame: its type, its stream and what is in it.
+async fn frame(stream: &mut TcpStream) -> Option<(u8, u32, Vec<u8>)> {
+    let mut head = [0; 9];
+    timeout(PATIENCE, stream.read_exact(&mut head)).await.unwrap().ok()?;
+    let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+    timeout(PATIENCE, stream.read_exact(&mut payload)).await.unwrap().ok()?;
+    Some((head[3], u32::from_be_bytes([head[5], head[6], head[7], head[8]]), payload))
+}
+
+/// Types and errors of frames (RFC 9113).
+const RST_STREAM: u8 = 3;
+const GOAWAY: u8 = 7;
+const REFUSED_STREAM: u8 = 7;
+const ENHANCE_YOUR_CALM: u8 = 11;
 
 #[tokio::test]
 async fn a_connection_that_asks_nothing_is_closed() {
@@ -170,6 +198,67 @@ async fn a_client_that_takes_no_answer_is_cut_off() {
     let closed_window = port.send(&[PREFACE, &no_window, &http2_get()].concat()).await;
     port.closes("unread", 3).await;
     drop((plain, http2, closed_window));
+}
+
+#[tokio::test]
+async fn an_http2_client_that_answers_no_ping_is_cut_off() {
+    // No other deadline comes first.
+    let (ping, long) = (Duration::from_millis(100), PATIENCE * 10);
+    let deadlines = Deadlines { ping, first_request: long, idle: long, answer: long, ..short() };
+    let port =
+        Port::with(Caps { connections: 9, per_address: 9, proxies: Vec::new() }, None, deadlines).await;
+    let gone = port.send(&[PREFACE, SETTINGS, &http2_request("/endless", 1)].concat()).await;
+    rest(gone).await;
+    assert_eq!(port.metrics.connections.open.get(), 0);
+}
+
+#[tokio::test]
+async fn pings_are_no_request() {
+    let port = Port::roomy().await;
+    let mut stream = port.send(&[PREFACE, SETTINGS].concat()).await;
+    let flood = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8].repeat(1_000);
+    let sent = async { while stream.write_all(&flood).await.is_ok() {} };
+    timeout(PATIENCE, sent).await.expect("it is closed");
+    port.closes("silent", 1).await;
+}
+
+#[tokio::test]
+async fn more_requests_at_once_than_allowed_are_refused_and_the_rest_go_on() {
+    let port = Port::roomy().await;
+    let mut bytes = [PREFACE, SETTINGS].concat();
+    for number in 0..=MOST_STREAMS {
+        bytes.extend(http2_request("/slow", (2 * number + 1) as u8));
+    }
+    let mut stream = port.send(&bytes).await;
+    let (mut refused, mut ended) = (Vec::new(), 0);
+    while refused.is_empty() || ended < MOST_STREAMS {
+        let (kind, number, payload) = frame(&mut stream).await.expect("the connection goes on");
+        match kind {
+            RST_STREAM => refused.push((number, payload[3])),
+            // The last part of an answer is empty.
+            0 if payload.is_empty() => ended += 1,
+            _ => {}
+        }
+    }
+    assert_eq!(refused, [(2 * MOST_STREAMS + 1, REFUSED_STREAM)]);
+}
+
+#[tokio::test]
+async fn requests_that_are_taken_back_at_once_end_the_connection() {
+    let port = Port::roomy().await;
+    let mut bytes = [PREFACE, SETTINGS].concat();
+    for stream in (1..=253).step_by(2) {
+        bytes.extend(http2_request("/slow", stream));
+        bytes.extend([0, 0, 4, RST_STREAM, 0, 0, 0, 0, stream, 0, 0, 0, 8]);
+    }
+    let mut stream = port.send(&bytes).await;
+    let error = loop {
+        let (kind, _, payload) = frame(&mut stream).await.expect("it says goodbye");
+        if kind == GOAWAY {
+            break payload[7];
+        }
+    };
+    assert_eq!(error, ENHANCE_YOUR_CALM);
 }
 
 #[tokio::test]

@@ -127,6 +127,43 @@ async fn an_event_that_is_too_large_is_rejected_unread() {
 }
 
 #[tokio::test]
+async fn data_that_are_too_large_are_rejected_and_their_neighbours_taken() {
+    let home = Home::new("");
+    let server = home.start();
+    let event = |call: &str, bytes: usize| {
+        // As it is kept: {"x_a":"..."}
+        let text = "x".repeat(bytes - r#"{"x_a":""}"#.len());
+        json!({ "call_id": call, "event_type": "x_note", "event_data": { "x_a": text } })
+    };
+    let events = json!([event("a", 64 * 1024), event("b", 64 * 1024 + 1), event("c", 100)]);
+    let receipt = server.post("/v1/events", &events).await.expect(200);
+    assert_eq!(receipt["accepted"], 2, "{receipt}");
+    assert_eq!(
+        (&receipt["rejected"][0]["index"], &receipt["rejected"][0]["code"]),
+        (&json!(1), &json!("EVENT_TOO_LARGE"))
+    );
+    assert_eq!(server.get("/v1/calls/b").await.status, 404);
+}
+
+#[tokio::test]
+async fn commands_beyond_those_that_are_served_wait_for_a_place() {
+    let home = Home::new("");
+    let _server = home.start();
+    let connect = || UnixStream::connect(home.data().join("control.sock")).expect("a connection");
+    let mut silent: Vec<UnixStream> = (0..16).map(|_| connect()).collect();
+    let mut waiting = connect();
+    waiting.write_all(b"\"ListOrganizations\"\n").expect("an order");
+    waiting.set_read_timeout(Some(std::time::Duration::from_millis(300))).expect("a limit");
+    let mut answer = [0; 512];
+    assert!(waiting.read(&mut answer).is_err(), "it has to wait");
+    silent.pop();
+    waiting.set_read_timeout(None).expect("no limit");
+    let count = waiting.read(&mut answer).expect("an answer");
+    let text = String::from_utf8_lossy(&answer[..count]);
+    assert!(text.contains("Done"), "{text}");
+}
+
+#[tokio::test]
 async fn a_request_names_its_host_once() {
     let home = Home::new("");
     let server = home.start();

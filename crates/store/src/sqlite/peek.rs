@@ -37,8 +37,8 @@ pub(crate) fn file(path: &Path) -> Result<Vec<Finding>> {
 /// The store that lies here, if any.
 fn opened(path: &Path) -> Result<Option<Connection>> {
     let found = size::of(path).map_err(|error| StoreError::Unavailable(error.into()))?;
-    // A file without a byte is a store that was never begun.
-    if found.bytes == 0 {
+    // A file without a byte is a store that was never begun; SQLite takes one of a single byte for such a file.
+    if found.bytes < 2 {
         return Ok(None);
     }
     // A server that runs may have emptied its log; its shared memory is there all the same.
