@@ -18,7 +18,7 @@ use pegcount_sealed::Keys;
 use pegcount_store::{Losses, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use key_files::{first_key, link_key, make_private, private, remove_dead_first_key};
+use key_files::{first_key, link_key, private, remove_dead_first_key};
 
 use crate::{
     access::{Ledger, LedgerParts},
@@ -329,17 +329,14 @@ fn open(
     losses: Losses,
 ) -> Result<(Arc<dyn Store>, Vec<fs::File>), String> {
     let mut locks = vec![lock(&config.data)?];
-    match config.store_elsewhere() {
-        Some(store) => locks.push(lock_store(&store)?),
-        None => {
-            if let Some(lost) = presence::lost(config) {
-                match losses {
-                    Losses::Refused => return Err(format!("{lost}. {GO_ON_WITHOUT}")),
-                    Losses::Accepted => tracing::warn!("going on without what was lost, as ordered: {lost}"),
-                }
-            }
-            make_private(&config.store_path())?;
+    if let Some(lost) = presence::lost(config) {
+        match losses {
+            Losses::Refused => return Err(format!("{lost}. {GO_ON_WITHOUT}")),
+            Losses::Accepted => tracing::warn!("going on without what was lost, as ordered: {lost}"),
         }
+    }
+    if let Some(store) = config.store_elsewhere() {
+        locks.push(lock_store(&store)?);
     }
     let store = pegcount_store::open_accepting(&config.store_url(), keys, losses)
         .map_err(|error| cannot_start(&error))?;

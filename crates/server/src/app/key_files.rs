@@ -71,12 +71,6 @@ pub(super) fn remove_dead_first_key(data: &Path, keys: &[AccessKey]) {
     }
 }
 
-/// Makes the file of the store, so that nobody else may read it even in a folder that others may enter.
-pub(super) fn make_private(path: &Path) -> Result<(), String> {
-    let made = private().create(true).truncate(false).write(true).open(path);
-    made.map(drop).map_err(|error| format!("{} cannot be written: {error}", path.display()))
-}
-
 fn write_private(path: &Path, content: &[u8]) -> Result<(), String> {
     let written = private()
         .create(true)

@@ -42,11 +42,13 @@ pub fn presence(config: &Config) -> Presence {
     }
 }
 
-/// Says what is left of a store that is missing from its data folder: the sentence names it and says what to do. `None` where
-/// there is a store, or never was one.
+/// Says what the data folder keeps of a store that is missing, there or elsewhere (a disk that is not mounted, say): the sentence
+/// names it and says what to do. `None` where there is a store, or never was one, or where a store elsewhere is to take the
+/// place of the folder's own.
 pub(super) fn lost(config: &Config) -> Option<String> {
-    let store = config.store_path();
-    if fs::metadata(&store).is_ok_and(|file| file.len() >= SMALLEST) {
+    let store = store_file(config)?;
+    let has_content = |path: &Path| fs::metadata(path).is_ok_and(|file| file.len() >= SMALLEST);
+    if has_content(&store) || has_content(&config.store_path()) {
         return None;
     }
     let has_some = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut files| files.next().is_some());
@@ -55,8 +57,9 @@ pub(super) fn lost(config: &Config) -> Option<String> {
         path.is_file() || has_some(&path)
     })?;
     Some(format!(
-        "the store {} is missing or empty, but there was one: {left} is left of it. Put the file back, or restore a backup",
-        absolute(&store)
+        "the store {} is missing or empty, but there was one: {} is left of it. Put the file back, or restore a backup",
+        absolute(&store),
+        absolute(&config.data.join(left))
     ))
 }
 

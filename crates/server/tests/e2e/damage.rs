@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Output, Stdio},
 };
@@ -212,6 +213,47 @@ async fn a_store_that_may_only_be_read_is_not_served_as_if_it_took_writes() {
 }
 
 #[tokio::test]
+async fn a_start_changes_nothing_where_only_files_beside_the_store_are_left() {
+    let home = Home::new("");
+    assert!(home.start().terminate().success());
+    for left in ["pegcount.db-commits", "pegcount-words.db"] {
+        let kept = std::fs::read(home.data().join(left)).expect("a file");
+        std::fs::remove_dir_all(home.data()).expect("the data folder is lost");
+        std::fs::create_dir(home.data()).expect("a folder");
+        std::fs::write(home.data().join(left), kept).expect("what is left");
+        std::fs::write(home.data().join("lock"), "").expect("the lock");
+        let before = std::fs::read_dir(home.data()).expect("the folder").count();
+        let output =
+            home.run(&["serve", "--listen", "127.0.0.1:0", "--live-listen", "127.0.0.1:0", "--sip", "off"]);
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert!(said(&output).contains(&format!("{left} is left of it")), "{}", said(&output));
+        assert_eq!(std::fs::read_dir(home.data()).expect("the folder").count(), before, "{left}");
+        let server = home.start_by(&["serve", "--accept-loss"]).expect("it goes on");
+        assert!(server.terminate().success());
+    }
+}
+
+#[tokio::test]
+async fn a_store_elsewhere_that_is_gone_is_missed() {
+    let disk = tempfile::tempdir().expect("a disk");
+    let store = disk.path().join("calls.db");
+    let home = Home::new(&format!("store = \"sqlite:{}\"\n", store.display()));
+    assert!(home.start().terminate().success());
+    let mode = std::fs::metadata(&store).expect("the store").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "others may not read it");
+    for entry in std::fs::read_dir(disk.path()).expect("the disk") {
+        std::fs::remove_file(entry.expect("an entry").path()).expect("it is not mounted");
+    }
+    let output =
+        home.run(&["serve", "--listen", "127.0.0.1:0", "--live-listen", "127.0.0.1:0", "--sip", "off"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    for words in ["calls.db is missing", "/first-key is left of it", "--accept-loss"] {
+        assert!(said(&output).contains(words), "{}", said(&output));
+    }
+    assert_eq!(std::fs::read_dir(disk.path()).expect("the disk").count(), 0);
+}
+
+#[tokio::test]
 async fn a_store_that_is_gone_is_missed_until_its_loss_is_accepted() {
     let home = Home::new("");
     let server = home.start();
@@ -234,7 +276,7 @@ async fn a_store_that_is_gone_is_missed_until_its_loss_is_accepted() {
             let output = home.run(command);
             assert_eq!(output.status.code(), Some(1), "{}", said(&output));
             let last = said(&output).lines().last().expect("a sentence").to_owned();
-            for words in ["pegcount.db is missing", "first-key is left of it", "--accept-loss"] {
+            for words in ["pegcount.db is missing", "/first-key is left of it", "--accept-loss"] {
                 assert!(last.contains(words), "{last}");
             }
         }

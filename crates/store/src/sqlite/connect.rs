@@ -1,7 +1,9 @@
 //! Connections: the one that writes, and the few that read.
 
 use std::{
+    fs::OpenOptions,
     ops::Deref,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -47,12 +49,22 @@ pub(super) const READ_LIMIT: Duration = Duration::from_secs(20);
 /// Steps of SQLite's machine between two looks at the clock, well under a millisecond.
 const STEPS_BETWEEN_LOOKS: i32 = 20_000;
 
+/// Makes the file of the store, unless it is there, so that nobody else may read it even in a folder that others may enter.
+fn make_private(path: &Path) -> Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let made = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
+    made.map(drop).map_err(|error| unavailable(format!("{} cannot be written: {error}", path.display())))
+}
+
 /// Opens the connection that writes; makes the file, or brings it to the newest schema.
 ///
 /// # Errors
 /// [`StoreError::Lost`] when it has lost something and that is not accepted; nothing is changed then.
 pub(super) fn open_writer(path: &Path, sealing: &Sealing, losses: Losses) -> Result<Connection> {
     lineage::look_for_missing(path, losses)?;
+    make_private(path)?;
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let in_file = lineage::Commits::of_file(path);
