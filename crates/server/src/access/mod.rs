@@ -8,6 +8,7 @@ mod audit;
 mod calling;
 mod directory;
 mod excess;
+mod explaining;
 mod jobs;
 mod keys;
 mod ledger;
@@ -17,10 +18,7 @@ mod refusal;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use pegcount_calls::{
-    CallQuery, Disconnection, Explanation, History, Note, SourceName, Stats, Status, Timestamp, explain,
-    notes,
-};
+use pegcount_calls::{CallQuery, Disconnection, Explanation, Note, SourceName, Stats, Status, Timestamp};
 use pegcount_store::{
     CallKey, Concurrency, Filed, Hold, Measure, Organization, Page, Report, Spreads, StatsQuery,
 };
@@ -251,12 +249,7 @@ impl Access {
     pub async fn explain(&self, id: &str) -> Answer<Explained> {
         let filed = self.call(id).await?;
         let reports = self.reports_of(&filed).await?;
-        let events = reports.iter().filter_map(|report| vocabulary::read_report(report).ok());
-        let explained = History::of(events).map(|history| {
-            let (call, explanations) = explain(&history);
-            (explanations, notes(&history, &call))
-        });
-        let (explanations, notes) = explained.unwrap_or_default();
+        let (explanations, notes, reports) = explaining::explain_reports(reports).await?;
         let hold = self.ledger.read(self.ledger.store.hold(filed.head.key).await)?;
         let lacks_recording = self.ledger.patience.is_over(&filed.call, self.now());
         Ok(Explained { filed, explanations, notes, reports, hold, lacks_recording })

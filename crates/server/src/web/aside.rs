@@ -14,6 +14,8 @@ use crate::access::{Answer, Refusal};
 
 /// Bodies above this many bytes are read aside: it takes longer than to change the thread.
 const READ_ASIDE_BYTES: usize = 64 * 1024;
+/// Answers made of more events are written aside, for the same reason.
+const WRITE_ASIDE_EVENTS: usize = 200;
 /// Bodies that are read aside at one time; others wait. They share the processors with everything else.
 const MOST_READ: usize = 2;
 
@@ -31,8 +33,10 @@ pub async fn read<T: Send + 'static>(
         return Ok(read(&body));
     }
     // The semaphore is never closed.
-    let _turn = READS.acquire().await.ok();
+    let turn = READS.acquire().await.ok();
     let aside = move || {
+        // It is not given back before the work is done, whoever has gone meanwhile.
+        let _turn = turn;
         stand_back();
         read(&body)
     };
@@ -61,6 +65,21 @@ pub async fn written(write: impl FnOnce() -> serde_json::Result<Vec<u8>> + Send 
     written.map(Bytes::from).map_err(|error| failed(UNWRITABLE, &error))
 }
 
+/// An answer made of so many events, in JSON: a long one as [`json`] has it, a short one right here.
+///
+/// # Errors
+/// [`Refusal::Unavailable`] when it cannot be written.
+pub async fn json_of_events(
+    events: usize,
+    write: impl FnOnce() -> serde_json::Result<Vec<u8>> + Send + 'static,
+) -> Answer<Response> {
+    if events > WRITE_ASIDE_EVENTS {
+        return json(write).await;
+    }
+    let written = write().map_err(|error| failed(UNWRITABLE, &error))?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], written).into_response())
+}
+
 const UNWRITABLE: &str = "the answer cannot be written";
 
 fn failed(what: &str, error: &dyn std::error::Error) -> Refusal {
@@ -85,6 +104,20 @@ mod tests {
             let body = body::read(&Extensions::new(), body, 2 * READ_ASIDE_BYTES).await.unwrap();
             let thread = read(body, |_| std::thread::current().id()).await.unwrap();
             assert_eq!(thread != here, is_aside, "{bytes}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_many_events_is_written_on_another_thread() {
+        let here = std::thread::current().id();
+        for (events, is_aside) in [(WRITE_ASIDE_EVENTS, false), (WRITE_ASIDE_EVENTS + 1, true)] {
+            let (tell, told) = std::sync::mpsc::channel();
+            let write = move || {
+                tell.send(std::thread::current().id()).unwrap();
+                serde_json::to_vec("")
+            };
+            json_of_events(events, write).await.unwrap();
+            assert_eq!(told.recv().unwrap() != here, is_aside, "{events}");
         }
     }
 }

@@ -220,6 +220,26 @@ async fn a_lost_branch_of_a_call_that_talks_leaves_it_talking() {
 }
 
 #[tokio::test]
+async fn a_call_of_many_events_is_explained_with_all_of_them() {
+    let home = Home::new("");
+    let server = home.start();
+    let turn = |number: u32| {
+        json!({"call_id": "many", "event_type": "transcript_turn", "id": format!("turn_{number}"),
+               "created_at": format!("2026-01-15T10:00:{:02}.{:03}Z", number / 100, number % 100),
+               "event_data": {"role": "caller", "content": "many words ".repeat(30)}})
+    };
+    let turns: Vec<Value> = (0..300).map(turn).collect();
+    server.tell(&Value::Array(turns)).await;
+    let explained = server.get("/v1/calls/many/explain").await.expect(200);
+    assert_eq!(explained["events"], 300);
+    let events = server.get("/v1/calls/many/events").await.expect(200);
+    assert_eq!(events["events"].as_array().map(Vec::len), Some(300));
+    assert_eq!(events["events"][299]["id"], "turn_299");
+    let call = server.get("/v1/calls/many").await.expect(200);
+    assert_eq!(call["status"], explained["status"]);
+}
+
+#[tokio::test]
 async fn clocks_that_differ_and_lengths_that_contradict_are_explained() {
     let home = Home::new("");
     let server = home.start();

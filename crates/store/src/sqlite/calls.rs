@@ -57,13 +57,43 @@ pub(super) fn find(
     found().map_err(|fault: Fault| fault.within(&format!("call {name}")))
 }
 
-/// The call with this name, else with this UUID.
+/// A call whose document has more bytes is read on a thread that may block: to unpack and to read it takes longer than to
+/// change the thread.
+const MOST_READ_HERE_BYTES: u64 = 64 * 1024;
+
+impl super::Sqlite {
+    /// The call with this name, else with this UUID.
+    pub(super) async fn read_call(
+        &self,
+        organization: OrganizationNumber,
+        id: &str,
+    ) -> crate::Result<Option<Filed>> {
+        let read = |most_bytes| {
+            let id = id.to_owned();
+            move |connection: &super::connect::Snapshot<'_>| call(connection, organization, &id, most_bytes)
+        };
+        let found = match self.quick(read(MOST_READ_HERE_BYTES)).await? {
+            Some(CallWithin::Beyond) => self.slow(read(u64::MAX)).await?,
+            found => found,
+        };
+        Ok(match found {
+            Some(CallWithin::Read(filed)) => Some(*filed),
+            Some(CallWithin::Beyond) | None => None,
+        })
+    }
+}
+
+/// The call with this name, else with this UUID, if its document has at most so many bytes.
 pub(super) fn call(
     connection: &Connection,
     organization: OrganizationNumber,
     id: &str,
-) -> Result<Option<Filed>> {
-    let found = || key_of(connection, organization, id)?.map_or(Ok(None), |key| filed(connection, key));
+    most_bytes: u64,
+) -> Result<Option<CallWithin>> {
+    let found = || {
+        key_of(connection, organization, id)?
+            .map_or(Ok(None), |key| filed_within(connection, key, most_bytes))
+    };
     // What a call holds is told with its name already.
     found()
         .map_err(|fault: Fault| if fault.is_of_file() { fault.within(&format!("call {id}")) } else { fault })
@@ -169,13 +199,36 @@ LEFT JOIN endpoints e ON e.org = c.org AND e.id = c.endpoint
 LEFT JOIN phone_numbers p ON p.org = c.org AND p.id = c.phone_number
 WHERE c.pk = ?1 AND c.start_ms IS NOT NULL";
 
+/// The column of it that is looked at before the others are read.
+const BODY: usize = 21;
+
+/// A call, if what is kept of it is no more than was allowed.
+pub(super) enum CallWithin {
+    Read(Box<Filed>),
+    /// Its document has more bytes, unpacked.
+    Beyond,
+}
+
 /// The call with this key, if it has been saved.
 pub(super) fn filed(connection: &Connection, key: CallKey) -> Result<Option<Filed>> {
+    Ok(match filed_within(connection, key, u64::MAX)? {
+        Some(CallWithin::Read(filed)) => Some(*filed),
+        Some(CallWithin::Beyond) | None => None,
+    })
+}
+
+/// The same, if its document has at most so many bytes.
+fn filed_within(connection: &Connection, key: CallKey, most_bytes: u64) -> Result<Option<CallWithin>> {
     one(connection, FILED, [key.0], |row| {
-        read_filed(row).map_err(|fault| match row.get::<_, String>("name") {
+        let bytes = row.get_ref(BODY)?.as_blob_or_null().ok().flatten().map_or(0, documents::unpacked_bytes);
+        if bytes > most_bytes {
+            return Ok(CallWithin::Beyond);
+        }
+        let filed = read_filed(row).map_err(|fault| match row.get::<_, String>("name") {
             Ok(name) => fault.within(&format!("call {name}")),
             Err(_) => fault.within(&format!("call {}", key.0)),
-        })
+        })?;
+        Ok(CallWithin::Read(Box::new(filed)))
     })
 }
 

@@ -54,6 +54,15 @@ pub(super) fn pack(compressor: &mut Compressor<'_>, content: &Content, bill: &Bi
     Ok(body)
 }
 
+/// How many bytes a body has when it is unpacked, as it says itself; none for one that [`unpack`] has only a fault for.
+pub(super) fn unpacked_bytes(body: &[u8]) -> u64 {
+    match body.split_first() {
+        Some((&PLAIN, json)) => json.len() as u64,
+        Some((&ZSTD, rest)) => rest.first_chunk().map_or(0, |length| u32::from_le_bytes(*length).into()),
+        Some(_) | None => 0,
+    }
+}
+
 /// What a body holds.
 pub(super) fn unpack(body: &[u8]) -> Result<Body> {
     let damaged = |cause| unreadable("the document", cause);
@@ -120,6 +129,8 @@ mod tests {
         for (content, encoding) in [(content("short"), PLAIN), (content(&"long ".repeat(500)), ZSTD)] {
             let body = pack(&mut compressor, &content, &Bill::default()).unwrap();
             assert_eq!(body[0], encoding);
+            let json = serde_json::to_vec(&Packed { content: &content, bill: &Bill::default() }).unwrap();
+            assert_eq!(unpacked_bytes(&body), json.len() as u64);
             assert_eq!(unpack(&body).unwrap().content, content);
         }
     }

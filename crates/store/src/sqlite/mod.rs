@@ -83,7 +83,7 @@ impl Store for Sqlite {
     }
 
     async fn call(&self, organization: OrganizationNumber, id: &str) -> Result<Option<Filed>> {
-        self.quick(|connection| calls::call(connection, organization, id)).await
+        self.read_call(organization, id).await
     }
 
     async fn head(&self, organization: OrganizationNumber, id: &str) -> Result<Option<CallHead>> {

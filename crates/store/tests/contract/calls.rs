@@ -138,6 +138,19 @@ async fn a_call_is_read_back_exactly_as_it_was_saved_by_name_and_by_uuid() {
 }
 
 #[tokio::test]
+async fn a_large_call_is_read_like_any_other() {
+    for home in engines() {
+        let store = home.open().unwrap();
+        let mut call = full_call();
+        call.content.transcript_text = Some("many words ".repeat(20_000));
+        let head = keep(&*store, "large", &call).await;
+        for id in ["large", &head.uuid.to_string()] {
+            assert_eq!(store.call(OURS, id).await.unwrap().unwrap().call, call);
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_state_is_read_back() {
     for home in engines() {
         let store = home.open().unwrap();

@@ -131,8 +131,12 @@ pub(super) async fn get(
     let Ok(Path(id)) = id else { return Err(Failure::call_not_found(last_segment(&uri))) };
     let filed = caller.access.call(&id).await.map_err(|refusal| Failure::of_call(refusal, &id))?;
     let reports = caller.access.reports_of(&filed).await?;
-    let found = FoundCall::of(&caller.access, &filed, &reports);
-    Ok(Json(Envelope::success("Call retrieved successfully", found)).into_response())
+    let (access, events) = (caller.access, reports.len());
+    let write = move || {
+        let found = FoundCall::of(&access, &filed, &reports);
+        serde_json::to_vec(&Envelope::success("Call retrieved successfully", found))
+    };
+    Ok(aside::json_of_events(events, write).await?)
 }
 
 fn last_segment(uri: &Uri) -> &str {

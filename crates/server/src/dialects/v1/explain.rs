@@ -1,7 +1,9 @@
 //! `GET /v1/calls/{id}/explain`: which event set a field, and which rivals lost.
 
-use axum::Json;
-use pegcount_calls::{Call, Counted, Explanation, Field, Note, QualityLeg, Stage, Why};
+use std::collections::HashMap;
+
+use axum::response::Response;
+use pegcount_calls::{Call, Counted, EventId, Explanation, Field, Note, QualityLeg, Stage, Why};
 use pegcount_store::{Filed, Report};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -14,7 +16,7 @@ use super::{
 use crate::{
     access::Explained,
     vocabulary::time::format_rfc3339,
-    web::{caller::Caller, failure::Failure, path::Path},
+    web::{aside, caller::Caller, failure::Failure, path::Path},
 };
 
 /// A call, field by field.
@@ -180,16 +182,23 @@ impl From<Why> for ReasonWord {
     params(("id" = String, Path, description = "The call's id, or its UUID")),
     responses((status = 200, body = ExplainBody))
 )]
-pub(super) async fn explain_call(
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<Json<ExplainBody>, Failure> {
-    let Explained { filed, explanations, notes, reports, hold, lacks_recording } =
-        caller.access.explain(&id).await?;
-    let detail =
-        serde_json::to_value(CallDetail::of(&filed, caller.access.recording_url(&filed))).unwrap_or_default();
-    let fields = explanations.iter().map(|explanation| field_body(explanation, &filed, &detail, &reports));
-    Ok(Json(ExplainBody {
+pub(super) async fn explain_call(caller: Caller, Path(id): Path<String>) -> Result<Response, Failure> {
+    let access = caller.access;
+    let explained = access.explain(&id).await?;
+    let events = explained.reports.len();
+    let write = move || {
+        let url = access.recording_url(&explained.filed);
+        serde_json::to_vec(&explain_body(explained, url))
+    };
+    Ok(aside::json_of_events(events, write).await?)
+}
+
+fn explain_body(explained: Explained, recording_url: Option<String>) -> ExplainBody {
+    let Explained { filed, explanations, notes, reports, hold, lacks_recording } = explained;
+    let detail = serde_json::to_value(CallDetail::of(&filed, recording_url)).unwrap_or_default();
+    let by_id = reports.iter().map(|report| (&report.id, report)).collect();
+    let fields = explanations.iter().map(|explanation| field_body(explanation, &filed, &detail, &by_id));
+    ExplainBody {
         id: filed.head.name.to_string(),
         status: detail.get("status").cloned().unwrap_or_default(),
         events: reports.len(),
@@ -198,12 +207,17 @@ pub(super) async fn explain_call(
         hold: hold.map(Into::into),
         notes: notes.iter().map(Into::into).collect(),
         fields: fields.collect(),
-    }))
+    }
 }
 
-fn field_body(explanation: &Explanation, filed: &Filed, detail: &Value, reports: &[Report]) -> FieldBody {
-    let witness = |id: &pegcount_calls::EventId, reason: Option<Why>| {
-        let report = reports.iter().find(|report| report.id == *id);
+fn field_body(
+    explanation: &Explanation,
+    filed: &Filed,
+    detail: &Value,
+    reports: &HashMap<&EventId, &Report>,
+) -> FieldBody {
+    let witness = |id: &EventId, reason: Option<Why>| {
+        let report = reports.get(id);
         WitnessBody {
             event_id: id.to_string(),
             event_type: report.map(|report| report.kind.clone()).unwrap_or_default(),

@@ -133,7 +133,7 @@ pub(super) async fn call_events(
     caller: Caller,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
-) -> Result<Json<EventList>, Failure> {
+) -> Result<Response, Failure> {
     let params = params(query.as_deref());
     let types = params.each("types", |kind| {
         kinds::is_known(kind)
@@ -141,8 +141,12 @@ pub(super) async fn call_events(
             .ok_or_else(|| "must name documented event types".into())
     })?;
     let (_, reports) = caller.access.timeline(&id).await?;
-    let wanted = reports.iter().filter(|report| types.is_empty() || types.contains(&report.kind));
-    Ok(Json(EventList { events: wanted.map(EventBody::from).collect() }))
+    let events = reports.len();
+    let write = move || {
+        let wanted = reports.iter().filter(|report| types.is_empty() || types.contains(&report.kind));
+        serde_json::to_vec(&EventList { events: wanted.map(EventBody::from).collect() })
+    };
+    Ok(aside::json_of_events(events, write).await?)
 }
 
 /// Terminate an active call.

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
     extract::{RawQuery, State},
+    response::Response,
 };
 
 use super::wire::{EventBody, EventList};
 use crate::{
     access::{Ledger, Refusal, Thing},
-    web::{failure::Failure, path::Path},
+    web::{aside, failure::Failure, path::Path},
 };
 
 /// Read the log of a call by a signed link that expires; no key is needed.
@@ -33,9 +33,12 @@ pub(super) async fn call_log(
     State(ledger): State<Arc<Ledger>>,
     Path((organization, call)): Path<(String, String)>,
     RawQuery(query): RawQuery,
-) -> Result<Json<EventList>, Failure> {
+) -> Result<Response, Failure> {
     let organization = organization.parse().map_err(|_| Refusal::NotFound(Thing::Link))?;
     let access = ledger.admit_by_link(organization, &call, query.as_deref())?;
     let (_, reports) = access.timeline(&call).await?;
-    Ok(Json(EventList { events: reports.iter().map(EventBody::from).collect() }))
+    let events = reports.len();
+    let write =
+        move || serde_json::to_vec(&EventList { events: reports.iter().map(EventBody::from).collect() });
+    Ok(aside::json_of_events(events, write).await?)
 }
