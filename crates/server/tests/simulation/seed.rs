@@ -142,6 +142,10 @@ impl Run {
 
     /// Starts anew if the power is gone, by itself or by chance; looks at everything.
     fn go_on(&mut self, machine: Machine) -> Verdict<Machine> {
+        let looks = self.dice.percent(30);
+        if looks {
+            machine.settle();
+        }
         if machine.disk.is_down() || self.dice.percent(4) {
             let losses = [Loss::Nothing, Loss::Unsynced, Loss::Latest, Loss::Scattered, Loss::Scattered];
             let loss = *self.dice.pick(&losses);
@@ -151,11 +155,8 @@ impl Run {
         if self.notes.last() != Some(&note) {
             self.notes.push(note);
         }
-        if self.dice.percent(30) {
-            machine.settle();
-            if !machine.disk.is_down() {
-                checks::calls(&machine, &self.client)?;
-            }
+        if looks {
+            checks::calls(&machine, &self.client)?;
         }
         Ok(machine)
     }
@@ -194,21 +195,25 @@ impl Run {
 
     fn step(&mut self, machine: &mut Machine) -> Verdict {
         match self.dice.below(100) {
-            0..55 => self.talk(machine),
-            55..75 => {
-                let turns = self.dice.below(12);
+            0..50 => self.talk(machine),
+            50..75 => {
+                let turns = self.dice.below(16);
                 self.tell(format!("jobs have {turns} turns"));
                 machine.jobs.nudge();
                 machine.turn(turns);
+                // Between what a job does and the note that it is done.
+                if self.dice.percent(20) {
+                    machine.disk.cut_power();
+                }
                 Ok(())
             }
-            75..85 => {
+            75..83 => {
                 machine.settle();
                 machine.chores.move_log();
                 self.tell("the log is moved");
                 Ok(())
             }
-            85..92 => {
+            83..88 => {
                 machine.settle();
                 machine.chores.take_words_in();
                 self.tell("words are taken in");
