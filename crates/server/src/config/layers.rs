@@ -105,6 +105,13 @@ impl LeftOut {
     }
 }
 
+/// Whether a list stands where the settings of an organization belong, such as `[[rates.calls]]`: the items of the list are
+/// taken for the settings, so the error names a place in it.
+fn is_list_for_organization(path: &[String]) -> bool {
+    matches!(path, [section, _, place, ..]
+        if OF_EACH_ORGANIZATION.contains(&section.as_str()) && place.parse::<usize>().is_ok())
+}
+
 /// The key that an error is about. That of an unknown setting holds the setting.
 fn path_of(error: &figment::Error) -> Vec<String> {
     let mut path = error.path.clone();
@@ -112,6 +119,9 @@ fn path_of(error: &figment::Error) -> Vec<String> {
         && path.last() != Some(name)
     {
         path.push(name.clone());
+    }
+    if is_list_for_organization(&path) {
+        path.truncate(2);
     }
     path
 }
@@ -209,9 +219,20 @@ impl Provider for &Layer {
 /// One sentence of a figment error: the key it is about, what is wrong, and where that was set.
 fn explain(error: &figment::Error, path: &[String]) -> String {
     let text = match &error.kind {
+        _ if is_list_for_organization(&error.path) => {
+            let (section, key) = (&error.path[0], &error.path[1]);
+            format!(
+                "must be a table, not a list: settings stand below an organization's id, or below `default` for every \
+                 other one: write [[{section}.default.{key}]]"
+            )
+        }
         Kind::UnknownField(name, known) => format!("there is no such setting{}", proposal(name, known)),
         Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
-            let (words, advice) = (in_words(expected), by_organization(path, expected));
+            let words = in_words(expected);
+            let advice = match (found, expected.as_str()) {
+                (Actual::Map, "a sequence") => format!(": write [[{}]], with two brackets", shown(path)),
+                _ => by_organization(path, expected).to_owned(),
+            };
             format!("must be {words}, not {}{advice}", value_of(found, expected))
         }
         Kind::UnknownVariant(found, known) => {
@@ -224,8 +245,15 @@ fn explain(error: &figment::Error, path: &[String]) -> String {
             let text = kind.to_string();
             let text = text.lines().filter(|line| !drawn(line)).map(str::trim).collect::<Vec<_>>().join(": ");
             let is_syntax = text.starts_with("TOML parse error") && !text.contains("duplicate");
-            let advice =
-                if is_syntax { "; a text stands in quotes, as in listen = \"127.0.0.1:8080\"" } else { "" };
+            let advice = if text.contains("extend non-table") {
+                let is_sip = text.contains("key `sip`");
+                let short = "; instead of sip = \"off\" write listen = \"off\" below [sip]";
+                if is_sip { short } else { "; a key has a value or settings below it, not both" }
+            } else if is_syntax {
+                "; a text stands in quotes, as in listen = \"127.0.0.1:8080\""
+            } else {
+                ""
+            };
             format!("{text}{advice}")
         }
     };
@@ -280,6 +308,9 @@ fn in_words(expected: &str) -> String {
         "u16" => "a whole number from 0 to 65535".to_owned(),
         "u32" => "a whole number from 0 to 4294967295".to_owned(),
         "u64" | "usize" => "a whole number from 0".to_owned(),
+        "u8" => "a whole number from 0 to 255".to_owned(),
+        "i8" | "i16" | "i32" | "i64" => "a whole number".to_owned(),
+        "f32" | "f64" => "a number".to_owned(),
         "a boolean" => "true or false".to_owned(),
         "a string" | "path string" => "a text in quotes".to_owned(),
         "a sequence" => "a list".to_owned(),
@@ -340,6 +371,25 @@ mod tests {
             ]
         );
         assert_eq!(problems("listen =").len(), 1);
+    }
+
+    fn told(text: &str) -> String {
+        read(vec![Layer::of(&Toml::string(text))]).unwrap_err()
+    }
+
+    #[test]
+    fn a_table_in_the_place_of_a_list_is_told_its_brackets() {
+        let single = told("[sip.users]\nname = \"alice\"\n");
+        assert!(single.contains("sip.users: must be a list, not a table: write [[sip.users]]"), "{single}");
+        let off = told("sip = \"off\"\n[[sip.users]]\nname = \"alice\"\n");
+        assert!(off.contains("write listen = \"off\" below [sip]") && !off.contains("quotes"), "{off}");
+    }
+
+    #[test]
+    fn a_list_in_the_place_of_an_organization_is_told_the_organization() {
+        let rates = told("[[rates.calls]]\nper_minute = \"0.1\"\n[[rates.calls]]\nper_minute = \"0.2\"\n");
+        assert!(rates.starts_with("rates.calls: must be a table, not a list"), "{rates}");
+        assert!(rates.contains("write [[rates.default.calls]]") && rates.lines().count() == 1, "{rates}");
     }
 
     #[test]

@@ -44,16 +44,26 @@ impl Descriptors {
         let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let divided = Self::divide(limit, wanted);
         if divided != Self::all(wanted) {
-            tracing::warn!(
-                limit,
-                connections = divided.connections,
-                sip_calls = divided.sip_calls,
-                sip_connections = divided.sip_connections,
-                "limits.connections and sip.most_calls need more open files than the limit allows: there is room for so many. \
-                 Raise the limit (ulimit -Hn, LimitNOFILE), or lower the settings"
-            );
+            tracing::warn!("{}", divided.shortage(limit, wanted));
         }
         divided
+    }
+
+    /// What is served instead of what is wanted, of what is on, and what to do.
+    fn shortage(self, limit: usize, wanted: Wanted) -> String {
+        let mut less = vec![format!("{} HTTP connections (limits.connections)", self.connections)];
+        if wanted.sip_calls > 0 {
+            less.push(format!("{} SIP calls (sip.most_calls)", self.sip_calls));
+        }
+        if wanted.sip_connections > 0 {
+            less.push(format!("{} SIP connections (sip.guard.most_connections)", self.sip_connections));
+        }
+        format!(
+            "this process may open {limit} files, fewer than the configuration needs: it serves at most {}. For a trial \
+             that is enough. To serve more, raise the limit (ulimit -Hn, LimitNOFILE); to end this warning, lower the \
+             settings",
+            less.join(", ")
+        )
     }
 
     fn all(wanted: Wanted) -> Self {
@@ -74,8 +84,8 @@ impl Descriptors {
         let sip_connections = wanted.sip_connections.min(part(sip) / 5);
         Self {
             connections: part(wanted.connections).max(1),
-            sip_calls: wanted.sip_calls.min((part(sip) - sip_connections) / OF_CALL).max(1),
-            sip_connections: sip_connections.max(1),
+            sip_calls: wanted.sip_calls.min(((part(sip) - sip_connections) / OF_CALL).max(1)),
+            sip_connections: wanted.sip_connections.min(sip_connections.max(1)),
         }
     }
 }
@@ -101,6 +111,17 @@ mod tests {
             assert!(connections * 3 > used && sip_calls > 0 && sip_connections > 0, "{limit}: {divided:?}");
         }
         let without = Wanted { sip_calls: 0, sip_connections: 0, ..WANTED };
-        assert_eq!(Descriptors::divide(512, without).connections, 512 - OF_STORE - OF_OPERATOR - 2 * RESERVE);
+        let divided = Descriptors::divide(512, without);
+        assert_eq!(divided.connections, 512 - OF_STORE - OF_OPERATOR - 2 * RESERVE);
+        assert_eq!((divided.sip_calls, divided.sip_connections), (0, 0));
+    }
+
+    #[test]
+    fn the_warning_names_only_what_is_on() {
+        let without = Wanted { sip_calls: 0, sip_connections: 0, ..WANTED };
+        let sentence = |wanted| Descriptors::divide(512, wanted).shortage(512, wanted);
+        assert!(sentence(WANTED).contains("sip.most_calls"), "{}", sentence(WANTED));
+        assert!(!sentence(without).contains("SIP"), "{}", sentence(without));
+        assert!(sentence(without).contains("limits.connections"), "{}", sentence(without));
     }
 }

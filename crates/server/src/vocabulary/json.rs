@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, fmt};
 
+use super::shortened;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// How deep arrays and objects may nest.
@@ -14,8 +15,66 @@ const DEEPEST: u8 = 32;
 /// A sentence that says what is wrong and where.
 pub fn check(text: &str) -> Result<(), String> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    Careful { depth: 0 }.deserialize(&mut deserializer).map_err(|error| error.to_string())?;
-    deserializer.end().map_err(|error| error.to_string())
+    Careful { depth: 0 }
+        .deserialize(&mut deserializer)
+        .map_err(|error| in_plain_words(&error.to_string()))?;
+    deserializer.end().map_err(|error| in_plain_words(&error.to_string()))
+}
+
+/// A message of serde without the names of Rust's types: what the value must be, and what it is. Other messages, and the
+/// place at the end, stay.
+pub fn in_plain_words(message: &str) -> String {
+    let mismatch = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
+    if let Some((found, expected)) = mismatch.and_then(|rest| rest.rsplit_once(", expected ")) {
+        return format!("must be {}, not {}", expected_in_words(expected), found_in_words(found));
+    }
+    let variant = message.strip_prefix("unknown variant `").and_then(|rest| rest.rsplit_once("`, expected "));
+    if let Some((found, known)) = variant {
+        return format!("must be {known}, not `{}`", shortened(found));
+    }
+    for (of_serde, plain) in [
+        ("expected value", "a JSON value is missing or misspelt"),
+        ("expected ident", "true, false or null is misspelt"),
+        ("EOF while parsing", "the JSON ends inside"),
+        ("trailing characters", "the JSON goes on after its end"),
+        ("key must be a string", "a key must be a text in double quotes"),
+    ] {
+        if let Some(rest) = message.strip_prefix(of_serde) {
+            return format!("{plain}{rest}");
+        }
+    }
+    message.to_owned()
+}
+
+fn expected_in_words(expected: &str) -> &str {
+    match expected {
+        "a string" | "a borrowed string" => "a text",
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number from 0",
+        "i8" | "i16" | "i32" | "i64" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a boolean" => "true or false",
+        "a sequence" => "an array",
+        "a map" => "an object",
+        named if named.starts_with("struct ") => "an object",
+        named if named.starts_with("enum ") || named == "string or map" => "a text",
+        other => other,
+    }
+}
+
+fn found_in_words(found: &str) -> String {
+    let of_type = |kind| found.strip_prefix(kind).map(|value: &str| value.trim_matches('`'));
+    match found {
+        "map" => "an object".to_owned(),
+        "sequence" => "an array".to_owned(),
+        _ => {
+            let number = of_type("integer ").or_else(|| of_type("floating point "));
+            match (of_type("string "), number.or_else(|| of_type("boolean "))) {
+                (Some(text), _) => format!("the text {}", shortened(text)),
+                (None, Some(value)) => value.to_owned(),
+                (None, None) => found.to_owned(),
+            }
+        }
+    }
 }
 
 /// The text without the white space between its tokens; takes checked JSON.
@@ -127,6 +186,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn messages_name_no_types_of_rust() {
+        for (of_serde, plain) in [
+            ("invalid type: string \"5\", expected f64", "must be a number, not the text \"5\""),
+            ("invalid type: integer `7`, expected a string", "must be a text, not 7"),
+            ("invalid value: integer `-1`, expected u32", "must be a whole number from 0, not -1"),
+            ("invalid type: null, expected a sequence", "must be an array, not null"),
+            (
+                "unknown variant `in`, expected `inbound` or `outbound`",
+                "must be `inbound` or `outbound`, not `in`",
+            ),
+            ("missing field `product`", "missing field `product`"),
+        ] {
+            assert_eq!(in_plain_words(of_serde), plain);
+        }
+        let sentence = check("hello").unwrap_err();
+        assert_eq!(sentence, "a JSON value is missing or misspelt at line 1 column 1");
+    }
+
+    #[test]
     fn what_readers_would_understand_differently_is_refused() {
         for (text, word) in [
             (r#"{"a":1,"a":2}"#, "twice"),
@@ -135,8 +213,8 @@ mod tests {
             (r#"{"a":"\u0000"}"#, "NUL"),
             (r#"{"\u0000":1}"#, "NUL"),
             (r#"{"a":1e999}"#, "out of range"),
-            (r#"{"a":1} x"#, "trailing"),
-            ("", "EOF"),
+            (r#"{"a":1} x"#, "goes on after its end"),
+            ("", "ends inside"),
         ] {
             let error = check(text).unwrap_err();
             assert!(error.contains(word), "{text}: {error}");

@@ -22,7 +22,9 @@ use super::{
         ResidueData, SetupData, StageLatencyData, TimeWord, ToolInvokedData, ToolResultData, TranscriptData,
         TransferData, TurnData, UnitWord,
     },
-    given_id, kinds, time,
+    given_id,
+    json::in_plain_words,
+    kinds, time,
 };
 
 pub(super) type Read<T> = Result<T, Rejection>;
@@ -172,7 +174,10 @@ fn parse<'a, T: Deserialize<'a>>(data: &'a str) -> Read<T> {
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         let place = if path == "." { "event_data".to_owned() } else { format!("event_data.{path}") };
-        Rejection::invalid(format!("{place}: {}", without_position(&error.into_inner().to_string())))
+        Rejection::invalid(format!(
+            "{place}: {}",
+            in_plain_words(without_position(&error.into_inner().to_string()))
+        ))
     })
 }
 
@@ -457,8 +462,7 @@ fn read_cost(data: &str) -> Read<CostItem> {
         (None, Some(unit_price), None) => Price::Each { unit_price, quantity: Decimal::ONE },
         (None, None, Some(quantity)) => Price::Counted { quantity },
         (None, None, None) => {
-            let message =
-                "a cost_item needs cost, unit_price with quantity, or quantity of a product with a set price";
+            let message = "a cost_item needs cost, unit_price (with quantity, unless it is 1), or quantity of a product with a set price";
             return Err(Rejection::invalid(message));
         }
     };

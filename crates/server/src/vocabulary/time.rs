@@ -74,7 +74,9 @@ pub fn differ_by_zone(one: Timestamp, other: Timestamp) -> bool {
 /// Checks a time of an event: not before 1990, not more than 24 h after its receipt.
 pub fn check_event_time(field: &str, at: Timestamp, received_at: Timestamp) -> Result<(), Rejection> {
     if at < EARLIEST {
-        return Err(Rejection::invalid(format!("{field} lies before 1990")));
+        return Err(Rejection::invalid(format!(
+            "{field} lies before 1990; a number is read as epoch milliseconds, not seconds"
+        )));
     }
     if at > received_at.plus_millis(LONGEST_AHEAD_MILLIS) {
         return Err(Rejection::invalid(format!("{field} lies more than 24 hours in the future")));
@@ -118,6 +120,15 @@ mod tests {
         for millis in [0, 1, 60_000, 3_599_999] {
             assert!(!differ_by_zone(at(0), at(millis)), "{millis}");
         }
+    }
+
+    #[test]
+    fn epoch_seconds_are_refused_with_the_unit_that_is_meant() {
+        let now = Timestamp::from_millis(1_736_503_205_000);
+        let seconds = check_event_time("created_at", Timestamp::from_millis(1_736_503_205), now);
+        let sentence = seconds.unwrap_err().to_string();
+        assert!(sentence.contains("created_at") && sentence.contains("epoch milliseconds"), "{sentence}");
+        assert!(check_event_time("created_at", now, now).is_ok());
     }
 
     #[test]

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use tower::{Layer, ServiceExt};
 use tower_http::cors::{AllowOrigin, CorsLayer, Vary};
 
+use super::route_table::RouteTable;
+
 /// Which pages of other origins may read answers.
 ///
 /// Keys travel in headers that a page sets itself, so no answer allows credentials (cookies) of the browser.
@@ -104,13 +106,24 @@ fn header_value(origin: &str) -> Result<HeaderValue, String> {
 }
 
 /// Answers a preflight, and adds to every other answer what lets a page of an allowed origin read it.
-pub(super) async fn apply(cors: Option<CorsLayer>, request: Request, next: Next) -> Response {
+pub(super) async fn apply(
+    cors: Option<CorsLayer>,
+    table: &RouteTable,
+    request: Request,
+    next: Next,
+) -> Response {
     let is_options = request.method() == Method::OPTIONS;
     let is_preflight = is_options && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     match cors {
         // The layer takes every OPTIONS for a preflight.
         Some(cors) if is_preflight || !is_options => {
-            let Ok(response) = cors.layer(next).oneshot(request).await;
+            let options = is_preflight.then(|| table.options_of(&request)).flatten();
+            let Ok(mut response) = cors.layer(next).oneshot(request).await;
+            // The answer to a preflight is one to `OPTIONS`, too.
+            if let Some((status, allow)) = options {
+                *response.status_mut() = status;
+                response.headers_mut().extend([allow]);
+            }
             response
         }
         _ => next.run(request).await,

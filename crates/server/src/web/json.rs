@@ -92,10 +92,12 @@ impl<T: DeserializeOwned> JsonBody<T> {
             let path = error.path().to_string();
             // Serde names the place in the text as well, which is of no use to who has written it by a program.
             let cause = error.into_inner().to_string();
-            let cause = cause.rsplit_once(" at line ").map_or(cause.as_str(), |(cause, _)| cause).to_owned();
+            let cause = cause.rsplit_once(" at line ").map_or(cause.as_str(), |(cause, _)| cause);
+            let plain = vocabulary::json::in_plain_words(cause);
+            let said = if plain == cause { format!("cannot be taken: {cause}") } else { plain };
             // What is missing has no place of its own.
             let place = if path == "." { "the body".to_owned() } else { path };
-            Failure::from(crate::access::Refusal::invalid(place, format!("cannot be taken: {cause}")))
+            Failure::from(crate::access::Refusal::invalid(place, said))
         })?;
         Ok(Self(value))
     }

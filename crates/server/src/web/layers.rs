@@ -67,7 +67,7 @@ pub fn around(router: Router, surroundings: Surroundings) -> Router {
         }
     }
     let table = Arc::new(table);
-    let options_table = Arc::clone(&table);
+    let (options_table, preflight_table) = (Arc::clone(&table), Arc::clone(&table));
     router
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| -> Response<Body> {
             let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
@@ -85,7 +85,8 @@ pub fn around(router: Router, surroundings: Surroundings) -> Router {
             async move { route_table::answer_options(&table, request, next).await }
         }))
         .layer(middleware::from_fn(move |request: Request, next: Next| {
-            cors::apply(cors.clone(), request, next)
+            let (cors, table) = (cors.clone(), Arc::clone(&preflight_table));
+            async move { cors::apply(cors, &table, request, next).await }
         }))
         .layer(middleware::from_fn(move |request: Request, next: Next| host::check(refuse, request, next)))
         .layer(middleware::from_fn(move |request: Request, next: Next| {

@@ -68,6 +68,13 @@ impl RouteTable {
         methods.join(", ")
     }
 
+    /// The status and `Allow` of an answer to `OPTIONS`; `None` where there is no route.
+    pub(super) fn options_of(&self, request: &Request) -> Option<(StatusCode, (HeaderName, HeaderValue))> {
+        let route = request.extensions().get::<MatchedPath>()?;
+        let allow = HeaderValue::try_from(self.allowed(route.as_str())).ok()?;
+        Some((StatusCode::NO_CONTENT, (header::ALLOW, allow)))
+    }
+
     /// The parameters that an operation takes; `None` when there is no such operation. A page takes none.
     fn parameters(&self, path: Option<&str>, method: &Method) -> Option<&[String]> {
         let method = if method == Method::HEAD { &Method::GET } else { method };
@@ -112,11 +119,10 @@ fn is_known(known: &[String], name: &str) -> bool {
 
 /// Answers `OPTIONS` on every route with the methods that it takes (RFC 9110 section 9.3.7).
 pub(super) async fn answer_options(table: &RouteTable, request: Request, next: Next) -> Response {
-    match request.extensions().get::<MatchedPath>() {
-        Some(route) if request.method() == Method::OPTIONS => {
-            (StatusCode::NO_CONTENT, [(header::ALLOW, table.allowed(route.as_str()))]).into_response()
-        }
-        _ => next.run(request).await,
+    let options = (request.method() == Method::OPTIONS).then(|| table.options_of(&request)).flatten();
+    match options {
+        Some((status, allow)) => (status, [allow]).into_response(),
+        None => next.run(request).await,
     }
 }
 
@@ -137,13 +143,16 @@ pub(super) async fn check_parameters(
         .map(|(name, _)| name.to_owned())
         .collect();
     let strict = operation.filter(|_| is_strict(request.headers()));
-    let mut response = match (strict, unknown.first()) {
-        (Some(known), Some(name)) => refuse(request.uri().path(), not_taken(known, name)),
-        _ => next.run(request).await,
+    let refused = strict.zip(unknown.first());
+    let mut response = match refused {
+        Some((known, name)) => refuse(request.uri().path(), not_taken(known, name)),
+        None => next.run(request).await,
     };
     let headers = response.headers_mut();
     if let Some(ignored) = listed(&unknown) {
-        headers.insert(&IGNORED, ignored);
+        if refused.is_none() {
+            headers.insert(&IGNORED, ignored);
+        }
         headers.append(header::VARY, HeaderValue::from(PREFER.clone()));
     }
     if strict.is_some() {

@@ -39,7 +39,8 @@ async fn pages_of_allowed_origins_read_answers() {
     let client = server.client();
     for path in ["/v1/calls/call_1", "/api/calls", "/api/agents/1/call_stats", "/apis/get_live_calls.php"] {
         let allowed = preflight(&client, APP, path).await;
-        assert_eq!(allowed.status.as_u16(), 200, "{path}");
+        assert_eq!((allowed.status.as_u16(), allowed.text.as_str()), (204, ""), "{path}");
+        assert!(names(&allowed, "allow").contains(&"options".to_owned()), "{path}: {:?}", allowed.headers);
         assert_eq!(text(&allowed, "access-control-allow-origin"), Some(APP), "{path}");
         assert!(names(&allowed, "access-control-allow-methods").contains(&"delete".to_owned()), "{path}");
         let headers = names(&allowed, "access-control-allow-headers");
@@ -303,6 +304,8 @@ async fn parameters_that_a_route_does_not_take_are_named() {
             strict.text
         );
         assert_eq!(text(&strict, "preference-applied"), Some("handling=strict"), "{route}");
+        // Nothing was ignored.
+        assert_eq!(text(&strict, "x-ignored-parameters"), None, "{route}");
     }
     let fine = server.request(reqwest::Method::GET, "/v1/calls?limit=5&metadata.campaign=x");
     let fine = send(fine.header("x-api-key", &server.key).header("prefer", "handling=strict")).await;

@@ -34,7 +34,18 @@ pub(super) fn create_organization(
     let sql = "INSERT INTO organizations (number, id, name) VALUES (?1, ?2, ?3)";
     let row = params![number.map(|number| number.0), id.as_str(), name];
     let inserted = connection.prepare_cached(sql)?.insert(row);
-    let number = inserted.map_err(|error| Fault::from(error).or_exists("the organization"))?;
+    let number = match inserted {
+        Ok(number) => number,
+        Err(error) => {
+            let same_id = "SELECT count(*) FROM organizations WHERE id = ?1";
+            let is_same_id = count(connection, same_id, [id.as_str()])? > 0;
+            let what = match is_same_id {
+                true => "an organization with this id",
+                false => "an organization with this number",
+            };
+            return Err(Fault::from(error).or_exists(what));
+        }
+    };
     Ok(Organization { number: OrganizationNumber(number), id: id.clone(), name: name.map(str::to_owned) })
 }
 

@@ -80,6 +80,9 @@ pub fn check_url(text: &str, reach: Reach) -> Result<Url, String> {
         let name = name.trim_end_matches('.');
         name == "localhost" || name.ends_with(".localhost")
     });
+    if is_local && reach == Reach::Loopback {
+        return Err("must not lead to a private address by name: write 127.0.0.1 instead of localhost".into());
+    }
     if !is_covered && (is_local || literal.is_some_and(|address| !is_public(address))) {
         return Err("must not lead to a private address; the configuration can allow it \
                     (native.allow_private_control_urls = true). Loopback addresses are also taken from a key with the \

@@ -115,7 +115,9 @@ const MANY_OBJECTS: &str =
     "Send one object a line with the Content-Type application/x-ndjson, or make an array of them";
 
 fn split(form: Form, text: &str) -> Result<Vec<&str>, Unreadable> {
-    let not_json = |error: serde_json::Error| Unreadable::NotJson(format!("the body is not JSON: {error}"));
+    let not_json = |error: serde_json::Error| {
+        Unreadable::NotJson(format!("the body is not JSON: {}", json::in_plain_words(&error.to_string())))
+    };
     if form == Form::Lines {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         if lines.clone().next().is_some_and(|first| first.starts_with('[') || first == "{") {
@@ -132,11 +134,14 @@ fn split(form: Form, text: &str) -> Result<Vec<&str>, Unreadable> {
         }
         Some(b'{') => {
             let event: serde_json::Result<&RawValue> = serde_json::from_str(text);
-            event.map(|event| vec![event.get()]).map_err(|error| match error.to_string() {
-                told if told.starts_with("trailing characters") => {
-                    Unreadable::NotJson(format!("the body is not JSON: {told}. {MANY_OBJECTS}"))
+            event.map(|event| vec![event.get()]).map_err(|error| {
+                let goes_on = error.to_string().starts_with("trailing characters");
+                match not_json(error) {
+                    Unreadable::NotJson(told) if goes_on => {
+                        Unreadable::NotJson(format!("{told}. {MANY_OBJECTS}"))
+                    }
+                    unreadable => unreadable,
                 }
-                _ => not_json(error),
             })
         }
         _ => Err(Unreadable::NotJson("the body must be a JSON object or an array of them".into())),
