@@ -28,6 +28,8 @@ pub struct Misfit {
     pub file: PathBuf,
     /// Its number; the first is 1.
     pub page: u64,
+    /// Whether it has contents and no checksum at all: a program that knows nothing of checksums wrote it.
+    pub is_foreign: bool,
 }
 
 /// Opens a connection whose files' pages are checked. A file that it makes has checksums.

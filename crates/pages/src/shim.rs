@@ -79,7 +79,12 @@ impl State {
 
     /// Notes which page does not fit, for [`take_misfit`].
     fn refuse(&self, page: u64) -> c_int {
-        let misfit = Misfit { file: self.file(), page };
+        self.refuse_page(page, false)
+    }
+
+    /// The same, of a page that another program may have written.
+    fn refuse_page(&self, page: u64, is_foreign: bool) -> c_int {
+        let misfit = Misfit { file: self.file(), page, is_foreign };
         // A thread that ends may have none any more; the error is given all the same.
         let _ = MISFIT.try_with(|last| last.set(Some(misfit)));
         ffi::SQLITE_IOERR_DATA
@@ -230,7 +235,7 @@ unsafe extern "C" fn read(
         state.mode = Mode::Checked;
     }
     if state.mode == Mode::Checked && !trailer::fits(page, number) {
-        return state.refuse(number);
+        return state.refuse_page(number, trailer::is_foreign(page));
     }
     ffi::SQLITE_OK
 }

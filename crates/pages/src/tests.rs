@@ -81,7 +81,7 @@ fn a_page_in_the_place_of_another_is_an_error() {
     fs::write(&path, &bytes).unwrap();
     let error = opened(&path).query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0));
     assert_ne!(error.as_deref(), Ok("ok"));
-    assert_eq!(take_misfit(), Some(Misfit { file: path, page: 21 }));
+    assert_eq!(take_misfit(), Some(Misfit { file: path, page: 21, is_foreign: false }));
 }
 
 #[test]
@@ -278,4 +278,21 @@ fn a_copy_by_vacuum_has_checksums() {
     connection.execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
     assert!(pages_of(&copy).iter().all(|fits| *fits));
     assert_eq!(count(&opened(&copy)).unwrap(), 400);
+}
+
+#[test]
+fn a_page_that_another_program_wrote_is_told_from_damage() {
+    let (_folder, path) = file();
+    opened(&path).execute_batch(FILL).unwrap();
+    let sound = fs::read(&path).unwrap();
+    Connection::open(&path).unwrap().execute_batch("VACUUM").unwrap();
+    take_misfit();
+    assert!(count(&opened(&path)).is_err());
+    assert_eq!(take_misfit(), Some(Misfit { file: path.clone(), page: 1, is_foreign: true }));
+
+    let mut zeros = sound;
+    zeros[5 * PAGE..].fill(0);
+    fs::write(&path, zeros).unwrap();
+    assert!(count(&opened(&path)).is_err());
+    assert!(take_misfit().is_some_and(|misfit| !misfit.is_foreign), "a page that is gone");
 }

@@ -41,6 +41,11 @@ pub(crate) fn fits(page: &Page, number: u64) -> bool {
     page[MARK_AT..SUM_AT] == MARK && page[SUM_AT..] == sum(page, number)
 }
 
+/// Whether a page has contents, and zeros in the room for the checksum: as a program writes it that keeps the room free.
+pub(crate) fn is_foreign(page: &Page) -> bool {
+    page[MARK_AT..] == [0; RESERVED] && page[..MARK_AT].iter().any(|byte| *byte != 0)
+}
+
 /// Puts mark and checksum at the end of a page.
 pub(crate) fn stamp(page: &mut Page, number: u64) {
     page[MARK_AT..SUM_AT].copy_from_slice(&MARK);

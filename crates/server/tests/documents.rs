@@ -247,6 +247,40 @@ fn every_path_that_a_document_names_is_there() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+#[test]
+fn the_package_has_every_file_that_its_documents_link_to() {
+    let script = read("scripts/package");
+    let patterns = script.lines().find_map(|line| line.strip_prefix("for file in README.md ")).unwrap();
+    let patterns = patterns.strip_suffix("; do").unwrap();
+    let listed = Command::new("bash")
+        .args(["-c", &format!("printf '%s\\n' README.md {patterns}")])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let packaged: BTreeSet<PathBuf> =
+        listed.lines().map(|path| root().join(path).canonicalize().unwrap()).collect();
+    assert!(packaged.len() > 20, "{packaged:?}");
+    let mut missing = BTreeSet::new();
+    for path in listed.lines().filter(|path| path.ends_with(".md")) {
+        let text = read(path);
+        let folder = root().join(path).parent().unwrap().to_owned();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            if link.is_empty() || link.contains("://") {
+                continue;
+            }
+            // One that is not there at all is found by another test.
+            let Ok(target) = folder.join(link).canonicalize() else { continue };
+            let is_packaged = packaged.contains(&target)
+                || target.is_dir() && packaged.iter().any(|file| file.starts_with(&target));
+            if !is_packaged {
+                missing.insert(format!("{path} links to {link}"));
+            }
+        }
+    }
+    assert_eq!(missing, BTreeSet::new());
+}
+
 /// The anchors of a document's headings.
 fn headings(text: &str) -> BTreeSet<String> {
     let lines = text.lines().filter_map(|line| line.strip_prefix('#'));

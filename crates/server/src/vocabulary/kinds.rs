@@ -72,8 +72,95 @@ pub const EVENTS_DELETED: &str = "events_deleted";
 /// Longest name of an `x_` type.
 const LONGEST_OWN: usize = 64;
 
+/// Names of other programs, or of common sense, and the type that is meant. As strings they are often nearer to another one.
+const SYNONYMS: &[(&[&str], &str)] = &[
+    (
+        &[
+            "call_end",
+            "call_ended",
+            "call_ending",
+            "call_finish",
+            "call_finished",
+            "call_hangup",
+            "call_hung_up",
+            "call_disconnected",
+            "call_terminated",
+            "call_closed",
+            "call_done",
+            "hangup",
+            "end",
+            "ended",
+            "completed",
+            "call.ended",
+            "call.completed",
+            "call.hangup",
+            "call_bye",
+        ],
+        CALL_COMPLETED,
+    ),
+    (
+        &[
+            "call_start",
+            "call_started",
+            "call_created",
+            "call_new",
+            "call_begin",
+            "call_begun",
+            "call_init",
+            "started",
+            "initiated",
+            "call.started",
+            "call.initiated",
+            "call_incoming",
+            "call_inbound",
+            "call_outbound",
+            "call_dialed",
+            "call_dialled",
+            "call_dialing",
+        ],
+        CALL_INITIATED,
+    ),
+    (
+        &[
+            "call_connect",
+            "call_connected",
+            "call_accepted",
+            "call_pickup",
+            "call_picked_up",
+            "call_established",
+            "call_in_progress",
+            "call_bridged",
+            "answered",
+            "call.answered",
+            "call.connected",
+        ],
+        CALL_ANSWERED,
+    ),
+    (&["call_alerting", "call_ring", "ringing", "call.ringing"], CALL_RINGING),
+    (
+        &[
+            "call_error",
+            "call_busy",
+            "call_no_answer",
+            "call_missed",
+            "call_rejected",
+            "call_canceled",
+            "call_cancelled",
+        ],
+        CALL_FAILED,
+    ),
+    (&["call_hold", "call_on_hold"], CALL_HELD),
+    (&["call_unhold", "call_unheld", "call_resume"], CALL_RESUMED),
+    (&["call_transfer"], CALL_TRANSFERRED),
+    (&["dtmf", "call_dtmf", "dtmf_pressed"], DTMF_RECEIVED),
+];
+
 /// The documented type that was probably meant by a word that is none.
 pub fn alike(word: &str) -> Option<&'static str> {
+    let same = |(words, kind): &(&[&str], &'static str)| words.contains(&word).then_some(*kind);
+    if let Some(kind) = SYNONYMS.iter().find_map(same) {
+        return Some(kind);
+    }
     // A typing error or another tense; less alike are names of other programs.
     const ENOUGH: f64 = 0.9;
     let alike = ALL.iter().map(|kind| (strsim::jaro_winkler(word, kind), *kind));
@@ -111,6 +198,24 @@ mod tests {
         assert_eq!(alike("call_answerd"), Some(CALL_ANSWERED));
         assert_eq!(alike("call_complete"), Some(CALL_COMPLETED));
         assert_eq!(alike("hello"), None);
+        assert_eq!(alike("call_exploded"), None);
         assert_eq!(alike(""), None);
+    }
+
+    #[test]
+    fn a_common_guess_is_answered_with_what_it_means() {
+        for word in ["call_ended", "call_end", "call_hangup", "call_finished", "hangup", "call_disconnected"]
+        {
+            assert_eq!(alike(word), Some(CALL_COMPLETED), "{word}");
+        }
+        for word in ["call_started", "call_start", "call_created"] {
+            assert_eq!(alike(word), Some(CALL_INITIATED), "{word}");
+        }
+        for word in ["call_connected", "call_accepted", "call_bridged"] {
+            assert_eq!(alike(word), Some(CALL_ANSWERED), "{word}");
+        }
+        for (words, kind) in SYNONYMS {
+            assert!(ALL.contains(kind) && !words.iter().any(|word| is_known(word)), "{kind}");
+        }
     }
 }

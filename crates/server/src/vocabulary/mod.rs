@@ -102,7 +102,7 @@ pub fn tell(telling: Telling) -> Result<Told, Rejection> {
     if !kinds::is_known(&telling.kind) {
         let meant = kinds::alike(&telling.kind).map(|kind| format!(" (did you mean {kind}?)"));
         let message = format!(
-            "event_type {:?} is unknown{}: use one of the documented types, or a name that begins with x_",
+            "event_type {:?} is unknown{}: use one of the types in docs/sources/native.md, or a name that begins with x_",
             shortened(&telling.kind),
             meant.unwrap_or_default()
         );

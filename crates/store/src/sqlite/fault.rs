@@ -83,7 +83,14 @@ fn damage(error: &rusqlite::Error) -> Option<String> {
         return Some(match pegcount_pages::take_misfit() {
             Some(misfit) => {
                 let name = misfit.file.file_name().unwrap_or_default().display();
-                format!("page {} of {name} does not fit its checksum", misfit.page)
+                if misfit.is_foreign {
+                    format!(
+                        "page {} of {name} has no checksum: another program, such as sqlite3, wrote to the file; restore a backup",
+                        misfit.page
+                    )
+                } else {
+                    format!("page {} of {name} does not fit its checksum", misfit.page)
+                }
             }
             None => "a page does not fit its checksum".to_owned(),
         });
