@@ -293,6 +293,7 @@ impl Access {
             }
             Err(ControlError::NotControllable) => Err(Refusal::NotControllable),
             Err(ControlError::Unreachable(reason)) => Err(Refusal::SourceUnreachable(reason)),
+            Err(ControlError::Refused(reason)) => Err(Refusal::SourceRefused(reason)),
         }
     }
 

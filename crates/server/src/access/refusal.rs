@@ -64,6 +64,9 @@ pub enum Refusal {
     /// The source of the call cannot be reached.
     #[error("the source of the call cannot be reached: {0}")]
     SourceUnreachable(String),
+    /// The source of the call was reached and refused: asked again, it would refuse again.
+    #[error("the source of the call does not hang it up: {0}")]
+    SourceRefused(String),
     /// The organization has no way out for a call.
     #[error("the organization has no SIP trunk that calls go out by: configure one with outbound")]
     NoTrunk,

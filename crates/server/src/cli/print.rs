@@ -64,6 +64,8 @@ impl Printer {
         to_stdout(&format!("key     {}", text(value, "key")));
         to_stdout(&format!("key id  {}", text(value, "key_id")));
         to_stdout(&format!("secret  {}", text(value, "secret")));
+        let scopes: Vec<&str> = items(value, "scopes").iter().filter_map(Value::as_str).collect();
+        to_stdout(&format!("scopes  {}", scopes.join(",")));
         if let Some(old) = value.get("old_key_id").and_then(Value::as_str) {
             to_stdout(&format!("{old} works until {}", text(value, "old_key_expires_at")));
         }

@@ -52,9 +52,12 @@ pub enum ControlError {
     /// No source of this call can hang up.
     #[error("no source of this call can hang it up")]
     NotControllable,
-    /// The source cannot be reached, or refused.
+    /// The source cannot be reached at the moment.
     #[error("the source of this call cannot be reached: {0}")]
     Unreachable(String),
+    /// The source refused, or its address leads nowhere: an order that is repeated fails, too.
+    #[error("the source of this call does not hang it up: {0}")]
+    Refused(String),
 }
 
 /// A source that can hang calls up.
@@ -123,7 +126,7 @@ impl Control {
             })
             .await
             .clone();
-        if let Err(ControlError::Unreachable(reason)) = &result {
+        if let Err(ControlError::Unreachable(reason) | ControlError::Refused(reason)) = &result {
             tracing::warn!(call = %call.name, reason, "a call could not be hung up");
         }
         if !matches!(result, Ok(Reply::Taken)) {

@@ -62,14 +62,22 @@ impl Config {
     /// The layer that answers preflights and adds the headers; `None` when no origin is allowed.
     ///
     /// # Errors
-    /// A sentence that names the key and the entry that is no origin.
+    /// A sentence for each entry that is no origin, in lines: it names the key and the entry.
     pub fn layer(&self) -> Result<Option<CorsLayer>, String> {
         let (origins, vary) = match self.origins.as_slice() {
             [] => return Ok(None),
             [every] if every == "*" => (AllowOrigin::any(), Vary::list([])),
             origins => {
-                let values =
-                    origins.iter().map(|origin| header_value(origin)).collect::<Result<Vec<_>, _>>()?;
+                let (mut values, mut problems) = (Vec::new(), Vec::new());
+                for origin in origins {
+                    match header_value(origin) {
+                        Ok(value) => values.push(value),
+                        Err(problem) => problems.push(problem),
+                    }
+                }
+                if !problems.is_empty() {
+                    return Err(problems.join("\n"));
+                }
                 (AllowOrigin::list(values), Vary::list([header::ORIGIN]))
             }
         };
@@ -160,5 +168,7 @@ mod tests {
             assert!(config(&[bad]).layer().is_err(), "{bad}");
         }
         assert!(config(&["https://app.example.com", "*"]).layer().is_err());
+        let two = config(&["one", "https://app.example.com", "two"]).layer().unwrap_err();
+        assert_eq!(two.lines().count(), 2, "{two}");
     }
 }

@@ -125,6 +125,9 @@ impl From<Refusal> for Failure {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "SOURCE_UNREACHABLE", sentence)
                     .retry_after(std::time::Duration::from_secs(1))
             }
+            Refusal::SourceRefused(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "SOURCE_UNREACHABLE", sentence)
+            }
             Refusal::TooManyRequests { retry_after } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMIT_EXCEEDED", "Rate limit exceeded")
                     .retry_after(retry_after)

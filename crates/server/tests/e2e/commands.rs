@@ -75,8 +75,11 @@ async fn organizations_and_keys_are_made_and_listed_whether_the_server_runs_or_n
         let next =
             home.run_json(&["organizations", "create", "--id", &format!("{id}-b"), "--name", "Example Ltd"]);
         assert_eq!(next, json!({ "number": at + 1, "id": format!("{id}-b"), "name": "Example Ltd" }));
-        fails(&home.run(&["organizations", "create", "--id", &id]), &["exists"]);
-        fails(&home.run(&["organizations", "create", "--id", "new", "--number", "70"]), &["exists"]);
+        fails(&home.run(&["organizations", "create", "--id", &id]), &["with this id exists"]);
+        fails(
+            &home.run(&["organizations", "create", "--id", "new", "--number", "70"]),
+            &["with this number exists"],
+        );
         fails(&home.run(&["organizations", "create", "--id", "a b"]), &["a b"]);
         fails(&home.run(&["organizations", "create", "--id", "new", "--number", "0"]), &["positive"]);
         misused(&home.run(&["organizations", "create"]), &["--id"]);

@@ -81,7 +81,9 @@ impl From<Refusal> for Failure {
             | Refusal::NotControllable
             | Refusal::NoTrunk
             | Refusal::JobRunning => Self::new(StatusCode::CONFLICT, sentence),
-            Refusal::SourceUnreachable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, sentence),
+            Refusal::SourceUnreachable(_) | Refusal::SourceRefused(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, sentence)
+            }
             Refusal::TooManyRequests { retry_after } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, sentence).after(retry_after)
             }

@@ -116,7 +116,7 @@ impl From<Refusal> for Failure {
             | Refusal::NotControllable
             | Refusal::NoTrunk
             | Refusal::JobRunning => Self::new(StatusCode::CONFLICT, "Conflict", error),
-            Refusal::SourceUnreachable(_) => {
+            Refusal::SourceUnreachable(_) | Refusal::SourceRefused(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "Service unavailable", error)
             }
             Refusal::TooManyRequests { retry_after } => {

@@ -110,7 +110,9 @@ impl From<Refusal> for Failure {
             | Refusal::NotControllable
             | Refusal::NoTrunk
             | Refusal::JobRunning => Self::new(StatusCode::CONFLICT, message),
-            Refusal::SourceUnreachable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, message),
+            Refusal::SourceUnreachable(_) | Refusal::SourceRefused(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
+            }
             Refusal::TooManyRequests { retry_after } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, message).retry_after(retry_after)
             }

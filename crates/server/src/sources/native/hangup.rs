@@ -147,7 +147,7 @@ impl NativeHangup {
             tokio::time::timeout(PATIENCE, tokio::net::lookup_host((bare, port)))
                 .await
                 .map_err(|_| unreachable("the host of the control URL was not resolved in time"))?
-                .map_err(|_| unreachable("the host of the control URL cannot be resolved"))?
+                .map_err(|_| ControlError::Refused("the host of the control URL cannot be resolved".into()))?
                 .collect();
         if addresses.is_empty() {
             return Err(unreachable("the host of the control URL has no address"));
@@ -157,7 +157,7 @@ impl NativeHangup {
         let covers =
             |address: IpAddr| (is_number || self.reach == Reach::Private) && self.reach.covers(address);
         if addresses.iter().any(|address| !is_public(address.ip()) && !covers(address.ip())) {
-            return Err(unreachable("the control URL leads to a private address"));
+            return Err(ControlError::Refused("the control URL leads to a private address".into()));
         }
         reqwest::Client::builder()
             .resolve_to_addrs(host, &addresses)
@@ -179,7 +179,7 @@ impl Hangup for NativeHangup {
     async fn hang_up(&self, order: &Order) -> Result<Reply, ControlError> {
         let control = self.control_url(order.organization).await?.ok_or(ControlError::NotControllable)?;
         let url = check_url(&control.url, self.reach)
-            .map_err(|message| ControlError::Unreachable(format!("the control URL {message}")))?;
+            .map_err(|message| ControlError::Refused(format!("the control URL {message}")))?;
         let client = self.client(&url).await?;
         let payload = json!({
             "type": "call.hangup",
@@ -206,7 +206,15 @@ impl Hangup for NativeHangup {
             status if status.is_success() => Ok(Reply::Taken),
             // Not 404: that is what a control URL with a slip in its path answers, for every call.
             reqwest::StatusCode::GONE => Ok(Reply::Gone),
-            status => Err(ControlError::Unreachable(format!("its control URL answered {}", status.as_u16()))),
+            status => {
+                let reason = format!("its control URL answered {}", status.as_u16());
+                let may_change = status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429);
+                Err(if may_change {
+                    ControlError::Unreachable(reason)
+                } else {
+                    ControlError::Refused(reason)
+                })
+            }
         }
     }
 }

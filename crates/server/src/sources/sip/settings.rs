@@ -189,15 +189,23 @@ impl Config {
         }
         let mut peers = Peers::default();
         let mut names = BTreeSet::new();
+        // One of each trunk and each user, so that every wrong one is named.
+        let mut problems = Vec::new();
         for (place, trunk) in self.trunks.iter().enumerate() {
             let key = format!("sip.trunks[{place}]");
-            let (trunk, peer) = trunk.checked(&key, &self.realm)?;
+            let (trunk, peer) = match trunk.checked(&key, &self.realm) {
+                Ok(checked) => checked,
+                Err(problem) => {
+                    problems.push(problem);
+                    continue;
+                }
+            };
             // A trunk may prove itself under its own name.
             let own: BTreeSet<&String> =
                 peer.digest.iter().map(|digest| &digest.user).chain([&peer.name]).collect();
             for name in own {
                 if !names.insert(name.clone()) {
-                    return Err(taken(&key, name));
+                    problems.push(taken(&key, name));
                 }
             }
             rules.trunks.push(trunk);
@@ -205,12 +213,22 @@ impl Config {
         }
         for (place, user) in self.users.iter().enumerate() {
             let key = format!("sip.users[{place}]");
-            let (user, peer) = user.checked(&key, &self.realm)?;
+            let (user, peer) = match user.checked(&key, &self.realm) {
+                Ok(checked) => checked,
+                Err(problem) => {
+                    problems.push(problem);
+                    continue;
+                }
+            };
             if !names.insert(peer.name.clone()) {
-                return Err(taken(&key, &peer.name));
+                problems.push(taken(&key, &peer.name));
+                continue;
             }
             rules.users.insert(peer.name.clone(), user);
             peers.users.push(peer);
+        }
+        if !problems.is_empty() {
+            return Err(problems.join("\n"));
         }
         Ok((rules, peers))
     }

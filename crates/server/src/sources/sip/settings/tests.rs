@@ -162,3 +162,13 @@ fn what_is_wrong_is_named_by_its_key() {
         assert!(toml::from_str::<Config>(unknown).is_err(), "{unknown}");
     }
 }
+
+#[test]
+fn every_wrong_trunk_and_user_is_named() {
+    let text = "[[trunks]]\nname = \"a b\"\norganization = \"o\"\n\
+                [[trunks]]\nname = \"t\"\norganization = \"o\"\nnetworks = [\"here\"]\n\
+                [[users]]\nname = \"c d\"\norganization = \"o\"\npassword = \"p\"\n";
+    let refused = settings(text).expect_err("three are wrong");
+    let keys: Vec<&str> = refused.lines().filter_map(|line| line.split(": ").next()).collect();
+    assert_eq!(keys, ["sip.trunks[0].name", "sip.trunks[1].networks", "sip.users[0].name"]);
+}
