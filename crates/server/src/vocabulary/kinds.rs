@@ -163,7 +163,12 @@ pub fn alike(word: &str) -> Option<&'static str> {
     }
     // A typing error or another tense; less alike are names of other programs.
     const ENOUGH: f64 = 0.9;
-    let alike = ALL.iter().map(|kind| (strsim::jaro_winkler(word, kind), *kind));
+    // What all of them begin with would make any two of them alike.
+    let likeness = |kind: &str| match (word.strip_prefix("call_"), kind.strip_prefix("call_")) {
+        (Some(word), Some(kind)) => strsim::jaro_winkler(word, kind),
+        _ => strsim::jaro_winkler(word, kind),
+    };
+    let alike = ALL.iter().map(|kind| (likeness(kind), *kind));
     let (alike, kind) = alike.max_by(|one, other| one.0.total_cmp(&other.0))?;
     (alike >= ENOUGH).then_some(kind)
 }
