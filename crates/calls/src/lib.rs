@@ -43,7 +43,7 @@ pub use names::{
     CallName, EndpointName, EventId, LegId, NameError, OrganizationName, PhoneNumberName, SourceName,
 };
 pub use query::{CallQuery, Cursor, MetadataFilter, Paging, Range, Sort, SortKey};
-pub use rate::{Bill, BillItem, BillUnit, BilledProduct, Increments, Rate, Tariff};
+pub use rate::{Bill, BillItem, BillUnit, BilledProduct, Charge, CostTally, Increments, Rate, Tariff};
 pub use search::{Passage, Places, Search, Term, spoken, words};
 pub use stats::{StatCell, Stats};
 pub use status::{Cause, Disconnection, Party, Status};

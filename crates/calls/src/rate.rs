@@ -60,6 +60,32 @@ pub struct Bill {
     pub total: Option<Amount>,
 }
 
+/// What one call costs in all: a bill without its items.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Charge {
+    /// [`Bill::billed_seconds`].
+    pub billed_seconds: Option<u64>,
+    /// [`Bill::total`].
+    pub total: Option<Amount>,
+}
+
+impl From<&Bill> for Charge {
+    fn from(bill: &Bill) -> Self {
+        Self { billed_seconds: bill.billed_seconds, total: bill.total }
+    }
+}
+
+/// The costs that the source of a call reported, as far as one tariff has added them up.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CostTally {
+    /// How many are added up: the first ones of [`crate::Content::costs`].
+    counted: usize,
+    /// What those that are billed cost.
+    total: Option<Amount>,
+    /// Whether the source prices its own items.
+    source_prices: bool,
+}
+
 /// One item of a bill.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BillItem {
@@ -125,20 +151,45 @@ impl Tariff {
     /// A source that prices its own items knows its costs, so then no rate is applied to the minutes. One that only
     /// corrects, with negative amounts, corrects what the tariff says.
     pub fn bill(&self, call: &Call) -> Bill {
+        let costs = &call.content.costs;
+        let mut items: Vec<BillItem> = costs.iter().filter_map(|item| self.bill_reported(item)).collect();
+        let source_prices = costs.iter().any(|item| self.is_priced_by_source(item));
+        let (billed_seconds, rated) = self.rate(call, source_prices);
+        items.extend(rated);
+        let total = (!items.is_empty()).then(|| items.iter().map(|item| item.cost).sum());
+        Bill { billed_seconds, items, total }
+    }
+
+    /// The total of [`Tariff::bill`]. Adds up only the costs that `tally` lacks, so the cost of one more does not grow with
+    /// their number. Each tally belongs to one call, whose costs have only been appended to, and to one tariff.
+    pub fn charge(&self, call: &Call, tally: &mut CostTally) -> Charge {
+        let costs = &call.content.costs;
+        for item in costs.get(tally.counted..).unwrap_or_default() {
+            if let Some(billed) = self.bill_reported(item) {
+                tally.total = Some(tally.total.unwrap_or(Amount::ZERO) + billed.cost);
+            }
+            tally.source_prices |= self.is_priced_by_source(item);
+        }
+        tally.counted = costs.len();
+        let (billed_seconds, rated) = self.rate(call, tally.source_prices);
+        let add = |total: Option<Amount>, item: &BillItem| Some(total.unwrap_or(Amount::ZERO) + item.cost);
+        Charge { billed_seconds, total: rated.iter().fold(tally.total, add) }
+    }
+
+    /// The billed seconds of a call, and its items by the tariff's rate.
+    fn rate(&self, call: &Call, source_prices: bool) -> (Option<u64>, Vec<BillItem>) {
         let rate = self.rate_of(call);
         let increments = rate.map(|rate| rate.increments).unwrap_or_default();
         let billed_seconds = call.talk_time().map(|talk| increments.billed_seconds(talk));
-        let mut items: Vec<BillItem> =
-            call.content.costs.iter().filter_map(|item| self.bill_reported(item)).collect();
-        let source_prices = call.content.costs.iter().any(|item| {
-            let priced = !matches!(item.price, Price::Counted { .. });
-            priced && self.bill_reported(item).is_none_or(|item| item.cost >= Amount::ZERO)
-        });
-        if !source_prices && let (Some(rate), Some(seconds)) = (rate, billed_seconds) {
-            items.extend(rate.items(call.direction, seconds));
-        }
-        let total = (!items.is_empty()).then(|| items.iter().map(|item| item.cost).sum());
-        Bill { billed_seconds, items, total }
+        let applies = rate.zip(billed_seconds).filter(|_| !source_prices);
+        let items = applies.map(|(rate, seconds)| rate.items(call.direction, seconds)).unwrap_or_default();
+        (billed_seconds, items)
+    }
+
+    /// Whether an item shows that the source knows its costs.
+    fn is_priced_by_source(&self, item: &CostItem) -> bool {
+        let priced = !matches!(item.price, Price::Counted { .. });
+        priced && self.bill_reported(item).is_none_or(|item| item.cost >= Amount::ZERO)
     }
 
     fn rate_of(&self, call: &Call) -> Option<&Rate> {

@@ -15,7 +15,7 @@ use std::{
 use pegcount_calls::SourceName;
 use pegcount_lame::Lame;
 use pegcount_sealed::Keys;
-use pegcount_store::{Losses, Store, StoreError};
+use pegcount_store::{Losses, Opening, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use key_files::{first_key, link_key, private, remove_dead_first_key};
@@ -44,7 +44,7 @@ use crate::{
     },
     sources::{asterisk, freeswitch, native, sip, sip::Sip},
     transcription::{self, Transcription},
-    vocabulary::source_name,
+    vocabulary::{self, source_name},
 };
 
 pub use key_files::{FIRST_KEY_FILE, kept_first_key};
@@ -338,9 +338,9 @@ fn open(
     if let Some(store) = config.store_elsewhere() {
         locks.push(lock_store(&store)?);
     }
-    let store = pegcount_store::open_accepting(&config.store_url(), keys, losses)
-        .map_err(|error| cannot_start(&error))?;
-    Ok((Arc::from(store), locks))
+    let opening = Opening { keys, losses, fold: Some(vocabulary::fold_reports) };
+    let store = pegcount_store::open_as(&config.store_url(), opening);
+    Ok((Arc::from(store.map_err(|error| cannot_start(&error))?), locks))
 }
 
 /// Where recordings lie.

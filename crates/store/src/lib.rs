@@ -12,28 +12,30 @@ mod audit;
 mod error;
 mod jobs;
 mod model;
+mod opening;
 mod privacy;
 mod registrations;
 mod rollups;
 mod sketch;
 mod sqlite;
 
-use std::path::PathBuf;
-
 use async_trait::async_trait;
 use pegcount_calls::{
-    Bill, Call, CallName, CallQuery, Disconnection, Document, EndpointName, EventId, OrganizationName,
-    PhoneNumberName, SourceName, Stats, Tariff, Timestamp,
+    Bill, Call, CallName, CallQuery, Charge, Disconnection, Document, EndpointName, EventId,
+    OrganizationName, PhoneNumberName, SourceName, Stats, Tariff, Timestamp,
 };
-use pegcount_sealed::{KeyId, Keys};
+use pegcount_sealed::KeyId;
 
 pub use audit::{AuditEntry, AuditHash, AuditPage, AuditPlace, AuditQuery, AuditVerdict, Deed};
 pub use error::{BoxError, StoreError};
 pub use jobs::{Job, JobCount, JobFailure, JobId, JobOrder, JobPage, JobQuery, JobState, NewJob, Next};
 pub use model::{
     AccessKey, Basis, CallHead, CallKey, Concurrency, ControlUrl, Endpoint, EndpointNumber, Filed, Finding,
-    KeptBasis, LegSpan, Measure, NewEndpoint, OpenCall, Organization, OrganizationNumber, Page, PhoneNumber,
-    Report, Resealed, SealCount, Severity, Size, StatsQuery, TariffId, Unindexed,
+    FoldReports, KeptBasis, LegSpan, Measure, NewEndpoint, OpenCall, Organization, OrganizationNumber, Page,
+    PhoneNumber, Report, Resealed, SealCount, Severity, Size, StatsQuery, TariffId, Unindexed,
+};
+pub use opening::{
+    Losses, Opening, check_file, open, open_as, open_by_hand, open_with, peek_at_organizations, size_of,
 };
 pub use privacy::{EndPlace, Erasure, ErasureProgress, Hold, Keepsake, OldCalls, OldPage, Scrub};
 pub use registrations::Registration;
@@ -42,84 +44,6 @@ pub use sqlite::{chores::Chores, stand_back};
 
 /// The result of every call to the store.
 pub type Result<T> = std::result::Result<T, StoreError>;
-
-/// Opens the store that a URL names: `sqlite:PATH` (the file is made if it is missing), or just a path.
-///
-/// # Errors
-/// [`StoreError::Unavailable`] when it cannot be opened, [`StoreError::NewerSchema`] when a later version wrote it.
-pub fn open(url: &str) -> Result<Box<dyn Store>> {
-    open_with(url, None)
-}
-
-/// The same. With keys documents, events and words are sealed from now on; what was kept in the clear before is read, and
-/// stays so until [`Store::reseal`].
-///
-/// # Errors
-/// As [`open`]; [`StoreError::Lost`]; [`StoreError::MissingKey`] when something may be sealed with a key that is not among these.
-pub fn open_with(url: &str, keys: Option<&Keys>) -> Result<Box<dyn Store>> {
-    open_accepting(url, keys, Losses::Refused)
-}
-
-/// What to do with a store that has lost something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Losses {
-    /// It is not opened: [`StoreError::Lost`].
-    Refused,
-    /// It is opened as it is, and the log says what was lost.
-    Accepted,
-}
-
-/// The same, of a store that may have lost something.
-///
-/// # Errors
-/// As [`open_with`].
-pub fn open_accepting(url: &str, keys: Option<&Keys>, losses: Losses) -> Result<Box<dyn Store>> {
-    Ok(Box::new(sqlite::Sqlite::open_accepting(&path_of(url)?, keys, losses)?))
-}
-
-/// The same as [`open`] without a thread of its own, for simulations: everything is done where it is asked for, and the
-/// chores are left to whoever opens it. A write-ahead log is moved once it has so many pages more.
-///
-/// # Errors
-/// As [`open`]; [`StoreError::Lost`].
-pub fn open_by_hand(url: &str, log_pages: u32) -> Result<(Box<dyn Store>, Chores)> {
-    let (store, chores) = sqlite::Sqlite::open_by_hand(&path_of(url)?, log_pages)?;
-    Ok((Box::new(store), chores))
-}
-
-/// How much of a disk the store that a URL names takes. One that is not there takes nothing.
-///
-/// # Errors
-/// [`StoreError::Unavailable`] when its files cannot be looked at, [`StoreError::UnknownEngine`].
-pub fn size_of(url: &str) -> Result<Size> {
-    sqlite::size::of(&path_of(url)?).map_err(|error| StoreError::Unavailable(error.into()))
-}
-
-/// The organizations of the store that a URL names, without opening it: nothing is made, brought up to date or locked, so a
-/// server may run on it. `None` where there is no store.
-///
-/// # Errors
-/// [`StoreError::Unavailable`] when it cannot be read, or not by this version; [`StoreError::UnknownEngine`];
-/// [`StoreError::MissingKey`] as [`open_with`].
-pub fn peek_at_organizations(url: &str, keys: Option<&Keys>) -> Result<Option<Vec<Organization>>> {
-    sqlite::peek::organizations(&path_of(url)?, keys)
-}
-
-/// Whether the file of the store that a URL names is damaged, without opening the store: for one that cannot be opened.
-///
-/// # Errors
-/// [`StoreError::Unreadable`] or [`StoreError::Unavailable`] when it cannot even be looked at; [`StoreError::UnknownEngine`].
-pub fn check_file(url: &str) -> Result<Vec<Finding>> {
-    sqlite::peek::file(&path_of(url)?)
-}
-
-fn path_of(url: &str) -> Result<PathBuf> {
-    let path = url.strip_prefix("sqlite:").unwrap_or(url);
-    match path.split_once("://") {
-        Some((scheme, _)) => Err(StoreError::UnknownEngine { scheme: scheme.to_owned() }),
-        None => Ok(path.into()),
-    }
-}
 
 /// A place where calls are kept. Readers never wait for the writer.
 ///
@@ -133,7 +57,8 @@ pub trait Store: Send + Sync {
     async fn call(&self, organization: OrganizationNumber, id: &str) -> Result<Option<Filed>>;
     /// Which call this name or UUID means, as [`Store::call`] has it; the call itself need not be readable.
     async fn head(&self, organization: OrganizationNumber, id: &str) -> Result<Option<CallHead>>;
-    /// One part of the list of calls; its total is exact. What is said in a call is found once it has ended.
+    /// One part of the list of calls; its total is exact. What is said in a call is found once it has ended; where its
+    /// document is deferred, a moment after its last event.
     ///
     /// # Errors
     /// [`StoreError::TooLong`] when it was cut; [`StoreError::WholeWords`] when words are looked for by how they begin and the
@@ -468,6 +393,23 @@ pub trait Transaction: Send {
     ) -> Result<Option<PhoneNumberName>>;
     /// Keeps the call as folded now, and what it was folded with.
     async fn save(&mut self, key: CallKey, call: &Call, bill: &Bill, basis: &Basis) -> Result<()>;
+    /// Whether documents can be deferred: whether the store was opened with a fold.
+    fn defers(&self) -> bool;
+    /// The same as [`Self::save`], but for the document, which is deferred: it follows from the events until [`Self::save`] is called or the
+    /// call has ended and nothing more has come for a moment. Every read gives the call as if it had been saved. The basis
+    /// has a tariff. `changed_metadata`: the keys of metadata that may differ from the call that was last saved; `None`:
+    /// any.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the store was opened without a fold.
+    async fn save_row(
+        &mut self,
+        key: CallKey,
+        call: &Call,
+        charge: Charge,
+        basis: &Basis,
+        changed_metadata: Option<&[String]>,
+    ) -> Result<()>;
     /// What a call is kept with within this transaction; `None` for one that was never saved.
     async fn basis(&mut self, key: CallKey) -> Result<Option<KeptBasis>>;
     /// Keeps a tariff, unless the same is kept already. It stays, since calls name it.

@@ -6,6 +6,8 @@ use pegcount_calls::{
 };
 use uuid::Uuid;
 
+use crate::BoxError;
+
 /// An organization's number (1, 2, ...).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrganizationNumber(pub i64);
@@ -202,6 +204,9 @@ impl KeptBasis {
         Self { basis, looked_up, is_over: call.ending().is_some() }
     }
 }
+
+/// Folds a call from its events, oldest first. An error says which event cannot be read.
+pub type FoldReports = fn(&[Report]) -> std::result::Result<Call, BoxError>;
 
 /// Which call it is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -128,7 +128,9 @@ pub async fn run(folder: &Path, sealed: bool, amount: Amount, results: &Results)
     }
     std::fs::create_dir_all(&folder).map_err(failed)?;
     let keys = if sealed { Some(new_key()?) } else { None };
-    let store = pegcount_store::open_with(&folder.join("calls.db").to_string_lossy(), keys.as_ref());
+    let fold = Some(pegcount::vocabulary::fold_reports as pegcount_store::FoldReports);
+    let opening = pegcount_store::Opening { keys: keys.as_ref(), fold, ..Default::default() };
+    let store = pegcount_store::open_as(&folder.join("calls.db").to_string_lossy(), opening);
     let store: Arc<dyn pegcount_store::Store> = Arc::from(store.map_err(|error| chain(&error))?);
     let (intake, writer) = Intake::start(IntakeParts {
         store: Arc::clone(&store),

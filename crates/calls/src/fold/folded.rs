@@ -21,12 +21,14 @@ use crate::{Call, CallLeg, Content, Event, Fact, History, LegId, Speech, Timesta
 pub struct Folded {
     history: History,
     made: Option<Made>,
+    /// The keys of metadata that events have set since the call was last saved; `None`: anything may have changed.
+    changed: Option<Vec<String>>,
 }
 
 impl Folded {
     /// Takes these events; nothing is folded yet.
     pub fn of(history: History) -> Self {
-        Self { history, made: None }
+        Self { history, made: None, changed: None }
     }
 
     /// The events.
@@ -36,7 +38,7 @@ impl Folded {
 
     /// The call that the events make: [`Folded::call`] gives it until they change.
     pub fn fold(&mut self) -> &Call {
-        let Self { history, made } = self;
+        let Self { history, made, .. } = self;
         &made.get_or_insert_with(|| Made::of(history.events())).call
     }
 
@@ -50,12 +52,32 @@ impl Folded {
         let index = self.history.events().len();
         let is_latest = self.history.is_before(&event);
         self.made.take_if(|made| !(is_latest && made.take_in(index, &event)));
+        match (&self.made, &event.fact) {
+            (None, _) => self.changed = None,
+            (Some(_), Fact::MetadataSet(patch)) => {
+                if let Some(changed) = &mut self.changed {
+                    changed.extend(patch.iter().map(|(key, _)| key.clone()));
+                }
+            }
+            (Some(_), _) => {}
+        }
         self.history.insert(event);
+    }
+
+    /// What differs from the call that was last saved, beside what was appended to its content: the keys of the metadata
+    /// that were set. `None` where the call was folded anew since, so that anything may differ.
+    pub fn changed_metadata(&self) -> Option<&[String]> {
+        self.changed.as_deref()
+    }
+
+    /// Notes that the call is saved as it is now.
+    pub fn mark_saved(&mut self) {
+        self.changed = self.made.is_some().then(Vec::new);
     }
 
     /// Drops the call, and with it the memory that it takes; it is made anew when it is next asked for.
     pub fn release(&mut self) {
-        self.made = None;
+        (self.made, self.changed) = (None, None);
     }
 }
 

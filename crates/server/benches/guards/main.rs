@@ -7,6 +7,7 @@
 //! with optimization, and without, for which everything is built already when the tests have run.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the figures are what it is for")]
 
+mod long_call;
 mod paths;
 mod samples;
 mod sip;
@@ -36,9 +37,19 @@ const HEAD: &str = "\
 /// What an event of a long call may take more than one of a short call.
 const STEEPEST: f64 = 1.5;
 
+/// What an event of a call with very many events may take more than one of a call with a thousand.
+const STEEPEST_OF_LONG_CALLS: f64 = 1.2;
+/// How many events the two calls have.
+const LONG_CALLS: [u32; 2] = [1_000, 19_000];
+/// Enough that what the two runs take for reading the call may differ a little.
+const LONG_CALL_ROUNDS: u32 = 200;
+
 /// How this program is told to run a path instead of judging all of them.
 const RUN: &str = "PEGCOUNT_GUARDED_PATH";
 const ROUNDS: &str = "PEGCOUNT_GUARDED_ROUNDS";
+/// How it is told to take in events of a call with so many, instead of running a path; and in which folder its store lies.
+const LONG_CALL: &str = "PEGCOUNT_GUARDED_LONG_CALL";
+const FOLDER: &str = "PEGCOUNT_GUARDED_FOLDER";
 /// How it is told to write the limits anew.
 const WRITE: &str = "PEGCOUNT_WRITE_LIMITS";
 
@@ -49,9 +60,10 @@ type Limits = BTreeMap<String, BTreeMap<String, u64>>;
 const BUILD: &str = if cfg!(debug_assertions) { "unoptimized" } else { "optimized" };
 
 fn main() -> ExitCode {
-    let done = match env::var(RUN) {
-        Ok(name) => run(&name),
-        Err(_) => judge(),
+    let done = match (env::var(RUN), env::var(LONG_CALL)) {
+        (Ok(name), _) => run(&name),
+        (Err(_), Ok(events)) => run_long_call(&events),
+        (Err(_), Err(_)) => judge(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -66,6 +78,11 @@ fn main() -> ExitCode {
 fn run(name: &str) -> Result<(), Box<dyn Error>> {
     let path = HotPath::ALL.iter().find(|path| path.name() == name).ok_or("there is no such path")?;
     path.run(env::var(ROUNDS)?.parse()?)
+}
+
+/// The same of the events of a long call.
+fn run_long_call(events: &str) -> Result<(), Box<dyn Error>> {
+    long_call::take(Path::new(&env::var(FOLDER)?), events.parse()?, env::var(ROUNDS)?.parse()?)
 }
 
 fn limits_file() -> PathBuf {
@@ -104,6 +121,13 @@ fn judge() -> Result<(), Box<dyn Error>> {
             "an event of a long call costs more than one of a short call: the fold is not linear".into(),
         );
     }
+    let [short, long] = LONG_CALLS.map(event_of_long_call);
+    let (short, long) = (short?, long?);
+    let [few, many] = LONG_CALLS;
+    println!("an event taken in: {short} in a call with {few} events, {long} in one with {many}");
+    if long as f64 > short as f64 * STEEPEST_OF_LONG_CALLS {
+        complaints.push("the cost of an event grows with its call".into());
+    }
     if complaints.is_empty() {
         return Ok(());
     }
@@ -113,19 +137,40 @@ fn judge() -> Result<(), Box<dyn Error>> {
     Err(complaints.join("\n").into())
 }
 
-/// What one round of a path takes. Both runs go at once: the machine has a core for each, and counts do not mind.
+/// What one round of a path takes.
 fn instructions(path: HotPath) -> Result<u64, Box<dyn Error>> {
-    let rounds = path.rounds();
-    let (once, twice) = (counted(path, rounds)?, counted(path, 2 * rounds)?);
+    once_and_twice(path.rounds(), |rounds| counted(rounds, &[(RUN, path.name())]))
+}
+
+/// What one event of a call with so many takes. The store is filled outside valgrind, which would take long.
+fn event_of_long_call(events: u32) -> Result<u64, Box<dyn Error>> {
+    let folders = [tempfile::tempdir()?, tempfile::tempdir()?];
+    let [mut first, mut second] = folders.each_ref().map(Some);
+    for folder in &folders {
+        long_call::fill(folder.path(), events)?;
+    }
+    once_and_twice(LONG_CALL_ROUNDS, |rounds| {
+        let folder = first.take().or_else(|| second.take()).ok_or("there are two runs")?;
+        let path = folder.path().to_str().ok_or("the folder is not UTF-8")?;
+        counted(rounds, &[(LONG_CALL, &events.to_string()), (FOLDER, path)])
+    })
+}
+
+/// What one round takes. Both runs go at once: the machine has a core for each, and counts do not mind.
+fn once_and_twice(
+    rounds: u32,
+    mut counted: impl FnMut(u32) -> Result<Child, Box<dyn Error>>,
+) -> Result<u64, Box<dyn Error>> {
+    let (once, twice) = (counted(rounds)?, counted(2 * rounds)?);
     let (once, twice) = (count_of(once)?, count_of(twice)?);
     Ok(twice.saturating_sub(once) / u64::from(rounds))
 }
 
-fn counted(path: HotPath, rounds: u32) -> Result<Child, Box<dyn Error>> {
+fn counted(rounds: u32, what: &[(&str, &str)]) -> Result<Child, Box<dyn Error>> {
     let valgrind = Command::new("valgrind")
         .args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"])
         .arg(env::current_exe()?)
-        .env(RUN, path.name())
+        .envs(what.iter().copied())
         .env(ROUNDS, rounds.to_string())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

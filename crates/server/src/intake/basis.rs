@@ -5,9 +5,10 @@
 
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
-use pegcount_calls::{Bill, Call, PhoneNumberName, Tariff};
+use pegcount_calls::{Bill, Call, Charge, PhoneNumberName, Tariff};
 use pegcount_store::{Basis, CallHead, KeptBasis, OrganizationNumber, StoreError, TariffId, Transaction};
 
+use super::history::Kept;
 use crate::organizations::{Names, PerOrganization};
 
 /// How many tariffs are kept in memory: those that calls are written under.
@@ -30,7 +31,7 @@ impl TariffsHandle {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tariffs);
     }
 
-    fn now(&self) -> Arc<PerOrganization<Tariff>> {
+    pub(super) fn now(&self) -> Arc<PerOrganization<Tariff>> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -113,6 +114,23 @@ impl Settler {
         let phone_number = phone_number(transaction, head.organization, call, kept, occasion).await?;
         let (bill, tariff) = self.price(transaction, head, call, kept, occasion).await?;
         Ok((bill, Basis { tariff, phone_number, folded_by: Some(*VERSION) }))
+    }
+
+    /// The same of a call whose document is deferred: what it costs, without the items. `None` where its tariff is not
+    /// kept, so that what it costs is known by its document alone.
+    pub(super) async fn settle_deferred(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        head: &CallHead,
+        kept: &mut Kept,
+    ) -> Result<Option<(Charge, Basis)>, StoreError> {
+        let Some(id) = kept.basis.as_ref().and_then(|kept| kept.basis.tariff) else { return Ok(None) };
+        let Some(tariff) = self.filed(transaction, id).await? else { return Ok(None) };
+        let Some(charge) = kept.charge(id, &tariff) else { return Ok(None) };
+        let (Some(call), before) = (kept.call(), kept.basis.as_ref()) else { return Ok(None) };
+        let phone_number =
+            phone_number(transaction, head.organization, call, before, Occasion::Event).await?;
+        Ok(Some((charge, Basis { tariff: Some(id), phone_number, folded_by: Some(*VERSION) })))
     }
 
     async fn price(

@@ -454,14 +454,40 @@ impl<'a> Batch<'a> {
             touched.forgets_words = true;
         }
         self.transaction.append(key, &touched.new).await?;
+        self.save(key, touched).await
+    }
+
+    /// Keeps the call as it is folded: with its document, or, where that would cost much more than the event, without.
+    async fn save(&mut self, key: CallKey, touched: &mut Touched) -> Result<(), StoreError> {
+        // Without its events it could not be folded. What was blanked is to leave the index of words, which has the words of
+        // documents.
+        let must_have_document = touched.forgets_events || touched.forgets_words;
         let Touched { head, kept, .. } = touched;
         let Some(call) = kept.call() else { return Ok(()) };
         let transaction = self.transaction.as_mut();
         self.settler.note_directory(transaction, head.organization, call).await?;
-        let before = kept.basis.as_ref();
-        let (bill, basis) = self.settler.settle(transaction, head, call, before, Occasion::Event).await?;
-        transaction.save(key, call, &bill, &basis).await?;
-        kept.basis = Some(KeptBasis::of(call, basis));
+        let lives = !call.status().is_ended();
+        let defers = !must_have_document && transaction.defers();
+        let deferred = if defers && self.cache.thresholds.defer(kept, lives) {
+            self.settler.settle_deferred(transaction, head, kept).await?
+        } else {
+            None
+        };
+        let Some(call) = kept.call() else { return Ok(()) };
+        let basis = match deferred {
+            Some((charge, basis)) => {
+                transaction.save_row(key, call, charge, &basis, kept.changed_metadata()).await?;
+                basis
+            }
+            None => {
+                let before = kept.basis.as_ref();
+                let (bill, basis) =
+                    self.settler.settle(transaction, head, call, before, Occasion::Event).await?;
+                transaction.save(key, call, &bill, &basis).await?;
+                basis
+            }
+        };
+        kept.mark_saved(KeptBasis::of(call, basis));
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::{
     CallReference, Deleted, Erased, Incoming, Outcome, Outside, Refold, Refolded,
     basis::TariffsHandle,
+    history::Thresholds,
     queue::{Accept, Delete, Entrance, Queue, RefoldCalls, Request},
     redacting::Redacting,
     writer::Writer,
@@ -81,7 +82,14 @@ impl Intake {
     /// # Errors
     /// When the system has no thread to give.
     pub fn start(parts: IntakeParts) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
-        let (intake, writer) = Self::with_writer(parts);
+        Self::start_with(parts, Thresholds::default())
+    }
+
+    pub(super) fn start_with(
+        parts: IntakeParts,
+        thresholds: Thresholds,
+    ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
+        let (intake, writer) = Self::with_writer_and(parts, thresholds);
         let runtime = tokio::runtime::Handle::current();
         let thread = std::thread::Builder::new()
             .name("pegcount-writer".into())
@@ -91,10 +99,17 @@ impl Intake {
 
     /// The way in, and the writer behind it, which works as long as it is polled.
     pub fn with_writer(parts: IntakeParts) -> (Self, impl Future<Output = ()> + Send + use<>) {
+        Self::with_writer_and(parts, Thresholds::default())
+    }
+
+    fn with_writer_and(
+        parts: IntakeParts,
+        thresholds: Thresholds,
+    ) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let queue = Queue::new(Arc::clone(&parts.metrics));
         let entrance = Entrance::of(&queue);
         let redacting = Redacting::of(parts.masks.clone(), parts.names.clone()).map(Arc::new);
-        (Self { entrance, redacting }, Writer::new(parts, queue).run())
+        (Self { entrance, redacting }, Writer::new(parts, queue, thresholds).run())
     }
 
     /// Takes events in. When this returns, they are on disk, in the live set and visible to the next read.

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use lru::LruCache;
-use pegcount_calls::{Call, CallName, Document, Event, EventId, Fact, Folded, History, Timestamp};
-use pegcount_store::{CallKey, KeptBasis, Report};
+use pegcount_calls::{
+    Call, CallName, Charge, CostTally, Document, Event, EventId, Fact, Folded, History, Tariff, Timestamp,
+};
+use pegcount_store::{CallKey, KeptBasis, Report, TariffId};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -61,13 +63,50 @@ impl Words {
     }
 }
 
-/// From how many events on the call itself is kept beside its history, so that an event costs no fold of all the others.
-/// To fold a shorter call costs less than the memory for 200,000 of them.
-const LONG: usize = 64;
+/// From which length of a call on an event is taken in without work that grows with the call.
+#[derive(Clone, Copy)]
+pub(super) struct Thresholds {
+    /// From here on the call itself is kept beside its history, so that an event costs no fold of all the others. To fold
+    /// a shorter call costs less than the memory for 200,000 of them.
+    keep_folded: Bounds,
+    /// From here on the document of a call in progress is deferred, so that an event costs no document of all the others.
+    /// Until it is written the call is folded whenever it is read.
+    defer_live: Bounds,
+    /// The same of a call that is over. A shorter one has its document at once, so what was said in it can be searched for
+    /// at once.
+    defer_over: Bounds,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self {
+            keep_folded: Bounds { events: 64, bytes: 64 * 1024 },
+            defer_live: Bounds { events: 256, bytes: 64 * 1024 },
+            defer_over: Bounds { events: 1_000, bytes: 1024 * 1024 },
+        }
+    }
+}
+
+impl Thresholds {
+    /// Every call counts as a long one, or none.
+    #[cfg(test)]
+    pub(super) fn for_all(long: bool) -> Self {
+        let from = if long { 0 } else { usize::MAX };
+        let bounds = Bounds { events: from, bytes: from };
+        Self { keep_folded: bounds, defer_live: bounds, defer_over: bounds }
+    }
+
+    /// Whether the document of a call with this history is deferred.
+    pub(super) fn defer(self, kept: &Kept, lives: bool) -> bool {
+        kept.reaches(if lives { self.defer_live } else { self.defer_over })
+    }
+}
 
 /// The history of one call, with what is needed to take more events in.
 pub(super) struct Kept {
     folded: Option<Folded>,
+    /// The costs of the call, as far as this tariff has added them up.
+    tally: Option<(TariffId, CostTally)>,
     words: HashMap<EventId, Words>,
     bytes: usize,
     is_sealed: bool,
@@ -85,7 +124,7 @@ pub(super) enum Verdict {
 impl Kept {
     /// The history of a call that has none yet.
     pub(super) fn empty() -> Self {
-        Self { folded: None, words: HashMap::new(), bytes: 0, is_sealed: false, basis: None }
+        Self { folded: None, tally: None, words: HashMap::new(), bytes: 0, is_sealed: false, basis: None }
     }
 
     /// The history that these reports make.
@@ -214,6 +253,10 @@ impl Kept {
     /// Folds the call, where it is not at hand already.
     pub(super) fn fold(&mut self) {
         if let Some(folded) = &mut self.folded {
+            if folded.call().is_none() {
+                // Its costs may be in another order now.
+                self.tally = None;
+            }
             folded.fold();
         }
     }
@@ -223,9 +266,37 @@ impl Kept {
         self.folded.as_ref()?.call()
     }
 
+    /// What the call costs under the tariff that it is kept with.
+    pub(super) fn charge(&mut self, id: TariffId, tariff: &Tariff) -> Option<Charge> {
+        let folded = self.folded.as_ref()?;
+        let tally = self.tally.filter(|(of, _)| *of == id);
+        let mut tally = tally.map(|(_, tally)| tally).unwrap_or_default();
+        let charge = tariff.charge(folded.call()?, &mut tally);
+        self.tally = Some((id, tally));
+        Some(charge)
+    }
+
+    /// The keys of metadata that may differ from the call that was last saved; `None`: any.
+    pub(super) fn changed_metadata(&self) -> Option<&[String]> {
+        self.folded.as_ref()?.changed_metadata()
+    }
+
+    /// Notes that the call is saved as it is now, with this basis.
+    pub(super) fn mark_saved(&mut self, basis: KeptBasis) {
+        self.basis = Some(basis);
+        if let Some(folded) = &mut self.folded {
+            folded.mark_saved();
+        }
+    }
+
+    /// Whether there are so many events, or so many bytes.
+    fn reaches(&self, bounds: Bounds) -> bool {
+        self.len() >= bounds.events || self.bytes >= bounds.bytes
+    }
+
     /// Drops what is made anew at less cost than its memory.
-    fn release(&mut self) {
-        if self.len() < LONG
+    fn release(&mut self, keep_folded: Bounds) {
+        if !self.reaches(keep_folded)
             && let Some(folded) = &mut self.folded
         {
             folded.release();
@@ -293,13 +364,14 @@ struct Bounds {
 
 /// The histories that were written last, as many as fit: of calls that live, and of those that are over.
 pub(super) struct Cache {
+    pub(super) thresholds: Thresholds,
     live: Shelf,
     over: Shelf,
 }
 
 impl Cache {
-    pub(super) fn new() -> Self {
-        Self { live: Shelf::with_room(OF_LIVE), over: Shelf::with_room(OF_OVER) }
+    pub(super) fn new(thresholds: Thresholds) -> Self {
+        Self { thresholds, live: Shelf::with_room(OF_LIVE), over: Shelf::with_room(OF_OVER) }
     }
 
     pub(super) fn take(&mut self, key: CallKey) -> Option<Kept> {
@@ -308,7 +380,7 @@ impl Cache {
 
     /// Keeps the history of a call that was taken, or never kept.
     pub(super) fn put(&mut self, key: CallKey, mut kept: Kept, lives: bool) {
-        kept.release();
+        kept.release(self.thresholds.keep_folded);
         let shelf = if lives { &mut self.live } else { &mut self.over };
         shelf.put(key, kept);
     }
@@ -376,7 +448,7 @@ mod tests {
 
     #[test]
     fn calls_that_are_over_make_room_for_each_other_and_leave_live_ones_alone() {
-        let mut cache = Cache::new();
+        let mut cache = Cache::new(Thresholds::default());
         cache.put(CallKey(1), kept(1), true);
         for over in 2..10 {
             cache.put(CallKey(over), kept(OF_OVER.bytes / 4), false);

@@ -19,7 +19,7 @@ use super::{
     deletion::delete,
     erasure::erase,
     fair::{Flow, Spent},
-    history::Cache,
+    history::{Cache, Thresholds},
     queue::{Accept, Delete, Exit, Queue, RefoldCalls, Request},
     refold::refold,
 };
@@ -40,9 +40,9 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(parts: IntakeParts, queue: Arc<Queue>) -> Self {
+    pub(super) fn new(parts: IntakeParts, queue: Arc<Queue>, thresholds: Thresholds) -> Self {
         let IntakeParts { store, live, names, tariffs, metrics, outside, masks: _ } = parts;
-        let (settler, cache) = (Settler::new(tariffs, names), Cache::new());
+        let (settler, cache) = (Settler::new(tariffs, names), Cache::new(thresholds));
         Self { queue: Exit(queue), store, live, metrics, outside, cache, settler }
     }
 

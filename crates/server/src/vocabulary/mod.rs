@@ -5,6 +5,7 @@
 
 mod caller;
 mod data;
+mod fold;
 pub mod json;
 pub mod kinds;
 mod read;
@@ -15,6 +16,7 @@ use pegcount_calls::{CallName, Cause, Document, Event, EventId, NameError, Party
 use pegcount_store::Report;
 use sha2::{Digest, Sha256};
 
+pub use fold::fold_reports;
 pub use read::{is_metadata_key, read_report, residue};
 
 /// Largest `event_data` in bytes (contract, events.md).

@@ -9,12 +9,14 @@ use uuid::Uuid;
 
 use super::{
     codes::Code,
-    documents,
+    documents, events,
     fault::{Fault, Result, unavailable, unreadable},
     rows::{Columns, many, one, run},
+    tariffs,
 };
 use crate::{
-    CallHead, CallKey, Endpoint, EndpointNumber, Filed, OpenCall, OrganizationNumber, PhoneNumber, TariffId,
+    CallHead, CallKey, Endpoint, EndpointNumber, Filed, FoldReports, OpenCall, OrganizationNumber,
+    PhoneNumber, TariffId,
 };
 
 /// The columns of a head, in the order that [`head`] takes them.
@@ -57,43 +59,15 @@ pub(super) fn find(
     found().map_err(|fault: Fault| fault.within(&format!("call {name}")))
 }
 
-/// A call whose document has more bytes is read on a thread that may block: to unpack and to read it takes longer than to
-/// change the thread.
-const MOST_READ_HERE_BYTES: u64 = 64 * 1024;
-
-impl super::Sqlite {
-    /// The call with this name, else with this UUID.
-    pub(super) async fn read_call(
-        &self,
-        organization: OrganizationNumber,
-        id: &str,
-    ) -> crate::Result<Option<Filed>> {
-        let read = |most_bytes| {
-            let id = id.to_owned();
-            move |connection: &super::connect::Snapshot<'_>| call(connection, organization, &id, most_bytes)
-        };
-        let found = match self.quick(read(MOST_READ_HERE_BYTES)).await? {
-            Some(CallWithin::Beyond) => self.slow(read(u64::MAX)).await?,
-            found => found,
-        };
-        Ok(match found {
-            Some(CallWithin::Read(filed)) => Some(*filed),
-            Some(CallWithin::Beyond) | None => None,
-        })
-    }
-}
-
 /// The call with this name, else with this UUID, if its document has at most so many bytes.
 pub(super) fn call(
     connection: &Connection,
     organization: OrganizationNumber,
     id: &str,
     most_bytes: u64,
-) -> Result<Option<CallWithin>> {
-    let found = || {
-        key_of(connection, organization, id)?
-            .map_or(Ok(None), |key| filed_within(connection, key, most_bytes))
-    };
+) -> Result<Option<Kept>> {
+    let found =
+        || key_of(connection, organization, id)?.map_or(Ok(None), |key| kept(connection, key, most_bytes));
     // What a call holds is told with its name already.
     found()
         .map_err(|fault: Fault| if fault.is_of_file() { fault.within(&format!("call {id}")) } else { fault })
@@ -183,6 +157,12 @@ pub(super) fn after(
     many(connection, &sql, params![after.0, organization, limit], |row| head(&mut Columns::of(row)))
 }
 
+/// The column of [`FILED`] that is looked at before the others are read.
+const BODY: usize = 21;
+
+/// The last column of [`FILED`].
+const IS_DEFERRED: usize = 34;
+
 const FILED: &str = "SELECT
     c.pk, c.uuid, c.name, c.org,
     c.start_ms, c.ringing_ms, c.status, c.answered_ms, c.ended_ms, c.cause, c.ended_by, c.transfer, c.failed,
@@ -192,56 +172,76 @@ const FILED: &str = "SELECT
     e.number, e.name, e.provider, e.sip_uri, e.metadata,
     p.id, p.number, p.endpoint,
     c.price_list, c.folded_by,
-    (SELECT group_concat(n.name, ' ') FROM call_names n WHERE n.pk = c.pk)
+    (SELECT group_concat(n.name, ' ') FROM call_names n WHERE n.pk = c.pk),
+    f.pk IS NOT NULL
 FROM calls c
 LEFT JOIN call_documents d ON d.pk = c.pk
+LEFT JOIN deferred_documents f ON f.pk = c.pk
 LEFT JOIN endpoints e ON e.org = c.org AND e.id = c.endpoint
 LEFT JOIN phone_numbers p ON p.org = c.org AND p.id = c.phone_number
 WHERE c.pk = ?1 AND c.start_ms IS NOT NULL";
 
-/// The column of it that is looked at before the others are read.
-const BODY: usize = 21;
+/// A call as it is kept.
+pub(super) enum Kept {
+    /// With its document.
+    Whole(Box<Filed>),
+    /// Without: its content and its bill follow from its events, and are empty here.
+    Deferred(Box<Filed>),
+    /// Not read: its document has more bytes, unpacked, than were allowed.
+    Beyond(CallKey),
+}
 
-/// A call, if what is kept of it is no more than was allowed.
-pub(super) enum CallWithin {
-    Read(Box<Filed>),
-    /// Its document has more bytes, unpacked.
-    Beyond,
+/// The call with this key, if it has been saved. One whose document is deferred is folded.
+pub(super) fn filed(connection: &Connection, key: CallKey, fold: FoldReports) -> Result<Option<Filed>> {
+    Ok(match kept(connection, key, u64::MAX)? {
+        None | Some(Kept::Beyond(_)) => None,
+        Some(Kept::Whole(filed)) => Some(*filed),
+        Some(Kept::Deferred(mut filed)) => {
+            let within = |fault: Fault| fault.within(&format!("call {}", filed.head.name));
+            (filed.call.content, filed.bill) = folded(connection, &filed, fold).map_err(within)?;
+            Some(*filed)
+        }
+    })
+}
+
+/// The content and the bill of a call whose document is deferred.
+fn folded(connection: &Connection, filed: &Filed, fold: FoldReports) -> Result<(Content, Bill)> {
+    let reports = events::of_call(connection, filed.head.key)?;
+    let call = fold(&reports).map_err(|cause| unreadable("what its events make", cause))?;
+    let tariff = filed.tariff.map_or(Ok(None), |id| tariffs::of_id(connection, id))?;
+    let tariff = tariff.ok_or_else(|| unreadable("the tariff", "it is missing"))?;
+    let bill = tariff.bill(&call);
+    Ok((call.content, bill))
 }
 
 /// The call with this key, if it has been saved.
-pub(super) fn filed(connection: &Connection, key: CallKey) -> Result<Option<Filed>> {
-    Ok(match filed_within(connection, key, u64::MAX)? {
-        Some(CallWithin::Read(filed)) => Some(*filed),
-        Some(CallWithin::Beyond) | None => None,
-    })
-}
-
-/// The same, if its document has at most so many bytes.
-fn filed_within(connection: &Connection, key: CallKey, most_bytes: u64) -> Result<Option<CallWithin>> {
+fn kept(connection: &Connection, key: CallKey, most_bytes: u64) -> Result<Option<Kept>> {
     one(connection, FILED, [key.0], |row| {
         let bytes = row.get_ref(BODY)?.as_blob_or_null().ok().flatten().map_or(0, documents::unpacked_bytes);
         if bytes > most_bytes {
-            return Ok(CallWithin::Beyond);
+            return Ok(Kept::Beyond(key));
         }
-        let filed = read_filed(row).map_err(|fault| match row.get::<_, String>("name") {
+        read_kept(row).map_err(|fault| match row.get::<_, String>("name") {
             Ok(name) => fault.within(&format!("call {name}")),
             Err(_) => fault.within(&format!("call {}", key.0)),
-        })?;
-        Ok(CallWithin::Read(Box::new(filed)))
+        })
     })
 }
 
-fn read_filed(row: &Row<'_>) -> Result<Filed> {
+fn read_kept(row: &Row<'_>) -> Result<Kept> {
+    let is_deferred: bool = row.get(IS_DEFERRED)?;
     let columns = &mut Columns::of(row);
     let head = head(columns)?;
-    let (call, bill) = read_call(columns)?;
+    let (call, bill) = read_call(columns, is_deferred)?;
     let phone_number_id = columns.name_if_any(PhoneNumberName::new)?;
     let endpoint = read_endpoint(columns, head.organization, call.endpoint.as_ref())?;
     let phone_number = read_phone_number(columns, head.organization)?;
     let (tariff, folded_by) = (columns.take::<Option<i64>>()?.map(TariffId), columns.take()?);
     let former_names = read_former_names(columns)?;
-    Ok(Filed { head, former_names, call, bill, endpoint, phone_number_id, phone_number, tariff, folded_by })
+    let filed =
+        Filed { head, former_names, call, bill, endpoint, phone_number_id, phone_number, tariff, folded_by };
+    let filed = Box::new(filed);
+    Ok(if is_deferred { Kept::Deferred(filed) } else { Kept::Whole(filed) })
 }
 
 /// The names of the calls that became part of a call: no name has a space.
@@ -261,7 +261,7 @@ fn read_phone_number(
     Ok(id.map(|id| PhoneNumber { organization, id, number, endpoint }))
 }
 
-fn read_call(columns: &mut Columns<'_, '_>) -> Result<(Call, Bill)> {
+fn read_call(columns: &mut Columns<'_, '_>, is_deferred: bool) -> Result<(Call, Bill)> {
     let created_at = Timestamp::from_millis(columns.take()?);
     let ringing_at = time(columns)?;
     let state = read_state(columns)?;
@@ -273,8 +273,11 @@ fn read_call(columns: &mut Columns<'_, '_>) -> Result<(Call, Bill)> {
     let phone_number = columns.name_if_any(PhoneNumberName::new)?;
     let opt_out = columns.take()?;
     let body: Option<Vec<u8>> = columns.take()?;
-    let body = body.ok_or_else(|| unreadable("the document", "it is missing"))?;
-    let documents::Body { content, bill } = documents::unpack(&body)?;
+    let documents::Body { content, bill } = match body {
+        Some(body) => documents::unpack(&body)?,
+        None if is_deferred => documents::Body::default(),
+        None => return Err(unreadable("the document", "it is missing")),
+    };
     let call = Call {
         created_at,
         ringing_at,

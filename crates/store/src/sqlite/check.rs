@@ -12,7 +12,7 @@ use super::{
     save, tariffs,
     words::Snapshot,
 };
-use crate::{CallKey, Filed, Finding, JobState, Severity, StoreError};
+use crate::{CallKey, Filed, Finding, FoldReports, JobState, Severity, StoreError};
 
 /// How many damaged things are named before the rest is only counted.
 const MOST_NAMED: usize = 20;
@@ -20,9 +20,11 @@ const MOST_NAMED: usize = 20;
 const CALLS_AT_A_TIME: u32 = 1_000;
 
 /// What must not be there, each with what it means when it is.
-const ORPHANS: [(&str, &str); 7] = [
+const ORPHANS: [(&str, &str); 9] = [
     ("events", "are of no call"),
     ("call_documents", "are of no call"),
+    ("deferred_documents", "are of no call"),
+    ("deferred_metadata", "are of no call"),
     ("call_meta", "are of no call"),
     ("legs", "are of no call"),
     ("call_names", "lead to no call"),
@@ -31,7 +33,7 @@ const ORPHANS: [(&str, &str); 7] = [
 ];
 
 /// Looks at the whole store.
-pub(super) fn check(connection: &Connection) -> Result<Vec<Finding>> {
+pub(super) fn check(connection: &Connection, fold: FoldReports) -> Result<Vec<Finding>> {
     let mut findings = looked_at("file", file(connection))?;
     let mut snapshot = match Snapshot::of(connection) {
         Ok(snapshot) => snapshot,
@@ -52,7 +54,7 @@ pub(super) fn check(connection: &Connection) -> Result<Vec<Finding>> {
     findings.extend(looked_at("jobs", jobs(connection))?);
     findings.extend(looked_at("audit", one(audit_log(connection)))?);
     findings.extend(looked_at("tariffs", one(tariffs::check(connection)))?);
-    findings.extend(looked_at("calls", calls(&snapshot))?);
+    findings.extend(looked_at("calls", calls(&snapshot, fold))?);
     findings.extend(looked_at("counts", recount::check(connection))?);
     Ok(findings)
 }
@@ -166,7 +168,7 @@ fn jobs(connection: &Connection) -> Result<Vec<Finding>> {
 
 /// Every call: it can be read, its columns are those of the call they make, its words can be found if it has ended, and
 /// it has events.
-fn calls(snapshot: &Snapshot<'_>) -> Result<Vec<Finding>> {
+fn calls(snapshot: &Snapshot<'_>, fold: FoldReports) -> Result<Vec<Finding>> {
     let connection = &*snapshot.connection;
     let mut damaged = Vec::new();
     let (mut looked_at, mut found) = (0_u64, 0_u64);
@@ -177,7 +179,7 @@ fn calls(snapshot: &Snapshot<'_>) -> Result<Vec<Finding>> {
         last = newest.key;
         for head in heads {
             looked_at += 1;
-            if let Some(message) = damage_of(snapshot, head.key)? {
+            if let Some(message) = damage_of(snapshot, head.key, fold)? {
                 found += 1;
                 if damaged.len() < MOST_NAMED {
                     damaged.push(finding(false, &format!("call {}", head.name), message));
@@ -189,9 +191,9 @@ fn calls(snapshot: &Snapshot<'_>) -> Result<Vec<Finding>> {
     Ok(damaged)
 }
 
-fn damage_of(snapshot: &Snapshot<'_>, key: CallKey) -> Result<Option<String>> {
+fn damage_of(snapshot: &Snapshot<'_>, key: CallKey, fold: FoldReports) -> Result<Option<String>> {
     let connection = &*snapshot.connection;
-    let filed = match calls::filed(connection, key).map_err(StoreError::from) {
+    let filed = match calls::filed(connection, key, fold).map_err(StoreError::from) {
         Ok(Some(filed)) => filed,
         Ok(None) => return Ok(Some("is in an index only".to_owned())),
         Err(StoreError::Unreadable { what, cause }) => {
@@ -223,7 +225,7 @@ fn unreadable(error: StoreError) -> Result<String> {
 }
 
 fn differing_column(connection: &Connection, key: CallKey, filed: &Filed) -> Result<Option<&'static str>> {
-    let row = save::row_of(&filed.call, &filed.bill, &filed.basis());
+    let row = save::row_of(&filed.call, (&filed.bill).into(), &filed.basis());
     let kept = save::kept_row(connection, key, &row)?.unwrap_or_default();
     // An older program did not note what is kept, or noted more: it is noted when the call is next saved, and costs a look.
     let may_be_more = |column: &str, value: &Value, kept: &Value| {

@@ -1,6 +1,6 @@
 //! What the threads of a store do, done by hand: a simulation lets nothing happen by itself.
 
-use super::{checkpoints, words};
+use super::{checkpoints, deferred, words};
 
 /// What is left to do of a store that was opened without threads.
 ///
@@ -8,6 +8,8 @@ use super::{checkpoints, words};
 pub struct Chores {
     pub(super) checkpoints: checkpoints::Worker,
     pub(super) words: words::Worker,
+    /// Where calls are folded at all.
+    pub(super) documents: Option<deferred::Worker>,
 }
 
 impl Chores {
@@ -19,5 +21,12 @@ impl Chores {
     /// Takes the words of some calls into their index.
     pub fn take_words_in(&mut self) {
         self.words.turn();
+    }
+
+    /// Writes the documents of calls that are over and whose document is deferred.
+    pub fn write_documents(&mut self) {
+        if let Some(documents) = &mut self.documents {
+            documents.turn();
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The bulky part of a call, and the metadata that is looked for in it.
 
-use std::{cell::RefCell, collections::BTreeSet};
+use std::{borrow::Cow, cell::RefCell, collections::BTreeSet};
 
 use pegcount_calls::{Bill, Content, Document, Metadata};
 use serde::{Deserialize, Serialize};
@@ -99,9 +99,15 @@ fn read(json: &[u8]) -> Result<Body> {
 }
 
 /// The keys and values that a filter finds; too long ones are left out.
-pub(super) fn pairs(metadata: &Metadata) -> BTreeSet<(&str, String)> {
-    let found = metadata.iter().map(|(key, value)| (key.as_str(), text_of(value)));
-    found.filter(|(key, value)| key.len() <= LONGEST_INDEXED && value.len() <= LONGEST_INDEXED).collect()
+pub(super) fn pairs(metadata: &Metadata) -> BTreeSet<(Cow<'_, str>, String)> {
+    let found = metadata.iter().map(|(key, value)| Some((Cow::Borrowed(key.as_str()), pair(key, value)?)));
+    found.flatten().collect()
+}
+
+/// The text by which a filter finds the value of this key.
+pub(super) fn pair(key: &str, value: &Document) -> Option<String> {
+    let text = (key.len() <= LONGEST_INDEXED).then(|| text_of(value));
+    text.filter(|text| text.len() <= LONGEST_INDEXED)
 }
 
 /// The text of a JSON string, else the JSON text.
@@ -156,6 +162,6 @@ mod tests {
             .map(|(key, json)| (key.to_owned(), Document::from_json_text(json)))
             .into();
         let expected = [("a", "x\ty"), ("b", "1.50"), ("c", r#"{"d":1}"#), ("e", "null")];
-        assert_eq!(pairs(&metadata), expected.map(|(key, value)| (key, value.to_owned())).into());
+        assert_eq!(pairs(&metadata), expected.map(|(key, value)| (key.into(), value.to_owned())).into());
     }
 }

@@ -1,10 +1,12 @@
 //! The open file: one connection that writes, and those that read.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+#[cfg(test)]
 use pegcount_sealed::Keys;
 use rusqlite::Connection;
 use tokio::sync::Mutex;
@@ -15,6 +17,7 @@ use super::{
     checkpoints::{Bounds, Checkpoints},
     chores::Chores,
     connect::{self, Readers, Snapshot},
+    deferred::{self, DocumentWriter},
     documents,
     fault::{self, unavailable},
     lineage,
@@ -23,7 +26,7 @@ use super::{
     transaction::{Writer, Writing},
     words::{Indexer, LOG_DUE},
 };
-use crate::{Losses, Result, StoreError, rollups::Changes};
+use crate::{FoldReports, Losses, Opening, Result, StoreError, rollups::Changes};
 
 /// A store in one SQLite file, with the index of words beside it.
 pub(crate) struct Sqlite {
@@ -33,6 +36,9 @@ pub(crate) struct Sqlite {
     pub(super) room: Room,
     pub(super) readers: Arc<Readers>,
     pub(super) indexer: Indexer,
+    pub(super) documents: DocumentWriter,
+    /// Reads calls whose document is deferred.
+    pub(super) fold: FoldReports,
     /// Whether nothing is done on another thread.
     by_hand: bool,
     /// It and the index are the last to be dropped: SQLite removes the log when the last connection that may write goes.
@@ -43,30 +49,39 @@ impl Sqlite {
     /// Opens the file, or makes it.
     #[cfg(test)]
     pub(crate) fn open(path: &Path, keys: Option<&Keys>) -> Result<Self> {
-        Self::open_accepting(path, keys, Losses::Refused)
+        Self::open_as(path, Opening { keys, ..Opening::default() })
     }
 
     /// Opens the file, or makes it.
-    pub(crate) fn open_accepting(path: &Path, keys: Option<&Keys>, losses: Losses) -> Result<Self> {
-        Self::open_here(path, Sealing::with(keys), Bounds::default(), losses)
+    pub(crate) fn open_as(path: &Path, Opening { keys, losses, fold }: Opening<'_>) -> Result<Self> {
+        Self::open_here(path, Sealing::with(keys), Bounds::default(), (losses, fold))
     }
 
     #[cfg(test)]
     pub(super) fn open_with(path: &Path, sealing: Sealing, bounds: Bounds) -> Result<Self> {
-        Self::open_here(path, sealing, bounds, Losses::Refused)
+        Self::open_here(path, sealing, bounds, (Losses::Refused, None))
     }
 
-    fn open_here(path: &Path, sealing: Sealing, bounds: Bounds, losses: Losses) -> Result<Self> {
-        let (store, chores) = Self::prepare(path, sealing, (bounds, LOG_DUE), losses)?;
+    fn open_here(
+        path: &Path,
+        sealing: Sealing,
+        bounds: Bounds,
+        accepting: (Losses, Option<FoldReports>),
+    ) -> Result<Self> {
+        let (store, chores) = Self::prepare(path, sealing, (bounds, LOG_DUE), accepting)?;
         store.checkpoints.start(chores.checkpoints)?;
         store.indexer.start(chores.words)?;
+        if let Some(documents) = chores.documents {
+            store.documents.start(documents)?;
+        }
         Ok(store)
     }
 
     /// Opens the file without a thread, and has each log moved once it has so many pages more.
     pub(crate) fn open_by_hand(path: &Path, log_pages: u32) -> Result<(Self, Chores)> {
         let bounds = Bounds { due_after: log_pages, longest: log_pages.saturating_mul(8) };
-        let (store, chores) = Self::prepare(path, Sealing::default(), (bounds, log_pages), Losses::Refused)?;
+        let (store, chores) =
+            Self::prepare(path, Sealing::default(), (bounds, log_pages), (Losses::Refused, None))?;
         Ok((Self { by_hand: true, ..store }, chores))
     }
 
@@ -74,7 +89,7 @@ impl Sqlite {
         path: &Path,
         sealing: Sealing,
         (bounds, words_due): (Bounds, u32),
-        losses: Losses,
+        (losses, fold): (Losses, Option<FoldReports>),
     ) -> Result<(Self, Chores)> {
         // Absolute, because SQLite reads `:memory:`, `file:...` and the empty path as something else than a file.
         let path = std::path::absolute(path).map_err(unavailable)?;
@@ -86,6 +101,7 @@ impl Sqlite {
         let (checkpoints, gauge) = Checkpoints::watch(&mut connection)?;
         let room = Room::beside(&path);
         let blocks = Arc::new(Blocks::default());
+        let documents = DocumentWriter::new();
         let writer = Arc::new(Mutex::new(Writer {
             connection,
             compressor,
@@ -95,6 +111,9 @@ impl Sqlite {
             commits: note,
             notes: indexer.notes(),
             noted: None,
+            fold,
+            endings: documents.endings(),
+            ended: BTreeSet::new(),
             gauge,
             room: room.clone(),
         }));
@@ -108,9 +127,16 @@ impl Sqlite {
                 in_file,
             )?,
             words: indexer.worker(&path, Arc::clone(&readers), words_due)?,
+            documents: match fold {
+                Some(fold) => Some(documents.worker(&path, &sealing, fold, Arc::clone(&writer))?),
+                None => None,
+            },
         };
+        let fold = fold.unwrap_or(deferred::no_fold);
         let by_hand = false;
-        Ok((Self { path, sealing, checkpoints, room, readers, indexer, by_hand, writer }, chores))
+        let store =
+            Self { path, sealing, checkpoints, room, readers, indexer, documents, fold, by_hand, writer };
+        Ok((store, chores))
     }
 
     /// Does what may take long on a thread that may block.
@@ -188,6 +214,7 @@ impl Sqlite {
 
     /// Brings what is in the log to its resting place; no thread of ours runs any more.
     pub(super) async fn shut(&self) -> Result<()> {
+        self.documents.close().await?;
         self.indexer.close().await?;
         if let Some(thread) = self.checkpoints.stop() {
             let ended = tokio::task::spawn_blocking(move || thread.join()).await.map_err(unavailable)?;

@@ -291,7 +291,7 @@ mod tests {
     use pegcount_calls::EndpointName;
 
     use super::*;
-    use crate::{OrganizationNumber, Store, open_accepting, sqlite::Sqlite};
+    use crate::{Opening, OrganizationNumber, Store, open_as, sqlite::Sqlite};
 
     const FILES: [&str; 4] = ["pegcount.db", "pegcount.db-wal", "pegcount.db-commits", "pegcount-words.db"];
 
@@ -371,7 +371,9 @@ mod tests {
             }
             assert!(contents(folder.path()) == before, "{message}: a file was changed");
 
-            let store = open_accepting(path.to_str().unwrap(), None, Losses::Accepted).unwrap();
+            let store =
+                open_as(path.to_str().unwrap(), Opening { losses: Losses::Accepted, ..Opening::default() })
+                    .unwrap();
             assert_eq!(endpoints(&*store).await, left, "{message}");
             drop(store);
             drop(Sqlite::open(&path, None).unwrap());
@@ -428,8 +430,9 @@ mod tests {
             let path = folder.path().join(FILES[0]);
             let before = contents(folder.path());
             for losses in [Losses::Refused, Losses::Accepted] {
-                let error =
-                    open_accepting(path.to_str().unwrap(), None, losses).map(drop).expect_err(message);
+                let error = open_as(path.to_str().unwrap(), Opening { losses, ..Opening::default() })
+                    .map(drop)
+                    .expect_err(message);
                 assert!(matches!(error, StoreError::Mixed(_)), "{error}");
                 assert!(error.to_string().contains(message), "{error}");
             }
@@ -440,7 +443,9 @@ mod tests {
             }
             let error = Sqlite::open(&path, None).map(drop).unwrap_err();
             assert!(matches!(error, StoreError::Lost(_)), "{error}");
-            let store = open_accepting(path.to_str().unwrap(), None, Losses::Accepted).unwrap();
+            let store =
+                open_as(path.to_str().unwrap(), Opening { losses: Losses::Accepted, ..Opening::default() })
+                    .unwrap();
             assert_eq!(endpoints(&*store).await, if file == &files[0] { 5 } else { 7 });
         }
         let folder = lay(&files[1], &newest);

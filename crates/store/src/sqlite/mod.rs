@@ -14,6 +14,7 @@ mod codes;
 mod concurrency;
 mod conditions;
 mod connect;
+mod deferred;
 mod directory;
 mod documents;
 mod engine;
@@ -99,11 +100,12 @@ impl Store for Sqlite {
         if searches {
             self.indexer.caught_up().await?;
         }
+        let fold = self.fold;
         let read = move |connection: &connect::Snapshot<'_>| {
             if searches {
                 words::whole(connection)?;
             }
-            query::page(connection, organization, &query)
+            query::page(connection, organization, &query, fold)
         };
         let page = self.slow(read).await;
         if searches && page.as_ref().is_err_and(StoreError::is_damage) {
@@ -444,19 +446,12 @@ impl Store for Sqlite {
     }
 
     async fn forget_sealing_key(&self, key: KeyId) -> Result<()> {
-        // Before the transaction, which would keep everybody waiting for a look at everything. Nothing is sealed with a key
-        // that does not seal, so what is true now stays so.
-        let uses = |count: &SealCount| count.key == Some(key) && count.documents + count.events > 0;
-        if self.sealing.seals_with(key) || self.sealed_with().await?.iter().any(uses) {
-            let cause = format!("something in the store is, or will be, sealed with the key {key}");
-            return Err(StoreError::Unavailable(cause.into()));
-        }
-        self.write(|connection| sealing::forget(connection, key)).await
+        self.forget_key(key).await
     }
 
     async fn unindexed(&self) -> Result<Unindexed> {
         let (changes, is_made_anew) = self.indexer.behind();
-        Ok(Unindexed { changes, is_made_anew })
+        Ok(Unindexed { changes: changes + self.documents.behind(), is_made_anew })
     }
 
     async fn writable(&self) -> Result<()> {
@@ -472,7 +467,8 @@ impl Store for Sqlite {
     async fn check(&self) -> Result<Vec<Finding>> {
         // What it lacks is named in the end.
         let _ = self.indexer.caught_up().await;
-        self.look(check::check).await
+        let fold = self.fold;
+        self.look(move |connection| check::check(connection, fold)).await
     }
 
     async fn backup(&self, to: &Path) -> Result<Option<PathBuf>> {

@@ -17,13 +17,14 @@ use super::{
     ways::{self, Way},
     words,
 };
-use crate::{CallKey, OrganizationNumber, Page};
+use crate::{CallKey, FoldReports, OrganizationNumber, Page};
 
 /// One part of the list that a query asks for.
 pub(super) fn page(
     connection: &Snapshot<'_>,
     organization: OrganizationNumber,
     query: &CallQuery,
+    fold: FoldReports,
 ) -> Result<Page> {
     let query = &settled(query);
     let after = query.paging.after;
@@ -57,13 +58,14 @@ pub(super) fn page(
         places.pop();
     }
     let next = places.last().copied().filter(|_| more && query.sort.key != SortKey::Relevance);
-    let calls = places.iter().filter_map(|place| match calls::filed(connection, CallKey(place.arrival)) {
-        // Its words are still in their index: it was erased a moment ago.
-        Ok(None) if query.transcript.is_some() => None,
-        Ok(None) => Some(Err(in_an_index_only(place.arrival))),
-        Ok(Some(filed)) => Some(Ok(filed)),
-        Err(fault) => Some(Err(fault)),
-    });
+    let calls =
+        places.iter().filter_map(|place| match calls::filed(connection, CallKey(place.arrival), fold) {
+            // Its words are still in their index: it was erased a moment ago.
+            Ok(None) if query.transcript.is_some() => None,
+            Ok(None) => Some(Err(in_an_index_only(place.arrival))),
+            Ok(Some(filed)) => Some(Ok(filed)),
+            Err(fault) => Some(Err(fault)),
+        });
     let calls = calls.collect::<Result<_>>()?;
     Ok(Page { calls, total, next })
 }

@@ -2,16 +2,16 @@
 //!
 //! Here alone both the old state of a call and the new one are known, so what is derived from calls is kept right here.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
-use pegcount_calls::{Amount, Bill, Call, Content, Timestamp};
+use pegcount_calls::{Amount, Bill, Call, Charge, Content, Timestamp};
 use rusqlite::{Connection, params, params_from_iter, types::Value};
 
 use super::{
     calls,
     codes::Code,
-    documents,
-    fault::Result,
+    deferred, documents,
+    fault::{Result, unavailable},
     retention, rollups,
     rows::{one, run},
     transaction::Writer,
@@ -29,42 +29,131 @@ type CallRow = [(&'static str, Value); COLUMNS];
 
 /// Keeps the call as folded now.
 pub(super) fn save(
-    Writer { connection, compressor, changes, noted, .. }: &mut Writer,
+    writer: &mut Writer,
     key: CallKey,
     (call, bill): (&Call, &Bill),
     basis: &Basis,
 ) -> Result<()> {
-    let organization = calls::organization_of(connection, key)?;
-    let new_row = row_of(call, bill, basis);
-    let old_row = update_row(connection, key, &new_row)?;
-    // At once: should the rest fail because something old cannot be read, the row may still stay as it is now.
-    let old_count = counted(&new_row, |place| old_row.get(place));
-    let new_count = counted(&new_row, |place| new_row.get(place).map(|(_, value)| value));
-    changes.replace(organization, old_count.as_ref(), new_count.as_ref());
-    let old_start = match old_row.first() {
-        Some(Value::Integer(start)) => Some(Timestamp::from_millis(*start)),
-        _ => None,
-    };
+    let saved = keep_row(writer, key, &row_of(call, bill.into(), basis))?;
+    let Writer { connection, compressor, noted, .. } = writer;
     let old_body = calls::body(connection, key)?;
     let new_body = documents::pack(compressor, &call.content, bill)?;
     let rewritten = old_body.as_ref() != Some(&new_body);
     if rewritten {
-        let sql = "INSERT INTO call_documents (pk, body) VALUES (?1, sealed(?2, ?1))
-                   ON CONFLICT (pk) DO UPDATE SET body = excluded.body";
-        run(connection, sql, params![key.0, new_body])?;
+        keep_document(connection, key, &new_body)?;
     }
-    let had_ended = !matches!(column(&new_row, &old_row, "ended_ms"), None | Some(Value::Null));
     let has_ended = call.ending().is_some();
-    if !rewritten && old_start == Some(call.created_at) && had_ended == has_ended {
+    if !rewritten && saved.start == Some(call.created_at) && saved.had_ended == has_ended {
+        return Ok(());
+    }
+    let new_pairs = Pairs::of(&call.content, call.created_at);
+    // A call that is saved either has a document, or it is deferred.
+    if old_body.is_none() && deferred::stamp(connection, key)?.is_some() {
+        let old_pairs = Pairs::deferred(connection, key, saved.start)?;
+        new_pairs.replace(&old_pairs, connection, saved.organization, key)?;
+        deferred::end(connection, key)?;
+        // What the index has of it is not known.
+        *noted = Some(words::note(connection, key)?);
         return Ok(());
     }
     let old_content = content_or_blindly(connection, noted, key, old_body.as_deref())?;
-    let old_pairs = old_start.map(|start| Pairs::of(&old_content, start)).unwrap_or_default();
-    Pairs::of(&call.content, call.created_at).replace(&old_pairs, connection, organization, key)?;
-    if Words::of(&call.content, has_ended) != Words::of(&old_content, had_ended) {
+    let old_pairs = saved.start.map(|start| Pairs::of(&old_content, start)).unwrap_or_default();
+    new_pairs.replace(&old_pairs, connection, saved.organization, key)?;
+    if Words::of(&call.content, has_ended) != Words::of(&old_content, saved.had_ended) {
         *noted = Some(words::note(connection, key)?);
     }
     Ok(())
+}
+
+/// Keeps the call as folded now, but for its document: that is deferred. The work does not grow with the call, but for
+/// the first time and where anything of the metadata may have changed.
+pub(super) fn save_row(
+    writer: &mut Writer,
+    key: CallKey,
+    (call, charge): (&Call, Charge),
+    basis: &Basis,
+    changed_metadata: Option<&[String]>,
+) -> Result<()> {
+    if writer.fold.is_none() {
+        return Err(unavailable("no document can be deferred: the store was opened without a fold"));
+    }
+    let saved = keep_row(writer, key, &row_of(call, charge, basis))?;
+    let Writer { connection, noted, ended, .. } = writer;
+    let was_deferred = deferred::advance(connection, key)?;
+    match changed_metadata.filter(|_| was_deferred && saved.start == Some(call.created_at)) {
+        Some(keys) => replace_deferred_pairs(connection, (saved.organization, key), call, keys)?,
+        None => {
+            let new_pairs = Pairs::of(&call.content, call.created_at);
+            let old_content;
+            let old_pairs = if was_deferred {
+                Pairs::deferred(connection, key, saved.start)?
+            } else {
+                let old_body = calls::body(connection, key)?;
+                old_content = content_or_blindly(connection, noted, key, old_body.as_deref())?;
+                deferred::begin(connection, key)?;
+                saved.start.map(|start| Pairs::of(&old_content, start)).unwrap_or_default()
+            };
+            new_pairs.replace(&old_pairs, connection, saved.organization, key)?;
+            new_pairs.keep_deferred(connection, key)?;
+        }
+    }
+    if call.ending().is_some() {
+        // Its words come into the index with its document.
+        ended.insert(key);
+    } else if saved.had_ended {
+        *noted = Some(words::note(connection, key)?);
+    }
+    Ok(())
+}
+
+/// Keeps the document of a call that was deferred, if the call is still as it was when the document was made.
+pub(super) fn write_document(
+    Writer { connection, noted, .. }: &mut Writer,
+    key: CallKey,
+    made_of: deferred::Stamp,
+    body: &[u8],
+) -> Result<()> {
+    if deferred::stamp(connection, key)? == Some(made_of) {
+        keep_document(connection, key, body)?;
+        deferred::end(connection, key)?;
+        *noted = Some(words::note(connection, key)?);
+    }
+    Ok(())
+}
+
+fn keep_document(connection: &Connection, key: CallKey, body: &[u8]) -> Result<()> {
+    let sql = "INSERT INTO call_documents (pk, body) VALUES (?1, sealed(?2, ?1))
+               ON CONFLICT (pk) DO UPDATE SET body = excluded.body";
+    run(connection, sql, params![key.0, body])?;
+    Ok(())
+}
+
+/// What the row of a call told before it was kept anew.
+struct Saved {
+    organization: OrganizationNumber,
+    /// When it began; `None` of a call that was never saved.
+    start: Option<Timestamp>,
+    had_ended: bool,
+}
+
+/// Keeps the row of a call, and counts the call as it is now.
+fn keep_row(
+    Writer { connection, changes, .. }: &mut Writer,
+    key: CallKey,
+    new_row: &CallRow,
+) -> Result<Saved> {
+    let organization = calls::organization_of(connection, key)?;
+    let old_row = update_row(connection, key, new_row)?;
+    // At once: should the rest fail because something old cannot be read, the row may still stay as it is now.
+    let old_count = counted(new_row, |place| old_row.get(place));
+    let new_count = counted(new_row, |place| new_row.get(place).map(|(_, value)| value));
+    changes.replace(organization, old_count.as_ref(), new_count.as_ref());
+    let start = match old_row.first() {
+        Some(Value::Integer(start)) => Some(Timestamp::from_millis(*start)),
+        _ => None,
+    };
+    let had_ended = !matches!(column(new_row, &old_row, "ended_ms"), None | Some(Value::Null));
+    Ok(Saved { organization, start, had_ended })
 }
 
 /// What a row that is kept holds in this column; the new one tells where it stands.
@@ -79,9 +168,16 @@ pub(super) fn forget(Writer { connection, changes, noted, .. }: &mut Writer, key
     let saved = one(connection, saved, [key.0], |row| {
         Ok((Timestamp::from_millis(row.get(0)?), row.get::<_, bool>(1)?))
     })?;
+    let is_deferred = deferred::stamp(connection, key)?.is_some();
     let content = content_or_blindly(connection, noted, key, calls::body(connection, key)?.as_deref())?;
     changes.replace(organization, rollups::counted_call(connection, key)?.as_ref(), None);
-    if let Some((start, has_ended)) = saved {
+    if is_deferred {
+        let old_pairs = Pairs::deferred(connection, key, saved.map(|(start, _)| start))?;
+        Pairs::default().replace(&old_pairs, connection, organization, key)?;
+        deferred::end(connection, key)?;
+        // What the index has of it is not known.
+        *noted = Some(words::note(connection, key)?);
+    } else if let Some((start, has_ended)) = saved {
         Pairs::default().replace(&Pairs::of(&content, start), connection, organization, key)?;
         if !Words::of(&content, has_ended).is_empty() {
             *noted = Some(words::note(connection, key)?);
@@ -112,7 +208,7 @@ fn content_or_blindly(
 }
 
 /// The row of a call.
-pub(super) fn row_of(call: &Call, bill: &Bill, basis: &Basis) -> CallRow {
+pub(super) fn row_of(call: &Call, charge: Charge, basis: &Basis) -> CallRow {
     let ending = call.ending();
     let analysis = call.content.analysis.as_ref();
     let sentiment = analysis.and_then(|analysis| analysis.sentiment.as_ref());
@@ -139,8 +235,8 @@ pub(super) fn row_of(call: &Call, bill: &Bill, basis: &Basis) -> CallRow {
         ("disconnection", call.disconnection().map(Code::code).into()),
         ("talk_ms", call.talk_time().map(|time| whole(time.as_millis())).into()),
         ("total_ms", call.total_time().map(|time| whole(time.as_millis())).into()),
-        ("billed_seconds", bill.billed_seconds.map(|seconds| whole(seconds.into())).into()),
-        ("cost_nanos", bill.total.map(Amount::nanos).into()),
+        ("billed_seconds", charge.billed_seconds.map(|seconds| whole(seconds.into())).into()),
+        ("cost_nanos", charge.total.map(Amount::nanos).into()),
         ("successful", analysis.and_then(|analysis| analysis.successful).into()),
         ("sentiment", sentiment.map(|sentiment| sentiment.to_lowercase()).into()),
         ("in_voicemail", analysis.and_then(|analysis| analysis.in_voicemail).into()),
@@ -174,7 +270,7 @@ pub(super) fn fill_latencies(connection: &Connection) -> Result<()> {
         let Some(end) = heads.last() else { return Ok(()) };
         last = end.key;
         for head in heads {
-            let call = match calls::filed(connection, head.key).map_err(StoreError::from) {
+            let call = match calls::filed(connection, head.key, deferred::no_fold).map_err(StoreError::from) {
                 Ok(filed) => filed.map(|filed| filed.call),
                 // It stays as damaged as it is, and is told by every read of it.
                 Err(StoreError::Unreadable { .. }) => None,
@@ -219,11 +315,34 @@ fn counted<'a>(like: &CallRow, value: impl Fn(usize) -> Option<&'a Value>) -> Op
     rollups::counted(rollups::COUNTED.map(|name| place_of(name).and_then(&value).unwrap_or(&NOTHING)))
 }
 
+/// Replaces what a deferred call is found by under these keys of its metadata.
+fn replace_deferred_pairs(
+    connection: &Connection,
+    (organization, key): (OrganizationNumber, CallKey),
+    call: &Call,
+    changed: &[String],
+) -> Result<()> {
+    for name in changed {
+        let new = call.content.metadata.get(name).and_then(|value| documents::pair(name, value));
+        let old = deferred::metadata_value(connection, key, name)?;
+        if old.as_deref() != new.as_deref() {
+            let start = call.created_at.millis();
+            let pairs = |value: Option<&String>| Pairs {
+                start,
+                pairs: value.map(|value| (Cow::Borrowed(name.as_str()), value.clone())).into_iter().collect(),
+            };
+            pairs(new.as_ref()).replace(&pairs(old.as_ref()), connection, organization, key)?;
+            deferred::keep_metadata(connection, key, name, new.as_deref())?;
+        }
+    }
+    Ok(())
+}
+
 /// The metadata by which a call is found, and when the call began.
 #[derive(Default)]
 struct Pairs<'a> {
     start: i64,
-    pairs: BTreeSet<(&'a str, String)>,
+    pairs: BTreeSet<(Cow<'a, str>, String)>,
 }
 
 impl<'a> Pairs<'a> {
@@ -231,7 +350,21 @@ impl<'a> Pairs<'a> {
         Self { start: start.millis(), pairs: documents::pairs(&content.metadata) }
     }
 
-    fn has(&self, start: i64, pair: &(&str, String)) -> bool {
+    /// Those of a call whose document is deferred.
+    fn deferred(connection: &Connection, key: CallKey, start: Option<Timestamp>) -> Result<Self> {
+        let pairs = deferred::metadata(connection, key)?.into_iter();
+        let pairs = pairs.map(|(key, value)| (Cow::Owned(key), value)).collect();
+        Ok(Self { start: start.map_or(0, Timestamp::millis), pairs })
+    }
+
+    /// Keeps them as those of a call whose document is deferred.
+    fn keep_deferred(&self, connection: &Connection, key: CallKey) -> Result<()> {
+        deferred::forget_metadata(connection, key)?;
+        let mut pairs = self.pairs.iter();
+        pairs.try_for_each(|(name, value)| deferred::keep_metadata(connection, key, name, Some(value)))
+    }
+
+    fn has(&self, start: i64, pair: &(Cow<'_, str>, String)) -> bool {
         self.start == start && self.pairs.contains(pair)
     }
 

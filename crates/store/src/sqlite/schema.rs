@@ -9,7 +9,7 @@ use super::{
 use crate::StoreError;
 
 /// Each step leads from the version that is its place in the list to the next. Steps are only ever added.
-const MIGRATIONS: [&str; 18] = [
+const MIGRATIONS: [&str; 19] = [
     include_str!("migrations/0001_start.sql"),
     include_str!("migrations/0002_rollups.sql"),
     include_str!("migrations/0003_totals.sql"),
@@ -28,6 +28,7 @@ const MIGRATIONS: [&str; 18] = [
     include_str!("migrations/0016_asserted_number.sql"),
     include_str!("migrations/0017_registrations.sql"),
     include_str!("migrations/0018_lineage.sql"),
+    include_str!("migrations/0019_deferred_documents.sql"),
 ];
 
 /// The schema since which the counts beside the calls are made as they are now: an older file gets them anew. A step

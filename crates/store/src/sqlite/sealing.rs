@@ -17,11 +17,11 @@ use rusqlite::{
 };
 
 use super::{
-    events,
+    Sqlite, events,
     fault::{Fault, Result, unreadable},
     rows::{counted, many, run},
 };
-use crate::{CallKey, Resealed, SealCount, StoreError};
+use crate::{CallKey, Resealed, SealCount, Store, StoreError};
 
 /// The first byte of a body that is sealed; others are in documents.rs.
 pub(super) const SEALED: u8 = 2;
@@ -205,8 +205,22 @@ pub(super) fn counts(connection: &Connection) -> Result<Vec<SealCount>> {
     Ok(counts)
 }
 
+impl Sqlite {
+    /// Notes that nothing is sealed with this key any more, unless something is or will be.
+    pub(super) async fn forget_key(&self, key: KeyId) -> crate::Result<()> {
+        // Before the transaction, which would keep everybody waiting for a look at everything. Nothing is sealed with a key
+        // that does not seal, so what is true now stays so.
+        let uses = |count: &SealCount| count.key == Some(key) && count.documents + count.events > 0;
+        if self.sealing.seals_with(key) || self.sealed_with().await?.iter().any(uses) {
+            let cause = format!("something in the store is, or will be, sealed with the key {key}");
+            return Err(StoreError::Unavailable(cause.into()));
+        }
+        self.write(|connection| forget(connection, key)).await
+    }
+}
+
 /// Notes that nothing is sealed with this key any more, neither here nor elsewhere.
-pub(super) fn forget(connection: &Connection, key: KeyId) -> Result<()> {
+fn forget(connection: &Connection, key: KeyId) -> Result<()> {
     run(connection, "DELETE FROM sealing_keys WHERE id = ?1", [key.0])?;
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! The one write transaction that there is at a time.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use pegcount_calls::{
-    Bill, Call, CallName, Document, EndpointName, EventId, PhoneNumberName, SourceName, Tariff,
+    Bill, Call, CallName, Charge, Document, EndpointName, EventId, PhoneNumberName, SourceName, Tariff,
 };
 use rusqlite::Connection;
 use tokio::sync::OwnedMutexGuard;
@@ -15,6 +15,7 @@ use super::{
     blocks::Blocks,
     calls,
     checkpoints::Gauge,
+    deferred::{self, Endings},
     directory, erasure, erasures, events,
     fault::{Result, unavailable},
     holds, jobs, legs, lineage, rollups,
@@ -23,8 +24,8 @@ use super::{
     words::Notes,
 };
 use crate::{
-    Basis, CallHead, CallKey, Erasure, Filed, Hold, KeptBasis, LegSpan, NewJob, OrganizationNumber, Report,
-    TariffId, Transaction, rollups::Changes,
+    Basis, CallHead, CallKey, Erasure, Filed, FoldReports, Hold, KeptBasis, LegSpan, NewJob,
+    OrganizationNumber, Report, TariffId, Transaction, rollups::Changes,
 };
 
 /// What is needed to write.
@@ -48,6 +49,11 @@ pub(super) struct Writer {
     /// Learns of calls whose words have changed, and the number under which this transaction noted the last one.
     pub(super) notes: Notes,
     pub(super) noted: Option<i64>,
+    /// Reads calls whose document is deferred; `None` where none can be.
+    pub(super) fold: Option<FoldReports>,
+    /// Learns of deferred calls that have ended, and those that this transaction has saved.
+    pub(super) endings: Endings,
+    pub(super) ended: BTreeSet<CallKey>,
 }
 
 /// A write transaction that has begun.
@@ -61,6 +67,7 @@ impl Writing {
         // What a transaction that was rolled back had changed has not happened.
         writer.changes.clear();
         writer.noted = None;
+        writer.ended.clear();
         writer.recounted = false;
         writer.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         Ok(Self { writer, failed: false })
@@ -99,6 +106,9 @@ impl Writing {
             writer.commits.write(commits);
             if let Some(number) = writer.noted.take() {
                 writer.notes.committed(number);
+            }
+            if !writer.ended.is_empty() {
+                writer.endings.committed(std::mem::take(&mut writer.ended));
             }
             Ok(())
         })
@@ -242,6 +252,21 @@ impl Transaction for Writing {
         self.work(|writer| save::save(writer, key, (call, bill), basis))
     }
 
+    fn defers(&self) -> bool {
+        self.writer.fold.is_some()
+    }
+
+    async fn save_row(
+        &mut self,
+        key: CallKey,
+        call: &Call,
+        charge: Charge,
+        basis: &Basis,
+        changed_metadata: Option<&[String]>,
+    ) -> crate::Result<()> {
+        self.work(|writer| save::save_row(writer, key, (call, charge), basis, changed_metadata))
+    }
+
     async fn basis(&mut self, key: CallKey) -> crate::Result<Option<KeptBasis>> {
         self.work(|writer| tariffs::basis(&writer.connection, key))
     }
@@ -255,7 +280,7 @@ impl Transaction for Writing {
     }
 
     async fn saved(&mut self, key: CallKey) -> crate::Result<Option<Filed>> {
-        self.work(|writer| calls::filed(&writer.connection, key))
+        self.work(|writer| calls::filed(&writer.connection, key, writer.fold.unwrap_or(deferred::no_fold)))
     }
 
     async fn enqueue(&mut self, job: &NewJob) -> crate::Result<()> {

@@ -3,6 +3,7 @@
 mod basis;
 mod batches;
 mod calls;
+mod deferred;
 mod deletion;
 
 use std::{
@@ -14,11 +15,13 @@ use pegcount_calls::{
     CallName, Document, EventId, LegId, OpenEnd, OrganizationName, Rate, Status, Tariff, Timestamp,
 };
 use pegcount_store::{
-    CallHead, CallKey, Filed, JobQuery, LegSpan, NewJob, OrganizationNumber, Report, Store,
+    CallHead, CallKey, Filed, JobQuery, LegSpan, NewJob, Opening, OrganizationNumber, Report, Store,
 };
 use serde_json::{Value, json};
 
-use super::{CallReference, Incoming, Intake, IntakeParts, Outcome, Outside, TariffsHandle, Ties};
+use super::{
+    CallReference, Incoming, Intake, IntakeParts, Outcome, Outside, TariffsHandle, Ties, history::Thresholds,
+};
 use crate::{
     live::Live,
     metrics::Metrics,
@@ -40,6 +43,7 @@ struct Desk {
     /// The calls whose recordings had to be deleted.
     discarded: Arc<Mutex<Vec<String>>>,
     intake: Intake,
+    thresholds: Thresholds,
 }
 
 /// Asks for a job for every recording that is told of, and for every call that must forget one.
@@ -94,13 +98,17 @@ impl Outside for Elsewhere {
 
 impl Desk {
     async fn new() -> Self {
+        Self::with(Thresholds::default()).await
+    }
+
+    async fn with(thresholds: Thresholds) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder);
         store.create_organization(&OrganizationName::new("org_1").unwrap(), Some(ORG), None).await.unwrap();
-        Self::over(folder, store).await
+        Self::over(folder, store, thresholds).await
     }
 
-    async fn over(folder: tempfile::TempDir, store: Arc<dyn Store>) -> Self {
+    async fn over(folder: tempfile::TempDir, store: Arc<dyn Store>, thresholds: Thresholds) -> Self {
         let live = Arc::new(Live::of(store.open_calls().await.unwrap()));
         let tariffs = TariffsHandle::default();
         let metrics = Arc::new(Metrics::default());
@@ -114,16 +122,16 @@ impl Desk {
             metrics: Arc::clone(&metrics),
             outside: vec![Box::new(Elsewhere { discarded: Arc::clone(&discarded) })],
         };
-        let (intake, _) = Intake::start(parts).unwrap();
-        Self { _folder: folder, store, live, tariffs, metrics, discarded, intake }
+        let (intake, _) = Intake::start_with(parts, thresholds).unwrap();
+        Self { _folder: folder, store, live, tariffs, metrics, discarded, intake, thresholds }
     }
 
     /// The same folder under a program that has just started: nothing is remembered that is not on disk.
     async fn restarted(self) -> Self {
-        let Self { _folder: folder, store, intake, .. } = self;
+        let Self { _folder: folder, store, intake, thresholds, .. } = self;
         drop((intake, store));
         let store = open(&folder);
-        Self::over(folder, store).await
+        Self::over(folder, store, thresholds).await
     }
 
     async fn accept(&self, incoming: Vec<Incoming>) -> Vec<Vec<Outcome>> {
@@ -175,7 +183,10 @@ impl Desk {
 }
 
 fn open(folder: &tempfile::TempDir) -> Arc<dyn Store> {
-    Arc::from(pegcount_store::open(&folder.path().join("calls.db").display().to_string()).unwrap())
+    let opening = Opening { fold: Some(vocabulary::fold_reports), ..Opening::default() };
+    Arc::from(
+        pegcount_store::open_as(&folder.path().join("calls.db").display().to_string(), opening).unwrap(),
+    )
 }
 
 /// Events: `[id, type, milliseconds after ten or null, data]` each; a missing time is taken from the clock.

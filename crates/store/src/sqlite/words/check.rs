@@ -11,6 +11,7 @@ use super::{
 use crate::{
     CallKey, Filed, Finding, Severity, StoreError,
     sqlite::{
+        deferred,
         fault::{Fault, Result, unavailable},
         rows::{count, many},
     },
@@ -102,7 +103,9 @@ impl<'a> Snapshot<'a> {
     pub(in crate::sqlite) fn damage_of(&self, filed: &Filed) -> Result<Option<&'static str>> {
         let key = filed.head.key;
         let Ok(taken) = &self.taken else { return Ok(None) };
-        if self.due.contains(&key) || taken.filling.is_some_and(|last| key > last) {
+        // What is said in it comes into the index with its document.
+        let is_deferred = deferred::stamp(&self.connection, key)?.is_some();
+        if is_deferred || self.due.contains(&key) || taken.filling.is_some_and(|last| key > last) {
             return Ok(None);
         }
         let words = Words::of(&filed.call.content, filed.call.ending().is_some());

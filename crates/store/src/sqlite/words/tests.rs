@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    Basis, CallHead, Losses, Severity, Store, StoreError,
+    Basis, CallHead, Losses, Opening, Severity, Store, StoreError,
     sqlite::{Sqlite, connect, samples::ended_call},
 };
 
@@ -162,7 +162,8 @@ async fn a_store_or_an_index_that_was_put_back_as_it_was_earlier_is_noticed() {
         // As if it had been durable in the index.
         home.alter("DELETE FROM words_due WHERE number < (SELECT max(number) FROM words_due)");
         std::fs::write(&file, earlier).unwrap();
-        let store = Sqlite::open_accepting(&home.path, None, Losses::Accepted).unwrap();
+        let store =
+            Sqlite::open_as(&home.path, Opening { losses: Losses::Accepted, ..Opening::default() }).unwrap();
 
         let expected: &[&str] = if back == "store" { &["c1"] } else { &["c2"] };
         assert_eq!(found(&store, "alpha").await, expected, "{back}");
@@ -280,7 +281,9 @@ async fn a_damaged_index_is_named_with_what_mends_it_and_hides_nothing_else() {
         assert_eq!(finding.severity, Severity::Damage, "page {page}: {}", finding.message);
         assert!(finding.message.ends_with("it is made anew"), "{}", finding.message);
         drop(snapshot);
-        let findings = crate::sqlite::check::check(&connection).map_err(StoreError::from).unwrap();
+        let findings = crate::sqlite::check::check(&connection, crate::sqlite::deferred::no_fold)
+            .map_err(StoreError::from)
+            .unwrap();
         let about_words = findings.iter().filter(|finding| finding.message.contains("index of words"));
         assert_eq!(about_words.count(), 0, "page {page}: {findings:?}");
         assert_eq!(findings[0].severity, Severity::Fine, "page {page}: {findings:?}");
