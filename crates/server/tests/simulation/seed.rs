@@ -1,6 +1,7 @@
 //! The steps of a seed.
 
 use std::{
+    collections::BTreeSet,
     fmt::Write as _,
     fs,
     sync::{
@@ -236,6 +237,9 @@ impl Run {
     /// Some requests at once, of which some, and some answers, are lost.
     fn talk(&mut self, machine: &Machine) -> Verdict {
         let now = self.now();
+        // Requests that are under way at once are taken in whichever order: only what was known before must not be new.
+        let mut known: BTreeSet<usize> = BTreeSet::new();
+        known.extend((0..self.client.sayings.len()).filter(|place| self.client.sayings[*place].is_kept));
         let mut requests = Vec::new();
         for _ in 0..1 + self.dice.below(3) {
             let chosen = self.client.choose(&mut self.dice);
@@ -263,20 +267,20 @@ impl Run {
             };
             self.tell(format!("said {}: {told}", said.join(", ")));
             if let Ok(outcomes) = answer {
-                self.hear(&chosen, &outcomes)?;
+                self.hear(&chosen, &outcomes, &mut known)?;
             }
         }
         Ok(())
     }
 
     /// Takes an answer in. What the ledger has it must not take once more.
-    fn hear(&mut self, chosen: &[usize], outcomes: &[Vec<Outcome>]) -> Verdict {
+    fn hear(&mut self, chosen: &[usize], outcomes: &[Vec<Outcome>], known: &mut BTreeSet<usize>) -> Verdict {
         let arrives = !self.dice.percent(10);
         for (place, outcome) in chosen.iter().zip(outcomes) {
             let saying = &mut self.client.sayings[*place];
             let (id, call) = (&saying.id, &saying.call);
             match outcome.as_slice() {
-                [Outcome::Accepted] if saying.is_kept => {
+                [Outcome::Accepted] if !known.insert(*place) => {
                     return Err(format!("{id} of {call} was taken in twice"));
                 }
                 [Outcome::Accepted | Outcome::Duplicate] => saying.is_kept = true,
