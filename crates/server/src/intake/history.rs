@@ -168,16 +168,15 @@ impl Kept {
 
     /// Why there is no room for one more event with so many bytes of data; `None` where there is.
     fn full(&self, more: usize) -> Option<String> {
-        if self.words.len() >= MOST_EVENTS {
-            return Some(format!("the call has {} events, and may not have more", self.words.len()));
-        }
-        (self.bytes + more > MOST_BYTES).then(|| {
-            format!(
-                "the events of the call have {} bytes of data; with the {more} bytes of this one they would have more than \
-                 the {MOST_BYTES} that one call may have",
-                self.bytes
-            )
-        })
+        let (events, bytes) = (self.words.len(), self.bytes);
+        let told = if events >= MOST_EVENTS {
+            format!("the call has {events} events")
+        } else if bytes + more > MOST_BYTES {
+            format!("the events of the call have {bytes} bytes of data, and this one has {more} more")
+        } else {
+            return None;
+        };
+        Some(format!("{told}; one call may have {MOST_EVENTS} events and {MOST_BYTES} bytes of their data"))
     }
 
     /// Takes in an event of our own, whose id is new, however many there are.
@@ -443,7 +442,10 @@ mod tests {
         for number in 0..MOST_EVENTS {
             many.words.insert(EventId::new(number.to_string()).unwrap(), words);
         }
-        assert_eq!(many.full(0).unwrap(), "the call has 20000 events, and may not have more");
+        assert_eq!(
+            many.full(0).unwrap(),
+            "the call has 20000 events; one call may have 20000 events and 16777216 bytes of their data"
+        );
     }
 
     #[test]

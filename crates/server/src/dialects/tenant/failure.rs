@@ -70,6 +70,8 @@ impl Failure {
             "this address speaks WebSocket only: connect with a WebSocket client",
         )
         .with(header::UPGRADE, HeaderValue::from_static("websocket"))
+        // RFC 6455, 4.4.
+        .with(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))
     }
 
     /// There are as many WebSocket connections as are held at once, or the server stops.

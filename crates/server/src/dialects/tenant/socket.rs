@@ -105,6 +105,10 @@ enum Leave {
     TooLarge,
     /// A text is no UTF-8.
     NotText,
+    /// Nothing was heard of the other side for so long, not even an answer to a ping.
+    Silent(Duration),
+    /// The other side reads nothing: what was sent did not leave in so long.
+    Stalled(Duration),
     /// The other side hung up, or cannot be reached.
     Gone,
 }
@@ -121,6 +125,14 @@ impl Leave {
                 reason: format!("a message may have {LARGEST_MESSAGE} bytes").into(),
             }),
             Self::NotText => Some(CloseFrame { code: 1007, reason: "a text must be UTF-8".into() }),
+            Self::Silent(limit) => Some(CloseFrame {
+                code: 1008,
+                reason: format!("nothing was heard for {} s: answer pings", limit.as_secs()).into(),
+            }),
+            Self::Stalled(limit) => Some(CloseFrame {
+                code: 1008,
+                reason: format!("nothing was read for {} s: read what comes", limit.as_secs()).into(),
+            }),
             Self::Gone => None,
         }
     }
@@ -206,7 +218,7 @@ impl Connection {
                 }
                 now = pings.tick() => {
                     if self.pace.silent_for(now) > timing.silence {
-                        return Leave::Gone;
+                        return Leave::Silent(timing.silence);
                     }
                     let ping = self.pace.ping();
                     if let Err(leave) = self.write(vec![ping], leaving.as_mut()).await {
@@ -247,7 +259,8 @@ impl Connection {
             leave = leaving => Err(leave),
             written = timeout(limit, writing) => match written {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(_)) | Err(_) => Err(Leave::Gone),
+                Ok(Err(_)) => Err(Leave::Gone),
+                Err(_) => Err(Leave::Stalled(limit)),
             },
         }
     }

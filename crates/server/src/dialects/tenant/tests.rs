@@ -17,7 +17,7 @@ use futures_util::{SinkExt, StreamExt};
 use pegcount_calls::{CallName, Direction, OrganizationName, SourceName, StatCell, Stats, Status, Timestamp};
 use pegcount_store::{CallKey, OrganizationNumber, Store};
 use tokio::{
-    io::AsyncWriteExt as _,
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
 };
 use tokio_tungstenite::{
@@ -383,6 +383,7 @@ async fn without_a_good_key_there_is_no_upgrade() {
     assert_eq!(open.refused(open.request("/?api_key=wrong")).await.0, 401);
     let plain = reqwest_like(open.address, "GET").await;
     assert!(plain.starts_with("HTTP/1.1 426") && plain.contains("WebSocket client"), "{plain}");
+    assert!(plain.to_lowercase().contains("sec-websocket-version: 13"), "{plain}");
     let post = reqwest_like(open.address, "POST").await;
     assert!(post.starts_with("HTTP/1.1 405") && post.to_lowercase().contains("allow: get"), "{post}");
 }
@@ -537,14 +538,21 @@ async fn who_is_silent_for_too_long_is_let_go() {
     let server = Server::start(config, timing).await;
     let mut lively = server.connect(server.request("/")).await;
     lively.texts(1).await;
-    let silent = server.connect(server.request("/")).await;
+    let mut silent = server.connect(server.request("/")).await;
     // Who reads answers pings. It is still asked when it has been for longer than somebody silent is put up with.
     lively.pings(u32::try_from(1_700 / 30).unwrap()).await;
     while server.feed.connections() != 1 {
         lively.pings(1).await;
     }
     lively.pings(1).await;
-    drop(silent);
+    // Read by hand: a client that finds the pings would answer them.
+    let MaybeTlsStream::Plain(stream) = silent.0.get_mut() else { panic!("no TLS here") };
+    let mut read = Vec::new();
+    stream.read_to_end(&mut read).await.unwrap();
+    let reason = "nothing was heard for 1 s: answer pings";
+    let length = u8::try_from(reason.len() + 2).unwrap();
+    let close = [&[0x88, length][..], &1008_u16.to_be_bytes(), reason.as_bytes()].concat();
+    assert!(read.ends_with(&close), "{:?}", String::from_utf8_lossy(&read));
 }
 
 // ---- the posts, with a store behind them
