@@ -31,9 +31,11 @@ impl Access {
         self.ledger.links.to(target, self.now(), self.reached_at.as_ref())
     }
 
-    /// Where the recording can be had.
+    /// Where the recording can be had. A key that may not hear recordings is shown none; a dialect that was opened to everybody
+    /// shows them.
     pub fn recording_url(&self, filed: &Filed) -> Option<String> {
-        self.recording_link(filed).map(|link| link.url)
+        let may_hear = self.principal.is_none() || self.need(Scope::RecordingsRead).is_ok();
+        self.recording_link(filed).filter(|_| may_hear).map(|link| link.url)
     }
 
     /// Where the recording can be had, and until when: a signed link to one of our own, here or in the object store, the

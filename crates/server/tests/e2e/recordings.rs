@@ -81,6 +81,49 @@ async fn a_recording_is_heard_whole_or_in_ranges_behind_a_link_that_needs_no_key
     assert!(!beyond.headers.contains_key(header::CACHE_CONTROL));
 }
 
+/// What an answer holds under this name, at whatever depth.
+fn named<'a>(answer: &'a Value, name: &str) -> Vec<&'a Value> {
+    match answer {
+        Value::Object(fields) => fields
+            .iter()
+            .flat_map(|(key, value)| if key == name { vec![value] } else { named(value, name) })
+            .collect(),
+        Value::Array(values) => values.iter().flat_map(|value| named(value, name)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_may_not_hear_recordings_is_shown_no_link_in_any_dialect() {
+    let home = Home::new("");
+    let server = recorded(&home, "1.call_1.mp3").await;
+    let begin =
+        json!([{"call_id": "call_1", "event_type": "call_initiated", "event_data": {"endpoint_id": "ep_1"}}]);
+    server.tell(&begin).await;
+    for (scopes, hears) in [("calls:read", false), ("calls:read,recordings:read", true)] {
+        let key = home.run_json(&["keys", "create", "--organization", "org_default", "--scopes", scopes]);
+        let text = |name: &str| key[name].as_str().expect(name);
+        for (path, link) in [
+            ("/v1/calls/call_1", "recording_url"),
+            ("/v1/calls", "recording_url"),
+            ("/api/calls", "recording_url"),
+            ("/api/calls/call_1", "recording_url"),
+            ("/api/agents/1/call_stats", "call_recording_url"),
+        ] {
+            let request = server.client().to("GET", path);
+            let request = if path.starts_with("/api/calls") {
+                request.header("x-api-key", text("key_id")).header("x-api-secret", text("secret"))
+            } else {
+                request.header("x-api-key", text("key"))
+            };
+            let answer = send(request).await.expect(200);
+            let links = named(&answer, link);
+            assert_eq!(links.len(), 1, "{path}: {answer}");
+            assert_eq!(links[0].is_string(), hears, "{scopes} {path}: {answer}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_link_that_was_changed_leads_nowhere() {
     let home = Home::new("");
