@@ -1,15 +1,12 @@
 //! One transaction's worth of events.
 
-use std::{
-    borrow::Cow,
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use pegcount_calls::{Call, CallName, Event, Fact, History, Status, fold_sealed, open_end};
 use pegcount_store::{
     CallHead, CallKey, KeptBasis, LegSpan, OrganizationNumber, Report, Store, StoreError, Transaction,
 };
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::vocabulary::{Rejection, Told};

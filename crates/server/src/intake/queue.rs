@@ -3,13 +3,16 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use pegcount_calls::Timestamp;
 use pegcount_store::{CallHead, Keepsake};
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::sync::{AcquireError, Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::{
+    sync::{AcquireError, Notify, OwnedSemaphorePermit, Semaphore, oneshot},
+    time::Instant,
+};
 
 use super::{
     Deleted, Erased, Incoming, IntakeError, Outcome, Refold, Refolded,

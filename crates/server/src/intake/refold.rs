@@ -1,9 +1,8 @@
 //! Folding calls again from their events: to show what would differ, and to repair it.
 
-use std::time::Instant;
-
 use pegcount_calls::{Bill, Call, fold, open_end};
 use pegcount_store::{Basis, CallHead, Filed, Store, StoreError, Transaction};
+use tokio::time::Instant;
 
 use super::{
     Outside,

@@ -1,11 +1,9 @@
 //! How much a batch takes in, and what it took of the writer's time.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use pegcount_store::OrganizationNumber;
+use tokio::time::Instant;
 
 use super::fair::{Flow, Spent};
 

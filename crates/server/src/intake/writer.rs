@@ -5,12 +5,10 @@
 //! nobody waits long for the turn. How many requests of an organization wait is bounded; beyond that a request waits a
 //! little and is then turned away, so that memory stays bounded and a source knows to come again.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use pegcount_store::{CallHead, Store, StoreError};
+use tokio::time::Instant;
 
 use super::{
     Deleted, Erased, IntakeError, IntakeParts, Outcome, Outside,

@@ -70,7 +70,7 @@ fn open(folder: &tempfile::TempDir, log_pages: u32) -> Result<(Arc<dyn Store>, C
 }
 
 fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime")
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime")
 }
 
 /// A store with two organizations and no call.
