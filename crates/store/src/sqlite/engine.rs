@@ -62,7 +62,24 @@ impl Sqlite {
         Self::open_here(path, sealing, bounds, (Losses::Refused, None))
     }
 
+    /// Opens it on a thread of its own. What was begun before a failure has runtimes, which may not be dropped within the
+    /// caller's.
     fn open_here(
+        path: &Path,
+        sealing: Sealing,
+        bounds: Bounds,
+        accepting: (Losses, Option<FoldReports>),
+    ) -> Result<Self> {
+        let open = || Self::open_and_start(path, sealing, bounds, accepting);
+        std::thread::scope(|scope| {
+            let thread =
+                std::thread::Builder::new().name("pegcount-opening".into()).spawn_scoped(scope, open);
+            let opened = thread.map_err(unavailable)?.join();
+            opened.map_err(|_| unavailable("the thread that opens the store has failed"))?
+        })
+    }
+
+    fn open_and_start(
         path: &Path,
         sealing: Sealing,
         bounds: Bounds,

@@ -125,3 +125,24 @@ fn ended(connection: &Connection) -> Result<Vec<CallKey>> {
         "SELECT d.pk FROM deferred_documents d JOIN calls c ON c.pk = d.pk WHERE c.ended_ms IS NOT NULL";
     many(connection, sql, [], |row| Ok(CallKey(row.get(0)?)))
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::OpenFlags;
+
+    use super::*;
+    use crate::Opening;
+
+    #[tokio::test]
+    async fn a_store_that_fails_late_while_it_is_opened_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("calls.db");
+        drop(Sqlite::open(&path, None).unwrap());
+        let damaged = pegcount_pages::open(&path, OpenFlags::default()).unwrap();
+        damaged.execute_batch("ALTER TABLE deferred_documents RENAME TO lost").unwrap();
+        drop(damaged);
+
+        let opening = Opening { fold: Some(no_fold), ..Opening::default() };
+        assert!(Sqlite::open_as(&path, opening).is_err());
+    }
+}
