@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
-use pegcount_calls::{Call, CallName, Event, Fact, History, Status, fold_sealed, open_end};
+use pegcount_calls::{Call, CallName, Fact, Status, fold_sealed, open_end};
 use pegcount_store::{
     CallHead, CallKey, KeptBasis, LegSpan, OrganizationNumber, Report, Store, StoreError, Transaction,
 };
@@ -18,68 +18,8 @@ use super::{
     history::{Cache, Kept, Verdict, id_in_merged},
     outside::wanted,
     room::{LONG_CALL_BYTES, Room},
+    touched::Touched,
 };
-
-/// A call that a batch touches.
-pub(super) struct Touched {
-    head: CallHead,
-    pub(super) kept: Kept,
-    /// What is left of a call whose events are gone, once something else was deleted of it.
-    sealed: Option<Call>,
-    pub(super) new: Vec<Report>,
-    /// Whether it is to be folded and written: repetitions alone change nothing.
-    pub(super) changed: bool,
-    /// Whether a recording was reported, be it once more.
-    recorded: bool,
-    /// Whether an end, an answer or a transcript was reported.
-    spoken: bool,
-    /// Whether an end was reported, of a leg or of the call.
-    ended: bool,
-    /// Recordings of our own that new events name.
-    objects: Vec<String>,
-    /// Whether new events name a recording of somebody else's.
-    recorded_elsewhere: bool,
-    /// Whether it was told that a recording is gone.
-    pub(super) unrecorded: bool,
-    /// Whether one of our own was named that must not be kept any more.
-    forgets_object: bool,
-    /// Whether something that was on disk was blanked.
-    forgets_words: bool,
-    /// Whether its events go, all but what is new.
-    pub(super) forgets_events: bool,
-}
-
-impl Touched {
-    fn new(head: CallHead, kept: Kept) -> Self {
-        Self {
-            head,
-            kept,
-            sealed: None,
-            new: Vec::new(),
-            changed: false,
-            recorded: false,
-            spoken: false,
-            ended: false,
-            objects: Vec::new(),
-            recorded_elsewhere: false,
-            unrecorded: false,
-            forgets_object: false,
-            forgets_words: false,
-            forgets_events: false,
-        }
-    }
-
-    /// The call as it was last made.
-    fn call(&self) -> Option<&Call> {
-        self.sealed.as_ref().or_else(|| self.kept.call())
-    }
-
-    /// Whether events name a recording of our own.
-    fn names_object(&self) -> bool {
-        let of_ours = |event: &Event| matches!(&event.fact, Fact::RecordingReady(recording) if recording.object.is_some());
-        self.kept.history().map(History::events).unwrap_or_default().iter().any(of_ours)
-    }
-}
 
 /// The call that events belong to.
 enum Found {

@@ -18,6 +18,7 @@ mod refold;
 mod room;
 #[cfg(test)]
 mod tests;
+mod touched;
 mod writer;
 
 use pegcount_calls::{CallName, SourceName};
