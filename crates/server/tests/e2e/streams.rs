@@ -9,11 +9,12 @@ use crate::server::{Home, PATIENCE, Server, send};
 
 /// Calls of the agent, and the bytes that are said in each. They stand in the array twice: as what was said, and as what
 /// happened.
-const CALLS: usize = 2_400;
+const CALLS: usize = 4_800;
 const SAID: usize = 8 * 1024;
 const ARRAY_AT_LEAST: usize = 2 * CALLS * SAID;
-/// What memory may grow by while an array is streamed, in KiB: less than half of the array.
-const MOST_GROWTH: u64 = 16 * 1024;
+/// What memory may grow by while an array is streamed, in KiB: less than a third of the array. For an array of half the
+/// length it is as much.
+const MOST_GROWTH: u64 = 24 * 1024;
 
 /// The anonymous resident memory of a server, in KiB: the mapped file of the store is the system's to take back.
 fn memory(server: &Server<'_>) -> u64 {
