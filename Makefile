@@ -49,7 +49,7 @@ lint:
 unit:
 	$(CARGO) test --workspace
 
-# Of what is simulated `unit` runs 300 seeds.
+# `unit` runs 300 seeds of it.
 sim: ## Run 10,000 seeds of simulated faults (SEEDS), or tell the steps of one: make sim SEED=123
 	PEGCOUNT_SIMULATED_SEED="$(SEED)" PEGCOUNT_SIMULATED_SEEDS="$(or $(SEEDS),10000)" RUST_BACKTRACE=0 \
 		$(CARGO) test --profile $(PROFILE) -p pegcount --test simulation -- --nocapture whatever_fails

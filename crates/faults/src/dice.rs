@@ -24,14 +24,14 @@ impl Dice {
         if end == 0 { 0 } else { self.throw() % end }
     }
 
-    /// A place in something so long.
+    /// An index into something of this length.
     pub const fn place(&mut self, length: usize) -> usize {
         self.below(length as u64) as usize
     }
 
-    /// Whether something happens that does so many times of a hundred.
-    pub const fn percent(&mut self, times: u64) -> bool {
-        self.below(100) < times
+    /// `true` with this probability, in percent.
+    pub const fn percent(&mut self, probability: u64) -> bool {
+        self.below(100) < probability
     }
 
     /// One of these.

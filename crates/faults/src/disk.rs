@@ -54,7 +54,7 @@ struct Kept {
     /// What is certain to be there; `None` where the file need not be.
     synced: Option<Vec<u8>>,
     since: Vec<Change>,
-    /// How long the file is for whoever reads it.
+    /// The length that a reader sees, in bytes.
     length: u64,
 }
 
@@ -66,8 +66,9 @@ struct State {
     is_down: bool,
     /// How many bytes all files may have.
     room: Option<u64>,
-    /// Which syncs fail: so many times of a hundred.
+    /// How many percent of the syncs fail.
     failing_syncs: u64,
+    /// How many percent of the writes fail.
     failing_writes: u64,
     dice: Option<Dice>,
     history: Vec<String>,
@@ -115,7 +116,7 @@ impl Disk {
         self.state().is_down = true;
     }
 
-    /// The machine loses its power in the middle of the operation after so many more; `None`: it does not.
+    /// The machine loses its power in the middle of an operation, after this number of further ones; `None`: it keeps its power.
     pub fn cut_power_after(&self, operations: Option<u64>) {
         let mut state = self.state();
         state.down_at = operations.map(|more| state.operations + more);
@@ -133,7 +134,7 @@ impl Disk {
         state.room = more.map(|more| used + more);
     }
 
-    /// So many syncs, and writes, of a hundred fail from now on. What a failed sync was to bring to the disk is there by chance, and
+    /// From now on this percentage of the syncs, and of the writes, fails. What a failed sync was to bring to the disk is there by chance, and
     /// no later sync looks at it again, as Linux has it.
     pub fn set_failing(&self, syncs: u64, writes: u64, dice: Dice) {
         let mut state = self.state();

@@ -1,4 +1,4 @@
-//! A disk under SQLite that fails and crashes as it is told.
+//! A simulated disk for SQLite. Tests order its failures and crashes.
 //!
 //! SQLite runs as always, on real files in a folder that is [mounted](Disk::mount) here. But nothing is synced: the disk remembers
 //! what each file held at its last sync and what was done to it since. When the machine [loses its power](Disk::cut_power), that

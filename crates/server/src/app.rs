@@ -303,7 +303,10 @@ async fn load_keys(
     }
     ledger.reload().await.map_err(|error| cannot_start(&error))?;
     let keys = ledger.current_keys().await.map_err(|error| cannot_start(&error))?;
-    remove_dead_first_key(&config.data, &keys);
+    // It may be of the folder's own store while another one is open.
+    if config.store_elsewhere().is_none() {
+        remove_dead_first_key(&config.data, &keys);
+    }
     Ok(first_key)
 }
 

@@ -149,7 +149,8 @@ fn offline() -> utoipa_swagger_ui::Config<'static> {
     utoipa_swagger_ui::Config::default().validator_url("none")
 }
 
-/// The addresses of HTTP, taken before anything else is: nobody is let in yet.
+/// The addresses of HTTP, bound before anything is made, so that one in use is reported first. Until they are listened on, another
+/// program can still take one; then the start fails later.
 pub struct Sockets {
     http: TcpSocket,
     live: TcpSocket,

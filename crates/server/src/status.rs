@@ -10,6 +10,7 @@ use axum::{
 use pegcount_calls::Timestamp;
 use pegcount_store::{JobCount, JobState, Size, Store};
 use serde::Serialize;
+use tokio::task::JoinHandle;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -75,8 +76,16 @@ pub struct Places {
 
 /// How the program is.
 pub struct Status {
-    parts: StatusParts,
-    known: tokio::sync::Mutex<Option<(Timestamp, Known)>>,
+    parts: Arc<StatusParts>,
+    asked: tokio::sync::Mutex<Asked>,
+}
+
+/// What was asked last of the store and its disk.
+#[derive(Default)]
+struct Asked {
+    answer: Option<(Timestamp, Known)>,
+    /// A look that has not ended: on a disk that hangs it holds a thread, so there is one at most.
+    under_way: Option<JoinHandle<Known>>,
 }
 
 /// What the store and its disk said.
@@ -95,35 +104,42 @@ struct Known {
 impl Status {
     /// Of these parts.
     pub fn new(parts: StatusParts) -> Self {
-        Self { parts, known: tokio::sync::Mutex::default() }
+        Self { parts: Arc::new(parts), asked: tokio::sync::Mutex::default() }
     }
 
     async fn ask_store(&self) -> Known {
         let now = self.parts.clock.now();
         // Requests that come meanwhile wait for this one look: each look takes a thread and a write.
-        let mut cached = self.known.lock().await;
-        if let Some((asked_at, known)) = cached.as_ref()
+        let mut asked = self.asked.lock().await;
+        if let Some((asked_at, known)) = asked.answer.as_ref()
             && now < asked_at.plus_millis(BELIEVED_MILLIS)
         {
             return known.clone();
         }
-        let known = tokio::time::timeout(LOOK_TIMEOUT, self.look()).await.unwrap_or_else(|_| Known::hung());
-        *cached = Some((self.parts.clock.now(), known.clone()));
+        let parts = &self.parts;
+        let look = asked.under_way.get_or_insert_with(|| tokio::spawn(look(Arc::clone(parts))));
+        let known = match tokio::time::timeout(LOOK_TIMEOUT, look).await {
+            Ok(looked) => {
+                asked.under_way = None;
+                looked.unwrap_or_else(|_| Known::hung())
+            }
+            Err(_) => Known::hung(),
+        };
+        asked.answer = Some((self.parts.clock.now(), known.clone()));
         known
     }
+}
 
-    async fn look(&self) -> Known {
-        let places = self.parts.places.clone();
-        // Files and disks may hang, on a network for instance: not on a thread that answers.
-        let looked =
-            tokio::task::spawn_blocking(move || (store_size(&places), fullest(&places.folders))).await;
-        let (size, room) = looked.unwrap_or_default();
-        Known {
-            problem: self.parts.store.writable().await.err().map(|error| error.to_string()),
-            jobs: self.parts.store.job_counts().await.ok(),
-            size,
-            room,
-        }
+async fn look(parts: Arc<StatusParts>) -> Known {
+    let places = parts.places.clone();
+    // Files and disks may hang, on a network for instance: not on a thread that answers.
+    let looked = tokio::task::spawn_blocking(move || (store_size(&places), fullest(&places.folders))).await;
+    let (size, room) = looked.unwrap_or_default();
+    Known {
+        problem: parts.store.writable().await.err().map(|error| error.to_string()),
+        jobs: parts.store.job_counts().await.ok(),
+        size,
+        room,
     }
 }
 
@@ -311,7 +327,7 @@ async fn readyz(Extension(status): Extension<Arc<Status>>) -> Response {
     )
 )]
 async fn metrics(Extension(status): Extension<Arc<Status>>, headers: HeaderMap) -> Response {
-    let StatusParts { store, live, metrics, clock, watchers, gateway, .. } = &status.parts;
+    let StatusParts { store, live, metrics, clock, watchers, gateway, .. } = &*status.parts;
     metrics.live_calls.set(live.total() as u64);
     metrics.watchers.set(watchers() as u64);
     // A store that cannot be asked is told of by /readyz; the other figures are shown all the same.

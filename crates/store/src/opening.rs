@@ -46,7 +46,7 @@ pub struct Opening<'a> {
     pub fold: Option<FoldReports>,
 }
 
-/// The same, as [`Opening`] says.
+/// Opens the store with these options.
 ///
 /// # Errors
 /// As [`open_with`].
@@ -59,8 +59,8 @@ pub fn open_as(url: &str, opening: Opening<'_>) -> Result<Box<dyn Store>> {
 ///
 /// # Errors
 /// As [`open`]; [`StoreError::Lost`].
-pub fn open_by_hand(url: &str, log_pages: u32) -> Result<(Box<dyn Store>, Chores)> {
-    let (store, chores) = sqlite::Sqlite::open_by_hand(&path_of(url)?, log_pages)?;
+pub fn open_by_hand(url: &str, log_pages: u32, fold: FoldReports) -> Result<(Box<dyn Store>, Chores)> {
+    let (store, chores) = sqlite::Sqlite::open_by_hand(&path_of(url)?, log_pages, fold)?;
     Ok((Box::new(store), chores))
 }
 

@@ -64,8 +64,8 @@ impl Folded {
         self.history.insert(event);
     }
 
-    /// What differs from the call that was last saved, beside what was appended to its content: the keys of the metadata
-    /// that were set. `None` where the call was folded anew since, so that anything may differ.
+    /// The keys of the metadata that were set since the call was last saved. `None` after a fold of all events: then any
+    /// of them may differ.
     pub fn changed_metadata(&self) -> Option<&[String]> {
         self.changed.as_deref()
     }

@@ -105,11 +105,17 @@ fn whole_value(line: &[u8]) -> Option<(Range<usize>, bool)> {
 /// Finds secrets within a line: values of parameters, and passwords in addresses.
 fn parts(line: &[u8], mut found: impl FnMut(Range<usize>)) {
     let mut done = 0;
+    // No `@` ends an address before here: what ends one search ends each that begins within it, so none is made twice.
+    let mut no_user_before = 0;
     for at in memchr::memchr2_iter(b'=', b':', line) {
         if at < done {
             continue;
         }
-        let secret = if line[at] == b'=' { parameter(line, at) } else { password(line, at) };
+        let secret = match line[at] {
+            b'=' => parameter(line, at),
+            _ if at < no_user_before => None,
+            _ => password(line, at, &mut no_user_before),
+        };
         if let Some(secret) = secret {
             done = secret.end;
             found(secret);
@@ -147,8 +153,8 @@ fn closing_quote(value: &[u8]) -> usize {
     end.map_or(value.len(), |at| at + 2)
 }
 
-/// The password in the address whose scheme ends with this colon.
-fn password(line: &[u8], colon: usize) -> Option<Range<usize>> {
+/// The password in the address whose scheme ends with this colon. Where it has no user, notes how far it was searched.
+fn password(line: &[u8], colon: usize, no_user_before: &mut usize) -> Option<Range<usize>> {
     let length = line[..colon].iter().rev().take_while(|byte| byte.is_ascii_alphabetic()).count();
     let scheme = &line[colon - length..colon];
     if !SCHEMES.iter().any(|known| is(scheme, known)) {
@@ -157,8 +163,13 @@ fn password(line: &[u8], colon: usize) -> Option<Range<usize>> {
     let slashes = if line[colon + 1..].starts_with(b"//") { 2 } else { 0 };
     let start = colon + 1 + slashes;
     let rest = &line[start..];
-    let end = rest.iter().position(|byte| b"@<>\" \t".contains(byte) || (slashes > 0 && *byte == b'/'))?;
-    if rest[end] != b'@' {
+    let ends = |byte: &u8| b"@<>\" \t".contains(byte) || (slashes > 0 && *byte == b'/');
+    let end = rest.iter().position(ends).unwrap_or(rest.len());
+    if rest.get(end) != Some(&b'@') {
+        // A slash ends only addresses with two of them in front.
+        if slashes == 0 {
+            *no_user_before = start + end;
+        }
         return None;
     }
     let user = memchr::memchr(b':', &rest[..end])?;
@@ -241,6 +252,16 @@ mod tests {
                        Contact: <sip:[2001:db8::1]:5060>\r\n\
                        Proxy-Authenticate: Digest realm=\"r\", nonce=\"n\"\r\n\r\nv=0\r\na=fingerprint:sha-256 4A:AD\r\n";
         assert_eq!(without_secrets(message.as_bytes()), None);
+    }
+
+    #[test]
+    fn an_address_of_many_schemes_is_searched_once() {
+        let schemes = "sip:".repeat(50_000);
+        assert_eq!(kept(&format!("To: {schemes}")), format!("To: {schemes}"));
+        assert_eq!(
+            kept(&format!("To: {schemes} <sip:ann:s@h>")),
+            format!("To: {schemes} <sip:ann:(removed)@h>")
+        );
     }
 
     proptest::proptest! {

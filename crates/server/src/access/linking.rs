@@ -1,7 +1,7 @@
 //! Links to what is kept of a call.
 
-use pegcount_calls::{Fact, Timestamp};
-use pegcount_store::Filed;
+use pegcount_calls::{Document, Fact, Timestamp};
+use pegcount_store::{Filed, Report};
 
 use super::{Access, Answer, Object, Refusal, Thing};
 use crate::{
@@ -34,8 +34,35 @@ impl Access {
     /// Where the recording can be had. A key that may not hear recordings is shown none; a dialect that was opened to everybody
     /// shows them.
     pub fn recording_url(&self, filed: &Filed) -> Option<String> {
-        let may_hear = self.principal.is_none() || self.need(Scope::RecordingsRead).is_ok();
-        self.recording_link(filed).filter(|_| may_hear).map(|link| link.url)
+        if !self.may_hear() {
+            return None;
+        }
+        self.recording_link(filed).map(|link| link.url)
+    }
+
+    /// Whether this access may be told where recordings are.
+    fn may_hear(&self) -> bool {
+        match self.principal {
+            Some(_) => self.need(Scope::RecordingsRead).is_ok(),
+            // A link to a log leads to that log alone.
+            None => !self.is_by_link,
+        }
+    }
+
+    /// Takes out of these events where others keep recordings, unless this access may be told that.
+    pub(super) fn without_recordings(&self, reports: &mut [Report]) {
+        if self.may_hear() {
+            return;
+        }
+        for report in reports.iter_mut().filter(|report| report.kind == kinds::RECORDING_READY) {
+            let data = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(
+                report.data.as_json_text(),
+            );
+            // What a recording is told by is an object; nothing is shown of anything else.
+            let mut data = data.unwrap_or_default();
+            data.remove("url");
+            report.data = Document::from_json_text(serde_json::Value::Object(data).to_string());
+        }
     }
 
     /// Where the recording can be had, and until when: a signed link to one of our own, here or in the object store, the
@@ -56,7 +83,7 @@ impl Access {
     /// Whether a call that keeps a recording was told of this one of ours before: of two calls that were merged each may
     /// have had one.
     pub(super) async fn named_before(&self, filed: &Filed, name: &str) -> Answer<bool> {
-        if !filed.call.content.keeps_recording() {
+        if filed.former_names.is_empty() || !filed.call.content.keeps_recording() {
             return Ok(false);
         }
         let found = self.ledger.store.reports(&[filed.head.key]).await;

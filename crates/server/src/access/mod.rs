@@ -152,13 +152,15 @@ impl Access {
         Ok(page)
     }
 
-    /// The events of calls that were read through this access, oldest first.
+    /// The events of calls that were read through this access, oldest first, as far as it may see them.
     ///
     /// # Errors
     /// [`Refusal`].
     pub async fn reports(&self, calls: &[CallKey]) -> Answer<Vec<Vec<Report>>> {
         self.need(Scope::CallsRead)?;
-        self.ledger.read(self.ledger.store.reports(calls).await)
+        let mut reports = self.ledger.read(self.ledger.store.reports(calls).await)?;
+        reports.iter_mut().for_each(|of_call| self.without_recordings(of_call));
+        Ok(reports)
     }
 
     /// The events of one call, oldest first.
@@ -248,7 +250,8 @@ impl Access {
     /// [`Refusal`].
     pub async fn explain(&self, id: &str) -> Answer<Explained> {
         let filed = self.call(id).await?;
-        let reports = self.reports_of(&filed).await?;
+        let reports = self.ledger.read(self.ledger.store.reports(&[filed.head.key]).await)?;
+        let reports = reports.into_iter().next().unwrap_or_default();
         let (explanations, notes, reports) = explaining::explain_reports(reports).await?;
         let hold = self.ledger.read(self.ledger.store.hold(filed.head.key).await)?;
         let lacks_recording = self.ledger.patience.is_over(&filed.call, self.now());

@@ -58,8 +58,10 @@ pub(super) async fn run(
             let rotated = order_once(common, order).await?;
             print.key(&rotated);
             if let Some(file) = first_key_file(common, &key_id)? {
-                let until =
-                    rotated.get("old_key_expires_at").and_then(serde_json::Value::as_str).unwrap_or("then");
+                let until = rotated
+                    .get("old_key_expires_at")
+                    .and_then(serde_json::Value::as_str)
+                    .unwrap_or("its end");
                 let file = file.display();
                 print::to_stderr(&format!(
                     "{file} holds the old key. The first start after {until} removes it; `pegcount demo` needs --key from then on."
@@ -74,7 +76,9 @@ pub(super) async fn run(
                 match std::fs::remove_file(&file) {
                     Ok(()) => print::to_stderr(&format!("Removed {shown}, which held this key.")),
                     Err(error) => {
-                        print::to_stderr(&format!("{shown} holds this key, and is of no use: {error}"));
+                        print::to_stderr(&format!(
+                            "{shown} holds the revoked key and cannot be removed: {error}. Delete it"
+                        ));
                     }
                 }
             }

@@ -369,10 +369,6 @@ async fn serve(common: &Common, args: ServeArgs) -> Result<ExitCode, String> {
         Overrides { listen: args.listen, live_listen: args.live_listen, sip: args.sip, ..common.overrides() };
     let file = common.config.clone();
     let load = move || Config::load(file.as_deref(), &overrides);
-    if let Some(path) = &args.ready_file {
-        // One of an earlier run would say that this one is ready.
-        let _ = std::fs::remove_file(path);
-    }
     let config = load()?;
     logging::start(&config.log)?;
     let problems = preflight::problems(&config);
@@ -394,6 +390,10 @@ async fn serve(common: &Common, args: ServeArgs) -> Result<ExitCode, String> {
     let losses =
         if args.accept_loss { pegcount_store::Losses::Accepted } else { pegcount_store::Losses::Refused };
     let app = App::start_accepting(&config, Clock::system(), losses).await?;
+    if let Some(path) = &args.ready_file {
+        // One of an earlier run would say that this one is ready. The data folder is ours now, so no other server has it.
+        let _ = std::fs::remove_file(path);
+    }
     let json = common.json;
     let data = config.data.clone();
     let scheme = config.scheme();

@@ -311,7 +311,7 @@ impl<'a> Sender<'a> {
             self.send(batch).await?;
         }
         if !ends.is_empty() {
-            let note = format!("ended {} calls that a killed demo left, as inferred", ends.len());
+            let note = format!("live calls of a killed demo that were ended: {}", ends.len());
             (self.report)(Progress::Note(note));
         }
         Ok(true)

@@ -80,9 +80,9 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// Whether more may be taken in: others wait for their turn until the batch is written. An empty one has room.
+    /// Whether more may be taken in: others wait for their turn until the batch is written.
     pub(super) fn has_room(&self) -> bool {
-        self.touched.is_empty() || self.room.is_left()
+        self.room.is_left()
     }
 
     /// Sorts events to their call. Each is expected to cost so much.
@@ -244,6 +244,11 @@ impl<'a> Batch<'a> {
             return Ok(());
         }
         let kept = match self.cache.take(head.key) {
+            // Its document will not be written: its length costs nothing.
+            Some(kept) if self.transaction.defers() && self.cache.thresholds.defer(&kept, kept.lives()) => {
+                self.touched.insert(head.key, Touched::new(head, kept));
+                return Ok(());
+            }
             Some(kept) => kept,
             None => {
                 let mut kept = read_kept(&head, &self.transaction.reports(head.key).await?)?;
@@ -296,10 +301,8 @@ impl<'a> Batch<'a> {
                 touched.kept.fold();
             }
             let written = touched.call().filter(|_| touched.changed);
-            if touched.forgets_object && written.is_some_and(|call| !call.opt_out) {
-                let names = self.transaction.names(key).await?;
-                self.forgotten.extend(names.into_iter().map(|name| (touched.head.organization, name)));
-            } else if touched.recorded && touched.call().is_some_and(|call| call.opt_out) {
+            let is_deleted = touched.forgets_object && written.is_some_and(|call| !call.opt_out);
+            if is_deleted || (touched.recorded && touched.call().is_some_and(|call| call.opt_out)) {
                 let names = self.transaction.names(key).await?;
                 self.forgotten.extend(names.into_iter().map(|name| (touched.head.organization, name)));
             }
@@ -340,9 +343,8 @@ impl<'a> Batch<'a> {
                 self.standing.push((touched.head.organization, key, Some(status)));
             }
             self.room.spend(organization, begun, 0);
-            // Where only repetitions came it is not known; the next new event will tell.
             if !touched.forgets_events {
-                done.push((key, touched.kept, status.is_some_and(|status| !status.is_ended())));
+                done.push((key, touched.kept));
             }
         }
         for job in &jobs {
@@ -350,8 +352,8 @@ impl<'a> Batch<'a> {
         }
         self.transaction.commit().await?;
         self.settler.committed();
-        for (key, kept, lives) in done {
-            self.cache.put(key, kept, lives);
+        for (key, kept) in done {
+            self.cache.put(key, kept);
         }
         let Self { standing, forgotten, room, .. } = self;
         Ok(Done { standing, forgotten, asked: !jobs.is_empty(), spent: room.spent() })

@@ -5,6 +5,8 @@ use std::time::Duration;
 use pegcount_calls::{Fact, Timestamp};
 use pegcount_store::{CallHead, Keepsake, StoreError};
 
+use tokio::time::Instant;
+
 use super::batch::Batch;
 use crate::vocabulary::{self, kinds};
 
@@ -34,7 +36,10 @@ pub(super) async fn delete(
         }
         looked_at += 1;
         batch.room.expect(1, call_cost);
-        match delete_one(batch, head, keepsake, at).await {
+        let begun = Instant::now();
+        let verdict = delete_one(batch, head, keepsake, at).await;
+        batch.room.spend(head.organization, begun, 1);
+        match verdict {
             Ok(Verdict::Deleted) => deleted.calls += 1,
             Ok(Verdict::Held) => deleted.held += 1,
             Ok(Verdict::NotThere) => {}

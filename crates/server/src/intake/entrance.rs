@@ -89,7 +89,7 @@ impl Intake {
         parts: IntakeParts,
         thresholds: Thresholds,
     ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
-        let (intake, writer) = Self::with_writer_and(parts, thresholds);
+        let (intake, writer) = Self::with_writer(parts, thresholds);
         let runtime = tokio::runtime::Handle::current();
         let thread = std::thread::Builder::new()
             .name("pegcount-writer".into())
@@ -98,11 +98,7 @@ impl Intake {
     }
 
     /// The way in, and the writer behind it, which works as long as it is polled.
-    pub fn with_writer(parts: IntakeParts) -> (Self, impl Future<Output = ()> + Send + use<>) {
-        Self::with_writer_and(parts, Thresholds::default())
-    }
-
-    fn with_writer_and(
+    pub fn with_writer(
         parts: IntakeParts,
         thresholds: Thresholds,
     ) -> (Self, impl Future<Output = ()> + Send + use<>) {

@@ -39,7 +39,7 @@ pub(super) struct FairQueue<T> {
     order: BTreeSet<(Duration, Flow)>,
     /// The flows of which requests were taken since the last measure.
     taken: BTreeSet<Flow>,
-    /// What the flow that was served last had been given before.
+    /// Virtual time: what the flow that was served last had been given.
     now: Duration,
 }
 
@@ -132,7 +132,7 @@ impl<T> FairQueue<T> {
 }
 
 impl<T> Backlog<T> {
-    /// The less, the sooner it is served.
+    /// The flow with the least is served next.
     fn place(&self) -> Duration {
         self.given.saturating_add(self.expected)
     }
@@ -145,8 +145,9 @@ impl<T> Backlog<T> {
 
     fn settle(&mut self, spent: Option<&Spent>) {
         self.expected = Duration::ZERO;
-        if let Some(Spent { time, commit, events }) = spent {
-            self.given = self.given.saturating_add(*time).saturating_add(*commit);
+        let Some(Spent { time, commit, events }) = spent else { return };
+        self.given = self.given.saturating_add(*time).saturating_add(*commit);
+        if *events > 0 {
             self.event_cost = (self.event_cost + *time / at_least_one(*events)) / 2;
         }
     }

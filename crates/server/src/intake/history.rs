@@ -64,8 +64,8 @@ impl Words {
 }
 
 /// From which length of a call on an event is taken in without work that grows with the call.
-#[derive(Clone, Copy)]
-pub(super) struct Thresholds {
+#[derive(Clone, Copy, Debug)]
+pub struct Thresholds {
     /// From here on the call itself is kept beside its history, so that an event costs no fold of all the others. To fold
     /// a shorter call costs less than the memory for 200,000 of them.
     keep_folded: Bounds,
@@ -88,9 +88,8 @@ impl Default for Thresholds {
 }
 
 impl Thresholds {
-    /// Every call counts as a long one, or none.
-    #[cfg(test)]
-    pub(super) fn for_all(long: bool) -> Self {
+    /// Every call counts as a long one, or none: for tests.
+    pub fn for_all(long: bool) -> Self {
         let from = if long { 0 } else { usize::MAX };
         let bounds = Bounds { events: from, bytes: from };
         Self { keep_folded: bounds, defer_live: bounds, defer_over: bounds }
@@ -288,6 +287,11 @@ impl Kept {
         }
     }
 
+    /// Whether the call was in progress when it was saved last.
+    pub(super) fn lives(&self) -> bool {
+        self.basis.as_ref().is_some_and(|basis| !basis.is_over)
+    }
+
     /// Whether there are so many events, or so many bytes.
     fn reaches(&self, bounds: Bounds) -> bool {
         self.len() >= bounds.events || self.bytes >= bounds.bytes
@@ -310,24 +314,29 @@ impl Kept {
         let events = folded.history().events().to_vec();
         // Who spoke is kept only where nothing else shows that the call was answered.
         let is_answered = events.iter().any(|event| event.fact == Fact::Answered);
-        let events = events.into_iter().map(|mut event| {
-            let must_go = if words_only { event.fact.is_spoken() } else { event.fact.is_sensitive() };
-            let left = match if words_only { event.fact.without_words() } else { event.fact.blanked() } {
-                Fact::Spoke(_) if is_answered => Fact::Seen,
-                left => left,
-            };
-            let known = self.words.get_mut(&event.id);
-            // Of one that was blanked already less may have to be left now.
-            if must_go && let Some(words) = known.filter(|words| !words.blanked || event.fact != left) {
-                words.blanked = true;
-                // The leg went with the data.
-                event.leg = None;
-                blanked.push((event.id.clone(), vocabulary::residue(&event, &left)));
-                event.fact = left;
-            }
-            event
-        });
-        if let Some(emptied) = History::of(events) {
+        let emptied: Vec<Event> = events
+            .into_iter()
+            .map(|mut event| {
+                let must_go = if words_only { event.fact.is_spoken() } else { event.fact.is_sensitive() };
+                let left = match if words_only { event.fact.without_words() } else { event.fact.blanked() } {
+                    Fact::Spoke(_) if is_answered => Fact::Seen,
+                    left => left,
+                };
+                let known = self.words.get_mut(&event.id);
+                // Of one that was blanked already less may have to be left now.
+                if must_go && let Some(words) = known.filter(|words| !words.blanked || event.fact != left) {
+                    words.blanked = true;
+                    // The leg went with the data.
+                    event.leg = None;
+                    blanked.push((event.id.clone(), vocabulary::residue(&event, &left)));
+                    event.fact = left;
+                }
+                event
+            })
+            .collect();
+        if !blanked.is_empty()
+            && let Some(emptied) = History::of(emptied)
+        {
             *folded = Folded::of(emptied);
         }
         blanked
@@ -355,7 +364,7 @@ fn reused(id: &EventId, known_at: i64) -> Rejection {
 }
 
 /// How many events, and how many bytes of their data.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Bounds {
     events: usize,
     bytes: usize,
@@ -378,9 +387,9 @@ impl Cache {
     }
 
     /// Keeps the history of a call that was taken, or never kept.
-    pub(super) fn put(&mut self, key: CallKey, mut kept: Kept, lives: bool) {
+    pub(super) fn put(&mut self, key: CallKey, mut kept: Kept) {
         kept.release(self.thresholds.keep_folded);
-        let shelf = if lives { &mut self.live } else { &mut self.over };
+        let shelf = if kept.lives() { &mut self.live } else { &mut self.over };
         shelf.put(key, kept);
     }
 }
@@ -424,10 +433,16 @@ impl Shelf {
 
 #[cfg(test)]
 mod tests {
+    use pegcount_store::Basis;
+
     use super::*;
 
     fn kept(bytes: usize) -> Kept {
         Kept { bytes, ..Kept::empty() }
+    }
+
+    fn saved(bytes: usize, is_over: bool) -> Kept {
+        Kept { basis: Some(KeptBasis { basis: Basis::default(), looked_up: None, is_over }), ..kept(bytes) }
     }
 
     #[test]
@@ -451,9 +466,9 @@ mod tests {
     #[test]
     fn calls_that_are_over_make_room_for_each_other_and_leave_live_ones_alone() {
         let mut cache = Cache::new(Thresholds::default());
-        cache.put(CallKey(1), kept(1), true);
+        cache.put(CallKey(1), saved(1, false));
         for over in 2..10 {
-            cache.put(CallKey(over), kept(OF_OVER.bytes / 4), false);
+            cache.put(CallKey(over), saved(OF_OVER.bytes / 4, true));
         }
         assert!(cache.take(CallKey(1)).is_some());
         assert!(cache.take(CallKey(1)).is_none());

@@ -1,8 +1,9 @@
 //! The one way in: append, fold, save, commit, publish.
 //!
-//! Every source hands its events to [`Intake::accept`]. One thread takes what has queued, writes it in one transaction,
-//! and only when that is on disk does it update the live set and answer. So whoever got an answer finds its events in
-//! the next read, and after a power cut. Nothing else writes calls.
+//! Every source hands its events to [`Intake::accept`]. One thread takes as much of what has queued as fits a batch, writes it
+//! in one transaction, and only when that is on disk does it update the live set and answer. So whoever got an answer
+//! finds its events in the next read, and after a power cut. Nothing else takes events in; only the document of a long
+//! call is written elsewhere, in the store.
 
 mod basis;
 mod batch;
@@ -30,6 +31,7 @@ pub use basis::{Renewal, TariffsHandle};
 pub use deletion::Deleted;
 pub use entrance::{Intake, IntakeError, IntakeParts};
 pub use erasure::Erased;
+pub use history::Thresholds;
 pub use outside::Outside;
 pub use refold::{Differing, Reason, Refold, Refolded};
 

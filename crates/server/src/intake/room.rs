@@ -7,12 +7,12 @@ use tokio::time::Instant;
 
 use super::fair::{Flow, Spent};
 
-/// How long a batch takes more in, and how long its events may be expected to take. Another organization waits for the one
-/// that is being written and for its own.
+/// How long a batch takes more in, and how long its events may be expected to take. An organization waits for two batches
+/// at most: the one that is being written, and its own.
 pub(super) const LONGEST_BATCH: Duration = Duration::from_millis(20);
 /// How many events a batch takes in.
 pub(super) const MOST_EVENTS: usize = 1000;
-/// How many bytes the long calls hold that a batch writes: what a call holds is what it costs to write it.
+/// How many bytes a batch takes in, those of long calls that it writes or reads whole included.
 const MOST_BYTES: usize = 1024 * 1024;
 /// Calls of fewer bytes are bounded by the number of events alone.
 pub(super) const LONG_CALL_BYTES: usize = 64 * 1024;
@@ -33,10 +33,10 @@ impl Room {
         Self { begun, expected, events: 0, bytes: 0, spent: BTreeMap::new() }
     }
 
-    /// Whether there is some.
+    /// Whether there is some. For the first event there always is.
     pub(super) fn is_left(&self) -> bool {
         let is_short = self.begun.elapsed().max(self.expected) < LONGEST_BATCH;
-        is_short && self.events < MOST_EVENTS && self.bytes < MOST_BYTES
+        self.events == 0 || (is_short && self.events < MOST_EVENTS && self.bytes < MOST_BYTES)
     }
 
     /// Notes that so many events, or calls, were taken in, and what each is expected to take.

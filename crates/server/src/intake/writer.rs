@@ -53,7 +53,7 @@ impl Writer {
                     let begun = Instant::now();
                     let flow = Flow::Organization(head.organization);
                     let answer = self.erase(&head).await;
-                    self.spend(flow, begun, 1);
+                    self.spend(flow, begun);
                     let _ = reply.send(answer);
                 }
                 Request::Refold(order) => self.refold(order).await,
@@ -61,9 +61,9 @@ impl Writer {
         }
     }
 
-    /// Notes what a request took that was not part of a batch.
-    fn spend(&self, flow: Flow, begun: Instant, events: usize) {
-        let spent = Spent { time: begun.elapsed(), events, ..Spent::default() };
+    /// Notes what a request took that was not part of a batch. It says nothing of what an event costs.
+    fn spend(&self, flow: Flow, begun: Instant) {
+        let spent = Spent { commit: begun.elapsed(), ..Spent::default() };
         self.queue.0.settle(&[(flow, spent)].into());
     }
 
@@ -75,7 +75,7 @@ impl Writer {
         match self.write(&mut accepts, event_cost).await {
             Ok(()) => accepts.into_iter().for_each(|accept| self.answer(accept)),
             Err(error) if accepts.len() == 1 => {
-                self.spend(flow, begun, 1);
+                self.spend(flow, begun);
                 accepts.into_iter().for_each(|accept| _ = accept.reply.send(Err(error.clone())));
             }
             // One of them may be to blame (a damaged call, say): the others are not made to suffer.
@@ -170,7 +170,7 @@ impl Writer {
         let answer = match deleted {
             Ok((Deleted { calls, held }, looked_at, done)) => {
                 self.publish(&done);
-                self.spend(flow, begun, looked_at);
+                self.queue.0.settle(&done.spent);
                 order.deleted.calls += calls;
                 order.deleted.held += held;
                 order.heads.drain(..looked_at);
@@ -181,7 +181,7 @@ impl Writer {
                 Ok(order.deleted)
             }
             Err(error) => {
-                self.spend(flow, begun, 1);
+                self.spend(flow, begun);
                 tracing::error!(%error, "what is old was not deleted of calls");
                 Err(IntakeError::from(&error))
             }
@@ -236,7 +236,7 @@ impl Writer {
                 self.live.apply(&standing);
                 // What is remembered of them says what they were folded with before.
                 standing.iter().for_each(|(_, key, _)| drop(self.cache.take(*key)));
-                self.spend(Flow::Operator, begun, looked_at);
+                self.spend(Flow::Operator, begun);
                 order.refolded.add(refolded);
                 order.heads.drain(..looked_at);
                 if !order.heads.is_empty() {
@@ -246,7 +246,7 @@ impl Writer {
                 Ok(order.refolded)
             }
             Err(error) => {
-                self.spend(Flow::Operator, begun, 1);
+                self.spend(Flow::Operator, begun);
                 tracing::error!(%error, "calls were not folded again");
                 Err(IntakeError::from(&error))
             }

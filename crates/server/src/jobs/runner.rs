@@ -4,6 +4,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
     time::Duration,
 };
@@ -252,7 +253,7 @@ impl Runner {
             Setback::Never { reason } => (reason, Next::Never),
             Setback::Later { reason, .. } if attempt >= MOST_ATTEMPTS => (reason, Next::Never),
             Setback::Later { reason, after } => {
-                let wait = after.map_or_else(|| wait_after(attempt, dice(id, attempt)), wait_as_told);
+                let wait = after.map_or_else(|| wait_after(attempt, jitter_of(id, attempt)), wait_as_told);
                 (reason, Next::At(plus(self.clock.now(), wait)))
             }
         };
@@ -329,11 +330,9 @@ fn plus(at: Timestamp, wait: Duration) -> Timestamp {
     at.plus_millis(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// A number that is another one for each job and attempt, and spread evenly (the end of SplitMix64).
-fn dice(id: JobId, attempt: u32) -> u32 {
-    let mut number =
-        id.0.cast_unsigned().wrapping_add(u64::from(attempt) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (number >> 32) as u32
+/// A number that spreads the attempts of jobs: evenly, and always the same for one attempt of a job.
+fn jitter_of(id: JobId, attempt: u32) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    (id.0, attempt).hash(&mut hasher);
+    hasher.finish() as u32
 }

@@ -38,8 +38,8 @@ pub struct RefusalLabels {
     pub reason: &'static str,
 }
 
-/// The reasons for which attempts are refused, but for those of the guard.
-const REFUSALS: [&str; 20] = [
+/// The reasons for which attempts are refused, beside those of the guard.
+const REFUSALS: [&str; 18] = [
     "unknown_number",
     "unassigned_number",
     "no_address",
@@ -58,8 +58,6 @@ const REFUSALS: [&str; 20] = [
     "wrong_password",
     "unknown_user",
     "other_user",
-    "unknown_source",
-    "scanner",
 ];
 
 type Level = Gauge<u64, AtomicU64>;
@@ -160,7 +158,7 @@ impl SipMetrics {
             registry.register(name, help, counter.clone());
         }
         // Shown from the start, so that a first one is seen as a rise.
-        for reason in REFUSALS {
+        for reason in REFUSALS.into_iter().chain(Reason::ALL.iter().map(|reason| reason.name())) {
             drop(self.refused.get_or_create(&RefusalLabels { reason }));
         }
         for reason in Reason::ALL.iter().map(|reason| reason.name()) {

@@ -44,8 +44,17 @@ impl Names {
     }
 }
 
-/// The folder in which a backup is made, beside where it is to lie.
+/// The folder in which a backup is made, beside where it is to lie. Once it was removed, its path is empty.
 struct Staging(PathBuf);
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // Only where the backup was broken off: by a panic, or at the end of the program. It holds personal data.
+        if !self.0.as_os_str().is_empty() {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+}
 
 impl Staging {
     /// Nobody but the owner looks into it: calls are personal data.
@@ -71,10 +80,11 @@ impl Staging {
     }
 
     /// Removes it with what was given no name. That may be many recordings, so no async worker waits for it.
-    async fn remove(self) {
+    async fn remove(mut self) {
+        let path = std::mem::take(&mut self.0);
         let removed = on_disk(move || {
-            let removed = fs::remove_dir_all(&self.0);
-            removed.map_err(|error| io::Error::other(format!("{}: {error}", self.0.display())))
+            let removed = fs::remove_dir_all(&path);
+            removed.map_err(|error| io::Error::other(format!("{}: {error}", path.display())))
         });
         if let Err(error) = removed.await {
             tracing::warn!("what a backup left cannot be removed: {error}");

@@ -137,7 +137,7 @@ async fn a_demo_ends_the_calls_of_one_that_was_killed() {
     };
     let killed = server.until("/v1/calls/killed", ended).await;
     assert_eq!((text(&killed, "status"), text(&killed, "completed_at")), ("no_answer", silent_since));
-    assert!(demo.stop().contains("ended 1 calls that a killed demo left"));
+    assert!(demo.stop().contains("live calls of a killed demo that were ended: 1"));
     let events = server.get("/v1/calls/killed/events?types=call_completed").await.expect(200);
     assert_eq!(events["events"][0]["event_data"]["inferred"], json!(true), "{events}");
     for call in ["of_others", "of_another_demo"] {

@@ -125,6 +125,38 @@ async fn a_key_that_may_not_hear_recordings_is_shown_no_link_in_any_dialect() {
 }
 
 #[tokio::test]
+async fn events_do_not_tell_a_key_that_may_not_hear_recordings_where_others_keep_them() {
+    let home = Home::new("");
+    let server = home.start();
+    let url = "https://recordings.example.com/1.mp3";
+    let events = json!([
+        {"call_id": "call_1", "event_type": "call_initiated", "event_data": {"endpoint_id": "ep_1"}},
+        {"call_id": "call_1", "event_type": "recording_ready", "event_data": {"url": url, "format": "mp3"}},
+    ]);
+    server.tell(&events).await;
+    for (scopes, hears) in [("calls:read", false), ("calls:read,recordings:read", true)] {
+        let key = home.run_json(&["keys", "create", "--organization", "org_default", "--scopes", scopes]);
+        for path in ["/v1/calls/call_1/events", "/v1/calls/call_1/explain", "/api/agents/1/call_stats"] {
+            let request =
+                server.client().to("GET", path).header("x-api-key", key["key"].as_str().expect("a key"));
+            let answer = send(request).await;
+            assert_eq!(answer.status.as_u16(), 200, "{path}");
+            assert_eq!(answer.text.contains(url), hears, "{scopes} {path}: {}", answer.text);
+        }
+    }
+    let (id, secret) = server.key.split_at(20);
+    let request = server.client().to("GET", "/api/calls/call_1").header("x-api-key", id);
+    let detail = send(request.header("x-api-secret", &secret[1..])).await;
+    let logs =
+        named(&detail.expect(200), "public_log_url").first().and_then(|url| url.as_str()).map(str::to_owned);
+    let log = logs.expect("a link to the log");
+    let path = log.strip_prefix(&server.url("")).expect("a link to this server");
+    let log = fetch(&server, Method::GET, path, None).await;
+    assert_eq!(log.status.as_u16(), 200);
+    assert!(log.text.contains("recording_ready") && !log.text.contains(url), "{}", log.text);
+}
+
+#[tokio::test]
 async fn a_link_that_was_changed_leads_nowhere() {
     let home = Home::new("");
     let server = recorded(&home, "1.call_1.mp3").await;

@@ -130,6 +130,7 @@ pub fn store(machine: &mut Machine) -> Verdict {
         if machine.runtime.block_on(machine.store.unindexed()).map_err(unreadable)?.changes == 0 {
             break;
         }
+        machine.chores.write_documents();
         machine.chores.take_words_in();
     }
     let findings = machine.runtime.block_on(machine.store.check()).map_err(unreadable)?;

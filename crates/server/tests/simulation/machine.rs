@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    path::PathBuf,
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicI64, Ordering},
@@ -11,12 +10,13 @@ use std::{
 
 use pegcount::{
     clock::Clock,
-    intake::{Intake, IntakeParts, TariffsHandle},
+    intake::{Intake, IntakeParts, TariffsHandle, Thresholds},
     jobs::{Jobs, Nudge, Work},
     live::Live,
     metrics::Metrics,
     organizations::{Names, PerOrganization},
     reconcile::{Conclusion, EnqueueConclusion},
+    vocabulary::fold_reports,
 };
 use pegcount_calls::{OrganizationName, Timestamp};
 use pegcount_faults::{Contents, Dice, Disk};
@@ -65,7 +65,8 @@ pub fn mount(contents: &Contents) -> (tempfile::TempDir, Arc<Disk>) {
 
 fn open(folder: &tempfile::TempDir, log_pages: u32) -> Result<(Arc<dyn Store>, Chores), StoreError> {
     let path = folder.path().join(FILE);
-    let (store, chores) = pegcount_store::open_by_hand(path.to_str().expect("a path"), log_pages)?;
+    let (store, chores) =
+        pegcount_store::open_by_hand(path.to_str().expect("a path"), log_pages, fold_reports)?;
     Ok((Arc::from(store), chores))
 }
 
@@ -119,7 +120,7 @@ impl Machine {
         let live = Arc::new(Live::of(open_calls));
         let (metrics, clock) = (Arc::new(Metrics::default()), around.clock());
         let nudge = Nudge::default();
-        let (intake, writer) = Intake::with_writer(IntakeParts {
+        let parts = IntakeParts {
             store: Arc::clone(&store),
             live: Arc::clone(&live),
             names: Names::new(Arc::clone(&store)),
@@ -127,7 +128,10 @@ impl Machine {
             masks: PerOrganization::default(),
             metrics: Arc::clone(&metrics),
             outside: vec![Box::new(EnqueueConclusion::new(clock.clone())), Box::new(Asking(clock.clone()))],
-        });
+        };
+        // As if every call were a long one, or as it is: simulated calls are short.
+        let thresholds = if dice.percent(50) { Thresholds::for_all(true) } else { Thresholds::default() };
+        let (intake, writer) = Intake::with_writer(parts, thresholds);
         let errand = Errand { peer: Arc::clone(&around.peer), dice: Mutex::new(Dice::of(dice.throw())) };
         let conclusion = Conclusion::new(Arc::clone(&store), intake.clone(), clock.clone());
         let works: Vec<Arc<dyn Work>> = vec![Arc::new(errand), Arc::new(conclusion)];
@@ -175,9 +179,4 @@ impl Machine {
 
 pub fn note_in(folder: &tempfile::TempDir) -> Vec<u8> {
     fs::read(folder.path().join(NOTE)).unwrap_or_default()
-}
-
-/// Where the note of a folder lies.
-pub fn note_path(folder: &tempfile::TempDir) -> PathBuf {
-    folder.path().join(NOTE)
 }

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     fmt::Write as _,
-    fs,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -18,7 +17,7 @@ use crate::{
     checks::{self, Verdict},
     client::{BEGIN, Client},
     errands::Peer,
-    machine::{Machine, NOTE, Surroundings, empty_store, mount, note_in, note_path},
+    machine::{Machine, NOTE, Surroundings, empty_store, mount, note_in},
 };
 
 const SECOND: i64 = 1_000;
@@ -131,7 +130,7 @@ impl Run {
 
     fn crash(&mut self, machine: Machine, loss: Loss) -> Verdict<Machine> {
         let (disk, folder) = machine.kill();
-        self.notes.push(fs::read(note_path(&folder)).unwrap_or_default());
+        self.notes.push(note_in(&folder));
         let contents = self.left(&disk, loss);
         let mut machine = self.start(contents)?;
         checks::calls(&machine, &self.client)?;
@@ -216,8 +215,9 @@ impl Run {
             }
             83..88 => {
                 machine.settle();
+                machine.chores.write_documents();
                 machine.chores.take_words_in();
-                self.tell("words are taken in");
+                self.tell("documents are written, and words are taken in");
                 Ok(())
             }
             _ => {

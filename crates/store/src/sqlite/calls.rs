@@ -185,16 +185,26 @@ WHERE c.pk = ?1 AND c.start_ms IS NOT NULL";
 pub(super) enum Kept {
     /// With its document.
     Whole(Box<Filed>),
-    /// Without: its content and its bill follow from its events, and are empty here.
+    /// Its document is deferred: content and bill are empty here, and follow from its events.
     Deferred(Box<Filed>),
     /// Not read: its document has more bytes, unpacked, than were allowed.
-    Beyond(CallKey),
+    Beyond,
+}
+
+/// The call with this name, else with this UUID. One whose document is deferred is folded.
+pub(super) fn filed_by_id(
+    connection: &Connection,
+    organization: OrganizationNumber,
+    id: &str,
+    fold: FoldReports,
+) -> Result<Option<Filed>> {
+    key_of(connection, organization, id)?.map_or(Ok(None), |key| filed(connection, key, fold))
 }
 
 /// The call with this key, if it has been saved. One whose document is deferred is folded.
 pub(super) fn filed(connection: &Connection, key: CallKey, fold: FoldReports) -> Result<Option<Filed>> {
     Ok(match kept(connection, key, u64::MAX)? {
-        None | Some(Kept::Beyond(_)) => None,
+        None | Some(Kept::Beyond) => None,
         Some(Kept::Whole(filed)) => Some(*filed),
         Some(Kept::Deferred(mut filed)) => {
             let within = |fault: Fault| fault.within(&format!("call {}", filed.head.name));
@@ -219,7 +229,7 @@ fn kept(connection: &Connection, key: CallKey, most_bytes: u64) -> Result<Option
     one(connection, FILED, [key.0], |row| {
         let bytes = row.get_ref(BODY)?.as_blob_or_null().ok().flatten().map_or(0, documents::unpacked_bytes);
         if bytes > most_bytes {
-            return Ok(Kept::Beyond(key));
+            return Ok(Kept::Beyond);
         }
         read_kept(row).map_err(|fault| match row.get::<_, String>("name") {
             Ok(name) => fault.within(&format!("call {name}")),

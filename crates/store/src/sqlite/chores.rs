@@ -8,7 +8,7 @@ use super::{checkpoints, deferred, words};
 pub struct Chores {
     pub(super) checkpoints: checkpoints::Worker,
     pub(super) words: words::Worker,
-    /// Where calls are folded at all.
+    /// `None` where the store was opened without a fold.
     pub(super) documents: Option<deferred::Worker>,
 }
 

@@ -95,10 +95,10 @@ impl Sqlite {
     }
 
     /// Opens the file without a thread, and has each log moved once it has so many pages more.
-    pub(crate) fn open_by_hand(path: &Path, log_pages: u32) -> Result<(Self, Chores)> {
+    pub(crate) fn open_by_hand(path: &Path, log_pages: u32, fold: FoldReports) -> Result<(Self, Chores)> {
         let bounds = Bounds { due_after: log_pages, longest: log_pages.saturating_mul(8) };
         let (store, chores) =
-            Self::prepare(path, Sealing::default(), (bounds, log_pages), (Losses::Refused, None))?;
+            Self::prepare(path, Sealing::default(), (bounds, log_pages), (Losses::Refused, Some(fold)))?;
         Ok((Self { by_hand: true, ..store }, chores))
     }
 

@@ -3,13 +3,15 @@
 //! A list is read in one part, or in two: by end or by time, the calls of which that is known come first and the others
 //! after them, each part from an index that has its order.
 
+use std::time::Instant;
+
 use pegcount_calls::{CallQuery, Cursor, MetadataFilter, Sort, SortKey};
 use rusqlite::{Connection, params_from_iter, types::Value};
 
 use super::{
     calls,
     conditions::{Conditions, metadata, said, said_in},
-    connect::Snapshot,
+    connect::{READ_LIMIT, Snapshot},
     fault::{Fault, Result, unreadable},
     locate::{Countable, Place},
     ranking,
@@ -17,7 +19,7 @@ use super::{
     ways::{self, Way},
     words,
 };
-use crate::{CallKey, FoldReports, OrganizationNumber, Page};
+use crate::{CallKey, FoldReports, OrganizationNumber, Page, StoreError};
 
 /// One part of the list that a query asks for.
 pub(super) fn page(
@@ -58,14 +60,20 @@ pub(super) fn page(
         places.pop();
     }
     let next = places.last().copied().filter(|_| more && query.sort.key != SortKey::Relevance);
-    let calls =
-        places.iter().filter_map(|place| match calls::filed(connection, CallKey(place.arrival), fold) {
+    let begun = Instant::now();
+    let calls = places.iter().filter_map(|place| {
+        // SQLite cuts what itself takes too long, not what calls without a document take to be folded.
+        if begun.elapsed() > READ_LIMIT {
+            return Some(Err(StoreError::TooLong.into()));
+        }
+        match calls::filed(connection, CallKey(place.arrival), fold) {
             // Its words are still in their index: it was erased a moment ago.
             Ok(None) if query.transcript.is_some() => None,
             Ok(None) => Some(Err(in_an_index_only(place.arrival))),
             Ok(Some(filed)) => Some(Ok(filed)),
             Err(fault) => Some(Err(fault)),
-        });
+        }
+    });
     let calls = calls.collect::<Result<_>>()?;
     Ok(Page { calls, total, next })
 }

@@ -107,9 +107,7 @@ enum Leave {
     NotText,
     /// Nothing was heard of the other side for so long, not even an answer to a ping.
     Silent(Duration),
-    /// The other side reads nothing: what was sent did not leave in so long.
-    Stalled(Duration),
-    /// The other side hung up, or cannot be reached.
+    /// The other side hung up, reads nothing, or cannot be reached.
     Gone,
 }
 
@@ -128,10 +126,6 @@ impl Leave {
             Self::Silent(limit) => Some(CloseFrame {
                 code: 1008,
                 reason: format!("nothing was heard for {} s: answer pings", limit.as_secs()).into(),
-            }),
-            Self::Stalled(limit) => Some(CloseFrame {
-                code: 1008,
-                reason: format!("nothing was read for {} s: read what comes", limit.as_secs()).into(),
             }),
             Self::Gone => None,
         }
@@ -259,8 +253,8 @@ impl Connection {
             leave = leaving => Err(leave),
             written = timeout(limit, writing) => match written {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(_)) => Err(Leave::Gone),
-                Err(_) => Err(Leave::Stalled(limit)),
+                // Who reads nothing would not read a farewell either.
+                Ok(Err(_)) | Err(_) => Err(Leave::Gone),
             },
         }
     }

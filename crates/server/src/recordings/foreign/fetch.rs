@@ -39,7 +39,6 @@ const LIMIT: Duration = Duration::from_secs(7_200);
 const AT_ONCE: usize = 2;
 /// The folder of what is not a recording yet, in that of recordings.
 const FOLDER: &str = "fetched";
-/// The source of what this work reports.
 /// The source of events of recordings that were fetched.
 pub const SOURCE: &str = "recordings";
 

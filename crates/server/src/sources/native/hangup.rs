@@ -147,7 +147,7 @@ impl NativeHangup {
             tokio::time::timeout(PATIENCE, tokio::net::lookup_host((bare, port)))
                 .await
                 .map_err(|_| unreachable("the host of the control URL was not resolved in time"))?
-                .map_err(|_| ControlError::Refused("the host of the control URL cannot be resolved".into()))?
+                .map_err(|_| unreachable("the host of the control URL cannot be resolved"))?
                 .collect();
         if addresses.is_empty() {
             return Err(unreachable("the host of the control URL has no address"));

@@ -34,14 +34,15 @@ impl Sqlite {
     ) -> crate::Result<Option<Filed>> {
         let read =
             |connection: &Snapshot<'_>| calls::call(connection, organization, id, MOST_READ_HERE_BYTES);
-        let key = match self.quick(read).await? {
-            None => return Ok(None),
-            Some(Kept::Whole(filed)) => return Ok(Some(*filed)),
-            Some(Kept::Deferred(partial)) => partial.head.key,
-            Some(Kept::Beyond(key)) => key,
-        };
-        let fold = self.fold;
-        self.slow(move |connection| calls::filed(connection, key, fold)).await
+        match self.quick(read).await? {
+            None => Ok(None),
+            Some(Kept::Whole(filed)) => Ok(Some(*filed)),
+            // By its id once more: it may become part of another call meanwhile.
+            Some(Kept::Deferred(_) | Kept::Beyond) => {
+                let (id, fold) = (id.to_owned(), self.fold);
+                self.slow(move |connection| calls::filed_by_id(connection, organization, &id, fold)).await
+            }
+        }
     }
 }
 
@@ -50,7 +51,7 @@ pub(super) fn no_fold(_: &[Report]) -> std::result::Result<Call, BoxError> {
     Err("the store was opened without a fold".into())
 }
 
-/// Tells a state of a deferred call from every other one.
+/// Identifies one saved state of a deferred call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     number: i64,
@@ -88,7 +89,7 @@ pub(super) fn metadata(connection: &Connection, key: CallKey) -> Result<Vec<(Str
     many(connection, sql, [key.0], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-/// Forgets it.
+/// Deletes it.
 pub(super) fn forget_metadata(connection: &Connection, key: CallKey) -> Result<()> {
     run(connection, "DELETE FROM deferred_metadata WHERE pk = ?1", [key.0])?;
     Ok(())
@@ -100,7 +101,7 @@ pub(super) fn metadata_value(connection: &Connection, call: CallKey, key: &str) 
     one(connection, sql, (call.0, key), |row| Ok(row.get(0)?))
 }
 
-/// Keeps by which value under a key a deferred call is found; `None`: by none.
+/// Stores the value under one key by which a deferred call is found; `None` deletes it.
 pub(super) fn keep_metadata(
     connection: &Connection,
     call: CallKey,

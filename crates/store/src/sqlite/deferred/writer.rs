@@ -29,27 +29,43 @@ use crate::{
 
 /// How long nothing may have come of a call before its document is written.
 const QUIET: Duration = Duration::from_secs(1);
+/// How long after its end a document is written at latest, however much more comes.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// How long to wait after a fault.
 const AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 struct Orders {
-    /// The calls, each with the time from which on it is quiet.
-    due: BTreeMap<CallKey, Instant>,
+    /// The calls whose document is to be written.
+    due: BTreeMap<CallKey, Due>,
     /// Whether a document is being written.
     at_work: bool,
     stop: bool,
 }
 
-/// What the connection that writes calls tells. It never waits.
+/// When the document of a call is to be written.
+#[derive(Clone, Copy)]
+struct Due {
+    /// From then on, if nothing more comes.
+    at: Instant,
+    /// From then on in any case.
+    latest: Instant,
+}
+
+/// Reports deferred calls that have ended to the thread that writes documents. It does not block.
 #[derive(Clone)]
 pub(in crate::sqlite) struct Endings(Arc<Board<Orders>>);
 
 impl Endings {
     /// Deferred calls that have ended are on disk as they are now.
     pub(in crate::sqlite) fn committed(&self, calls: impl IntoIterator<Item = CallKey>) {
-        let quiet_at = Instant::now() + QUIET;
-        self.0.order(|orders| orders.due.extend(calls.into_iter().map(|call| (call, quiet_at))));
+        let now = Instant::now();
+        self.0.order(|orders| {
+            for call in calls {
+                let due = orders.due.entry(call).or_insert(Due { at: now, latest: now + LONGEST_WAIT });
+                due.at = due.latest.min(now + QUIET);
+            }
+        });
     }
 }
 
@@ -136,7 +152,7 @@ impl Worker {
             self.board.order(|orders| {
                 orders.at_work = false;
                 if let Some(again) = again {
-                    orders.due.entry(key).or_insert(again);
+                    orders.due.entry(key).or_insert(Due { at: again, latest: again });
                 }
             });
         }
@@ -147,7 +163,7 @@ impl Worker {
         let due = std::mem::take(&mut self.board.look().due);
         for key in due.into_keys() {
             if let Some(again) = self.attempt(key) {
-                self.board.look().due.insert(key, again);
+                self.board.look().due.insert(key, Due { at: again, latest: again });
             }
         }
     }
@@ -156,7 +172,7 @@ impl Worker {
     fn attempt(&mut self, key: CallKey) -> Option<Instant> {
         match self.write(key) {
             Ok(()) => None,
-            // A look at the store names it; until it is mended every read of it fails in the same way.
+            // The check of the store reports it. Another attempt would fail in the same way.
             Err(error @ StoreError::Unreadable { .. }) => {
                 tracing::error!(%error, call = key.0, "the document of a damaged call is not written");
                 None
@@ -172,9 +188,8 @@ impl Worker {
     fn wait(&self) -> Option<CallKey> {
         let mut orders = self.board.look();
         while !orders.stop {
-            let first = orders.due.iter().min_by_key(|(_, quiet_at)| **quiet_at);
-            let first =
-                first.map(|(key, quiet_at)| (*key, quiet_at.saturating_duration_since(Instant::now())));
+            let first = orders.due.iter().min_by_key(|(_, due)| due.at);
+            let first = first.map(|(key, due)| (*key, due.at.saturating_duration_since(Instant::now())));
             match first {
                 Some((key, Duration::ZERO)) => {
                     orders.due.remove(&key);
