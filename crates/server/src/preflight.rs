@@ -93,17 +93,21 @@ pub fn unknown_organizations(config: &Config) -> Result<Vec<String>, String> {
 
 /// Addresses of this machine that cannot be listened on now. While the server runs, its own are taken.
 pub fn taken_addresses(config: &Config) -> Vec<String> {
-    let told = config.listeners().into_iter().filter_map(|listener| {
+    taken(config.listeners())
+}
+
+/// Addresses of SIP that cannot be listened on now.
+pub fn taken_for_sip(config: &Config) -> Vec<String> {
+    taken(config.listeners().into_iter().filter(|listener| listener.key.starts_with("sip.")))
+}
+
+fn taken(listeners: impl IntoIterator<Item = Listener>) -> Vec<String> {
+    let told = listeners.into_iter().filter_map(|listener| {
         let error = try_listening(&listener).err()?;
         // That is a problem whether ports are looked at or not.
         (error.kind() != io::ErrorKind::AddrNotAvailable).then(|| cannot_listen(&listener, &error))
     });
     told.collect()
-}
-
-/// Addresses of SIP that cannot be listened on now.
-pub fn taken_for_sip(config: &Config) -> Vec<String> {
-    taken_addresses(config).into_iter().filter(|told| told.starts_with("sip.")).collect()
 }
 
 /// Whether an address could be listened on now.
